@@ -1,0 +1,47 @@
+# Two commands are all a newcomer needs: `make demo` and `make test`. Both set up by themselves.
+# Variables: PYTHON (interpreter for the environment), CORES (default: all), CONFIG (demo's study).
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+CONFIG ?= config/demo.yaml
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test setup lint docs lock clean-demo
+
+demo: $(STAMP)  ## the whole embedded study: train, merge, evaluate, tables, figures, report
+	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) all
+	$(BIN)/python workflow/scripts/summary.py --config $(CONFIG)
+
+test: $(STAMP)  ## all tests
+	$(BIN)/python -m pytest tests $(PYTEST_ARGS)
+
+lint: $(STAMP)  ## formatter, linters, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint --configfile config/demo.yaml
+
+docs: $(STAMP)  ## regenerate the config's JSON schema and reference page
+	$(BIN)/python -m mixmerge.config.reference
+
+lock:  ## resolve envs/requirements.in afresh in a scratch environment and pin what comes out
+	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet -r envs/requirements.in
+	$(VENV)-lock/bin/python -m pip freeze --all | grep -v '^pip==' \
+		| sed -E 's/^(torch==[0-9.]+)\+.*/\1/' > envs/requirements.lock
+	rm -rf $(VENV)-lock
+
+setup: $(STAMP)  ## the environment in .venv, nothing else
+
+# One stamp for the whole environment: it is redone when the lock or the interpreter pin changes.
+$(STAMP): envs/requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer on PATH; install one or run make PYTHON=/path/to/python" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,108 @@
+"""Manifests: the small files that are the edges of the DAG.
+
+A rule that makes a directory writes ``manifest.json`` into it last. It lists what the directory
+holds (bytes and SHA-256 of each file, and a few facts that readers need) and nothing else: no time,
+no host, no versions. The same content therefore gives the same bytes, and Snakemake, which compares
+small files by checksum, stops there when an upstream re-run changed nothing.
+
+How the content came about (settings, seed, software, code fingerprint, the manifests it was made
+from) stands beside it in ``provenance.json``, which no rule depends on.
+"""
+
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from mixmerge.errors import UserError
+from mixmerge.files import read_json, sha256, write_json
+
+MANIFEST = "manifest.json"
+PROVENANCE = "provenance.json"
+
+
+def write_manifest(directory: Path, kind: str, facts: dict[str, Any] | None = None) -> Path:
+    """Write ``manifest.json`` for all files below ``directory``; call it last.
+
+    Args:
+        directory: holds the finished content; manifest and provenance themselves are not listed.
+        kind: what the directory is ("checkpoint", "rows", "completions", ...).
+        facts: small values for downstream readers (row counts, parameter counts); must be a
+            function of the content.
+
+    Returns:
+        The manifest's path.
+    """
+    files = {}
+    for root, folders, names in os.walk(directory):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(root, name)
+            relative = path.relative_to(directory).as_posix()
+            if relative in (MANIFEST, PROVENANCE):
+                continue
+            files[relative] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    target = directory / MANIFEST
+    write_json(target, {"kind": kind, "facts": facts or {}, "files": files})
+    return target
+
+
+def read_manifest(directory: Path, kind: str | None = None) -> dict[str, Any]:
+    """Read a directory's manifest, checking its kind and that each listed file has its size.
+
+    Sizes are compared, not checksums: this runs before every job, and checkpoints are large.
+
+    Raises:
+        UserError: no manifest, another kind, or a file that is missing or has another size.
+    """
+    path = directory / MANIFEST
+    if not path.exists():
+        raise UserError(f"{path}: no manifest; {directory} is unfinished. Run its rule again.")
+    manifest: dict[str, Any] = read_json(path)
+    if kind is not None and manifest["kind"] != kind:
+        raise UserError(f"{path}: is a {manifest['kind']!r}, expected a {kind!r}")
+    for name, entry in manifest["files"].items():
+        file = directory / name
+        if not file.exists():
+            raise UserError(f"{file}: listed in {path} but missing; delete {path} and run again")
+        if file.stat().st_size != entry["bytes"]:
+            raise UserError(
+                f"{file}: {file.stat().st_size} bytes, but {path} lists {entry['bytes']}; "
+                f"the file was changed or cut off. Delete {path} and run again"
+            )
+    return manifest
+
+
+def write_provenance(
+    directory: Path,
+    *,
+    inputs: list[Path],
+    settings: Any,
+    seed: int | None,
+    packages: list[str],
+) -> None:
+    """Write ``provenance.json``: how the directory's content came about.
+
+    Args:
+        directory: the one that gets the file; call before `write_manifest`.
+        inputs: files (mostly manifests) it was made from; recorded with their SHA-256, so that
+            any number can be followed down to the weights and rows it came from.
+        settings: what the rule was told, JSON-able.
+        seed: the seed of the job, None where nothing is random.
+        packages: distributions whose versions matter for the result.
+    """
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "absent"
+    write_json(
+        directory / PROVENANCE,
+        {
+            "inputs": {path.as_posix(): sha256(path) for path in sorted(inputs)},
+            "settings": settings,
+            "seed": seed,
+            "software": versions,
+        },
+    )
