@@ -1,0 +1,159 @@
+"""Checks that span sections: every name refers to something, every number fits the others."""
+
+import string
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mixmerge.config.evaluation import CodeSuite, SummarySuite
+from mixmerge.config.merging import Ratio, Strategy
+from mixmerge.config.models import EmbeddedBase
+from mixmerge.config.sources import EmbeddedSource
+from mixmerge.config.tasks import MIX
+from mixmerge.errors import nearest
+
+if TYPE_CHECKING:
+    from mixmerge.config.study import StudyConfig
+
+
+def problems(config: "StudyConfig") -> Iterator[str]:
+    """Yield one line for each reference or number that does not fit the other sections."""
+    tasks = set(config.tasks)
+    if MIX in tasks or "base" in tasks:
+        yield "tasks: 'mix' and 'base' are names of variants; choose another name for the task"
+    for key, task in config.tasks.items():
+        for source in task.sources:
+            if source not in config.sources:
+                yield (
+                    f"tasks.{key}.sources: unknown source {source!r}"
+                    f"{nearest(source, set(config.sources))}"
+                )
+        for name in ("prompt", "answer"):
+            yield from _template_problems(f"tasks.{key}.{name}", getattr(task, name))
+    for key in config.mixture.weights or {}:
+        if key not in tasks:
+            yield f"mixture.weights: unknown task {key!r}{nearest(key, tasks)}"
+    yield from _suite_problems(config)
+    for key, strategy in config.strategies.items():
+        yield from _strategy_problems(config, key, strategy)
+    for key in config.models:
+        yield from _model_problems(config, key)
+    for name in ("strategies", "data_scale", "ablation", "compact"):
+        for model in getattr(config.tables, name) or []:
+            if model not in config.models:
+                hint = nearest(model, set(config.models))
+                yield f"tables.{name}: unknown model {model!r}{hint}"
+    for model in config.figures.models or []:
+        if model not in config.models:
+            yield f"figures.models: unknown model {model!r}{nearest(model, set(config.models))}"
+    if config.embedded is None:
+        users = [f"models.{k}" for k, m in config.models.items() if isinstance(m, EmbeddedBase)]
+        users += [
+            f"sources.{k}" for k, s in config.sources.items() if isinstance(s, EmbeddedSource)
+        ]
+        if users:
+            yield f"embedded: missing, but {users[0]} is of kind 'embedded'; add `embedded: {{}}`"
+
+
+def _template_problems(where: str, template: str) -> Iterator[str]:
+    try:
+        fields = [
+            field for _, field, _, _ in string.Formatter().parse(template) if field is not None
+        ]
+    except ValueError as error:
+        yield f"{where}: not a template ({error}); write a literal brace twice: {{{{ }}}}"
+        return
+    if not fields:
+        yield f"{where}: names no field; write the column to fill in as {{column}}"
+
+
+def _suite_problems(config: "StudyConfig") -> Iterator[str]:
+    for key, suite in config.suites.items():
+        if suite.task not in config.tasks:
+            hint = nearest(suite.task, set(config.tasks))
+            yield f"suites.{key}.task: unknown task {suite.task!r}{hint}"
+        if isinstance(suite, SummarySuite) and suite.source not in config.sources:
+            hint = nearest(suite.source, set(config.sources))
+            yield f"suites.{key}.source: unknown source {suite.source!r}{hint}"
+        embedded = isinstance(suite, CodeSuite) and str(suite.problems).startswith("embedded-")
+        if embedded and config.embedded is None:
+            yield f"suites.{key}: the embedded problems need a section `embedded: {{}}`"
+    for task in config.tasks:
+        if not any(s.task == task and s.role == "test" for s in config.suites.values()):
+            yield f"suites: none of role 'test' judges task {task!r}; add one"
+        chooses = config.tables.select == "validation" and config.strategies
+        roles = {(suite.task, suite.role) for suite in config.suites.values()}
+        if chooses and (task, "validation") not in roles:
+            yield (
+                f"suites: tables.select is 'validation', but no suite of role 'validation' "
+                f"judges task {task!r}; add one, or set tables.select to 'test'"
+            )
+
+
+def _strategy_problems(config: "StudyConfig", key: str, strategy: Strategy) -> Iterator[str]:
+    tasks = list(config.tasks)
+    for task in [*(strategy.tasks or []), *([strategy.pivot] if strategy.pivot else [])]:
+        if task not in tasks:
+            yield f"strategies.{key}: unknown task {task!r}{nearest(task, set(tasks))}"
+            return
+    merged = strategy.tasks or tasks
+    try:
+        strategy.check_tasks(merged)
+    except ValueError as error:
+        yield f"strategies.{key}: {error}"
+        return
+    for ratio in strategy.ratios or []:
+        yield from _ratio_problems(f"strategies.{key}.ratios", ratio, merged)
+    if key in ("base", MIX) or key.startswith("sft"):
+        yield f"strategies.{key}: the name is taken by a variant; choose another"
+
+
+def _ratio_problems(where: str, ratio: Ratio, tasks: list[str]) -> Iterator[str]:
+    if isinstance(ratio, dict):
+        for task in ratio:
+            if task not in tasks:
+                yield f"{where}: unknown task {task!r}{nearest(task, set(tasks))}"
+        for task in tasks:
+            if task not in ratio:
+                yield f"{where}: no weight for task {task!r} in {ratio}"
+        weights = list(ratio.values())
+    elif len(tasks) != 2:
+        yield f"{where}: {ratio} means w / 1-w of two tasks; write a weight for each of {tasks}"
+        return
+    else:
+        weights = [ratio, 1 - ratio]
+    for weight in weights:
+        if not 0 <= weight <= 1:
+            yield f"{where}: {ratio} is outside 0 <= w <= 1"
+            return
+    if sum(weights) == 0:
+        yield f"{where}: the weights {ratio} sum to 0; the merge would be undefined"
+
+
+def _model_problems(config: "StudyConfig", key: str) -> Iterator[str]:
+    entry = config.models[key]
+    sets = {*config.tasks, MIX}
+    for training_set in entry.sft_for:
+        if training_set not in sets:
+            hint = nearest(training_set, sets)
+            yield f"models.{key}.sft_for: unknown training set {training_set!r}{hint}"
+    for name, ratios in (entry.strategies or {}).items():
+        if name not in config.strategies:
+            hint = nearest(name, set(config.strategies))
+            yield f"models.{key}.strategies: unknown strategy {name!r}{hint}"
+            continue
+        merged = config.strategies[name].tasks or list(config.tasks)
+        for ratio in ratios:
+            yield from _ratio_problems(f"models.{key}.strategies.{name}", ratio, merged)
+    if config.merging.base_percent not in config.scales(key):
+        yield (
+            f"merging.base_percent: {config.merging.base_percent} is not among the percentages "
+            f"{config.scales(key)} at which {key!r} trains its specialists"
+        )
+    for training_set in sorted(sets):
+        sft = config.sft_settings(key, training_set)
+        step = sft.gradient_accumulation * sft.processes
+        if sft.batch_size % step:
+            yield (
+                f"models.{key}: batch_size {sft.batch_size} for {training_set!r} is not divisible "
+                f"by gradient_accumulation x processes = {step}"
+            )

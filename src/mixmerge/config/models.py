@@ -1,0 +1,69 @@
+"""Models: where a base checkpoint comes from and what is special about training it."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mixmerge.config.sft import SftOverride
+from mixmerge.embedded.settings import EmbeddedModel
+from mixmerge.section import Name, Section
+
+
+class ModelBase(Section):
+    """What every model's entry may say."""
+
+    title: str | None = None
+    """Name printed in tables and figures; the key by default."""
+
+    size: str = "small"
+    """Size class, free text; groups the models in Table 1."""
+
+    sft: SftOverride = SftOverride()
+    """Settings of `sft` that differ for this model."""
+
+    sft_for: dict[Name, SftOverride] = {}
+    """Settings that differ further for one training set of this model: a task, or `mix`."""
+
+    data_scale: list[Annotated[int, Field(gt=0, le=100)]] | None = None
+    """Percentages at which this model's specialists are trained; the study's by default."""
+
+    strategies: dict[Name, list[float | dict[Name, float]]] | None = None
+    """Merge strategies for this model and their ratios; all strategies with their own sweeps by
+    default. `{dare: [0.3]}` asks for one merge."""
+
+    chat_template: Path | None = None
+    """A Jinja file to use instead of the checkpoint's own chat template."""
+
+
+class HubModel(ModelBase):
+    """A checkpoint of the Hugging Face hub, pinned by revision."""
+
+    kind: Literal["hub"]
+    id: str
+    """Repository on the hub, such as `Qwen/Qwen2.5-Coder-1.5B-Instruct`."""
+
+    revision: str
+    """Commit or tag; a branch name would let the study's input move."""
+
+    trust_remote_code: bool = False
+    """Whether code from the repository may run. Leave it off unless the model needs it."""
+
+
+class LocalModel(ModelBase):
+    """A checkpoint directory in Hugging Face layout on this machine."""
+
+    kind: Literal["local"]
+    path: Path
+    """The directory with config.json, *.safetensors and the tokenizer."""
+
+
+class EmbeddedBase(ModelBase):
+    """A small model that the workflow pre-trains itself on the embedded corpus."""
+
+    kind: Literal["embedded"]
+    model: EmbeddedModel
+    """Architecture, size and pre-training."""
+
+
+Model = Annotated[HubModel | LocalModel | EmbeddedBase, Field(discriminator="kind")]

@@ -1,0 +1,111 @@
+"""The root of the configuration and the checks that span its sections."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from mixmerge.config.checks import problems
+from mixmerge.config.evaluation import CodeScoring, Decoding, Suite
+from mixmerge.config.merging import Merging, Ratio, Strategy
+from mixmerge.config.models import Model
+from mixmerge.config.outputs import Figures, Tables
+from mixmerge.config.sft import Sft, overlay
+from mixmerge.config.sources import Source
+from mixmerge.config.tasks import MIX, Data, Mixture, Task
+from mixmerge.embedded.settings import CorpusSettings
+from mixmerge.section import Name, Section
+
+__all__ = ["MIX", "StudyConfig"]
+
+
+class StudyConfig(Section):
+    """One study: models x training sets x merges x suites, and what is printed of it."""
+
+    study: Name
+    """Name of the study; its results stand in `<results>/<study>/`."""
+
+    title: str = "Data mix or model merge?"
+    """Title of the report."""
+
+    seed: int = 0
+    """Every random choice derives its seed from this one and the node's name."""
+
+    results: Path = Path("results")
+    """Where everything made is written."""
+
+    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    """Base models by key."""
+
+    tasks: Annotated[dict[Name, Task], Field(min_length=2)]
+    """Tasks by key, in the order in which a ratio's weights are written."""
+
+    sources: Annotated[dict[Name, Source], Field(min_length=1)]
+    """Data sources by key."""
+
+    embedded: CorpusSettings | None = None
+    """Sizes of the embedded study's generated corpus, where sources, suites or models use it."""
+
+    data: Data = Data()
+    """The data stage."""
+
+    data_scale: Annotated[list[Annotated[int, Field(gt=0, le=100)]], Field(min_length=1)] = [100]
+    """Percentages of its training set at which each specialist is trained."""
+
+    mixture: Mixture = Mixture()
+    """The multi-task training set."""
+
+    sft: Sft = Sft()
+    """Fine-tuning, for all models and training sets that do not say otherwise."""
+
+    merging: Merging = Merging()
+    """Settings all merges share."""
+
+    strategies: dict[Name, Strategy] = {}
+    """Merge strategies by key."""
+
+    suites: Annotated[dict[Name, Suite], Field(min_length=1)]
+    """Evaluation suites by key."""
+
+    decoding: Decoding = Decoding()
+    """Generation."""
+
+    code_scoring: CodeScoring = CodeScoring()
+    """Running the tests of code suites."""
+
+    tables: Tables = Tables()
+    """Which tables are printed."""
+
+    figures: Figures = Figures()
+    """How figures are drawn."""
+
+    def sft_settings(self, model: str, training_set: str) -> Sft:
+        """Fine-tuning settings of one run: the study's, the model's, then the training set's.
+
+        Args:
+            model: a key of `models`.
+            training_set: a task's key, or ``mix``.
+        """
+        entry = self.models[model]
+        overrides = [entry.sft]
+        if training_set in entry.sft_for:
+            overrides.append(entry.sft_for[training_set])
+        return overlay(self.sft, *overrides)
+
+    def scales(self, model: str) -> list[int]:
+        """Percentages at which the model's specialists are trained, ascending."""
+        return sorted(set(self.models[model].data_scale or self.data_scale))
+
+    def sweep(self, model: str) -> dict[str, list[Ratio] | None]:
+        """Strategy -> ratios of the model's merges; None for a method without weights."""
+        own = self.models[model].strategies
+        if own is None:
+            return {key: strategy.ratios for key, strategy in self.strategies.items()}
+        return {key: (ratios or self.strategies[key].ratios) for key, ratios in own.items()}
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> "StudyConfig":
+        found = list(problems(self))
+        if found:
+            raise ValueError("\n".join(found))
+        return self

@@ -1,0 +1,1 @@
+"""The plan of a study: its checkpoints by name and the files that stand for them."""

@@ -1,0 +1,104 @@
+"""A fingerprint of the first-party code a stage runs, so that code is an input of its rule.
+
+Snakemake sees a changed script but no changed imported module, and takes a ``git checkout``'s new
+mtime for a change. The fingerprint is a hash over the syntax trees of the script and of every
+first-party module it imports, directly or not, also inside functions. Comments, docstrings and
+formatting do not count; anything that can change what runs does.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = "mixmerge"
+_ROOT = Path(__file__).resolve().parents[2]  # .../src
+
+
+def fingerprint(script: Path) -> str:
+    """Hash the code that a rule's script runs.
+
+    Args:
+        script: a file in workflow/scripts.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    modules: set[str] = set()
+    pending = list(_imports(script))
+    while pending:
+        name = pending.pop()
+        if name in modules:
+            continue
+        modules.add(name)
+        file = _file(name)
+        if file is not None:
+            pending.extend(_imports(file) - modules)
+    digest = hashlib.sha256(_digest(script).encode())
+    for name in sorted(modules):
+        file = _file(name)
+        if file is not None:
+            digest.update(f"{name} {_digest(file)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _file(module: str) -> Path | None:
+    """The source file of a first-party module, None where the name is an attribute of one."""
+    base = _ROOT.joinpath(*module.split("."))
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+@cache
+def _parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+@cache
+def _imports(path: Path) -> frozenset[str]:
+    """First-party modules a file imports anywhere; packages on the way count, they run too."""
+    names: set[str] = set()
+    for node in ast.walk(_parse(path)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+            # ``from package import module`` names a module only where there is such a file.
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    found: set[str] = set()
+    for name in names:
+        parts = name.split(".")
+        if parts[0] != PACKAGE:
+            continue
+        found.update(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    return frozenset(found)
+
+
+@cache
+def _digest(path: Path) -> str:
+    """Hash of one file's syntax tree without docstrings."""
+    tree = _parse(path)
+    stripped = _WithoutDocstrings().visit(ast.parse(ast.unparse(tree)))
+    return hashlib.sha256(ast.dump(stripped).encode()).hexdigest()
+
+
+class _WithoutDocstrings(ast.NodeTransformer):
+    """Drop bare string statements: docstrings, and the attribute docstrings of config sections."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [
+                statement
+                for statement in body
+                if not (
+                    isinstance(statement, ast.Expr)
+                    and isinstance(statement.value, ast.Constant)
+                    and isinstance(statement.value.value, str)
+                )
+            ]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+        return node

@@ -1,0 +1,163 @@
+"""The graph of a study: its checkpoints, where each node's files lie, what it is made from."""
+
+from functools import cached_property
+from pathlib import Path
+
+from mixmerge.config.evaluation import CodeSuite, SummarySuite
+from mixmerge.config.models import LocalModel
+from mixmerge.config.sources import EmbeddedSource, LocalSource
+from mixmerge.config.study import MIX, StudyConfig
+from mixmerge.errors import UserError
+from mixmerge.manifest import MANIFEST
+from mixmerge.seeds import derive
+from mixmerge.study.variants import Variant, sft_name, variants
+
+
+class Graph:
+    """A validated configuration with its checkpoints, paths and edges.
+
+    Attributes:
+        config: the validated configuration.
+        root: directory of everything the study makes.
+    """
+
+    def __init__(self, config: StudyConfig) -> None:
+        self.config = config
+        self.root = config.results / config.study
+
+    @cached_property
+    def variants(self) -> dict[str, dict[str, Variant]]:
+        """Model -> name -> checkpoint."""
+        return {
+            model: {variant.name: variant for variant in variants(self.config, model)}
+            for model in self.config.models
+        }
+
+    @cached_property
+    def training_sets(self) -> dict[str, tuple[str | None, int]]:
+        """Name of a training set -> its task (None for the mixture) and percentage."""
+        found: dict[str, tuple[str | None, int]] = {}
+        for per_model in self.variants.values():
+            for variant in per_model.values():
+                if variant.kind in ("sft", "mix") and variant.percent is not None:
+                    found[self.training_set(variant)] = (variant.task, variant.percent)
+        return found
+
+    @staticmethod
+    def training_set(variant: Variant) -> str:
+        """Name of the training set of a specialist or mixture, such as ``codegen-p25``."""
+        return f"{variant.task or MIX}-p{variant.percent}"
+
+    def checkpoints(self, *kinds: str) -> list[tuple[str, str]]:
+        """All (model, variant) pairs, or those of the given kinds."""
+        return [
+            (model, name)
+            for model, per_model in self.variants.items()
+            for name, variant in per_model.items()
+            if not kinds or variant.kind in kinds
+        ]
+
+    def specialists(self, model: str) -> dict[str, str]:
+        """Task -> variant name of the specialist that is merged."""
+        del model  # every model merges at the same data scale
+        percent = self.config.merging.base_percent
+        return {task: sft_name(task, percent) for task in self.config.tasks}
+
+    def models_of_kind(self, *kinds: str) -> list[str]:
+        """Models whose base checkpoint comes from such a place."""
+        return [key for key, model in self.config.models.items() if model.kind in kinds]
+
+    def training_set_of(self, model: str, variant: str) -> str:
+        """Name of the training set of a checkpoint."""
+        return self.training_set(self.variants[model][variant])
+
+    def merged(self, model: str, variant: str) -> dict[str, str]:
+        """Task -> specialist's variant for the tasks that a merge takes."""
+        node = self.variants[model][variant]
+        assert node.strategy is not None
+        tasks = self.config.strategies[node.strategy].tasks or list(self.config.tasks)
+        return {task: self.specialists(model)[task] for task in tasks}
+
+    def code_suites(self) -> list[str]:
+        """Suites that are judged by running tests."""
+        return [k for k, s in self.config.suites.items() if isinstance(s, CodeSuite)]
+
+    def seed(self, *names: str) -> int:
+        """Seed of a node, derived from the study's."""
+        return derive(self.config.seed, *names)
+
+    def path(self, *parts: str) -> str:
+        """A path below the study's root, as Snakemake wants it."""
+        return str(self.root.joinpath(*parts))
+
+    def manifest(self, *parts: str) -> str:
+        """The manifest of a directory below the study's root."""
+        return self.path(*parts, MANIFEST)
+
+    def source_inputs(self, source: str) -> list[str]:
+        """Files a source is read from that the workflow knows: a local file, or the corpus."""
+        entry = self.config.sources[source]
+        if isinstance(entry, LocalSource):
+            return [str(entry.path)]
+        if isinstance(entry, EmbeddedSource):
+            return [self.manifest("data", "corpus")]
+        return []
+
+    def training_sources(self) -> list[str]:
+        """Sources whose rows some task trains on, each once."""
+        named = [source for task in self.config.tasks.values() for source in task.sources]
+        return list(dict.fromkeys(named))
+
+    def item_inputs(self, suite: str) -> list[str]:
+        """What a suite's items are written from."""
+        entry = self.config.suites[suite]
+        if isinstance(entry, SummarySuite):
+            return [self.manifest("data", "sources", entry.source)]
+        return [self.manifest("data", "heldout", suite)]
+
+    def suite_inputs(self, suite: str) -> list[str]:
+        """Files a suite's problems or rows are read from."""
+        entry = self.config.suites[suite]
+        if isinstance(entry, SummarySuite):
+            return [self.manifest("data", "sources", entry.source)]
+        if isinstance(entry.problems, Path):
+            return [str(entry.problems)]
+        if entry.problems.startswith("embedded"):
+            return [self.manifest("data", "corpus")]
+        return []
+
+    def snapshot_inputs(self, model: str) -> list[str]:
+        """Files on this machine that a base checkpoint is made from."""
+        entry = self.config.models[model]
+        if not isinstance(entry, LocalModel):
+            return self.chat_template(model)
+        return self.chat_template(model) + sorted(
+            str(file) for file in entry.path.iterdir() if file.is_file()
+        )
+
+    def chat_template(self, model: str) -> list[str]:
+        """The chat template's file where the config names one."""
+        path = self.config.models[model].chat_template
+        return [] if path is None else [str(path)]
+
+    def check_files(self) -> None:
+        """Check that the local files and directories the config names are there.
+
+        Raises:
+            UserError: naming the field and the path.
+        """
+        named: list[tuple[str, Path]] = []
+        for key, source in self.config.sources.items():
+            if isinstance(source, LocalSource):
+                named.append((f"sources.{key}.path", source.path))
+        for key, suite in self.config.suites.items():
+            if isinstance(suite, CodeSuite) and isinstance(suite.problems, Path):
+                named.append((f"suites.{key}.problems", suite.problems))
+        for key, model in self.config.models.items():
+            if isinstance(model, LocalModel):
+                named.append((f"models.{key}.path", model.path))
+            if model.chat_template is not None:
+                named.append((f"models.{key}.chat_template", model.chat_template))
+        missing = [f"{field}: {path} does not exist" for field, path in named if not path.exists()]
+        if missing:
+            raise UserError("\n".join(missing))

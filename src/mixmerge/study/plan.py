@@ -1,0 +1,162 @@
+"""The plan of a study: its graph, and what each stage is told.
+
+Rules stay free of logic: they ask the plan for paths, inputs and settings. A stage gets exactly the
+settings it reads, so a change of any other value leaves it alone.
+"""
+
+from typing import Any
+
+from mixmerge.config.evaluation import CodeSuite, SummarySuite
+from mixmerge.config.models import EmbeddedBase
+from mixmerge.config.sources import EmbeddedSource
+from mixmerge.config.study import MIX
+from mixmerge.study.graph import Graph
+
+#: Fields of a task that make its rows' messages.
+_TEMPLATES = {"system", "prompt", "answer"}
+
+#: Fields of a source that matter for mapping its rows, not for fetching them.
+_COLUMNS = {"columns", "id_column", "on_empty"}
+
+
+class Study(Graph):
+    """The graph with the settings, seeds and threads of each of its jobs."""
+
+    def prepare_settings(self, task: str) -> dict[str, Any]:
+        """Templates of a task, and the column mapping of each of its sources."""
+        entry = self.config.tasks[task]
+        return {
+            "templates": entry.model_dump(include=_TEMPLATES),
+            "columns": {
+                source: self.config.sources[source].model_dump(include=_COLUMNS)
+                for source in entry.sources
+            },
+            "deduplicate": self.config.data.deduplicate,
+        }
+
+    def hold_out_settings(self, suite: str) -> dict[str, Any]:
+        """What a suite's held-out texts depend on; its prompt and its `limit` do not matter."""
+        settings = self.suite_settings(suite)
+        for unread in ("prompt", "limit"):
+            del settings["suite"][unread]
+        return settings
+
+    def suite_settings(self, suite: str) -> dict[str, Any]:
+        """What makes a suite's items: its entry, and its task's templates and columns."""
+        entry = self.config.suites[suite]
+        include = {"kind", "prompt", "limit", "problems", "version", "source"}
+        settings: dict[str, Any] = {
+            "suite": entry.model_dump(mode="json", include=include),
+            "templates": self.config.tasks[entry.task].model_dump(include=_TEMPLATES),
+        }
+        if isinstance(entry, SummarySuite):
+            settings["columns"] = self.config.sources[entry.source].model_dump(include=_COLUMNS)
+        return settings
+
+    def fetch_settings(self, source: str) -> dict[str, Any]:
+        """Where a source comes from; the column mapping is a later stage's business."""
+        entry = self.config.sources[source]
+        return entry.model_dump(mode="json", exclude=_COLUMNS)
+
+    def fetch_arguments(self, source: str) -> list[str]:
+        """Where a source's script finds the embedded corpus, if it needs it."""
+        if isinstance(self.config.sources[source], EmbeddedSource):
+            return ["--corpus", self.path("data", "corpus")]
+        return []
+
+    def hold_out_arguments(self, suite: str) -> list[str]:
+        """Where a suite's problems or rows are read from."""
+        entry = self.config.suites[suite]
+        if isinstance(entry, SummarySuite):
+            return ["--source", self.path("data", "sources", entry.source)]
+        if str(entry.problems).startswith("embedded-"):
+            return ["--corpus", self.path("data", "corpus")]
+        return []
+
+    def item_arguments(self, suite: str) -> list[str]:
+        """Where a suite's items are written from."""
+        entry = self.config.suites[suite]
+        if isinstance(entry, SummarySuite):
+            return ["--source", self.path("data", "sources", entry.source)]
+        return ["--heldout", self.path("data", "heldout", suite)]
+
+    def pretrain_settings(self, model: str) -> dict[str, Any]:
+        """Architecture and pre-training of an embedded base model."""
+        entry = self.config.models[model]
+        assert isinstance(entry, EmbeddedBase)
+        return entry.model.model_dump(mode="json")
+
+    def snapshot_settings(self, model: str) -> dict[str, Any]:
+        """Where a base checkpoint comes from."""
+        include = {"kind", "id", "revision", "trust_remote_code", "path", "chat_template"}
+        return self.config.models[model].model_dump(mode="json", include=include)
+
+    def sft_threads(self, model: str, variant: str) -> int:
+        """CPU threads of one run, over all its processes."""
+        node = self.variants[model][variant]
+        sft = self.config.sft_settings(model, node.task or MIX)
+        return sft.processes * sft.threads
+
+    def sft_settings(self, model: str, variant: str) -> dict[str, Any]:
+        """Hyperparameters and launch settings of one run."""
+        node = self.variants[model][variant]
+        return self.config.sft_settings(model, node.task or MIX).model_dump(mode="json")
+
+    def recipe_settings(self, model: str, variant: str) -> dict[str, Any]:
+        """What a merge's recipe is built from."""
+        node = self.variants[model][variant]
+        assert node.strategy is not None
+        strategy = self.config.strategies[node.strategy]
+        return {
+            **strategy.model_dump(include={"method", "parameters", "model_parameters", "pivot"}),
+            "weights": node.weights,
+            "dtype": self.config.merging.dtype,
+            "base": self.path("checkpoints", model, "base"),
+            "specialists": {
+                task: self.path("checkpoints", model, name)
+                for task, name in self.merged(model, variant).items()
+            },
+        }
+
+    def merge_seed(self, model: str, variant: str) -> int:
+        """Seed of a merge's random masks: one a model and strategy, the same at every ratio.
+
+        MergeKit draws the same masks from the same seed whatever the weights, so a sweep with one
+        seed varies the ratio and nothing else.
+        """
+        strategy = self.variants[model][variant].strategy
+        assert strategy is not None
+        return self.seed("merge", model, strategy)
+
+    def generate_settings(self) -> dict[str, Any]:
+        """Decoding, and per suite what bounds a completion."""
+        return {
+            "decoding": self.config.decoding.model_dump(mode="json"),
+            "suites": {
+                key: suite.model_dump(include={"max_new_tokens", "stop"})
+                for key, suite in self.config.suites.items()
+            },
+        }
+
+    def dataset(self, suite: str) -> str:
+        """Whose special oracles EvalPlus applies to a code suite, ``other`` for none."""
+        entry = self.config.suites[suite]
+        assert isinstance(entry, CodeSuite)
+        if entry.oracle is not None:
+            return entry.oracle
+        return str(entry.problems) if entry.problems in ("humaneval", "mbpp") else "other"
+
+    def ground_truth_settings(self, suite: str) -> dict[str, Any]:
+        """How a code suite's reference solutions are run."""
+        settings = self.score_settings()
+        return {**settings["suites"][suite], "code": settings["code"]}
+
+    def score_settings(self) -> dict[str, Any]:
+        """How tests are run, and per suite its kind and metrics."""
+        suites: dict[str, Any] = {}
+        for key, suite in self.config.suites.items():
+            if isinstance(suite, CodeSuite):
+                suites[key] = {"kind": "code", "plus": suite.plus, "dataset": self.dataset(key)}
+            else:
+                suites[key] = {"kind": "summary", "metrics": suite.metrics}
+        return {"code": self.config.code_scoring.model_dump(mode="json"), "suites": suites}

@@ -1,0 +1,23 @@
+"""Paths every test may need; real inputs are found through MIXMERGE_DATA and never committed."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Directory of real inputs; the test is skipped, loudly, where there is none."""
+    given = os.environ.get("MIXMERGE_DATA")
+    if not given or not Path(given).is_dir():
+        pytest.skip("MIXMERGE_DATA is not set to the directory of real inputs: NOT TESTED")
+    return Path(given).resolve()

@@ -1,0 +1,94 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mixmerge.errors import UserError
+from mixmerge.files import atomic_dir, atomic_open, read_json, read_jsonl, write_jsonl
+from mixmerge.manifest import read_manifest, write_manifest, write_provenance
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_scratch(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_open(path) as file:
+        file.write("new")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_directory_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "d"
+    with atomic_dir(path) as scratch:
+        (scratch / "one").write_text("1")
+    with pytest.raises(RuntimeError), atomic_dir(path) as scratch:
+        (scratch / "two").write_text("2")
+        raise RuntimeError
+    assert [p.name for p in path.iterdir()] == ["one"]
+    with atomic_dir(path) as scratch:
+        (scratch / "three").write_text("3")
+    assert [p.name for p in path.iterdir()] == ["three"]
+    assert [p.name for p in tmp_path.iterdir()] == ["d"]
+
+
+def test_what_a_killed_process_left_is_cleaned_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "d"
+    program = (
+        "import os, sys, pathlib\n"
+        "from mixmerge.files import atomic_dir\n"
+        "with atomic_dir(pathlib.Path(sys.argv[1])) as scratch:\n"
+        "    (scratch / 'half').write_text('x')\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert not path.exists()
+    assert len(list(tmp_path.iterdir())) == 1
+    with atomic_dir(path) as scratch:
+        (scratch / "whole").write_text("x")
+    assert [p.name for p in tmp_path.iterdir()] == ["d"]
+    assert [p.name for p in path.iterdir()] == ["whole"]
+
+
+def test_jsonl_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    assert write_jsonl(path, ({"n": n, "text": "ä\n"} for n in range(3))) == 3
+    assert [row["n"] for row in read_jsonl(path)] == [0, 1, 2]
+    path.write_text('{"a": 1}\n{"a": \n')
+    with pytest.raises(UserError, match=r"rows.jsonl:2: not valid JSON"):
+        list(read_jsonl(path))
+    path.write_text('{"a": 1}\n[1]\n')
+    with pytest.raises(UserError, match=r"rows.jsonl:2: expected a JSON object, found list"):
+        list(read_jsonl(path))
+    path.write_text('{"a": ')
+    with pytest.raises(UserError, match=r"rows.jsonl:1:\d+: not valid JSON"):
+        read_json(path)
+
+
+def test_manifest_is_a_function_of_the_content(tmp_path: Path) -> None:
+    texts = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        (folder / "deep").mkdir(parents=True)
+        (folder / "deep" / "b").write_text("b")
+        (folder / "a").write_text("a")
+        write_provenance(folder, inputs=[], settings={"name": name}, seed=1, packages=["numpy"])
+        texts.append(write_manifest(folder, "rows", {"rows": 2}).read_bytes())
+    assert texts[0] == texts[1]
+    assert read_manifest(folder, "rows")["facts"] == {"rows": 2}
+
+
+def test_manifest_notices_what_changed(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    with pytest.raises(UserError, match="no manifest"):
+        read_manifest(tmp_path)
+    write_manifest(tmp_path, "rows")
+    with pytest.raises(UserError, match="is a 'rows', expected a 'checkpoint'"):
+        read_manifest(tmp_path, "checkpoint")
+    (tmp_path / "a").write_text("cut off")
+    with pytest.raises(UserError, match="7 bytes, but"):
+        read_manifest(tmp_path)
+    (tmp_path / "a").unlink()
+    with pytest.raises(UserError, match="missing"):
+        read_manifest(tmp_path)
