@@ -1,0 +1,1 @@
+"""From sources to training sets and suites, streaming all the way."""

@@ -1,0 +1,95 @@
+"""Brings a source's rows here, columns as they are, one JSON object a line."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mixmerge.config.sources import EmbeddedSource, HubSource, LocalSource
+from mixmerge.data.hub import read_hub
+from mixmerge.data.layout import ROWS
+from mixmerge.data.lines import Row, encode, progress, read_rows
+from mixmerge.data.parquet import plain, read_parquet
+from mixmerge.errors import UserError
+from mixmerge.files import atomic_dir
+from mixmerge.manifest import MANIFEST, write_manifest, write_provenance
+
+AnySource = HubSource | LocalSource | EmbeddedSource
+
+
+def fetch(
+    name: str, source: AnySource, out: Path, corpus: Path | None, settings: dict[str, Any]
+) -> int:
+    """Write ``out``/rows.jsonl with provenance and manifest; returns the number of rows.
+
+    Args:
+        name: the source's key, for messages.
+        source: its section.
+        out: target directory, replaced as a whole when all rows are there.
+        corpus: directory of the embedded corpus, for sources of that kind.
+        settings: what the job was told, for the provenance.
+
+    Raises:
+        UserError: the source cannot be read, or is empty.
+    """
+    rows, inputs = open_source(name, source, corpus)
+    columns: dict[str, None] = {}
+    count = 0
+    with atomic_dir(out) as scratch:
+        with (scratch / ROWS).open("wb") as file:
+            for row in progress(itertools.islice(rows, source.limit), f"fetch {name}"):
+                columns.update(dict.fromkeys(row))
+                file.write(encode(row))
+                count += 1
+        if not count:
+            raise UserError(f"sources.{name}: {describe(source)} holds no rows")
+        write_provenance(
+            scratch, inputs=inputs, settings=settings, seed=None, packages=["datasets", "pyarrow"]
+        )
+        write_manifest(scratch, "rows", {"rows": count, "columns": sorted(columns)})
+    return count
+
+
+def open_source(
+    name: str, source: AnySource, corpus: Path | None
+) -> tuple[Iterator[Row], list[Path]]:
+    """The rows of a source as a stream, and the local files they come from."""
+    if isinstance(source, HubSource):
+        return read_hub(source, name), []
+    if isinstance(source, LocalSource):
+        _check_file(source.path, f"sources.{name}.path")
+        if source.path.suffix == ".parquet":
+            return read_parquet(source.path), [source.path]
+        return _jsonl(source.path), [source.path]
+    if corpus is None:
+        raise UserError(f"sources.{name}: of kind 'embedded', but no --corpus directory was given")
+    path = corpus / f"{source.part}.jsonl"
+    if not path.exists():
+        raise UserError(f"{path}: not in the corpus; build it again (rule corpus)")
+    manifest = corpus / MANIFEST
+    return _jsonl(path), [manifest if manifest.exists() else path]
+
+
+def _check_file(path: Path, where: str) -> None:
+    name = path.name
+    if not name.endswith((".jsonl", ".jsonl.gz", ".parquet")):
+        raise UserError(
+            f"{where}: {path} is none of .jsonl, .jsonl.gz, .parquet; convert or rename it"
+        )
+    if not path.is_file():
+        what = "is a directory; name a file in it" if path.is_dir() else "file not found"
+        raise UserError(f"{where}: {path}: {what}")
+
+
+def _jsonl(path: Path) -> Iterator[Row]:
+    for _, row in read_rows(path):
+        yield plain(row)
+
+
+def describe(source: AnySource) -> str:
+    """The source's origin in a few words."""
+    if isinstance(source, HubSource):
+        return f"{source.id}@{source.revision}, split {source.split!r}"
+    if isinstance(source, LocalSource):
+        return str(source.path)
+    return f"part {source.part!r} of the embedded corpus"

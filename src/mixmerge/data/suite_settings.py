@@ -1,0 +1,46 @@
+"""What the jobs of a suite are told; kept out of the modules that training depends on."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from mixmerge.data.settings import Columns, Templates
+from mixmerge.section import Name, Section
+
+
+class SuiteEntry(Section):
+    """What of a suite's entry its texts and items depend on."""
+
+    kind: Literal["code", "summary"]
+    """Problems to solve, or rows to summarise."""
+
+    prompt: str | None = None
+    """Template of the user's turn; the task's where null."""
+
+    limit: int | None = Field(default=None, gt=0)
+    """Take the first so many items only."""
+
+    problems: Literal["humaneval", "mbpp", "embedded-validation", "embedded-test"] | Path | None = (
+        None
+    )
+    """As in `CodeSuite`."""
+
+    version: str | None = None
+    """Release of EvalPlus's file; its default where null."""
+
+    source: Name | None = None
+    """As in `SummarySuite`."""
+
+
+class SuiteSettings(Section):
+    """Settings of one suite's `heldout` (which reads `problems` and `version`) and `suite`."""
+
+    suite: SuiteEntry
+    """The suite's entry."""
+
+    templates: Templates
+    """The task's."""
+
+    columns: Columns = Columns()
+    """The source's, for a summary suite."""

@@ -1,0 +1,23 @@
+"""Count rows and lengths for Table 2; directories are called as their source, task or set is."""
+
+from mixmerge.data.statistics import statistics
+from mixmerge.files import write_json
+from mixmerge.job import parser, path_argument, run
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    for name in ("sources", "tasks", "clean", "splits", "sets"):
+        arguments.add_argument(f"--{name}", type=path_argument, nargs="+", required=True)
+    arguments.add_argument(
+        "--out", type=path_argument, required=True, help="R/data/statistics.json"
+    )
+    given = arguments.parse_args()
+    write_json(
+        given.out,
+        statistics(given.sources, given.tasks, given.clean, given.splits, given.sets),
+    )
+
+
+if __name__ == "__main__":
+    run(main)

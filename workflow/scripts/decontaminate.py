@@ -1,0 +1,28 @@
+"""Drop a task's rows that share a word n-gram with an item of a suite.
+
+Settings: the section `data.decontamination` as JSON.
+"""
+
+from mixmerge.config.tasks import Decontamination
+from mixmerge.data.arguments import named_path
+from mixmerge.data.decontaminate import decontaminate
+from mixmerge.data.settings import parse_settings
+from mixmerge.job import json_argument, parser, path_argument, run
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--rows", type=path_argument, required=True, help="R/data/tasks/TASK")
+    arguments.add_argument(
+        "--heldout", type=named_path, nargs="*", default=[], help="SUITE=R/data/heldout/SUITE"
+    )
+    arguments.add_argument("--settings", type=json_argument, required=True)
+    arguments.add_argument("--out", type=path_argument, required=True, help="R/data/clean/TASK")
+    given = arguments.parse_args()
+    settings = parse_settings(Decontamination, given.settings, "data.decontamination")
+    heldout = dict(given.heldout)
+    decontaminate(given.out.name, settings, given.rows, heldout, given.out, given.settings)
+
+
+if __name__ == "__main__":
+    run(main)

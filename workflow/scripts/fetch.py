@@ -1,0 +1,24 @@
+"""Fetch one source: raw rows of the hub, a local file or the embedded corpus.
+
+Settings are a `mixmerge.config.sources` section (hub, local or embedded) as JSON.
+"""
+
+from mixmerge.config.sources import Source
+from mixmerge.data.fetch import fetch
+from mixmerge.data.settings import parse_settings
+from mixmerge.job import json_argument, parser, path_argument, run
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--source", required=True, help="the source's key")
+    arguments.add_argument("--settings", type=json_argument, required=True)
+    arguments.add_argument("--corpus", type=path_argument, help="R/data/corpus, if embedded")
+    arguments.add_argument("--out", type=path_argument, required=True, help="R/data/sources/SOURCE")
+    given = arguments.parse_args()
+    source = parse_settings(Source, given.settings, f"sources.{given.source}")
+    fetch(given.source, source, given.out, given.corpus, given.settings)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,31 @@
+"""Hold a suite's problems or rows out, for its items and for decontamination.
+
+Settings: {"suite": {"kind", "problems", "version"}, "templates", "columns"}.
+"""
+
+from mixmerge.data.heldout import hold_out_problems, hold_out_rows
+from mixmerge.data.settings import parse_settings
+from mixmerge.data.suite_settings import SuiteSettings
+from mixmerge.errors import UserError
+from mixmerge.job import json_argument, parser, path_argument, run
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--settings", type=json_argument, required=True)
+    arguments.add_argument("--corpus", type=path_argument, help="R/data/corpus, if embedded")
+    arguments.add_argument("--source", type=path_argument, help="R/data/sources/KEY, if a summary")
+    arguments.add_argument("--out", type=path_argument, required=True, help="R/data/heldout/SUITE")
+    given = arguments.parse_args()
+    name = given.out.name
+    settings = parse_settings(SuiteSettings, given.settings, f"suites.{name}")
+    if settings.suite.kind == "code":
+        hold_out_problems(name, settings, given.out, given.corpus, given.settings)
+    elif given.source is None:
+        raise UserError("a summary suite needs --source, the fetched source's directory")
+    else:
+        hold_out_rows(name, settings, given.source, given.out, given.settings)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,33 @@
+"""Mix the tasks' training rows at their weights (JSON: task -> multiple of its size), shuffled."""
+
+from mixmerge.config.tasks import Mixture
+from mixmerge.data.arguments import named_path, named_seed
+from mixmerge.data.mix import mix
+from mixmerge.data.settings import parse_settings
+from mixmerge.job import json_argument, parser, path_argument, run
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument(
+        "--tasks", type=named_path, nargs="+", required=True, help="TASK=R/data/split/TASK"
+    )
+    arguments.add_argument("--percent", type=int, required=True)
+    arguments.add_argument("--weights", type=json_argument, default={})
+    arguments.add_argument("--seed", type=int, required=True)
+    arguments.add_argument(
+        "--subset-seeds",
+        type=named_seed,
+        nargs="+",
+        required=True,
+        help="TASK=the seed of the task's subsets, whose rows the mixture takes",
+    )
+    arguments.add_argument("--out", type=path_argument, required=True, help="R/data/sets/mix-pPCT")
+    given = arguments.parse_args()
+    mixture = parse_settings(Mixture, {"weights": given.weights}, "mixture")
+    weights, seeds = mixture.weights or {}, dict(given.subset_seeds)
+    mix(dict(given.tasks), weights, given.percent, given.out, given.seed, seeds)
+
+
+if __name__ == "__main__":
+    run(main)

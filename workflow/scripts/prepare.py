@@ -1,0 +1,27 @@
+"""Map a task's sources to chat messages and drop duplicates.
+
+Settings: {"templates": {"system", "prompt", "answer"}, "columns": {SOURCE: {"columns", "id_column",
+"on_empty"}}, "deduplicate": bool}.
+"""
+
+from mixmerge.data.arguments import named_path
+from mixmerge.data.prepare import PrepareSettings, prepare
+from mixmerge.data.settings import parse_settings
+from mixmerge.job import json_argument, parser, path_argument, run
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--task", required=True, help="the task's key")
+    arguments.add_argument(
+        "--sources", type=named_path, nargs="+", required=True, help="SOURCE=R/data/sources/SOURCE"
+    )
+    arguments.add_argument("--settings", type=json_argument, required=True)
+    arguments.add_argument("--out", type=path_argument, required=True, help="R/data/tasks/TASK")
+    given = arguments.parse_args()
+    settings = parse_settings(PrepareSettings, given.settings, f"tasks.{given.task}")
+    prepare(given.task, settings, dict(given.sources), given.out, given.settings)
+
+
+if __name__ == "__main__":
+    run(main)

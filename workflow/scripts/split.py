@@ -1,0 +1,18 @@
+"""Hold a seeded share of a task's rows out for the validation loss."""
+
+from mixmerge.data.split import split
+from mixmerge.job import parser, path_argument, run
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--rows", type=path_argument, required=True, help="R/data/clean/TASK")
+    arguments.add_argument("--fraction", type=float, required=True, help="share held out")
+    arguments.add_argument("--seed", type=int, required=True)
+    arguments.add_argument("--out", type=path_argument, required=True, help="R/data/split/TASK")
+    given = arguments.parse_args()
+    split(given.out.name, given.fraction, given.rows, given.out, given.seed)
+
+
+if __name__ == "__main__":
+    run(main)

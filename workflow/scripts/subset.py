@@ -1,0 +1,18 @@
+"""Take a seeded, nested percentage of a task's training rows."""
+
+from mixmerge.data.split import subset
+from mixmerge.job import parser, path_argument, run
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--rows", type=path_argument, required=True, help="R/data/split/TASK")
+    arguments.add_argument("--percent", type=int, required=True)
+    arguments.add_argument("--seed", type=int, required=True, help="one for all percentages")
+    arguments.add_argument("--out", type=path_argument, required=True, help="R/data/sets/TASK-pPCT")
+    given = arguments.parse_args()
+    subset(given.rows.name, given.percent, given.rows, given.out, given.seed)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,33 @@
+"""Make a suite's items: prompts, and references where it has them.
+
+Settings: {"suite": {"kind", "prompt", "limit"}, "templates", "columns"}.
+"""
+
+from mixmerge.data.settings import parse_settings
+from mixmerge.data.suite_settings import SuiteSettings
+from mixmerge.data.suites import code_suite, summary_suite
+from mixmerge.errors import UserError
+from mixmerge.job import json_argument, parser, path_argument, run
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--settings", type=json_argument, required=True)
+    arguments.add_argument("--heldout", type=path_argument, help="R/data/heldout/SUITE, if code")
+    arguments.add_argument("--source", type=path_argument, help="R/data/sources/KEY, if a summary")
+    arguments.add_argument("--out", type=path_argument, required=True, help="R/suites/SUITE")
+    given = arguments.parse_args()
+    name = given.out.name
+    settings = parse_settings(SuiteSettings, given.settings, f"suites.{name}")
+    if settings.suite.kind == "code":
+        if given.heldout is None:
+            raise UserError("a code suite needs --heldout, its held-out directory")
+        code_suite(name, settings, given.heldout, given.out, given.settings)
+    else:
+        if given.source is None:
+            raise UserError("a summary suite needs --source, the fetched source's directory")
+        summary_suite(name, settings, given.source, given.out, given.settings)
+
+
+if __name__ == "__main__":
+    run(main)
