@@ -1,0 +1,20 @@
+"""Write every table of a study as CSV, Markdown, LaTeX and HTML, and an index of them all."""
+
+from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.report.layout import Layout
+from mixmerge.report.scores import read_scores
+from mixmerge.report.tables import write_tables
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--layout", type=json_argument, required=True, help="a Layout as JSON")
+    arguments.add_argument("--results", type=path_argument, required=True, help="the study's root")
+    arguments.add_argument("--out", type=path_argument, required=True, help="folder of the tables")
+    given = arguments.parse_args()
+    layout = Layout.model_validate(given.layout)
+    write_tables(layout, given.results, read_scores(layout, given.results), given.out)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,19 @@
+"""Gather Snakemake's benchmark files into one table of where the time went."""
+
+from mixmerge.job import parser, path_argument, run
+from mixmerge.report.timing import read_jobs, timing_table
+from mixmerge.report.writing import write_table
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument(
+        "--benchmarks", type=path_argument, required=True, help="folder of the benchmark files"
+    )
+    arguments.add_argument("--out", type=path_argument, required=True, help="folder of timing.*")
+    given = arguments.parse_args()
+    write_table(timing_table(read_jobs(given.benchmarks)), given.out, ("csv", "md", "html", "txt"))
+
+
+if __name__ == "__main__":
+    run(main)
