@@ -1,0 +1,1 @@
+"""Checkpoints in Hugging Face layout: what they hold, and whether it is whole."""

@@ -1,0 +1,1 @@
+"""Merging specialists with MergeKit: methods, recipes, and the run of one."""

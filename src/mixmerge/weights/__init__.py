@@ -1,0 +1,1 @@
+"""Weight-space analysis: how far checkpoints moved, and whether their updates agree."""

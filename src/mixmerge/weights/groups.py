@@ -1,0 +1,98 @@
+"""Which group of the analysis a tensor belongs to: its transformer layer, or one of the rest."""
+
+import re
+from pathlib import Path
+
+from mixmerge.checkpoint.index import TensorInfo, read_index
+from mixmerge.checkpoint.stream import same_bytes
+from mixmerge.checkpoint.tied import EMBEDDINGS, HEAD, embeddings, is_tied
+from mixmerge.errors import UserError
+
+#: `model.layers.7.mlp...` (Llama, Qwen, ...), `transformer.h.7.attn...` (GPT-2, GPT-BigCode).
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
+
+_EMBEDDINGS = (*EMBEDDINGS, "transformer.wpe.weight")
+_FINAL_NORM = re.compile(r"^(?:model|transformer|gpt_neox)\.(?:norm|ln_f|final_layer_?norm)\.")
+
+
+def group_of(name: str) -> tuple[str, int | None]:
+    """Group and layer number of a tensor, by its name.
+
+    Returns:
+        ``("layer.7", 7)``, or ``embeddings``, ``lm_head``, ``final_norm`` or ``other`` with None.
+    """
+    if found := _LAYER.search(name):
+        layer = int(found.group(1))
+        return f"layer.{layer}", layer
+    if name in _EMBEDDINGS:
+        return "embeddings", None
+    if name.startswith("lm_head."):
+        return "lm_head", None
+    return ("final_norm" if _FINAL_NORM.match(name) else "other"), None
+
+
+def order(group: tuple[str, int | None]) -> tuple[int, int]:
+    """Sort key: embeddings, layers by number, final norm, output head, the rest."""
+    name, layer = group
+    ranks = {"embeddings": 0, "final_norm": 2, "lm_head": 3, "other": 4}
+    return (1, layer) if layer is not None else (ranks[name], 0)
+
+
+def align(directories: list[Path]) -> dict[str, list[TensorInfo]]:
+    """Match the tensors of several checkpoints of one architecture.
+
+    Embeddings that are tied in all of them count once: an output head that is left out or repeats
+    the input embeddings is dropped. Where one checkpoint has a head of its own, the input
+    embeddings stand for the missing ones.
+
+    Args:
+        directories: the checkpoints; the first one, the base, says which tensors there are.
+
+    Returns:
+        Name -> the tensor in each checkpoint, in the order of ``directories``; sorted by group.
+
+    Raises:
+        UserError: a broken checkpoint, a missing or extra tensor, or another shape.
+    """
+    indexes = [read_index(directory) for directory in directories]
+    heads = [_has_tied_head(d, index) for d, index in zip(directories, indexes, strict=True)]
+    if any(heads):
+        indexes = [
+            {name: info for name, info in index.items() if name != HEAD}
+            if all(heads)
+            else _spelled_out(index, tied)
+            for index, tied in zip(indexes, heads, strict=True)
+        ]
+    base = indexes[0]
+    for directory, index in zip(directories, indexes, strict=True):
+        for name in sorted(set(base) ^ set(index)):
+            verb = "lacks" if name in base else "holds an extra"
+            raise UserError(
+                f"{directory}: {verb} tensor {name!r} compared with {directories[0]}; only "
+                "checkpoints of the same base model can be compared"
+            )
+        for name, info in index.items():
+            if info.shape != base[name].shape:
+                raise UserError(
+                    f"{info.file}: tensor {name!r} has shape {list(info.shape)}, but "
+                    f"{list(base[name].shape)} in {base[name].file}; only checkpoints of the same "
+                    "base model can be compared"
+                )
+    names = sorted(base, key=lambda name: (order(group_of(name)), name))
+    return {name: [index[name] for index in indexes] for name in names}
+
+
+def _has_tied_head(directory: Path, index: dict[str, TensorInfo]) -> bool:
+    """Whether the checkpoint's output head is its input embeddings."""
+    source, head = embeddings(index), index.get(HEAD)
+    if source is None or not is_tied(directory, index):
+        return False
+    return head is None or same_bytes(head, source)
+
+
+def _spelled_out(index: dict[str, TensorInfo], tied: bool) -> dict[str, TensorInfo]:
+    """Put the input embeddings in place of a tied head that is not stored."""
+    source = embeddings(index)
+    if not tied or HEAD in index or source is None:
+        return index
+    return {**index, HEAD: source}

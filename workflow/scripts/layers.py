@@ -1,0 +1,18 @@
+"""Rule layers: layer-wise distance of a checkpoint from its base model."""
+
+from mixmerge.files import write_json
+from mixmerge.job import parser, path_argument, run
+from mixmerge.weights.distance import layer_distances
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--base", type=path_argument, required=True)
+    arguments.add_argument("--variant", type=path_argument, required=True)
+    arguments.add_argument("--out", type=path_argument, required=True)
+    options = arguments.parse_args()
+    write_json(options.out, layer_distances(options.base, options.variant))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,47 @@
+"""Rule merge: run recipes with MergeKit and publish the merged checkpoints.
+
+Several merges may be given at once (as many values of --recipe, --out and --seed): importing
+MergeKit takes longer than merging small models. Each is published by itself as soon as it is done.
+"""
+
+import os
+
+from mixmerge.errors import UserError
+from mixmerge.job import parser, path_argument, run
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--recipe", type=path_argument, nargs="+", required=True)
+    arguments.add_argument("--out", type=path_argument, nargs="+", required=True)
+    arguments.add_argument("--seed", type=int, nargs="+", required=True)
+    arguments.add_argument("--shard-bytes", type=int, required=True)
+    arguments.add_argument("--threads", type=int, default=1)
+    arguments.add_argument(
+        "--device",
+        choices=["cpu", "cuda", "auto"],
+        default="cpu",
+        help="where MergeKit computes; a GPU draws other random masks than a CPU",
+    )
+    options = arguments.parse_args()
+    if not len(options.recipe) == len(options.out) == len(options.seed):
+        raise UserError("--recipe, --out and --seed: give as many values of each")
+    # Read when tqdm is imported: MergeKit's bars would fill the log ten times a second.
+    os.environ.setdefault("TQDM_MININTERVAL", "1")
+    # A merge needs nothing of the hub, and no local path may be looked up there.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from mixmerge.merge.execution import merge
+
+    for recipe, out, seed in zip(options.recipe, options.out, options.seed, strict=True):
+        merge(
+            recipe,
+            out,
+            seed=seed,
+            shard_bytes=options.shard_bytes,
+            threads=options.threads,
+            device=options.device,
+        )
+
+
+if __name__ == "__main__":
+    run(main)

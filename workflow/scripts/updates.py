@@ -1,0 +1,31 @@
+"""Rule updates: how far the specialists' updates agree, for each pair of them."""
+
+from pathlib import Path
+
+from mixmerge.errors import UserError
+from mixmerge.files import write_json
+from mixmerge.job import parser, path_argument, run
+from mixmerge.weights.agreement import update_agreement
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--base", type=path_argument, required=True)
+    arguments.add_argument("--variants", nargs="+", required=True, metavar="NAME=DIR")
+    arguments.add_argument("--out", type=path_argument, required=True)
+    options = arguments.parse_args()
+    variants: dict[str, Path] = {}
+    for given in options.variants:
+        name, found, directory = given.partition("=")
+        if not found or not name or not directory:
+            raise UserError(f"--variants {given}: expected NAME=DIR")
+        if name in variants:
+            raise UserError(f"--variants {given}: {name!r} is given twice")
+        variants[name] = Path(directory)
+    if len(variants) < 2:
+        raise UserError("--variants: name at least two checkpoints to compare")
+    write_json(options.out, update_agreement(options.base, variants))
+
+
+if __name__ == "__main__":
+    run(main)
