@@ -1,0 +1,57 @@
+# mixmerge: data mix or model merge?
+#
+# The targets of a study. Each stage has its rules in rules/, its logic in src/mixmerge/ and its
+# settings in one YAML: `snakemake --cores all --configfile config/demo.yaml`.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# A config file given on the command line replaces the paper's study; Snakemake would merge the two.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/merge.smk"
+include: "rules/evaluate.smk"
+include: "rules/weights.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        TABLES,
+        FIGURES,
+        VERDICT,
+        TIMING,
+    localrule: True
+    message:
+        "study {STUDY.config.study} is up to date"
+
+
+rule all_tables:
+    input:
+        TABLES,
+    localrule: True
+    message:
+        "all tables are up to date"
+
+
+rule all_figures:
+    input:
+        FIGURES,
+    localrule: True
+    message:
+        "all figures are up to date"
+
+
+rule all_checkpoints:
+    input:
+        [STUDY.manifest("checkpoints", *pair) for pair in STUDY.checkpoints()],
+    localrule: True
+    message:
+        "all checkpoints are up to date"

@@ -1,0 +1,125 @@
+# Evaluation: generate once a checkpoint for all suites, then score on the CPU.
+
+
+rule ground_truth:
+    input:
+        STUDY.manifest("suites", "{suite}"),
+    output:
+        STUDY.manifest("groundtruth", "{suite}"),
+    log:
+        log_of("ground_truth", "suite"),
+    benchmark:
+        benchmark_of("ground_truth", "suite")
+    wildcard_constraints:
+        suite=closed(STUDY.code_suites()),
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code("ground_truth.py"),
+        suite=lambda wildcards, input: directories(input),
+        settings=lambda wildcards: dumps(STUDY.ground_truth_settings(wildcards.suite)),
+        out=directory_of,
+    message:
+        "run the reference solutions of suite {wildcards.suite}"
+    shell:
+        "script ground_truth.py --problems {params.suite:q}/problems.jsonl"
+        " --settings {params.settings:q} --out {params.out:q} 2> {log:q}"
+
+
+rule nltk_data:
+    output:
+        f"{CONFIG.results}/nltk_data/manifest.json",
+    log:
+        f"{CONFIG.results}/nltk_data.log",
+    benchmark:
+        benchmark_of("nltk_data")
+    localrule: True
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        code=code("nltk_data.py"),
+        out=directory_of,
+    message:
+        "fetch WordNet and the word tokenizer that METEOR needs"
+    shell:
+        "script nltk_data.py --out {params.out:q} 2> {log:q}"
+
+
+rule generate:
+    input:
+        checkpoint=STUDY.manifest("checkpoints", "{model}", "{variant}"),
+        suites=[STUDY.manifest("suites", suite) for suite in CONFIG.suites],
+    output:
+        STUDY.manifest("completions", "{model}", "{variant}"),
+    log:
+        log_of("generate", "model", "variant"),
+    benchmark:
+        benchmark_of("generate", "model", "variant")
+    conda:
+        "../envs/mixmerge.yaml"
+    threads: CONFIG.decoding.threads
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        code=code("generate.py"),
+        checkpoint=lambda wildcards, input: directories([input.checkpoint]),
+        suites=named_suites(CONFIG.suites),
+        out=directory_of,
+        scratch=lambda wildcards: STUDY.path(
+            "scratch", "generate", wildcards.model, wildcards.variant
+        ),
+        settings=lambda wildcards: dumps(STUDY.generate_settings()),
+    message:
+        "generate with {wildcards.model}: {wildcards.variant}"
+    shell:
+        "script generate.py --checkpoint {params.checkpoint:q} --suites {params.suites:q}"
+        " --settings {params.settings:q} --scratch {params.scratch:q}"
+        " --out {params.out:q} 2> {log:q}"
+
+
+rule score:
+    input:
+        completions=STUDY.manifest("completions", "{model}", "{variant}"),
+        suites=[STUDY.manifest("suites", suite) for suite in CONFIG.suites],
+        ground_truth=[
+            STUDY.manifest("groundtruth", suite) for suite in STUDY.code_suites()
+        ],
+        nltk_data=f"{CONFIG.results}/nltk_data/manifest.json",
+    output:
+        STUDY.manifest("scores", "{model}", "{variant}"),
+    log:
+        log_of("score", "model", "variant"),
+    benchmark:
+        benchmark_of("score", "model", "variant")
+    conda:
+        "../envs/mixmerge.yaml"
+    threads: CONFIG.code_scoring.workers
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        code=code("score.py"),
+        completions=lambda wildcards, input: directories([input.completions]),
+        suites=named_suites(CONFIG.suites),
+        ground_truth=lambda wildcards, input: [
+            f"{suite}={folder}"
+            for suite, folder in zip(
+                STUDY.code_suites(), directories(input.ground_truth)
+            )
+        ],
+        nltk_data=lambda wildcards, input: directories([input.nltk_data]),
+        out=directory_of,
+        settings=lambda wildcards: dumps(STUDY.score_settings()),
+    message:
+        "score {wildcards.model}: {wildcards.variant}"
+    shell:
+        "script score.py --completions {params.completions:q} --suites {params.suites:q}"
+        " --groundtruth {params.ground_truth:q} --nltk-data {params.nltk_data:q}"
+        " --settings {params.settings:q} --out {params.out:q} 2> {log:q}"

@@ -1,0 +1,160 @@
+# Reporting: tables, figures, the verdict, and where the time went.
+from mixmerge.report import entries
+from mixmerge.study.layout import layout_of
+
+LAYOUT = layout_of(CONFIG, STUDY.variants)
+TABLES = [STUDY.path("tables", name) for name in entries.table_files(LAYOUT)]
+FIGURES = [STUDY.path("figures", name) for name in entries.figure_files(LAYOUT)]
+VERDICT = [STUDY.path("tables", name) for name in entries.VERDICT_FILES]
+TIMING = [STUDY.path("tables", name) for name in entries.TIMING_FILES]
+SCORES = [STUDY.manifest("scores", *pair) for pair in STUDY.checkpoints()]
+GEOMETRY = [
+    *(
+        STUDY.path("weights", model, f"{variant}.json")
+        for model, variant in STUDY.checkpoints("sft", "mix", "merge")
+    ),
+    *(STUDY.path("weights", model, "updates.json") for model in CONFIG.models),
+]
+
+# At the start of a line Snakemake reads `report` as its own directive.
+marked_for_report = report
+
+
+def shown(folder, form, found, category):
+    """The files of one rendering, marked for Snakemake's report with their captions."""
+    return [
+        marked_for_report(
+            STUDY.path(folder, f"{entry.name}.{form}"),
+            caption=f"../resources/captions/{entry.caption}",
+            category=category,
+            labels=entry.labels,
+        )
+        for entry in found
+    ]
+
+
+def unshown(files, form):
+    """The files that the report leaves out."""
+    return [file for file in files if not file.endswith(f".{form}")]
+
+
+rule tables:
+    input:
+        SCORES,
+        [STUDY.manifest("checkpoints", *pair) for pair in STUDY.checkpoints()],
+        STUDY.path("data", "statistics.json"),
+    output:
+        shown("tables", "html", entries.table_entries(LAYOUT), "Tables"),
+        unshown(TABLES, "html"),
+    log:
+        log_of("tables"),
+    benchmark:
+        benchmark_of("tables")
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("tables.py"),
+        layout=lambda wildcards: LAYOUT.model_dump_json(),
+        results=STUDY.path(),
+        out=directory_of,
+    message:
+        "write the tables"
+    shell:
+        "script tables.py --layout {params.layout:q} --results {params.results:q}"
+        " --out {params.out:q} 2> {log:q}"
+
+
+rule figures:
+    input:
+        SCORES,
+        GEOMETRY,
+    output:
+        shown("figures", "svg", entries.figure_entries(LAYOUT), "Figures"),
+        unshown(FIGURES, "svg"),
+    log:
+        log_of("figures"),
+    benchmark:
+        benchmark_of("figures")
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("figures.py"),
+        layout=lambda wildcards: LAYOUT.model_dump_json(),
+        results=STUDY.path(),
+        out=directory_of,
+    message:
+        "draw the figures"
+    shell:
+        "script figures.py --layout {params.layout:q} --results {params.results:q}"
+        " --out {params.out:q} 2> {log:q}"
+
+
+rule verdict:
+    input:
+        SCORES,
+        GEOMETRY,
+    output:
+        marked_for_report(
+            STUDY.path("tables", "verdict.html"),
+            caption="../resources/captions/verdict.rst",
+            category="Verdict",
+            labels={"shows": "Mix or merge, per model"},
+        ),
+        unshown(VERDICT, "html"),
+    log:
+        log_of("verdict"),
+    benchmark:
+        benchmark_of("verdict")
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("verdict.py"),
+        layout=lambda wildcards: LAYOUT.model_dump_json(),
+        results=STUDY.path(),
+        out=directory_of,
+    message:
+        "reach the verdict"
+    shell:
+        "script verdict.py --layout {params.layout:q} --results {params.results:q}"
+        " --out {params.out:q} 2> {log:q}"
+
+
+rule timing:
+    input:
+        # The last jobs of the study: when they are done, all benchmarks are there.
+        TABLES,
+        FIGURES,
+        VERDICT,
+    output:
+        marked_for_report(
+            STUDY.path("tables", "timing.html"),
+            caption="../resources/captions/timing.rst",
+            category="Run",
+            labels={"shows": "Where the time went"},
+        ),
+        unshown(TIMING, "html"),
+    log:
+        log_of("timing"),
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("timing.py"),
+        benchmarks=STUDY.path("benchmarks"),
+        out=directory_of,
+    message:
+        "gather where the time went"
+    shell:
+        "script timing.py --benchmarks {params.benchmarks:q} --out {params.out:q}"
+        " 2> {log:q}"

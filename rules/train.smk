@@ -1,0 +1,105 @@
+# Training: base checkpoints (pre-trained here, or snapshots), then fine-tuning.
+
+
+rule pretrain:
+    input:
+        STUDY.manifest("data", "corpus"),
+    output:
+        STUDY.manifest("checkpoints", "{model}", "base"),
+    log:
+        log_of("pretrain", "model"),
+    benchmark:
+        benchmark_of("pretrain", "model")
+    wildcard_constraints:
+        model=closed(STUDY.models_of_kind("embedded")),
+    # Long jobs first, so that none is left over at the end.
+    priority: 10
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code("pretrain.py"),
+        corpus=lambda wildcards, input: directories(input),
+        out=directory_of,
+        settings=lambda wildcards: dumps(STUDY.pretrain_settings(wildcards.model)),
+        seed=lambda wildcards: STUDY.seed("pretrain", wildcards.model),
+    message:
+        "pre-train base model {wildcards.model}"
+    shell:
+        "script pretrain.py --corpus {params.corpus:q} --settings {params.settings:q}"
+        " --seed {params.seed} --out {params.out:q} 2> {log:q}"
+
+
+rule snapshot:
+    input:
+        lambda wildcards: STUDY.snapshot_inputs(wildcards.model),
+    output:
+        STUDY.manifest("checkpoints", "{model}", "base"),
+    log:
+        log_of("snapshot", "model"),
+    benchmark:
+        benchmark_of("snapshot", "model")
+    wildcard_constraints:
+        model=closed(STUDY.models_of_kind("hub", "local")),
+    # On this machine: compute nodes often have no internet.
+    localrule: True
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        code=code("snapshot.py"),
+        out=directory_of,
+        settings=lambda wildcards: dumps(STUDY.snapshot_settings(wildcards.model)),
+    message:
+        "fetch base model {wildcards.model}"
+    shell:
+        "script snapshot.py --settings {params.settings:q} --out {params.out:q} 2> {log:q}"
+
+
+rule sft:
+    input:
+        base=STUDY.manifest("checkpoints", "{model}", "base"),
+        data=lambda wildcards: STUDY.manifest(
+            "data", "sets", STUDY.training_set_of(wildcards.model, wildcards.variant)
+        ),
+        chat_template=lambda wildcards: STUDY.chat_template(wildcards.model),
+    output:
+        STUDY.manifest("checkpoints", "{model}", "{variant}"),
+    log:
+        log_of("sft", "model", "variant"),
+    benchmark:
+        benchmark_of("sft", "model", "variant")
+    wildcard_constraints:
+        variant=closed(name for _, name in STUDY.checkpoints("sft", "mix")),
+    priority: 5
+    conda:
+        "../envs/mixmerge.yaml"
+    threads: lambda wildcards: STUDY.sft_threads(wildcards.model, wildcards.variant)
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        code=code("sft.py"),
+        base=lambda wildcards, input: directories([input.base]),
+        data=lambda wildcards, input: directories([input.data]),
+        template=lambda wildcards, input: [
+            f"--chat-template {shlex.quote(str(file))}" for file in input.chat_template
+        ],
+        out=directory_of,
+        scratch=lambda wildcards: STUDY.path(
+            "scratch", "sft", wildcards.model, wildcards.variant
+        ),
+        settings=lambda wildcards: dumps(
+            STUDY.sft_settings(wildcards.model, wildcards.variant)
+        ),
+        seed=lambda wildcards: STUDY.seed("sft", wildcards.model, wildcards.variant),
+    message:
+        "fine-tune {wildcards.model}: {wildcards.variant}"
+    shell:
+        "script sft.py --base {params.base:q} --data {params.data:q} {params.template}"
+        " --settings {params.settings:q} --seed {params.seed}"
+        " --scratch {params.scratch:q} --out {params.out:q} 2> {log:q}"
