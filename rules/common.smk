@@ -87,3 +87,25 @@ def directories(manifests):
 def named_suites(suites):
     """Suites as scripts take them: name=directory."""
     return [f"{suite}={STUDY.path('suites', suite)}" for suite in suites]
+
+
+# At the start of a line Snakemake reads `report` as its own directive.
+marked_for_report = report
+
+
+def shown(folder, form, found, category):
+    """The files of one rendering, marked for Snakemake's report with their captions."""
+    return [
+        marked_for_report(
+            STUDY.path(folder, f"{entry.name}.{form}"),
+            caption=f"../resources/captions/{entry.caption}",
+            category=category,
+            labels=entry.labels,
+        )
+        for entry in found
+    ]
+
+
+def unshown(files, form):
+    """The files that the report leaves out."""
+    return [file for file in files if not file.endswith(f".{form}")]

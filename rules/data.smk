@@ -1,4 +1,4 @@
-# Data: fetch -> prepare -> decontaminate -> split -> subset / mix, and the suites' items.
+# Data: fetch -> prepare -> decontaminate -> split -> subset / mix.
 
 
 rule corpus:
@@ -85,60 +85,6 @@ rule prepare:
     shell:
         "script prepare.py --task {wildcards.task:q} --sources {params.sources:q}"
         " --settings {params.settings:q} --out {params.out:q} 2> {log:q}"
-
-
-rule hold_out:
-    input:
-        lambda wildcards: STUDY.suite_inputs(wildcards.suite),
-    output:
-        STUDY.manifest("data", "heldout", "{suite}"),
-    log:
-        log_of("hold_out", "suite"),
-    benchmark:
-        benchmark_of("hold_out", "suite")
-    # On this machine: EvalPlus's own suites are downloaded.
-    localrule: True
-    conda:
-        "../envs/mixmerge.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    params:
-        code=code("heldout.py"),
-        out=directory_of,
-        settings=lambda wildcards: dumps(STUDY.hold_out_settings(wildcards.suite)),
-        given=lambda wildcards: STUDY.hold_out_arguments(wildcards.suite),
-    message:
-        "hold out the problems or rows of suite {wildcards.suite}"
-    shell:
-        "script heldout.py --settings {params.settings:q} {params.given:q}"
-        " --out {params.out:q} 2> {log:q}"
-
-
-rule suite:
-    input:
-        lambda wildcards: STUDY.item_inputs(wildcards.suite),
-    output:
-        STUDY.manifest("suites", "{suite}"),
-    log:
-        log_of("suite", "suite"),
-    benchmark:
-        benchmark_of("suite", "suite")
-    conda:
-        "../envs/mixmerge.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    params:
-        code=code("suite.py"),
-        out=directory_of,
-        settings=lambda wildcards: dumps(STUDY.suite_settings(wildcards.suite)),
-        given=lambda wildcards: STUDY.item_arguments(wildcards.suite),
-    message:
-        "write the items of suite {wildcards.suite}"
-    shell:
-        "script suite.py --settings {params.settings:q} {params.given:q}"
-        " --out {params.out:q} 2> {log:q}"
 
 
 rule decontaminate:

@@ -1,56 +1,6 @@
 # Evaluation: generate once a checkpoint for all suites, then score on the CPU.
 
 
-rule ground_truth:
-    input:
-        STUDY.manifest("suites", "{suite}"),
-    output:
-        STUDY.manifest("groundtruth", "{suite}"),
-    log:
-        log_of("ground_truth", "suite"),
-    benchmark:
-        benchmark_of("ground_truth", "suite")
-    wildcard_constraints:
-        suite=closed(STUDY.code_suites()),
-    conda:
-        "../envs/mixmerge.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    params:
-        code=code("ground_truth.py"),
-        suite=lambda wildcards, input: directories(input),
-        settings=lambda wildcards: dumps(STUDY.ground_truth_settings(wildcards.suite)),
-        out=directory_of,
-    message:
-        "run the reference solutions of suite {wildcards.suite}"
-    shell:
-        "script ground_truth.py --problems {params.suite:q}/problems.jsonl"
-        " --settings {params.settings:q} --out {params.out:q} 2> {log:q}"
-
-
-rule nltk_data:
-    output:
-        f"{CONFIG.results}/nltk_data/manifest.json",
-    log:
-        f"{CONFIG.results}/nltk_data.log",
-    benchmark:
-        benchmark_of("nltk_data")
-    localrule: True
-    conda:
-        "../envs/mixmerge.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=30,
-    params:
-        code=code("nltk_data.py"),
-        out=directory_of,
-    message:
-        "fetch WordNet and the word tokenizer that METEOR needs"
-    shell:
-        "script nltk_data.py --out {params.out:q} 2> {log:q}"
-
-
 rule generate:
     input:
         checkpoint=STUDY.manifest("checkpoints", "{model}", "{variant}"),

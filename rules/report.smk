@@ -16,27 +16,6 @@ GEOMETRY = [
     *(STUDY.path("weights", model, "updates.json") for model in CONFIG.models),
 ]
 
-# At the start of a line Snakemake reads `report` as its own directive.
-marked_for_report = report
-
-
-def shown(folder, form, found, category):
-    """The files of one rendering, marked for Snakemake's report with their captions."""
-    return [
-        marked_for_report(
-            STUDY.path(folder, f"{entry.name}.{form}"),
-            caption=f"../resources/captions/{entry.caption}",
-            category=category,
-            labels=entry.labels,
-        )
-        for entry in found
-    ]
-
-
-def unshown(files, form):
-    """The files that the report leaves out."""
-    return [file for file in files if not file.endswith(f".{form}")]
-
 
 rule tables:
     input:
@@ -58,7 +37,7 @@ rule tables:
     params:
         code=code("tables.py"),
         layout=lambda wildcards: LAYOUT.model_dump_json(),
-        results=STUDY.path(),
+        results=lambda wildcards: STUDY.path(),
         out=directory_of,
     message:
         "write the tables"
@@ -86,7 +65,7 @@ rule figures:
     params:
         code=code("figures.py"),
         layout=lambda wildcards: LAYOUT.model_dump_json(),
-        results=STUDY.path(),
+        results=lambda wildcards: STUDY.path(),
         out=directory_of,
     message:
         "draw the figures"
@@ -119,7 +98,7 @@ rule verdict:
     params:
         code=code("verdict.py"),
         layout=lambda wildcards: LAYOUT.model_dump_json(),
-        results=STUDY.path(),
+        results=lambda wildcards: STUDY.path(),
         out=directory_of,
     message:
         "reach the verdict"
@@ -151,7 +130,7 @@ rule timing:
         runtime=30,
     params:
         code=code("timing.py"),
-        benchmarks=STUDY.path("benchmarks"),
+        benchmarks=lambda wildcards: STUDY.path("benchmarks"),
         out=directory_of,
     message:
         "gather where the time went"

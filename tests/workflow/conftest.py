@@ -1,105 +1,16 @@
 """A shrunken study, run once through the real rules; every test here reads or changes copies."""
 
-import copy
-import os
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass
-class Workspace:
-    """A directory in which the repository's workflow runs with its own config and results."""
-
-    path: Path
-
-    def write_config(self, data: dict[str, Any], name: str = "study.yaml") -> Path:
-        file = self.path / name
-        file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
-        return file
-
-    def snakemake(
-        self, *arguments: str, config: str = "study.yaml", timeout: float = 1500
-    ) -> subprocess.CompletedProcess[str]:
-        """Run the real workflow; relative paths of the config are below this directory."""
-        command = [
-            *(sys.executable, "-m", "snakemake"),
-            *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.path)),
-            *("--configfile", str(self.path / config), "--cores", "2"),
-            *("--workflow-profile", str(ROOT / "profiles/default")),
-            *arguments,
-        ]
-        return subprocess.run(
-            command,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            env={**os.environ, "NO_COLOR": "1"},
-        )
-
-    def planned(self, *arguments: str, config: str = "study.yaml") -> dict[str, int]:
-        """Rule -> number of jobs a dry run plans, without the target rule."""
-        result = self.snakemake("--dry-run", "--quiet", "rules", *arguments, config=config)
-        assert result.returncode == 0, result.stdout + result.stderr
-        return jobs(result.stdout + result.stderr)
-
-    def copy_to(self, target: Path) -> "Workspace":
-        """A copy with all results and Snakemake's records, as ``cp -a`` makes it."""
-        shutil.copytree(self.path, target, symlinks=True)
-        return Workspace(target)
-
-
-def jobs(output: str) -> dict[str, int]:
-    """Parse Snakemake's job table."""
-    counts: dict[str, int] = {}
-    for line in output.splitlines():
-        parts = line.split()
-        if len(parts) == 2 and parts[1].isdigit() and parts[0] not in ("total", "all"):
-            counts[parts[0]] = int(parts[1])
-    return counts
+from workflow_material import ROOT, Workspace, shrink
 
 
 @pytest.fixture(scope="session")
 def demo_config() -> dict[str, Any]:
     return yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
-
-
-def shrink(demo: dict[str, Any]) -> dict[str, Any]:
-    """The demo's config at a size that runs in minutes: fewer items, steps and checkpoints."""
-    data = copy.deepcopy(demo)
-    data["study"] = "shrunken"
-    data["embedded"] = {
-        "pretrain_items": 400,
-        "train_items": 160,
-        "validation_items": 6,
-        "test_items": 8,
-    }
-    for model in data["models"].values():
-        model["model"] |= {
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "layers": 2,
-            "heads": 2,
-            "kv_heads": 1,
-            "vocab_size": 512,
-        }
-        model["model"]["epochs"] = 1
-    data["data_scale"] = [50, 100]
-    data["models"]["llama-small"] |= {"data_scale": [100], "strategies": {"dare": [0.3]}}
-    data["sft"] |= {"epochs": 1}
-    for key, strategy in data["strategies"].items():
-        strategy["ratios"] = [0.3, 0.7] if key == "linear" else [0.3]
-    return data
 
 
 @pytest.fixture(scope="session")

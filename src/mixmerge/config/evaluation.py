@@ -97,7 +97,7 @@ class CodeScoring(Section):
     """Processes that run tests side by side."""
 
     min_time_limit: Annotated[float, Field(gt=0)] = 4.0
-    """Least seconds a test may take (EvalPlus's `min_time_limit`, whose own default is 4)."""
+    """Least seconds a test may take (EvalPlus's `min_time_limit`; busy machines miss its 1)."""
 
     time_limit_factor: Annotated[float, Field(gt=0)] = 4.0
     """Multiple of the reference solution's time that a test may take (`gt_time_limit_factor`)."""

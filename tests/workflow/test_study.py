@@ -1,0 +1,197 @@
+"""The shrunken study end to end: every stage ran for real, and a second run has nothing to do."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mixmerge.config.load import load_config
+from mixmerge.manifest import read_manifest
+from mixmerge.report import entries
+from mixmerge.study.layout import layout_of
+from mixmerge.study.plan import Study
+from workflow_material import Workspace
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def study(finished: Workspace) -> Study:
+    return Study(load_config(finished.path / "study.yaml"))
+
+
+@pytest.fixture(scope="module")
+def results(finished: Workspace) -> Path:
+    return finished.path / "results" / "shrunken"
+
+
+def test_every_checkpoint_is_whole_and_has_completions_and_scores(
+    study: Study, results: Path
+) -> None:
+    assert len(study.checkpoints()) == 15
+    suites = set(study.config.suites)
+    for model, variant in study.checkpoints():
+        manifest = read_manifest(results / "checkpoints" / model / variant, "checkpoint")
+        assert any(name.endswith(".safetensors") for name in manifest["files"])
+        read_manifest(results / "completions" / model / variant, "completions")
+        scores = json.loads((results / "scores" / model / variant / "scores.json").read_text())
+        assert set(scores) == suites
+        for values in scores.values():
+            assert all(0 <= value <= 1 for value in values["metrics"].values())
+
+
+def test_training_moved_the_weights_and_merges_lie_between(results: Path) -> None:
+    def distance(variant: str) -> float:
+        return json.loads((results / f"weights/qwen2-small/{variant}.json").read_text())["total"][
+            "l2"
+        ]
+
+    specialists = [distance("sft-codegen-p100"), distance("sft-codesum-p100")]
+    assert min(specialists) > 0
+    # A weighted mean of two updates is no longer than the longer of them (triangle inequality).
+    assert 0 < distance("linear-w0.3") <= max(specialists)
+
+
+def test_linear_merge_is_the_weighted_mean_of_the_specialists(results: Path) -> None:
+    from safetensors.torch import load_file
+
+    def weights(variant: str) -> dict:
+        folder = results / "checkpoints/qwen2-small" / variant
+        return {
+            k: v.double()
+            for f in sorted(folder.glob("*.safetensors"))
+            for k, v in load_file(f).items()
+        }
+
+    merged, one, two = (weights(v) for v in ("linear-w0.3", "sft-codegen-p100", "sft-codesum-p100"))
+    assert merged.keys() == one.keys()
+    for name, tensor in merged.items():
+        assert (tensor - (0.3 * one[name] + 0.7 * two[name])).abs().max() < 1e-6
+
+
+def test_subsets_are_nested_and_the_mixture_is_their_union(results: Path) -> None:
+    def ids(name: str) -> set[str]:
+        text = (results / "data/sets" / name / "train.jsonl").read_text(encoding="utf-8")
+        return {json.loads(line)["id"] for line in text.splitlines()}
+
+    for task in ("codegen", "codesum"):
+        half, whole = ids(f"{task}-p50"), ids(f"{task}-p100")
+        assert half < whole
+        assert len(half) == round(len(whole) / 2)
+    assert ids("mix-p100") == ids("codegen-p100") | ids("codesum-p100")
+
+
+def test_tables_hold_the_scores(study: Study, results: Path) -> None:
+    layout = layout_of(study.config, study.variants)
+    for name in [*entries.table_files(layout), *entries.VERDICT_FILES, *entries.TIMING_FILES]:
+        assert (results / "tables" / name).stat().st_size > 0, name
+    for name in entries.figure_files(layout):
+        assert (results / "figures" / name).stat().st_size > 1000, name
+    scores = json.loads((results / "scores/qwen2-small/base/scores.json").read_text())
+    bleu = scores["summaries"]["metrics"]["bleu4"]
+    with (results / "tables/table3-strategies.csv").open(newline="") as file:
+        text = json.dumps(list(csv.DictReader(file)))
+    assert repr(bleu) in text or f"{bleu:.6g}"[:8] in text
+
+
+def test_recipes_are_mergekits_own_language(results: Path) -> None:
+    from mergekit.config import MergeConfiguration
+
+    recipes = sorted((results / "recipes").rglob("*.yaml"))
+    assert len(recipes) == 6
+    for recipe in recipes:
+        MergeConfiguration.model_validate(yaml.safe_load(recipe.read_text()))
+
+
+def test_every_job_left_a_log_and_its_time(study: Study, results: Path) -> None:
+    for rule, count in {"sft": 8, "merge": 6, "generate": 15, "score": 15, "layers": 13}.items():
+        assert len(list((results / "logs" / rule).rglob("*.log"))) == count, rule
+        assert len(list((results / "benchmarks" / rule).rglob("*.tsv"))) == count, rule
+    with (results / "tables/timing.csv").open(newline="") as file:
+        rules = {row[next(iter(row))] for row in csv.DictReader(file)}
+    assert {"pretrain", "sft", "merge", "generate", "score"} <= rules
+
+
+def test_provenance_leads_from_a_score_to_the_rows(results: Path) -> None:
+    """Follow inputs recorded with checksums from the scores of a merge to the training rows."""
+    seen, pending = set(), [results / "scores/qwen2-small/ties-w0.3/manifest.json"]
+    while pending:
+        manifest = pending.pop()
+        provenance = manifest.parent / "provenance.json"
+        if manifest in seen or not provenance.exists():
+            continue
+        seen.add(manifest)
+        for path in json.loads(provenance.read_text())["inputs"]:
+            pending.append(results.parents[1] / path)
+    reached = {str(path.parent.relative_to(results)) for path in seen if results in path.parents}
+    for place in (
+        "completions/qwen2-small/ties-w0.3",
+        "checkpoints/qwen2-small/ties-w0.3",
+        "checkpoints/qwen2-small/sft-codegen-p100",
+        "checkpoints/qwen2-small/base",
+        "data/sets/codesum-p100",
+        "data/sources/functions-to-write",
+        "data/corpus",
+    ):
+        assert place in reached, sorted(reached)
+
+
+def test_a_second_run_does_nothing(finished: Workspace) -> None:
+    result = finished.snakemake("all")
+    assert result.returncode == 0
+    assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_touching_and_copying_re_runs_nothing(finished: Workspace, tmp_path: Path) -> None:
+    copy = finished.copy_to(tmp_path / "copy")
+    for manifest in copy.path.rglob("manifest.json"):
+        manifest.touch()
+    assert copy.planned("all") == {}
+
+
+def test_a_format_change_re_runs_only_the_report(finished: Workspace, tmp_path: Path) -> None:
+    copy = finished.copy_to(tmp_path / "copy")
+    config = yaml.safe_load((copy.path / "study.yaml").read_text())
+    config["title"] = "Another title"
+    copy.write_config(config)
+    assert set(copy.planned("all")) == {"tables", "figures", "verdict", "timing"}
+
+
+def test_one_ratio_more_is_one_merge_more(finished: Workspace, tmp_path: Path) -> None:
+    copy = finished.copy_to(tmp_path / "copy")
+    config = yaml.safe_load((copy.path / "study.yaml").read_text())
+    config["strategies"]["ties"]["ratios"] = [0.3, 0.6]
+    copy.write_config(config)
+    planned = copy.planned("all")
+    for rule in ("recipe", "merge", "generate", "score", "layers"):
+        assert planned.pop(rule) == 1, rule
+    assert set(planned) == {"tables", "figures", "verdict", "timing"}
+
+
+def test_a_lost_checkpoint_comes_back_with_the_same_bytes(
+    finished: Workspace, tmp_path: Path
+) -> None:
+    copy = finished.copy_to(tmp_path / "copy")
+    places = [
+        copy.path / "results/shrunken/checkpoints/llama-small" / name / "manifest.json"
+        for name in ("sft-codegen-p100", "dare-w0.3")
+    ]
+    before = [place.read_bytes() for place in places]
+    for place in places:
+        place.unlink()
+    result = copy.snakemake(*(str(place.relative_to(copy.path)) for place in places))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert [place.read_bytes() for place in places] == before
+
+
+def test_html_report_has_captions_and_categories(finished: Workspace, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    result = finished.snakemake("--report", str(report), "all")
+    assert result.returncode == 0, result.stdout + result.stderr
+    text = report.read_text(encoding="utf-8")
+    for word in ("Tables", "Figures", "Verdict", "Table 3", "Figure 2"):
+        assert word in text
+    assert re.search(r"specialists|specialist", text)
