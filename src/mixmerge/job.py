@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from mixmerge.errors import UserError
 
 
@@ -34,12 +36,18 @@ def path_argument(text: str) -> Path:
 def run(main: Callable[[], None]) -> None:
     """Run a script's ``main``; a user's mistake ends in one message and exit code 1.
 
-    Nothing here runs on the hub: jobs may sit on nodes without internet, so everything below the
-    fetch rules is told to stay offline, and no tokenizer may start threads behind our back.
+    No tokenizer may start threads behind our back: a job has the threads its rule declares.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ValidationError as error:
+        # Settings typed by hand; those of a rule come from the checked config.
+        for problem in error.errors():
+            field = ".".join(str(part) for part in problem["loc"])
+            message = problem["msg"].removeprefix("Value error, ")
+            print(f"error: --settings: {field + ': ' if field else ''}{message}", file=sys.stderr)
         sys.exit(1)

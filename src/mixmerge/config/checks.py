@@ -151,9 +151,5 @@ def _model_problems(config: "StudyConfig", key: str) -> Iterator[str]:
         )
     for training_set in sorted(sets):
         sft = config.sft_settings(key, training_set)
-        step = sft.gradient_accumulation * sft.processes
-        if sft.batch_size % step:
-            yield (
-                f"models.{key}: batch_size {sft.batch_size} for {training_set!r} is not divisible "
-                f"by gradient_accumulation x processes = {step}"
-            )
+        for problem in sft.problems():
+            yield f"models.{key}, training set {training_set!r}: {problem}"

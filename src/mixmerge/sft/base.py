@@ -1,0 +1,42 @@
+"""Checks of the base checkpoint and its tokenizer, made before anything is trained."""
+
+from pathlib import Path
+
+from mixmerge.checkpoint.checks import check_finite
+from mixmerge.checkpoint.index import read_index
+from mixmerge.checkpoint.stream import parameter_count
+from mixmerge.checkpoint.tied import embeddings, without_tied_head
+from mixmerge.errors import UserError
+from mixmerge.sft.encoding import Encoder
+
+
+def check_base(base: Path, encoder: Encoder) -> tuple[int, int]:
+    """Check weights and vocabulary of the checkpoint that training starts from.
+
+    Args:
+        base: checkpoint directory.
+        encoder: from its tokenizer.
+
+    Returns:
+        Number of parameters (tied ones once), and rows of the embedding.
+
+    Raises:
+        UserError: a missing shard, a truncated file, NaN or infinite weights, or a tokenizer with
+            more tokens than the embedding has rows.
+    """
+    index = read_index(base)
+    check_finite(base)
+    embedding = embeddings(index)
+    if embedding is None:
+        raise UserError(
+            f"{base}: no input embedding under a known name among its tensors "
+            f"({', '.join(list(index)[:3])}, ...); this architecture is not supported"
+        )
+    rows = embedding.shape[0]
+    if len(encoder.tokenizer) > rows:
+        raise UserError(
+            f"{base}: the tokenizer has {len(encoder.tokenizer)} tokens, but the embedding "
+            f"({embedding.name}) only {rows} rows; tokenizer and weights do not belong together. "
+            "Take both from the same revision"
+        )
+    return parameter_count(without_tied_head(base, index)), rows

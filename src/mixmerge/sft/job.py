@@ -1,0 +1,130 @@
+"""One fine-tuning job: what it is made of, and the scratch directory it may resume in."""
+
+import logging
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from mixmerge.config.sft import Sft
+from mixmerge.errors import UserError
+from mixmerge.files import read_json, sha256, write_json
+from mixmerge.manifest import MANIFEST, read_manifest
+
+logger = logging.getLogger(__name__)
+
+#: Distributions whose versions matter for the weights a run ends with.
+PACKAGES = ["torch", "transformers", "trl", "accelerate", "deepspeed", "peft"]
+_JOB = "job.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of the SFT stage."""
+
+    base: Path
+    """Checkpoint directory to start from."""
+    data: Path
+    """Training set: directory with train.jsonl and validation.jsonl."""
+    out: Path
+    """Checkpoint directory to publish."""
+    scratch: Path
+    """Resumable work; belongs to this job alone."""
+    settings: Sft
+    seed: int
+    chat_template: Path | None = None
+    """Jinja file that replaces the checkpoint's own template."""
+
+    @property
+    def trainer(self) -> Path:
+        """Where the Trainer saves its checkpoints."""
+        return self.scratch / "trainer"
+
+    @property
+    def tokens(self) -> Path:
+        """Where the tokenised data sets stand."""
+        return self.scratch / "tokens"
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the weights the job ends with; another identity is another job."""
+        template = self.chat_template
+        return {
+            "settings": self.settings.model_dump(mode="json"),
+            "seed": self.seed,
+            "base": sha256(self.base / MANIFEST),
+            "data": sha256(self.data / MANIFEST),
+            "chat_template": sha256(template) if template else None,
+            "software": {package: _version(package) for package in PACKAGES},
+        }
+
+    def paths(self) -> dict[str, str | None]:
+        """The job's paths, absolute, for its worker processes."""
+        template = self.chat_template
+        return {
+            "base": str(self.base.resolve()),
+            "data": str(self.data.resolve()),
+            "out": str(self.out.resolve()),
+            "chat_template": str(template.resolve()) if template else None,
+        }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def open_job(job: Job) -> None:
+    """Check the job's inputs and take its scratch directory, emptied if it was another job's.
+
+    Raises:
+        UserError: an input without a manifest, a missing template, or a scratch directory that
+            holds something else's files.
+    """
+    read_manifest(job.base, "checkpoint")
+    read_manifest(job.data)
+    if job.chat_template is not None and not job.chat_template.is_file():
+        raise UserError(f"{job.chat_template}: chat_template: no such file")
+    identity = job.identity()
+    record = job.scratch / _JOB
+    if record.exists():
+        found = read_json(record)
+        if found.get("identity") == identity:
+            logger.info("%s: same job as before, resuming what is there", job.scratch)
+        else:
+            keys = sorted(k for k in identity if found.get("identity", {}).get(k) != identity[k])
+            logger.warning(
+                "%s: holds another job (%s differ); discarded", job.scratch, ", ".join(keys)
+            )
+            shutil.rmtree(job.scratch)
+    elif job.scratch.exists() and any(not p.name.startswith(".") for p in job.scratch.iterdir()):
+        raise UserError(
+            f"{job.scratch}: --scratch: holds files but no {_JOB}, so it is not a scratch "
+            "directory of this stage; name another directory, or empty it yourself"
+        )
+    job.scratch.mkdir(parents=True, exist_ok=True)
+    write_json(record, {"identity": identity, "paths": job.paths()})
+
+
+def load_job(scratch: Path) -> Job:
+    """The job that owns ``scratch``, as `open_job` recorded it; for worker processes."""
+    record = read_json(scratch / _JOB)
+    paths = record["paths"]
+    template = paths["chat_template"]
+    return Job(
+        base=Path(paths["base"]),
+        data=Path(paths["data"]),
+        out=Path(paths["out"]),
+        scratch=scratch,
+        settings=Sft.model_validate(record["identity"]["settings"]),
+        seed=record["identity"]["seed"],
+        chat_template=Path(template) if template else None,
+    )
+
+
+def close_job(job: Job) -> None:
+    """Delete the scratch directory of a job whose checkpoint is published."""
+    if (job.scratch / _JOB).exists():
+        shutil.rmtree(job.scratch)
