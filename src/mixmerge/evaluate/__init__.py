@@ -1,0 +1,1 @@
+"""The evaluate stage: completions of a checkpoint, and their scores."""

@@ -1,0 +1,155 @@
+"""All suites of one checkpoint completed in one model load; an interrupted job goes on."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from mixmerge.errors import UserError
+from mixmerge.evaluate.settings import GenerateSettings, SuiteDecoding
+from mixmerge.evaluate.suite import Completion, Item, read_items
+from mixmerge.files import atomic_dir, sha256, write_jsonl
+from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
+
+if TYPE_CHECKING:
+    from mixmerge.evaluate.engine import Engine, Prompt
+
+
+def generate(
+    checkpoint: Path,
+    suites: dict[str, Path],
+    out: Path,
+    scratch: Path,
+    settings: GenerateSettings,
+) -> None:
+    """Complete every item of every suite and publish ``{suite}.jsonl`` each into ``out``.
+
+    Args:
+        checkpoint: directory in Hugging Face layout, of kind "checkpoint".
+        suites: suite -> its directory, of kind "suite".
+        out: directory that is published whole, of kind "completions".
+        scratch: where finished batches are kept until then; a job that runs again with the same
+            checkpoint, suite and settings takes them from there, whatever ``out`` holds.
+        settings: one entry a suite.
+
+    Raises:
+        UserError: unfinished inputs, a checkpoint that cannot be prompted, a prompt that is longer
+            than the model's context.
+    """
+    read_manifest(checkpoint, "checkpoint")
+    items = {name: read_items(directory) for name, directory in suites.items()}
+
+    from mixmerge.evaluate.engine import Engine, Prompt
+
+    engine = Engine(checkpoint, settings.decoding)
+    prompts = {
+        name: [Prompt(item.id, engine.render(item.messages)) for item in rows]
+        for name, rows in items.items()
+    }
+    for name, rows in prompts.items():
+        _check_lengths(name, rows, engine.context)
+    logs = {
+        name: scratch
+        / f"{name}-{_key(checkpoint, suites[name], name, settings, engine.device)}.jsonl"
+        for name in suites
+    }
+    completions: dict[str, dict[str, Completion]] = {}
+    with tqdm(
+        total=sum(map(len, prompts.values())), desc="generate", unit="prompt", mininterval=1
+    ) as bar:
+        for name, rows in prompts.items():
+            finished = completions[name] = {}
+            own = settings.suites[name]
+            for row in _complete(engine, rows, own, settings.decoding.batch_size, logs[name]):
+                finished[row.id] = row
+                bar.update()
+    with atomic_dir(out) as target:
+        facts = {}
+        for name, wanted in items.items():
+            write_jsonl(target / f"{name}.jsonl", _in_order(wanted, completions[name]))
+            facts[name] = {"n": len(wanted)}
+        write_provenance(
+            target,
+            inputs=[path / MANIFEST for path in (checkpoint, *suites.values())],
+            settings=settings.model_dump(mode="json") | {"device": engine.device},
+            seed=None,
+            packages=["torch", "transformers", "tokenizers"],
+        )
+        write_manifest(target, "completions", {"suites": facts})
+    for log in logs.values():
+        log.unlink(missing_ok=True)
+
+
+def _in_order(items: list[Item], rows: dict[str, Completion]) -> Iterator[dict[str, object]]:
+    for item in items:
+        yield asdict(rows[item.id])
+
+
+def _check_lengths(suite: str, prompts: list["Prompt"], context: int) -> None:
+    for prompt in prompts:
+        if len(prompt.tokens) >= context:
+            raise UserError(
+                f"suite {suite!r}: the prompt of {prompt.id!r} has {len(prompt.tokens)} tokens, "
+                f"which leaves no room in the model's context of {context}; drop the item, "
+                "shorten the prompt's template, or take a model with a longer context"
+            )
+
+
+def _key(checkpoint: Path, suite: Path, name: str, settings: GenerateSettings, device: str) -> str:
+    """Digest of all that a suite's completions depend on; other suites are no part of it."""
+    parts = {
+        "checkpoint": sha256(checkpoint / MANIFEST),
+        "suite": sha256(suite / MANIFEST),
+        "decoding": settings.decoding.model_dump(mode="json"),
+        "own": settings.suites[name].model_dump(mode="json"),
+        "device": device,
+        "software": [version("torch"), version("transformers")],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _complete(
+    engine: "Engine", prompts: list["Prompt"], own: SuiteDecoding, batch_size: int, log: Path
+) -> Iterator[Completion]:
+    """Yield a completion a prompt, batch by batch, each batch kept in ``log`` when done.
+
+    Prompts are sorted by length so that little is padded, longest first so that memory runs out
+    at the start if at all. Batches are cut from all prompts, finished or not: a resumed job
+    computes the same batches as an undisturbed one, and so the same bytes.
+    """
+    ordered = sorted(prompts, key=lambda prompt: (-len(prompt.tokens), prompt.id))
+    kept = _read_log(log)
+    for start in range(0, len(ordered), batch_size):
+        batch = ordered[start : start + batch_size]
+        rows = [kept[prompt.id] for prompt in batch if prompt.id in kept]
+        if len(rows) < len(batch):
+            rows = engine.complete(batch, own.max_new_tokens, own.stop)
+            _append(log, rows)
+        yield from rows
+
+
+def _append(log: Path, rows: list[Completion]) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_log(log: Path) -> dict[str, Completion]:
+    """Rows that an interrupted job left; a last line cut off by the interruption is dropped."""
+    if not log.exists():
+        return {}
+    data = log.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):
+        with log.open("r+b") as file:
+            file.truncate(len(whole))
+    rows = (Completion(**json.loads(line)) for line in whole.decode().split("\n") if line)
+    return {row.id: row for row in rows}

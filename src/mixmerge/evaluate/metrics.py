@@ -1,0 +1,83 @@
+"""The four summary metrics on one normalised pair, as PROTOCOL defines them.
+
+nltk, sacrebleu and rouge-score do the arithmetic; this module fixes their settings.
+"""
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mixmerge.errors import UserError
+
+#: A metric: (prediction, reference) -> score between 0 and 1.
+Metric = Callable[[str, str], float]
+
+
+def bleu4(prediction: str, reference: str) -> float:
+    """Sentence BLEU of nltk: uniform weights to 4-grams, no smoothing, white-space tokens."""
+    from nltk.translate.bleu_score import sentence_bleu
+
+    with warnings.catch_warnings():
+        # Without smoothing, a pair that shares no 4-gram scores 0, and nltk says so each time.
+        warnings.simplefilter("ignore")
+        return float(sentence_bleu([reference.split()], prediction.split()))
+
+
+def chrfpp(prediction: str, reference: str) -> float:
+    """Sentence chrF of sacrebleu with word order 2, as a share."""
+    from sacrebleu import sentence_chrf
+
+    return float(sentence_chrf(prediction, [reference], word_order=2).score) / 100
+
+
+def rouge_l(prediction: str, reference: str) -> float:
+    """ROUGE-L of rouge-score: F-measure, no stemmer."""
+    return float(_rouge_scorer().score(reference, prediction)["rougeL"].fmeasure)
+
+
+def meteor(prediction: str, reference: str) -> float:
+    """METEOR of nltk on `word_tokenize` tokens with WordNet; alpha 0.9, beta 3, gamma 0.5."""
+    from nltk.tokenize import word_tokenize
+    from nltk.translate.meteor_score import meteor_score
+
+    return float(
+        meteor_score(
+            [word_tokenize(reference)], word_tokenize(prediction), alpha=0.9, beta=3, gamma=0.5
+        )
+    )
+
+
+#: Name in the config -> metric.
+METRICS: dict[str, Metric] = {
+    "bleu4": bleu4,
+    "chrfpp": chrfpp,
+    "rouge_l": rouge_l,
+    "meteor": meteor,
+}
+
+
+def use_nltk_data(directory: Path) -> None:
+    """Make nltk look in ``directory`` and nowhere else, and load what METEOR needs from there.
+
+    Raises:
+        UserError: WordNet or the tokenizer's data are not there.
+    """
+    import nltk
+
+    nltk.data.path[:] = [str(directory)]
+    try:
+        meteor("word", "word")
+    except LookupError:
+        raise UserError(
+            f"{directory}: lacks WordNet or punkt_tab, which METEOR needs; "
+            "run the rule nltk_data (workflow/scripts/nltk_data.py --out DIR) again"
+        ) from None
+
+
+@cache
+def _rouge_scorer() -> Any:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    return RougeScorer(["rougeL"], use_stemmer=False)

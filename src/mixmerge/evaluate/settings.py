@@ -1,0 +1,127 @@
+"""What the scripts of the stage take as `--settings`."""
+
+import argparse
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from mixmerge.config.evaluation import CodeScoring, Decoding, SummaryMetric
+from mixmerge.errors import UserError
+from mixmerge.section import Section
+
+#: Whose special oracles judge a code suite: EvalPlus's own two, or none.
+Dataset = Literal["humaneval", "mbpp", "other"]
+
+
+class SuiteDecoding(Section):
+    """How one suite's prompts are completed."""
+
+    max_new_tokens: int = Field(gt=0)
+    """Longest completion in tokens."""
+
+    stop: list[str] = []
+    """Strings that end a completion, besides the model's own stop tokens; they are cut off."""
+
+
+class GenerateSettings(Section):
+    """Settings of `generate.py`."""
+
+    decoding: Decoding = Decoding()
+    """Decoding, the same for all suites."""
+
+    suites: dict[str, SuiteDecoding]
+    """Suite -> its own settings."""
+
+
+class CodeJudging(Section):
+    """How one code suite is judged."""
+
+    kind: Literal["code"] = "code"
+    """Tells it from a summary suite."""
+
+    plus: bool = True
+    """Whether the plus tests are run."""
+
+    dataset: Dataset = "other"
+    """Whose special oracles and input types apply; `other` for problems of one's own."""
+
+
+class SummaryJudging(Section):
+    """How one summary suite is judged."""
+
+    kind: Literal["summary"] = "summary"
+    """Tells it from a code suite."""
+
+    metrics: list[SummaryMetric] = Field(min_length=1)
+    """Metrics, in the order of the columns."""
+
+
+class GroundTruthSettings(CodeJudging):
+    """Settings of `ground_truth.py`: the suite's judging, and how tests are run."""
+
+    code: CodeScoring = CodeScoring()
+    """Running the tests."""
+
+
+class ScoreSettings(Section):
+    """Settings of `score.py`."""
+
+    code: CodeScoring = CodeScoring()
+    """Running the tests of code suites."""
+
+    suites: dict[str, CodeJudging | SummaryJudging]
+    """Suite -> how it is judged."""
+
+
+_Settings = TypeVar("_Settings", bound=Section)
+
+
+def parse(section: type[_Settings], value: Any) -> _Settings:
+    """Validate ``--settings``.
+
+    Raises:
+        UserError: a key or value that the section does not take, one line each.
+    """
+    try:
+        return section.model_validate(value)
+    except ValidationError as error:
+        lines = [
+            f"--settings: {'.'.join(str(part) for part in entry['loc'])}: {entry['msg']}"
+            for entry in error.errors()
+        ]
+        raise UserError("\n".join(lines)) from None
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """An ``argparse`` type: ``name=path``, as suites are passed."""
+    name, separator, path = text.partition("=")
+    if not (name and separator and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=path")
+    return name, Path(path)
+
+
+def named_paths(pairs: list[tuple[str, Path]], option: str) -> dict[str, Path]:
+    """Collect ``name=path`` arguments.
+
+    Raises:
+        UserError: a name that comes twice.
+    """
+    paths: dict[str, Path] = {}
+    for name, path in pairs:
+        if name in paths:
+            raise UserError(f"{option}: {name!r} is given twice: {paths[name]} and {path}")
+        paths[name] = path
+    return paths
+
+
+def check_named(given: set[str], configured: set[str], option: str) -> None:
+    """Check that a repeated argument and the settings name the same suites.
+
+    Raises:
+        UserError: naming what one has and the other lacks.
+    """
+    for name in sorted(configured - given):
+        raise UserError(f"{option}: suite {name!r} of --settings is missing; add {name}=PATH")
+    for name in sorted(given - configured):
+        raise UserError(f"--settings: suites has no entry for {name!r}, which {option} names")

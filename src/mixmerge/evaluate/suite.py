@@ -1,0 +1,120 @@
+"""Reading suites and completions, and holding them against each other."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mixmerge.errors import UserError
+from mixmerge.files import read_jsonl
+from mixmerge.manifest import read_manifest
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Item:
+    """One prompt of a suite: its id, the chat up to the user's turn, the reference if any."""
+
+    id: str
+    messages: list[dict[str, str]]
+    reference: str | None
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a model wrote for one item, and how it ended."""
+
+    id: str
+    completion: str
+    stop_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def read_items(directory: Path) -> list[Item]:
+    """Read ``items.jsonl`` of a suite's directory, in order.
+
+    Raises:
+        UserError: unfinished directory, no items, a missing field, an id that comes twice.
+    """
+    read_manifest(directory, "suite")
+    path = directory / "items.jsonl"
+    items: list[Item] = []
+    seen: set[str] = set()
+    for number, row in enumerate(read_jsonl(path), start=1):
+        _check_fields(row, {"id": str, "messages": list}, f"{path}: row {number}")
+        if row["id"] in seen:
+            raise UserError(f"{path}: row {number}: id {row['id']!r} comes twice")
+        seen.add(row["id"])
+        items.append(Item(row["id"], row["messages"], row.get("reference")))
+    if not items:
+        raise UserError(f"{path}: holds no items; the suite's source or its limit leaves nothing")
+    return items
+
+
+def read_completions(path: Path, ids: list[str]) -> list[Completion]:
+    """Read a suite's completions and return them in the order of ``ids``.
+
+    Args:
+        path: the JSONL file.
+        ids: the suite's ids; the file must hold each of them exactly once.
+
+    Raises:
+        UserError: naming the ids that are unknown, double or missing, or a missing field.
+    """
+    found: dict[str, Completion] = {}
+    known = set(ids)
+    unknown: list[str] = []
+    double: list[str] = []
+    fields = {
+        "id": str,
+        "completion": str,
+        "stop_reason": str,
+        "prompt_tokens": int,
+        "completion_tokens": int,
+    }
+    for number, row in enumerate(read_jsonl(path), start=1):
+        _check_fields(row, fields, f"{path}: row {number}")
+        completion = Completion(**{name: _encodable(row[name]) for name in fields})
+        if completion.id not in known:
+            unknown.append(completion.id)
+        elif completion.id in found:
+            double.append(completion.id)
+        found[completion.id] = completion
+    missing = [id_ for id_ in ids if id_ not in found]
+    for what, wrong in (
+        ("of ids that the suite does not have", unknown),
+        ("of ids that come twice", double),
+        ("missing", missing),
+    ):
+        if wrong:
+            raise UserError(
+                f"{path}: {len(wrong)} completions {what}: {listed(wrong)}; "
+                "delete the completions' manifest and generate them again"
+            )
+    return [found[id_] for id_ in ids]
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    names = list(names)
+    text = ", ".join(names[:_SHOWN])
+    return text if len(names) <= _SHOWN else f"{text} and {len(names) - _SHOWN} more"
+
+
+def _encodable(value: Any) -> Any:
+    """The value; in a string, lone surrogates (legal in JSON, not in UTF-8) are replaced."""
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def _check_fields(row: dict[str, Any], fields: dict[str, type], where: str) -> None:
+    for name, kind in fields.items():
+        if name not in row:
+            raise UserError(f"{where}: field {name!r} is missing")
+        if not isinstance(row[name], kind):
+            raise UserError(
+                f"{where}: field {name!r} is {type(row[name]).__name__}, expected {kind.__name__}"
+            )

@@ -1,0 +1,306 @@
+"""Code scoring: verdicts through EvalPlus's checker on problems made here; ground truth; errors."""
+
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluate_material import CODE, problem, truth, write_completions, write_problems
+from mixmerge.errors import UserError
+from mixmerge.evaluate import testset
+from mixmerge.evaluate.extraction import solution
+from mixmerge.evaluate.scoring import score
+from mixmerge.evaluate.settings import ScoreSettings
+from mixmerge.evaluate.verdicts import judge
+from mixmerge.files import read_json, read_jsonl
+from mixmerge.manifest import read_manifest, write_manifest
+
+RIGHT = "def total_{0}(numbers):\n    return sum(n for n in numbers if n > 0) + {0}\n"
+CHATTY = f"""Sure! Here is the function you asked for.
+
+```python
+import math
+
+
+def positive(n):
+    return n > 0
+
+
+{RIGHT.replace("if n > 0", "if positive(n)")}
+if __name__ == "__main__":
+    print(total_{{0}}([1, 2]))
+```
+
+It sums the positive numbers. Let me know if you need more."""
+
+#: Completion -> base and plus verdict.
+CASES = {
+    "right": (RIGHT, ("pass", "pass")),
+    "fenced, chatty, with helper and main block": (CHATTY, ("pass", "pass")),
+    "right on the base tests alone": (
+        "def total_{0}(numbers):\n    return sum(numbers) + {0}",
+        ("pass", "fail"),
+    ),
+    "wrong": ("def total_{0}(numbers):\n    return {0}", ("fail", "fail")),
+    "other name": ("def total(numbers):\n    return 1", ("fail", "fail")),
+    "raises": ("def total_{0}(numbers):\n    return numbers.total", ("fail", "fail")),
+    "exits": ("import sys\ndef total_{0}(numbers):\n    return sys.exit(0)", ("fail", "fail")),
+    "dies": (
+        "import ctypes\ndef total_{0}(numbers):\n    return ctypes.string_at(0)",
+        ("timeout", "fail"),
+    ),
+    "loops": (
+        "def total_{0}(numbers):\n    while True:\n        pass\n    return 1",
+        ("fail", "fail"),
+    ),
+    "empty": ("", ("fail", "fail")),
+    "white space": (" \n\n", ("fail", "fail")),
+    "no code": ("I cannot help with that.", ("fail", "fail")),
+    "deeply nested": ("(" * 5000, ("fail", "fail")),
+    "null byte": ("def total_{0}(numbers):\n    return '\0'", ("fail", "fail")),
+    "lone surrogate": ("def total_{0}(numbers):\n    return '\ud800'", ("fail", "fail")),
+}
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    problems = [problem(number) for number in range(len(CASES))]
+    return write_problems(tmp_path_factory.mktemp("code") / "suite", problems)
+
+
+@pytest.fixture(scope="module")
+def ground_truth(suite: Path) -> Path:
+    return truth(suite, suite.parent / "truth")
+
+
+def texts() -> dict[str, str]:
+    return {f"t/{i}": text.replace("{0}", str(i)) for i, (text, _) in enumerate(CASES.values())}
+
+
+def settings(**suites: Any) -> ScoreSettings:
+    return ScoreSettings.model_validate({"code": CODE.model_dump(), "suites": suites})
+
+
+def test_each_kind_of_completion_gets_its_verdict(
+    suite: Path, ground_truth: Path, tmp_path: Path
+) -> None:
+    answers = texts()
+    surrogate = [id_ for id_, text in answers.items() if "\ud800" in text]
+    encoded = {id_: text for id_, text in answers.items() if id_ not in surrogate}
+    completions = write_completions(tmp_path / "completions", {"s": encoded})
+    with (completions / "s.jsonl").open("a", encoding="ascii") as file:
+        for id_ in surrogate:
+            row = {"id": id_, "completion": answers[id_], "stop_reason": "stop"}
+            file.write(json.dumps(row | {"prompt_tokens": 9, "completion_tokens": 9}) + "\n")
+    write_manifest(completions, "completions")
+    judging = {"kind": "code", "plus": True, "dataset": "other"}
+    score(
+        completions, {"s": suite}, {"s": ground_truth}, None, tmp_path / "out",
+        settings(s=judging),
+    )  # fmt: skip
+
+    rows = list(read_jsonl(tmp_path / "out/s.jsonl"))
+    assert [row["id"] for row in rows] == list(answers)
+    found = {name: (row["base"], row["plus"]) for name, row in zip(CASES, rows, strict=True)}
+    assert found == {name: verdicts for name, (_, verdicts) in CASES.items()}
+    assert "positive" in rows[1]["solution"] and "Sure" not in rows[1]["solution"]
+    assert "__main__" not in rows[1]["solution"]
+
+    scores = read_json(tmp_path / "out/scores.json")["s"]
+    n = len(CASES)
+    assert scores["n"] == n
+    assert scores["metrics"] == {"base": pytest.approx(3 / n), "plus": pytest.approx(2 / n)}
+    assert scores["stopped"] == pytest.approx((n - 1) / n)
+    assert read_manifest(tmp_path / "out", "scores")["facts"] == {"suites": {"s": n}}
+
+
+def test_without_plus_tests(tmp_path: Path) -> None:
+    bare = problem(0)
+    del bare["plus_input"]
+    suite = write_problems(tmp_path / "suite", [bare])
+    made = truth(suite, tmp_path / "truth", plus=False)
+    completions = write_completions(tmp_path / "completions", {"s": {"t/0": RIGHT.format(0)}})
+    judging = {"kind": "code", "plus": False, "dataset": "other"}
+    score(completions, {"s": suite}, {"s": made}, None, tmp_path / "out", settings(s=judging))
+    (row,) = read_jsonl(tmp_path / "out/s.jsonl")
+    assert (row["base"], row["plus"]) == ("pass", None)
+    assert read_json(tmp_path / "out/scores.json")["s"]["metrics"] == {"base": 1.0}
+
+
+def test_equal_solutions_are_judged_once(suite: Path, ground_truth: Path) -> None:
+    """A program that counts its runs in a file is run once for two equal completions."""
+    log = suite.parent / "runs"
+    text = (
+        "import os\n"
+        "def total_0(numbers):\n"
+        f"    os.write(os.open({str(log)!r}, os.O_CREAT | os.O_WRONLY | os.O_APPEND), b'x')\n"
+        "    return 0"
+    )
+    tasks = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
+    judging = settings(s={"kind": "code"}).suites["s"]
+    assert judging.kind == "code"
+    judge([("t/0", text)] * 3, tasks, ground_truth, judging, CODE)
+    assert log.read_text() == "x"
+
+
+def test_checks_run_in_a_scratch_directory_with_a_reduced_environment(
+    suite: Path, ground_truth: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_TOKEN", "secret")
+    report = suite.parent / "report"
+    text = (
+        "import json, os\n"
+        "START = os.readlink('/proc/self/cwd')\n"
+        "def total_0(numbers):\n"
+        '    os.write(1, b\'{"verdicts": {"base": "pass", "plus": "pass"}}\\n\')\n'
+        f"    file = os.open({str(report)!r}, os.O_CREAT | os.O_WRONLY)\n"
+        "    os.write(file, json.dumps([dict(os.environ), START]).encode())\n"
+        "    return 0"
+    )
+    tasks = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
+    judging = settings(s={"kind": "code"}).suites["s"]
+    assert judging.kind == "code"
+    verdicts = judge([("t/0", text)], tasks, ground_truth, judging, CODE)
+    assert verdicts == {("t/0", text): ("fail", "fail")}  # not what it wrote to descriptor 1
+    environment, directory = json.loads(report.read_text())
+    assert "A_TOKEN" not in environment
+    assert environment["HOME"] == environment["TMPDIR"] != os.environ.get("HOME")
+    assert environment["PYTHONHASHSEED"] == "0"
+    assert directory.startswith(environment["TMPDIR"] + "/")
+    assert not Path(environment["TMPDIR"]).exists()
+
+
+def test_recursion_has_the_headroom_of_evalplus(tmp_path: Path) -> None:
+    """EvalPlus's own pool leaves 966 frames; a deep but finite recursion is judged alike."""
+    deep = problem(
+        0,
+        prompt="def total_0(n):\n",
+        canonical_solution="    return n\n",
+        base_input=[[900], [965]],
+        plus_input=[[1]],
+    )
+    suite = write_problems(tmp_path / "suite", [deep])
+    made = truth(suite, tmp_path / "truth")
+    tasks = {row["id"]: row for row in read_jsonl(made / "tasks.jsonl")}
+    judging = settings(s={"kind": "code"}).suites["s"]
+    assert judging.kind == "code"
+    fits = "def total_0(n):\n    return 0 if n == 0 else 1 + total_0(n - 1)"
+    overflows = fits.replace("n == 0", "n == -5")
+    verdicts = judge([("t/0", fits), ("t/0", overflows)], tasks, made, judging, CODE)
+    assert verdicts["t/0", fits][0] == "pass"
+    assert verdicts["t/0", overflows][0] == "fail"
+
+
+def test_the_special_oracle_of_find_zero(tmp_path: Path) -> None:
+    """Any zero will do, not just the canonical one; EvalPlus 0.3.1 itself fails them all."""
+    zero = problem(
+        0,
+        prompt="def find_zero(xs):\n",
+        entry_point="find_zero",
+        canonical_solution="    return 2.0\n",
+        base_input=[[[-4, 0, 1]]],
+        plus_input=[[[-2, 1]]],
+        atol=1e-4,
+    )
+    suite = write_problems(tmp_path / "suite", [zero])
+    made = truth(suite, tmp_path / "truth", dataset="humaneval")
+    tasks = {row["id"]: row for row in read_jsonl(made / "tasks.jsonl")}
+    judging = settings(s={"kind": "code", "dataset": "humaneval"}).suites["s"]
+    assert judging.kind == "code"
+    other = "def find_zero(xs):\n    return -2.00001 if len(xs) == 3 else 2"
+    wrong = "def find_zero(xs):\n    return 1.99"
+    none = "def find_zero(xs):\n    return None"
+    programs = [("t/0", text) for text in (other, wrong, none)]
+    verdicts = judge(programs, tasks, made, judging, CODE)
+    assert [verdicts[pair][0] for pair in programs] == ["pass", "fail", "fail"]
+
+
+def test_ground_truth_has_the_same_bytes_each_time(suite: Path, tmp_path: Path) -> None:
+    sets = problem(
+        0,
+        canonical_solution="    return {str(n) for n in numbers}, 1j, [1.5]\n",
+    )
+    own = write_problems(tmp_path / "suite", [sets])
+    for name in ("a", "b"):
+        truth(own, tmp_path / name)
+    assert (tmp_path / "a/manifest.json").read_bytes() == (
+        tmp_path / "b/manifest.json"
+    ).read_bytes()
+    loaded = testset.load(tmp_path / "a/tests/00000.pickle")
+    assert loaded["base"].expected == [({"1", "2"}, 1j, [1.5]), ({"3"}, 1j, [1.5])]
+    assert loaded["base"].times == [0.0, 0.0]
+
+
+def test_a_poisoned_ground_truth_is_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "x.pickle"
+    path.write_bytes(pickle.dumps({"base": (os.getcwd, [], [])}))
+    with pytest.raises(pickle.UnpicklingError, match="not plain data"):
+        testset.load(path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"canonical_solution": "    return numbers.x\n"}, r"t/1: the canonical solution failed"),
+        (
+            {"canonical_solution": "    return print\n"},
+            r"t/1: the canonical solution failed.*plain",
+        ),
+        (
+            {"canonical_solution": "    import time\n    return time.time_ns()\n"},
+            r"t/1: the canonical solution does not pass its own base tests",
+        ),
+        ({"canonical_solution": "    oops(\n"}, r"t/1: .*SyntaxError"),
+        ({"base_input": []}, r"'t/1': base_input is empty"),
+        ({"entry_point": 3}, r"'t/1': field 'entry_point' is int"),
+        ({"task_id": "t/0"}, r"'t/0' comes twice"),
+    ],
+)
+def test_a_bad_problem_is_named(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
+    suite = write_problems(tmp_path / "suite", [problem(0), problem(1, **changed)])
+    with pytest.raises(UserError, match=message):
+        truth(suite, tmp_path / "truth")
+    assert not (tmp_path / "truth").exists()
+
+
+def test_completions_that_are_not_the_suites_are_named(
+    suite: Path, ground_truth: Path, tmp_path: Path
+) -> None:
+    own = settings(s={"kind": "code"})
+
+    def attempt(answers: dict[str, str], extra: str = "") -> None:
+        completions = write_completions(tmp_path / str(len(answers)), {"s": answers})
+        with (completions / "s.jsonl").open("a", encoding="utf-8") as file:
+            file.write(extra)
+        write_manifest(completions, "completions")
+        score(completions, {"s": suite}, {"s": ground_truth}, None, tmp_path / "out", own)
+
+    # Any text will do: these are refused before anything is judged.
+    answers = dict.fromkeys(texts(), "x")
+    with pytest.raises(UserError, match=r"s.jsonl: 1 completions of ids .*not have: q/1"):
+        attempt(answers | {"q/1": ""})
+    row = {"id": "t/0", "completion": "", "stop_reason": "stop"}
+    again = json.dumps(row | {"prompt_tokens": 1, "completion_tokens": 1}) + "\n"
+    with pytest.raises(UserError, match=r"s.jsonl: 1 completions of ids that come twice: t/0"):
+        attempt(answers, again)
+    del answers["t/2"]
+    with pytest.raises(UserError, match=r"s.jsonl: 1 completions missing: t/2"):
+        attempt(answers)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_ground_truth_of_other_problems_is_refused(ground_truth: Path, tmp_path: Path) -> None:
+    suite = write_problems(tmp_path / "suite", [problem(0)])
+    completions = write_completions(tmp_path / "completions", {"s": {"t/0": "x"}})
+    own = settings(s={"kind": "code"})
+    with pytest.raises(UserError, match=r"truth: was made from another problems"):
+        score(completions, {"s": suite}, {"s": ground_truth}, None, tmp_path / "out", own)
+
+
+def test_extraction_keeps_what_the_entry_point_needs() -> None:
+    text = "```python\nimport os\nX = 3\ndef f(a):\n    return a + X\ndef g():\n    return 1\n```"
+    assert solution(text, "f") == "import os\nX = 3\ndef f(a):\n    return a + X"
+    assert solution("", "f") == ""

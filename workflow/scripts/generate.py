@@ -1,0 +1,33 @@
+"""Complete every prompt of every suite with one checkpoint, in one model load."""
+
+from mixmerge.evaluate.generation import generate
+from mixmerge.evaluate.settings import (
+    GenerateSettings,
+    check_named,
+    named_path,
+    named_paths,
+    parse,
+)
+from mixmerge.job import json_argument, parser, path_argument, run
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--checkpoint", type=path_argument, required=True)
+    arguments.add_argument(
+        "--suites", type=named_path, nargs="+", required=True, metavar="NAME=DIR"
+    )
+    arguments.add_argument("--out", type=path_argument, required=True)
+    arguments.add_argument(
+        "--scratch", type=path_argument, required=True, help="keeps batches of an unfinished job"
+    )
+    arguments.add_argument("--settings", type=json_argument, required=True)
+    given = arguments.parse_args()
+    settings = parse(GenerateSettings, given.settings)
+    suites = named_paths(given.suites, "--suites")
+    check_named(set(suites), set(settings.suites), "--suites")
+    generate(given.checkpoint, suites, given.out, given.scratch, settings)
+
+
+if __name__ == "__main__":
+    run(main)

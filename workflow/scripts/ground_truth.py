@@ -1,0 +1,18 @@
+"""Compute the expected outputs of a code suite's canonical solutions."""
+
+from mixmerge.evaluate.groundtruth import make_ground_truth
+from mixmerge.evaluate.settings import GroundTruthSettings, parse
+from mixmerge.job import json_argument, parser, path_argument, run
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--problems", type=path_argument, required=True)
+    arguments.add_argument("--out", type=path_argument, required=True)
+    arguments.add_argument("--settings", type=json_argument, required=True)
+    given = arguments.parse_args()
+    make_ground_truth(given.problems, given.out, parse(GroundTruthSettings, given.settings))
+
+
+if __name__ == "__main__":
+    run(main)
