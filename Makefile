@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test setup lint docs lock clean-demo
 
 demo: $(STAMP)  ## the whole embedded study: train, merge, evaluate, tables, figures, report
-	$(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG) all
+	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES) all
 	$(BIN)/python workflow/scripts/summary.py --config $(CONFIG)
 
 test: $(STAMP)  ## all tests

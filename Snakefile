@@ -1,7 +1,7 @@
 # mixmerge: data mix or model merge?
 #
 # The targets of a study. Each stage has its rules in rules/, its logic in src/mixmerge/ and its
-# settings in one YAML: `snakemake --cores all --configfile config/demo.yaml`.
+# settings in one YAML: `snakemake --configfile config/demo.yaml --cores all`.
 from snakemake.utils import min_version
 
 min_version("9.0")

@@ -48,7 +48,7 @@ class Workspace:
 
     def planned(self, *arguments: str, config: str = "study.yaml") -> dict[str, int]:
         """Rule -> number of jobs a dry run plans, without the target rule."""
-        result = self.snakemake("--dry-run", "--quiet", "rules", *arguments, config=config)
+        result = self.snakemake("--dry-run", "--quiet=rules", *arguments, config=config)
         assert result.returncode == 0, result.stdout + result.stderr
         return jobs(result.stdout + result.stderr)
 

@@ -47,6 +47,14 @@ def test_code_counts_however_deep_it_is_imported(tree: Path, name: str) -> None:
     assert fresh(tree) != before
 
 
+def test_data_files_beside_a_module_count(tree: Path) -> None:
+    table = tree / "src/mixmerge/stage/table.tsv"
+    table.write_text("a\t1\n")
+    before = fresh(tree)
+    table.write_text("a\t2\n")
+    assert fresh(tree) != before
+
+
 def test_moving_the_repository_changes_nothing(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mixmerge.config.load import parse_config
+from mixmerge.config.load import load_config, parse_config
 from mixmerge.study.plan import Study
 from mixmerge.study.variants import task_weights, variants, weight_label
 
@@ -82,3 +82,11 @@ def test_seeds_differ_by_node_and_a_sweep_shares_its_masks(demo: dict[str, Any])
     assert study.merge_seed("qwen2-small", "dare-w0.3") != study.merge_seed(
         "llama-small", "dare-w0.3"
     )
+
+
+def test_the_papers_grid(root: Path) -> None:
+    study = Study(load_config(root / "config/config.yaml"))
+    assert len(study.checkpoints("sft", "mix")) == 31
+    assert len(study.checkpoints("merge")) == 145
+    assert len(study.checkpoints()) == 181
+    assert len(study.checkpoints("sft", "mix", "merge")) == 176

@@ -1,6 +1,5 @@
 """Checks that span sections: every name refers to something, every number fits the others."""
 
-import string
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,8 @@ from mixmerge.config.merging import Ratio, Strategy
 from mixmerge.config.models import EmbeddedBase
 from mixmerge.config.sources import EmbeddedSource
 from mixmerge.config.tasks import MIX
-from mixmerge.errors import nearest
+from mixmerge.data.template import Template
+from mixmerge.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from mixmerge.config.study import StudyConfig
@@ -56,14 +56,9 @@ def problems(config: "StudyConfig") -> Iterator[str]:
 
 def _template_problems(where: str, template: str) -> Iterator[str]:
     try:
-        fields = [
-            field for _, field, _, _ in string.Formatter().parse(template) if field is not None
-        ]
-    except ValueError as error:
-        yield f"{where}: not a template ({error}); write a literal brace twice: {{{{ }}}}"
-        return
-    if not fields:
-        yield f"{where}: names no field; write the column to fill in as {{column}}"
+        Template(template, where)
+    except UserError as error:
+        yield str(error)
 
 
 def _suite_problems(config: "StudyConfig") -> Iterator[str]:
@@ -77,6 +72,8 @@ def _suite_problems(config: "StudyConfig") -> Iterator[str]:
         embedded = isinstance(suite, CodeSuite) and str(suite.problems).startswith("embedded-")
         if embedded and config.embedded is None:
             yield f"suites.{key}: the embedded problems need a section `embedded: {{}}`"
+        if suite.prompt is not None:
+            yield from _template_problems(f"suites.{key}.prompt", suite.prompt)
     for task in config.tasks:
         if not any(s.task == task and s.role == "test" for s in config.suites.values()):
             yield f"suites: none of role 'test' judges task {task!r}; add one"

@@ -13,7 +13,7 @@ class CorpusSettings(Section):
     pretrain_items: int = Field(default=14000, gt=0)
     """Documents to pre-train on: plain functions and chats, both tasks."""
 
-    train_items: int = Field(default=2000, gt=0)
+    train_items: int = Field(default=2600, gt=0)
     """Training pairs of each of the two tasks."""
 
     validation_items: int = Field(default=100, gt=0)
@@ -25,11 +25,14 @@ class CorpusSettings(Section):
     chat_share: float = Field(default=0.4, ge=0, le=1)
     """Share of the pre-training documents in chat form, so that the base takes instructions."""
 
-    house_share: float = Field(default=0.8, ge=0, le=1)
-    """Probability that a step of a task's docstring takes its first wording. In pre-training it is
-    1 - this, so the tasks' way of writing is one that the base has seen but does not prefer."""
+    house_share: float = Field(default=0.85, ge=0, le=1)
+    """Probability that a step of a task's docstring takes its first wording: the house style."""
 
-    nested_share: float = Field(default=0.3, ge=0, le=1)
+    pretrain_house_share: float = Field(default=0.35, ge=0, le=1)
+    """The same in pre-training: below `house_share`, the base has seen the tasks' way of writing
+    but does not prefer it, which is what fine-tuning on summaries then teaches."""
+
+    nested_share: float = Field(default=0.15, ge=0, le=1)
     """Share of the tasks' docstrings that are one noun phrase; the rest are instructions."""
 
 

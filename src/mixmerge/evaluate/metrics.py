@@ -44,7 +44,12 @@ def meteor(prediction: str, reference: str) -> float:
 
     return float(
         meteor_score(
-            [word_tokenize(reference)], word_tokenize(prediction), alpha=0.9, beta=3, gamma=0.5
+            [word_tokenize(reference)],
+            word_tokenize(prediction),
+            wordnet=_wordnet(),
+            alpha=0.9,
+            beta=3,
+            gamma=0.5,
         )
     )
 
@@ -67,6 +72,7 @@ def use_nltk_data(directory: Path) -> None:
     import nltk
 
     nltk.data.path[:] = [str(directory)]
+    _wordnet.cache_clear()
     try:
         meteor("word", "word")
     except LookupError:
@@ -74,6 +80,25 @@ def use_nltk_data(directory: Path) -> None:
             f"{directory}: lacks WordNet or punkt_tab, which METEOR needs; "
             "run the rule nltk_data (workflow/scripts/nltk_data.py --out DIR) again"
         ) from None
+
+
+@cache
+def _wordnet() -> Any:
+    """WordNet reader of nltk, without the mapping to other languages' WordNets.
+
+    nltk builds that mapping at every start (a third of the start-up of a scoring job); METEOR
+    looks up English synonyms only.
+    """
+    import nltk
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+
+    class English(WordNetCorpusReader):  # type: ignore[misc]
+        def map_wn(self, version: str = "wordnet") -> None:
+            return None
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "multilingual functions are not available"
+        return English(nltk.data.find("corpora/wordnet"), None)
 
 
 @cache

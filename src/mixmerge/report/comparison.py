@@ -20,13 +20,22 @@ class Standing:
     """One value a column."""
 
     changes: tuple[float | None, ...]
-    """Change in percent a column; None where the specialist's value is 0."""
+    """Change in percent a column; None where the specialist's value prints as 0."""
 
     @property
     def average(self) -> float | None:
         """AVG: mean of the defined changes in percent; None where there are none."""
         known = [change for change in self.changes if change is not None]
         return sum(known) / len(known) if known else None
+
+
+def prints_as_zero(value: float, column: Column) -> bool:
+    """Whether a value is 0 to the printed digits, so that no percentage can be taken of it.
+
+    Unsmoothed BLEU of a bad specialist is not 0 but about 1e-78: nltk puts the smallest float in
+    the place of an empty count.
+    """
+    return round(value, column.digits) == 0
 
 
 def reference(model: Model, columns: Sequence[Column], scores: Scores) -> tuple[float, ...]:
@@ -42,7 +51,7 @@ def standing(
     """Compare values with the specialists', column by column."""
     changes: list[float | None] = []
     for value, against, column in zip(values, reference, columns, strict=True):
-        if against == 0:
+        if prints_as_zero(against, column):
             changes.append(None)
             continue
         change = 100 * (value - against) / against

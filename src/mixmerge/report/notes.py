@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from mixmerge.report.comparison import prints_as_zero
 from mixmerge.report.layout import Column, Layout, Model, Role
 from mixmerge.report.scores import Scores
 
@@ -49,7 +50,7 @@ def suites(layout: Layout, role: Role, scores: Scores) -> str:
 
 
 def undefined(columns: Sequence[Column], models: Iterable[tuple[Model, Sequence[float]]]) -> str:
-    """Columns without percentage because the specialist's value is 0; empty where there are none.
+    """Columns without percentage, the specialist's value printing as 0; empty where there are none.
 
     Args:
         columns: the columns compared.
@@ -57,12 +58,16 @@ def undefined(columns: Sequence[Column], models: Iterable[tuple[Model, Sequence[
     """
     parts = []
     for model, reference in models:
-        headers = [c.header for c, value in zip(columns, reference, strict=True) if value == 0]
+        headers = [
+            c.header
+            for c, value in zip(columns, reference, strict=True)
+            if prints_as_zero(value, c)
+        ]
         if headers:
             parts.append(f"{model.title}: {', '.join(headers)}")
     if not parts:
         return ""
-    return f"– : the specialist's value is 0; left out of AVG ({'; '.join(parts)})."
+    return f"– : the specialist's value prints as 0; left out of AVG ({'; '.join(parts)})."
 
 
 def cut_off(layout: Layout, checkpoints: Iterable[tuple[str, str]], scores: Scores) -> str:

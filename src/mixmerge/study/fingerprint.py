@@ -2,14 +2,17 @@
 
 Snakemake sees a changed script but no changed imported module, and takes a ``git checkout``'s new
 mtime for a change. The fingerprint is a hash over the syntax trees of the script and of every
-first-party module it imports, directly or not, also inside functions. Comments, docstrings and
-formatting do not count; anything that can change what runs does.
+first-party module it imports, directly or not, also inside functions, and over the data files that
+lie beside those modules. Comments, docstrings and formatting do not count; anything that can change
+what runs does.
 """
 
 import ast
 import hashlib
 from functools import cache
 from pathlib import Path
+
+from mixmerge.files import sha256
 
 PACKAGE = "mixmerge"
 _ROOT = Path(__file__).resolve().parents[2]  # .../src
@@ -35,10 +38,17 @@ def fingerprint(script: Path) -> str:
         if file is not None:
             pending.extend(_imports(file) - modules)
     digest = hashlib.sha256(_digest(script).encode())
+    folders = set()
     for name in sorted(modules):
         file = _file(name)
         if file is not None:
             digest.update(f"{name} {_digest(file)}".encode())
+            folders.add(file.parent)
+    for folder in sorted(folders):
+        # Tables that lie beside the modules are read by them: they are code, too.
+        for data in sorted(folder.iterdir()):
+            if data.is_file() and data.suffix not in (".py", ".pyc"):
+                digest.update(f"{data.name} {sha256(data)}".encode())
     return digest.hexdigest()[:16]
 
 

@@ -1,0 +1,144 @@
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from mixmerge.embedded.corpus import build_corpus
+from mixmerge.embedded.pretraining import form_batches, learning_rate, pretrain
+from mixmerge.embedded.settings import CorpusSettings, EmbeddedModel
+from mixmerge.errors import UserError
+
+CHAT = [
+    {"role": "user", "content": "Complete this function:\ndef f(numbers):"},
+    {"role": "assistant", "content": "```python\ndef f(numbers):\n    return 1\n```"},
+]
+STOP = {"qwen2": "<|im_end|>", "llama": "<|EOT|>"}
+
+
+def settings(family: str) -> EmbeddedModel:
+    return EmbeddedModel(
+        architecture=family, hidden_size=32, intermediate_size=64, layers=2, heads=4, kv_heads=2,
+        vocab_size=400, tie_embeddings=family == "qwen2", context=256, steps=4,
+        batch_tokens=256,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    out = tmp_path_factory.mktemp("corpus")
+    small = CorpusSettings(pretrain_items=200, train_items=5, validation_items=2, test_items=2)
+    build_corpus(out, small, 7)
+    return out
+
+
+@pytest.fixture(scope="module", params=["qwen2", "llama"])
+def base(request, corpus, tmp_path_factory):
+    out = tmp_path_factory.mktemp(request.param)
+    pretrain(out, corpus, settings(request.param), 3, progress=False)
+    return request.param, out
+
+
+def test_the_model_loads_with_the_right_weights(base):
+    family, path = base
+    model, info = AutoModelForCausalLM.from_pretrained(path, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    assert model.config.model_type == family
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    tied = model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
+    assert tied == model.config.tie_word_embeddings == (family == "qwen2")
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
+def test_generation_stops_at_the_chat_turns_end(base):
+    family, path = base
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    generation = json.loads((path / "generation_config.json").read_text())
+    assert tokenizer.eos_token == STOP[family]
+    assert tokenizer.eos_token_id in generation["eos_token_id"]
+    assert tokenizer.pad_token_id not in {None, tokenizer.eos_token_id}
+    assert len(tokenizer) <= 400
+
+
+def test_the_loss_covers_answer_and_stop_token_only(base):
+    family, path = base
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    encoded = tokenizer.apply_chat_template(
+        CHAT, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+    )
+    pairs = zip(encoded["input_ids"], encoded["assistant_masks"], strict=True)
+    answer = tokenizer.decode([token for token, mask in pairs if mask])
+    assert answer == CHAT[1]["content"] + STOP[family]
+
+
+def test_a_prompt_is_the_chats_beginning(base):
+    tokenizer = AutoTokenizer.from_pretrained(base[1])
+    whole = tokenizer.apply_chat_template(CHAT, tokenize=True)["input_ids"]
+    prompt = tokenizer.apply_chat_template(CHAT[:1], tokenize=True, add_generation_prompt=True)
+    assert whole[: len(prompt["input_ids"])] == prompt["input_ids"]
+
+
+def test_text_survives_the_tokenizer(base):
+    tokenizer = AutoTokenizer.from_pretrained(base[1])
+    text = "def f(x):\n    # naïve 日本 12\n\n    return  x[::-1]\t\n"
+    assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
+
+
+def test_the_families_tokenize_differently(corpus, tmp_path):
+    ids = []
+    for family in ("qwen2", "llama"):
+        out = tmp_path / family
+        out.mkdir()
+        pretrain(out, corpus, settings(family), 3, progress=False)
+        ids.append(
+            AutoTokenizer.from_pretrained(out)("    return sorted(numbers)[:3]")["input_ids"]
+        )
+    assert ids[0] != ids[1]
+
+
+def test_same_seed_same_bytes(base, corpus, tmp_path):
+    family, path = base
+    pretrain(tmp_path, corpus, settings(family), 3, progress=False)
+    for file in path.iterdir():
+        assert file.read_bytes() == (tmp_path / file.name).read_bytes(), file.name
+
+
+def test_batches_hold_whole_documents_and_learn_the_text_only():
+    small = settings("qwen2").model_copy(update={"batch_tokens": 10, "context": 9})
+    documents = [([5, 6], [7]), ([8], [9, 10]), ([11], [12] * 20)]
+    batches = form_batches(documents, 0, small, 1)
+    assert len(batches) == small.steps
+    again = form_batches(documents, 0, small, 1)
+    assert all(
+        torch.equal(*pair)
+        for one in zip(batches, again, strict=True)
+        for pair in zip(*one, strict=True)
+    )
+    rows = {
+        (tuple(i), tuple(n))
+        for ids, labels in batches
+        for i, n in zip(ids.tolist(), labels.tolist(), strict=True)
+    }
+    assert rows == {
+        ((5, 6, 7, 0), (-100, -100, 7, 0)),
+        ((8, 9, 10, 0), (-100, 9, 10, 0)),
+        ((11, *[12] * 8), (-100, *[12] * 8)),
+    }
+
+
+def test_the_rate_rises_then_falls():
+    long = settings("qwen2").model_copy(update={"steps": 100})
+    rates = [learning_rate(step, long) for step in range(100)]
+    assert max(rates) == pytest.approx(long.learning_rate)
+    assert rates[0] < rates[4] and rates[-1] == pytest.approx(long.learning_rate / 10, rel=0.05)
+
+
+def test_bad_input_is_named(corpus, tmp_path):
+    with pytest.raises(UserError, match="empty directory"):
+        pretrain(corpus, corpus, settings("qwen2"), 3)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match=r"pretrain\.jsonl: file not found"):
+        pretrain(tmp_path / "out", tmp_path, settings("qwen2"), 3)
+    (tmp_path / "pretrain.jsonl").write_text('{"txt": "x"}\n')
+    with pytest.raises(UserError, match=r"pretrain\.jsonl:1: .*'text' or 'messages'"):
+        pretrain(tmp_path / "out", tmp_path, settings("qwen2"), 3)
