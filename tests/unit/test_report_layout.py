@@ -65,7 +65,7 @@ def test_every_run_has_its_hyperparameters(demo: dict[str, Any]) -> None:
     assert len(runs) == 2 * 3
     rates = {(run.model, run.training_set): run.settings["learning_rate"] for run in runs}
     assert rates["qwen2-small", "Code summarisation"] == 5e-4
-    assert rates["qwen2-small", "Data mixture"] == 1e-3
+    assert rates["qwen2-small", "Data mixture"] == demo["sft"]["learning_rate"]
 
 
 def test_compact_models_leave_the_other_tables(demo: dict[str, Any]) -> None:
