@@ -101,8 +101,8 @@ def correlation_figure(pairs: dict[str, list[Pair]], titles: dict[str, str]) -> 
                 linewidth=0.9,
             )
             _line(axis, pair.pearson, looks, model, depth)
-        low, high = axis.get_ylim()
-        axis.set_ylim(min(low, 0), max(high, 0))
+        # The scale of a correlation, not of its noise: updates that have nothing in common lie on 0.
+        axis.set_ylim(min(axis.get_ylim()[0], -0.1), 1)
         axis.axhline(0, color="#767676", linewidth=0.7)
         if len(kinds) > 1:
             axis.set_title(" / ".join(titles[task] for task in tasks), fontsize=8)
