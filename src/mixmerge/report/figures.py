@@ -101,7 +101,7 @@ def correlation_figure(pairs: dict[str, list[Pair]], titles: dict[str, str]) -> 
                 linewidth=0.9,
             )
             _line(axis, pair.pearson, looks, model, depth)
-        # The scale of a correlation, not of its noise: updates that have nothing in common lie on 0.
+        # The scale of a correlation, not of its noise: unrelated updates lie on 0.
         axis.set_ylim(min(axis.get_ylim()[0], -0.1), 1)
         axis.axhline(0, color="#767676", linewidth=0.7)
         if len(kinds) > 1:
