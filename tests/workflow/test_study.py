@@ -31,7 +31,7 @@ def results(finished: Workspace) -> Path:
 def test_every_checkpoint_is_whole_and_has_completions_and_scores(
     study: Study, results: Path
 ) -> None:
-    assert len(study.checkpoints()) == 15
+    assert len(study.checkpoints()) == 16
     suites = set(study.config.suites)
     for model, variant in study.checkpoints():
         manifest = read_manifest(results / "checkpoints" / model / variant, "checkpoint")
@@ -107,7 +107,7 @@ def test_recipes_are_mergekits_own_language(results: Path) -> None:
 
 
 def test_every_job_left_a_log_and_its_time(study: Study, results: Path) -> None:
-    for rule, count in {"sft": 8, "merge": 6, "generate": 15, "score": 15, "layers": 13}.items():
+    for rule, count in {"sft": 8, "merge": 6, "generate": 16, "score": 16, "layers": 14}.items():
         assert len(list((results / "logs" / rule).rglob("*.log"))) == count, rule
         assert len(list((results / "benchmarks" / rule).rglob("*.tsv"))) == count, rule
     with (results / "tables/timing.csv").open(newline="") as file:
