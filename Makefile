@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test setup lint docs lock clean-demo
+.PHONY: demo test setup lint docs lock conda-env
 
 demo: $(STAMP)  ## the whole embedded study: train, merge, evaluate, tables, figures, report
 	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES) all
@@ -35,6 +35,11 @@ lock:  ## resolve envs/requirements.in afresh in a scratch environment and pin w
 	$(VENV)-lock/bin/python -m pip freeze --all | grep -v '^pip==' \
 		| sed -E 's/^(torch==[0-9.]+)\+.*/\1/' > envs/requirements.lock
 	rm -rf $(VENV)-lock
+	$(MAKE) conda-env
+
+conda-env:  ## the lock as a conda environment; Snakemake copies that file, so it must stand alone
+	@{ sed '/- pip:/q' envs/mixmerge.yaml; sed 's/^/      - /' envs/requirements.lock; } > envs/.mixmerge.yaml
+	@mv envs/.mixmerge.yaml envs/mixmerge.yaml
 
 setup: $(STAMP)  ## the environment in .venv, nothing else
 
