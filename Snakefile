@@ -12,7 +12,7 @@ if not workflow.overwrite_configfiles:
     configfile: "config/config.yaml"
 
 
-report: "resources/captions/workflow.rst"
+report: "resources/report.rst"
 
 
 include: "rules/common.smk"
