@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mixmerge.errors import UserError
+from mixmerge.section import explained
 
 
 def json_argument(text: str) -> Any:
@@ -33,6 +34,22 @@ def path_argument(text: str) -> Path:
     return Path(text)
 
 
+def named_path(text: str) -> tuple[str, Path]:
+    """An ``argparse`` type: ``name=path``."""
+    name, separator, path = text.partition("=")
+    if not (name and separator and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=path")
+    return name, Path(path)
+
+
+def named_seed(text: str) -> tuple[str, int]:
+    """An ``argparse`` type: ``name=number``."""
+    name, separator, number = text.partition("=")
+    if not (name and separator and number.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=number")
+    return name, int(number)
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a script's ``main``; a user's mistake ends in one message and exit code 1.
 
@@ -46,8 +63,5 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(1)
     except ValidationError as error:
         # Settings typed by hand; those of a rule come from the checked config.
-        for problem in error.errors():
-            field = ".".join(str(part) for part in problem["loc"])
-            message = problem["msg"].removeprefix("Value error, ")
-            print(f"error: --settings: {field + ': ' if field else ''}{message}", file=sys.stderr)
+        print(f"error: {explained(error, '--settings')}", file=sys.stderr)
         sys.exit(1)

@@ -2,9 +2,16 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
-from mixmerge.errors import nearest
+from mixmerge.errors import UserError, nearest
 
 #: A key that becomes part of a path and of a Snakemake wildcard: lower case, no separators.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._]*(-[a-z0-9._]+)*$")]
@@ -25,3 +32,30 @@ class Section(BaseModel):
                 if key not in known:
                     raise ValueError(f"unknown key {key!r}{nearest(str(key), known)}")
         return data
+
+
+def validated(kind: Any, value: Any, where: str) -> Any:
+    """Validate a section's values, such as a job's settings from the command line.
+
+    Args:
+        kind: a section, or a union of sections.
+        value: the decoded JSON or YAML.
+        where: what to call it in messages, such as ``--settings``.
+
+    Raises:
+        UserError: one line for each problem, with the path of the field.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise explained(error, where) from None
+
+
+def explained(error: ValidationError, where: str) -> UserError:
+    """A validation error as a message for people: one line for each problem."""
+    lines = []
+    for problem in error.errors():
+        field = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {field + ': ' if field else ''}{message}")
+    return UserError("\n".join(dict.fromkeys(lines)))

@@ -9,9 +9,9 @@ import pytest
 
 from mixmerge.config.sources import EmbeddedSource, HubSource, LocalSource, Source
 from mixmerge.data.fetch import fetch
-from mixmerge.data.settings import parse_settings
 from mixmerge.errors import UserError
 from mixmerge.manifest import read_manifest
+from mixmerge.section import validated
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -122,7 +122,7 @@ def test_a_part_of_the_corpus(tmp_path):
 
 def test_an_unknown_part_is_refused():
     with pytest.raises(UserError, match=r"sources\.s: embedded\.part: Input should be 'codegen-"):
-        parse_settings(Source, {"kind": "embedded", "part": "codegen-dev"}, "sources.s")
+        validated(Source, {"kind": "embedded", "part": "codegen-dev"}, "sources.s")
 
 
 def test_the_script_ends_with_one_message_and_no_target(tmp_path):

@@ -4,10 +4,9 @@ Settings: the section `data.decontamination` as JSON.
 """
 
 from mixmerge.config.tasks import Decontamination
-from mixmerge.data.arguments import named_path
 from mixmerge.data.decontaminate import decontaminate
-from mixmerge.data.settings import parse_settings
-from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.job import json_argument, named_path, parser, path_argument, run
+from mixmerge.section import validated
 
 
 def main() -> None:
@@ -19,7 +18,7 @@ def main() -> None:
     arguments.add_argument("--settings", type=json_argument, required=True)
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/clean/TASK")
     given = arguments.parse_args()
-    settings = parse_settings(Decontamination, given.settings, "data.decontamination")
+    settings = validated(Decontamination, given.settings, "data.decontamination")
     heldout = dict(given.heldout)
     decontaminate(given.out.name, settings, given.rows, heldout, given.out, given.settings)
 

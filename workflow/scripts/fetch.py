@@ -5,8 +5,8 @@ Settings are a `mixmerge.config.sources` section (hub, local or embedded) as JSO
 
 from mixmerge.config.sources import Source
 from mixmerge.data.fetch import fetch
-from mixmerge.data.settings import parse_settings
 from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.section import validated
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     arguments.add_argument("--corpus", type=path_argument, help="R/data/corpus, if embedded")
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/sources/SOURCE")
     given = arguments.parse_args()
-    source = parse_settings(Source, given.settings, f"sources.{given.source}")
+    source = validated(Source, given.settings, f"sources.{given.source}")
     fetch(given.source, source, given.out, given.corpus, given.settings)
 
 

@@ -4,11 +4,10 @@ from mixmerge.evaluate.generation import generate
 from mixmerge.evaluate.settings import (
     GenerateSettings,
     check_named,
-    named_path,
     named_paths,
-    parse,
 )
-from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.job import json_argument, named_path, parser, path_argument, run
+from mixmerge.section import validated
 
 
 def main() -> None:
@@ -23,7 +22,7 @@ def main() -> None:
     )
     arguments.add_argument("--settings", type=json_argument, required=True)
     given = arguments.parse_args()
-    settings = parse(GenerateSettings, given.settings)
+    settings = validated(GenerateSettings, given.settings, "--settings")
     suites = named_paths(given.suites, "--suites")
     check_named(set(suites), set(settings.suites), "--suites")
     generate(given.checkpoint, suites, given.out, given.scratch, settings)

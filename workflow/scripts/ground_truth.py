@@ -1,8 +1,9 @@
 """Compute the expected outputs of a code suite's canonical solutions."""
 
 from mixmerge.evaluate.groundtruth import make_ground_truth
-from mixmerge.evaluate.settings import GroundTruthSettings, parse
+from mixmerge.evaluate.settings import GroundTruthSettings
 from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.section import validated
 
 
 def main() -> None:
@@ -11,7 +12,9 @@ def main() -> None:
     arguments.add_argument("--out", type=path_argument, required=True)
     arguments.add_argument("--settings", type=json_argument, required=True)
     given = arguments.parse_args()
-    make_ground_truth(given.problems, given.out, parse(GroundTruthSettings, given.settings))
+    make_ground_truth(
+        given.problems, given.out, validated(GroundTruthSettings, given.settings, "--settings")
+    )
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ Settings: {"suite": {"kind", "problems", "version"}, "templates", "columns"}.
 """
 
 from mixmerge.data.heldout import hold_out_problems, hold_out_rows
-from mixmerge.data.settings import parse_settings
 from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.errors import UserError
 from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.section import validated
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/heldout/SUITE")
     given = arguments.parse_args()
     name = given.out.name
-    settings = parse_settings(SuiteSettings, given.settings, f"suites.{name}")
+    settings = validated(SuiteSettings, given.settings, f"suites.{name}")
     if settings.suite.kind == "code":
         hold_out_problems(name, settings, given.out, given.corpus, given.settings)
     elif given.source is None:

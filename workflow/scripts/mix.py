@@ -1,10 +1,9 @@
 """Mix the tasks' training rows at their weights (JSON: task -> multiple of its size), shuffled."""
 
 from mixmerge.config.tasks import Mixture
-from mixmerge.data.arguments import named_path, named_seed
 from mixmerge.data.mix import mix
-from mixmerge.data.settings import parse_settings
-from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.job import json_argument, named_path, named_seed, parser, path_argument, run
+from mixmerge.section import validated
 
 
 def main() -> None:
@@ -24,7 +23,7 @@ def main() -> None:
     )
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/sets/mix-pPCT")
     given = arguments.parse_args()
-    mixture = parse_settings(Mixture, {"weights": given.weights}, "mixture")
+    mixture = validated(Mixture, {"weights": given.weights}, "mixture")
     weights, seeds = mixture.weights or {}, dict(given.subset_seeds)
     mix(dict(given.tasks), weights, given.percent, given.out, given.seed, seeds)
 

@@ -4,10 +4,9 @@ Settings: {"templates": {"system", "prompt", "answer"}, "columns": {SOURCE: {"co
 "on_empty"}}, "deduplicate": bool}.
 """
 
-from mixmerge.data.arguments import named_path
 from mixmerge.data.prepare import PrepareSettings, prepare
-from mixmerge.data.settings import parse_settings
-from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.job import json_argument, named_path, parser, path_argument, run
+from mixmerge.section import validated
 
 
 def main() -> None:
@@ -19,7 +18,7 @@ def main() -> None:
     arguments.add_argument("--settings", type=json_argument, required=True)
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/tasks/TASK")
     given = arguments.parse_args()
-    settings = parse_settings(PrepareSettings, given.settings, f"tasks.{given.task}")
+    settings = validated(PrepareSettings, given.settings, f"tasks.{given.task}")
     prepare(given.task, settings, dict(given.sources), given.out, given.settings)
 
 

@@ -5,11 +5,10 @@ from mixmerge.evaluate.settings import (
     CodeJudging,
     ScoreSettings,
     check_named,
-    named_path,
     named_paths,
-    parse,
 )
-from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.job import json_argument, named_path, parser, path_argument, run
+from mixmerge.section import validated
 
 
 def main() -> None:
@@ -25,7 +24,7 @@ def main() -> None:
     arguments.add_argument("--out", type=path_argument, required=True)
     arguments.add_argument("--settings", type=json_argument, required=True)
     given = arguments.parse_args()
-    settings = parse(ScoreSettings, given.settings)
+    settings = validated(ScoreSettings, given.settings, "--settings")
     suites = named_paths(given.suites, "--suites")
     check_named(set(suites), set(settings.suites), "--suites")
     truths = named_paths(given.groundtruth, "--groundtruth")

@@ -5,12 +5,12 @@
 
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
 from mixmerge.checkpoint.snapshot import snapshot
 from mixmerge.config.models import HubModel, LocalModel
-from mixmerge.errors import UserError
 from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.section import validated
 
 
 def main() -> None:
@@ -19,15 +19,7 @@ def main() -> None:
     arguments.add_argument("--out", type=path_argument, required=True)
     options = arguments.parse_args()
     union = Annotated[HubModel | LocalModel, Field(discriminator="kind")]
-    adapter: TypeAdapter[HubModel | LocalModel] = TypeAdapter(union)
-    try:
-        settings = adapter.validate_python(options.settings)
-    except ValidationError as error:
-        problems = "; ".join(
-            ": ".join([*map(str, problem["loc"]), problem["msg"].removeprefix("Value error, ")])
-            for problem in error.errors()
-        )
-        raise UserError(f"--settings: {problems}") from None
+    settings = validated(union, options.settings, "--settings")
     snapshot(settings, options.out)
 
 

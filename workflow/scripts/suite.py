@@ -3,11 +3,11 @@
 Settings: {"suite": {"kind", "prompt", "limit"}, "templates", "columns"}.
 """
 
-from mixmerge.data.settings import parse_settings
 from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.data.suites import code_suite, summary_suite
 from mixmerge.errors import UserError
 from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.section import validated
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     arguments.add_argument("--out", type=path_argument, required=True, help="R/suites/SUITE")
     given = arguments.parse_args()
     name = given.out.name
-    settings = parse_settings(SuiteSettings, given.settings, f"suites.{name}")
+    settings = validated(SuiteSettings, given.settings, f"suites.{name}")
     if settings.suite.kind == "code":
         if given.heldout is None:
             raise UserError("a code suite needs --heldout, its held-out directory")

@@ -4,14 +4,9 @@ A title that changes must not train anything again, so jobs get these small sect
 the study's `Task` and `Suite`.
 """
 
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
-
-from mixmerge.errors import UserError
 from mixmerge.section import Section
-
-T = TypeVar("T")
 
 
 class Templates(Section):
@@ -38,25 +33,3 @@ class Columns(Section):
 
     on_empty: Literal["error", "drop"] = "error"
     """What happens to rows whose prompt or answer is blank."""
-
-
-def parse_settings(kind: Any, value: Any, where: str) -> Any:
-    """Validate a job's settings, which come from the command line as JSON.
-
-    Args:
-        kind: a section, or a union of sections.
-        value: the decoded JSON.
-        where: what to call it in messages, such as ``--settings``.
-
-    Raises:
-        UserError: one line for each problem, with the path of the field.
-    """
-    try:
-        return TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            field = ".".join(str(part) for part in problem["loc"])
-            message = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{where}: {field + ': ' if field else ''}{message}")
-        raise UserError("\n".join(dict.fromkeys(lines))) from None

@@ -1,10 +1,9 @@
 """What the scripts of the stage take as `--settings`."""
 
-import argparse
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from mixmerge.config.evaluation import CodeScoring, Decoding, SummaryMetric
 from mixmerge.errors import UserError
@@ -72,33 +71,6 @@ class ScoreSettings(Section):
 
     suites: dict[str, CodeJudging | SummaryJudging]
     """Suite -> how it is judged."""
-
-
-_Settings = TypeVar("_Settings", bound=Section)
-
-
-def parse(section: type[_Settings], value: Any) -> _Settings:
-    """Validate ``--settings``.
-
-    Raises:
-        UserError: a key or value that the section does not take, one line each.
-    """
-    try:
-        return section.model_validate(value)
-    except ValidationError as error:
-        lines = [
-            f"--settings: {'.'.join(str(part) for part in entry['loc'])}: {entry['msg']}"
-            for entry in error.errors()
-        ]
-        raise UserError("\n".join(lines)) from None
-
-
-def named_path(text: str) -> tuple[str, Path]:
-    """An ``argparse`` type: ``name=path``, as suites are passed."""
-    name, separator, path = text.partition("=")
-    if not (name and separator and path):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=path")
-    return name, Path(path)
 
 
 def named_paths(pairs: list[tuple[str, Path]], option: str) -> dict[str, Path]:
