@@ -89,8 +89,7 @@ def _imports(path: Path) -> frozenset[str]:
 @cache
 def _digest(path: Path) -> str:
     """Hash of one file's syntax tree without docstrings."""
-    tree = _parse(path)
-    stripped = _WithoutDocstrings().visit(ast.parse(ast.unparse(tree)))
+    stripped = _WithoutDocstrings().visit(_parse(path))
     return hashlib.sha256(ast.dump(stripped).encode()).hexdigest()
 
 
