@@ -1,0 +1,40 @@
+# Uncertainty: intervals and tests on the scores of all checkpoints of a model.
+# It is included after rules/report.smk, whose layout names checkpoints and columns.
+from mixmerge.study.uncertainty import uncertainty_settings
+
+
+rule uncertainty:
+    input:
+        lambda wildcards: [
+            STUDY.manifest("scores", wildcards.model, variant)
+            for variant in STUDY.variants[wildcards.model]
+        ],
+    output:
+        STUDY.path("uncertainty", "{model}.json"),
+    log:
+        log_of("uncertainty", "model"),
+    benchmark:
+        benchmark_of("uncertainty", "model")
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code("uncertainty.py"),
+        scores=lambda wildcards, input: [
+            f"{variant}={folder}"
+            for variant, folder in zip(
+                STUDY.variants[wildcards.model], directories(input)
+            )
+        ],
+        seed=lambda wildcards: STUDY.seed("uncertainty", wildcards.model),
+        settings=lambda wildcards: dumps(
+            uncertainty_settings(LAYOUT, wildcards.model, CONFIG.uncertainty),
+            keep_order=True,
+        ),
+    message:
+        "weigh the evidence on {wildcards.model}"
+    shell:
+        "script uncertainty.py --scores {params.scores:q} --settings {params.settings:q}"
+        " --seed {params.seed} --out {output:q} 2> {log:q}"

@@ -1,0 +1,211 @@
+"""Uncertainty of a model's scores, from rows on disk to the file that the report reads."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixmerge.config.uncertainty import Uncertainty
+from mixmerge.errors import UserError
+from mixmerge.report import comparison
+from mixmerge.report.evidence import read_evidence
+from mixmerge.report.layout import Layout
+from mixmerge.report.scores import read_scores
+from mixmerge.study.uncertainty import uncertainty_settings
+from mixmerge.uncertainty.analysis import analyse
+from mixmerge.uncertainty.family import matches
+from uncertainty_material import settings, study, write_rows
+
+SKILLS = {"write-at-100": 0.8, "explain-at-100": 0.8, "mixed": 0.75, "blend-0.25": 0.2}
+
+
+def run(root: Path, found: Layout, skills: dict[str, float], **given: Any) -> dict[str, Any]:
+    directories = write_rows(found, root, skills, **given)
+    result = analyse(settings(found), directories, seed=5)
+    path = root / "uncertainty" / "tiny.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(result), encoding="utf-8")
+    return result
+
+
+def entry(result: dict[str, Any], variant: str, against: str, column: str) -> dict[str, Any]:
+    (one,) = (
+        c
+        for c in result["comparisons"]
+        if (c["variant"], c["against"], c["column"]) == (variant, against, column)
+    )
+    return one
+
+
+def test_values_are_those_of_the_tables(tmp_path: Path) -> None:
+    found = study()
+    run(tmp_path, found, SKILLS)
+    scores, evidence = read_scores(found, tmp_path), read_evidence(found, tmp_path)["tiny"]
+    for variant in found.models[0].variants:
+        for column in found.columns:
+            interval = evidence.intervals[variant.name][column.key]
+            value = scores["tiny", variant.name].values[column.key]
+            assert interval.value == pytest.approx(value, abs=1e-9)
+            assert interval.low <= value <= interval.high
+        for role in ("test", "validation"):
+            average = evidence.average(variant.name, role)
+            standing = comparison.of_variant(found, found.models[0], variant.name, role, scores)
+            assert average is not None and standing.average is not None
+            assert average.value == pytest.approx(standing.average, abs=1e-8)
+            assert average.low < average.value < average.high
+    match = evidence.comparison("mixed", "specialist", "explain-test.bleu4")
+    assert match is not None and match.method == "bootstrap"
+    values = [scores["tiny", name].values["explain-test.bleu4"] for name in _ends("mixed")]
+    assert match.difference == pytest.approx(values[0] - values[1], abs=1e-9)
+
+
+def _ends(variant: str) -> tuple[str, str]:
+    return variant, "explain-at-100"
+
+
+def test_a_real_difference_is_found_and_none_is_made_up(tmp_path: Path) -> None:
+    result = run(tmp_path, study(), {**SKILLS, "mixed": 0.8}, items=150)
+    for against in ("specialist", "mixture"):
+        for column in ("write-test.base", "write-test.plus", "explain-test.meteor", "avg"):
+            far = entry(result, "blend-0.25", against, column)
+            assert far["distinguishable"] and far["difference"] < 0 and far["high"] < 0
+    near = entry(result, "mixed", "specialist", "write-test.base")
+    assert not near["distinguishable"] and near["low"] < 0 < near["high"]
+    assert near["family"] == "mixed, write-test.base, against specialist"
+
+
+def test_identical_checkpoints_are_never_told_apart(tmp_path: Path) -> None:
+    found = study()
+    directories = write_rows(found, tmp_path, SKILLS)
+    result = analyse(settings(found), directories | {"blend-0.25": directories["mixed"]}, seed=5)
+    for match in result["comparisons"]:
+        if match["variant"] == "blend-0.25" and match["against"] == "mixture":
+            assert (match["difference"], match["p"], match["p_adjusted"]) == (0, 1, 1)
+            assert match["low"] <= 0 <= match["high"]
+
+
+def test_who_meets_whom() -> None:
+    found = study(tasks=3, percents=(50, 100))
+    all_matches = list(matches(settings(found)))
+    met = {(m.variant, m.against, m.reference, m.column) for m in all_matches}
+    assert len(met) == len(all_matches)
+    assert ("base", "specialist", "write-at-100", "write-test.base") in met
+    assert ("write-at-50", "specialist", "write-at-100", "write-test.base") in met
+    assert ("write-at-100", "specialist", "explain-at-100", "explain-test.bleu4") in met
+    everyone = "write-at-100+explain-at-100+translate-at-100"
+    assert ("mixed", "specialist", everyone, "avg") in met
+    assert ("blend-0.25", "mixture", "mixed", "avg") in met
+    # Not a specialist with itself, nor one of half the data in another task's columns.
+    assert not [m for m in met if m[0] == m[2]]
+    assert not [m for m in met if m[0] == "write-at-50" and "explain" in m[3]]
+    sweeps = {m.variant: m.family for m in all_matches if m.column == "write-test.base"}
+    assert sweeps["blend-0.25"] == sweeps["blend-0.75"] != sweeps["mixed"]
+
+
+def test_same_bytes_and_names_and_order_do_not_matter(tmp_path: Path) -> None:
+    found = study()
+    directories = write_rows(found, tmp_path, SKILLS)
+    first = analyse(settings(found), directories, seed=5)
+    assert json.dumps(analyse(settings(found), directories, seed=5)) == json.dumps(first)
+    assert analyse(settings(found), directories, seed=6) != first
+    for file in tmp_path.glob("scores/*/*/*.jsonl"):
+        file.write_text("".join(reversed(file.read_text().splitlines(keepends=True))))
+    assert analyse(settings(found), directories, seed=5) == first
+    renamed = settings(found)
+    arms = [arm.model_copy(update={"name": f"x-{arm.name}"}) for arm in reversed(renamed.arms)]
+    renamed = renamed.model_copy(
+        update={
+            "arms": arms,
+            "mixture": "x-mixed",
+            "specialists": {task: f"x-{name}" for task, name in renamed.specialists.items()},
+        }
+    )
+    other = analyse(renamed, {f"x-{name}": path for name, path in directories.items()}, seed=5)
+    assert other["averages"]["x-mixed"] == first["averages"]["mixed"]
+    for column in ("avg", "explain-test.bleu4", "write-test.plus"):
+        one, two = (
+            entry(result, name, "mixture", column)
+            for result, name in ((first, "blend-0.25"), (other, "x-blend-0.25"))
+        )
+        for key in ("difference", "low", "high", "p", "p_adjusted"):
+            assert one[key] == two[key]
+
+
+def test_average_is_left_out_where_no_specialist_scores(tmp_path: Path) -> None:
+    found = study()
+    skills = {"write-at-100": -1.0, "explain-at-100": -1.0}
+    result = run(tmp_path, found, skills)
+    assert result["averages"]["mixed"] == {}
+    assert not [c for c in result["comparisons"] if c["column"] == "avg"]
+    evidence = read_evidence(found, tmp_path)["tiny"]
+    assert evidence.average("mixed") is None
+    assert evidence.comparison("mixed", "specialist", "avg") is None
+
+
+def test_plus_counts_only_with_base(tmp_path: Path) -> None:
+    found = study()
+    result = run(tmp_path, found, {"mixed": -1.0})
+    # All base tests failed; every seventh row says that its plus tests passed.
+    for metric in ("base", "plus"):
+        interval = result["intervals"]["mixed"][f"write-test.{metric}"]
+        assert (interval["value"], interval["low"]) == (0, 0) and 0 < interval["high"] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: lines[:-1], r"mixed/write-test\.jsonl: has no item 'item/59', which"),
+        (lambda lines: [*lines, lines[0]], "item 'item/0' is there twice"),
+        (lambda lines: [lines[0].replace('"base"', '"bass"')], "row 'item/0' is not a row of"),
+        (lambda lines: [], "holds no row"),
+        (lambda lines: [*lines[:-1], lines[-1].replace("59", "99")], "has no item 'item/59'"),
+    ],
+)
+def test_rows_that_do_not_pair_are_refused(tmp_path: Path, change: Any, message: str) -> None:
+    found = study()
+    directories = write_rows(found, tmp_path, {})
+    file = directories["mixed"] / "write-test.jsonl"
+    file.write_text("".join(change(file.read_text().splitlines(keepends=True))))
+    with pytest.raises(UserError, match=message):
+        analyse(settings(found), directories, seed=5)
+
+
+def test_too_few_resamples_for_a_sweep_are_refused(tmp_path: Path) -> None:
+    found = study(ratios=[i / 100 for i in range(1, 31)])
+    with pytest.raises(UserError, match=r"resamples: 1000 .* sweep of 30; ask for 1200 or more"):
+        analyse(settings(found), {}, seed=5)
+
+
+def test_titles_are_no_settings() -> None:
+    found = study()
+    titled = found.model_copy(
+        update={
+            "columns": [c.model_copy(update={"header": "Other"}) for c in found.columns],
+            "models": [m.model_copy(update={"title": "Other"}) for m in found.models],
+        }
+    )
+    plain, other = (uncertainty_settings(f, "tiny", Uncertainty()) for f in (found, titled))
+    assert plain == other
+
+
+def test_script(root: Path, tmp_path: Path) -> None:
+    found = study()
+    directories = write_rows(found, tmp_path, SKILLS)
+    command = [sys.executable, str(root / "workflow/scripts/uncertainty.py")]
+    command += ["--scores", *(f"{name}={path}" for name, path in directories.items())]
+    command += ["--settings", settings(found).model_dump_json(), "--seed", "5"]
+    out = tmp_path / "uncertainty/tiny.json"
+    subprocess.run([*command, "--out", str(out)], check=True, capture_output=True)
+    first = out.read_bytes()
+    assert json.loads(first) == analyse(settings(found), directories, seed=5)
+    read_evidence(found, tmp_path)
+    (directories["mixed"] / "write-test.jsonl").unlink()
+    failed = subprocess.run(
+        [*command, "--out", str(out)], capture_output=True, text=True, check=False
+    )
+    assert failed.returncode == 1 and "mixed" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert out.read_bytes() == first

@@ -1,0 +1,33 @@
+"""Intervals and tests on the scores of all checkpoints of a model."""
+
+from mixmerge.errors import UserError
+from mixmerge.files import write_json
+from mixmerge.job import json_argument, named_path, parser, path_argument, run
+from mixmerge.manifest import read_manifest
+from mixmerge.section import validated
+from mixmerge.uncertainty.settings import UncertaintySettings
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument(
+        "--scores", type=named_path, nargs="+", required=True, metavar="VARIANT=DIR"
+    )
+    arguments.add_argument("--settings", type=json_argument, required=True)
+    arguments.add_argument("--seed", type=int, required=True)
+    arguments.add_argument("--out", type=path_argument, required=True, help="the JSON file")
+    given = arguments.parse_args()
+    settings = validated(UncertaintySettings, given.settings, "--settings")
+    scores = dict(given.scores)
+    missing = [arm.name for arm in settings.arms if arm.name not in scores]
+    if missing:
+        raise UserError(f"--scores: no directory for {', '.join(missing)}; add VARIANT=DIR")
+    for directory in scores.values():
+        read_manifest(directory, "scores")
+    from mixmerge.uncertainty.analysis import analyse
+
+    write_json(given.out, analyse(settings, scores, given.seed))
+
+
+if __name__ == "__main__":
+    run(main)
