@@ -1,0 +1,42 @@
+"""Check the paper's own figures against each other and write what does not follow.
+
+``python -m mixmerge.paper.audit`` writes ``docs/paper-audit.md`` and prints its summary; a test
+fails where the page lags behind.
+"""
+
+from pathlib import Path
+from textwrap import fill
+
+from mixmerge.files import atomic_open
+from mixmerge.job import parser, path_argument, run
+from mixmerge.paper.cause import Paper
+from mixmerge.paper.page import page, summary
+from mixmerge.paper.printed import read_results, read_scale
+
+_ROOT = Path(__file__).resolve().parents[3]
+RESULTS = _ROOT / "resources" / "paper" / "paper_results.csv"
+DATA_SCALE = _ROOT / "resources" / "paper" / "paper_data_scale.csv"
+PAGE = _ROOT / "docs" / "paper-audit.md"
+
+
+def main() -> None:
+    """Write the page and print its summary."""
+    arguments = parser(__doc__)
+    arguments.add_argument(
+        "--results", type=path_argument, default=RESULTS, help="Tables 3 and 5-9 as CSV"
+    )
+    arguments.add_argument(
+        "--data-scale", type=path_argument, default=DATA_SCALE, help="Table 4 as CSV"
+    )
+    arguments.add_argument("--out", type=path_argument, default=PAGE, help="the page written")
+    given = arguments.parse_args()
+    paper = Paper(read_results(given.results), read_scale(given.data_scale))
+    with atomic_open(given.out) as file:
+        file.write(page(paper))
+    for line in summary(paper):
+        print(fill(line, 100, initial_indent="- ", subsequent_indent="  "))
+    print(f"All of it: {given.out}")
+
+
+if __name__ == "__main__":
+    run(main)
