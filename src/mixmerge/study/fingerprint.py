@@ -9,6 +9,7 @@ what runs does.
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def _parse(path: Path) -> ast.Module:
 def _imports(path: Path) -> frozenset[str]:
     """First-party modules a file imports anywhere; packages on the way count, they run too."""
     names: set[str] = set()
-    for node in ast.walk(_parse(path)):
+    for node in _statements(_parse(path)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -89,25 +90,28 @@ def _imports(path: Path) -> frozenset[str]:
 @cache
 def _digest(path: Path) -> str:
     """Hash of one file's syntax tree without docstrings."""
-    stripped = _WithoutDocstrings().visit(_parse(path))
-    return hashlib.sha256(ast.dump(stripped).encode()).hexdigest()
-
-
-class _WithoutDocstrings(ast.NodeTransformer):
-    """Drop bare string statements: docstrings, and the attribute docstrings of config sections."""
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        super().generic_visit(node)
-        body = getattr(node, "body", None)
+    tree = _parse(path)
+    for block in [tree, *_statements(tree)]:
+        body = getattr(block, "body", None)
         if isinstance(body, list):
-            kept = [
-                statement
-                for statement in body
-                if not (
-                    isinstance(statement, ast.Expr)
-                    and isinstance(statement.value, ast.Constant)
-                    and isinstance(statement.value.value, str)
-                )
-            ]
-            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
-        return node
+            # Bare strings: docstrings, and the attribute docstrings of config sections.
+            body[:] = [node for node in body if not _is_text(node)] or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _is_text(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """All statements below a node, however deep, without a look into their expressions."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        block = getattr(tree, name, None)
+        if isinstance(block, list):
+            for node in block:
+                yield node
+                yield from _statements(node)
