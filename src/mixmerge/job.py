@@ -50,12 +50,20 @@ def named_seed(text: str) -> tuple[str, int]:
     return name, int(number)
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], online: bool = False) -> None:
     """Run a script's ``main``; a user's mistake ends in one message and exit code 1.
 
-    No tokenizer may start threads behind our back: a job has the threads its rule declares.
+    No tokenizer may start threads behind our back: a job has the threads its rule declares. And no
+    job but those that fetch may ask the hub for anything: their inputs are files.
+
+    Args:
+        main: reads its arguments from the command line. Libraries of the hub must be imported in
+            it, not before: they read the environment once.
+        online: whether the job fetches from the hub; then the user's own settings hold.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not online:
+        os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         main()
     except UserError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.config.sources import EmbeddedSource, HubSource, LocalSource, Source
+from mixmerge.config.sources import EmbeddedSource, LocalSource, Source
 from mixmerge.data.fetch import fetch
 from mixmerge.errors import UserError
 from mixmerge.manifest import read_manifest
@@ -149,38 +149,8 @@ def test_the_script_ends_with_one_message_and_no_target(tmp_path):
 
 
 @pytest.mark.slow
-def test_hub_code_on_a_repository_in_a_directory(tmp_path, monkeypatch):
-    pytest.importorskip("datasets")
-    repo = tmp_path / "repo"
-    for language, numbers in (("python", [1, 2, 3]), ("java", [4])):
-        (repo / language).mkdir(parents=True)
-        table = pa.table({"n": numbers, "code": [f"c{n}" for n in numbers]})
-        pq.write_table(table, repo / language / "train-00000-of-00001.parquet")
-    configs = "".join(
-        f"- config_name: {name}\n  data_files:\n  - split: train\n    path: {name}/train-*\n"
-        for name in ("python", "java")
-    )
-    (repo / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-
-    def hub(**changes):
-        values = {"id": str(repo), "revision": "main", "subsets": ["python", "java"]} | changes
-        fetch("code", HubSource(kind="hub", **values), tmp_path / "out", None, {})
-        text = (tmp_path / "out" / "rows.jsonl").read_text()
-        return [json.loads(line)["n"] for line in text.splitlines()]
-
-    assert hub() == [1, 2, 3, 4]
-    assert hub(limit=2) == [1, 2]
-    with pytest.raises(UserError, match=r"sources\.code\.subsets: 'ruby' is no subset .*python"):
-        hub(subsets=["ruby"])
-    with pytest.raises(UserError, match=r"sources\.code\.split: .* no split 'dev'.*train"):
-        hub(split="dev")
-    assert hub() == [1, 2, 3, 4]
-
-
-@pytest.mark.slow
 def test_offline_names_the_way_out(tmp_path):
-    source = {"kind": "hub", "id": "no-such-owner/no-such-set", "revision": "abc"}
+    source = {"kind": "hub", "id": "no-such-owner/no-such-set", "revision": "a" * 40}
     command = [
         sys.executable,
         SCRIPT,
@@ -194,7 +164,8 @@ def test_offline_names_the_way_out(tmp_path):
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert result.returncode == 1
-    assert "sources.o: no-such-owner/no-such-set@abc is not in the cache" in result.stderr
+    assert "sources.o: no-such-owner/no-such-set@aaaaaaa" in result.stderr
+    assert "is not in the cache" in result.stderr
     assert "unset HF_HUB_OFFLINE" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "o").exists()

@@ -1,6 +1,7 @@
 import pytest
 
-from mixmerge.data.template import MissingField, NotText, Template, without_docstrings
+from mixmerge.data.docstrings import without_triple_quoted
+from mixmerge.data.template import MissingField, NotText, Template, UnknownLanguage
 from mixmerge.errors import UserError
 
 
@@ -49,6 +50,27 @@ def test_filters_apply_from_left_to_right():
     assert render("[{doc:strip}]", row).text == "[Doc.]"
 
 
+def test_docstrings_are_told_by_the_language_of_the_template_or_of_the_row():
+    python = {"code": 'def f():\n    """D."""\n    return """x"""', "lang": "python"}
+    java = {"code": '/** D. */\nint f() { return """\nx"""; }', "lang": "java"}
+    auto = "{code:without_docstrings[language]:strip}"
+    for row, left in (
+        (python, 'def f():\n    return """x"""'),
+        (java, 'int f() { return """\nx"""; }'),
+    ):
+        assert render(auto, row, {"language": "lang"}).text == left
+        assert render(f"{{code:without_docstrings[{row['lang']}]}}", row).text == left
+    assert render("{code:without_docstrings}", python).text == 'def f():\n    return """x"""'
+    assert Template(auto, "t").fields == ("code", "language")
+    turn = render(auto, python, {"language": "lang"})
+    assert [field for field, _, _ in turn.spans] == ["code"]
+    with pytest.raises(MissingField, match="language"):
+        render(auto, python)
+    for odd in ("ruby", "Python", None):
+        with pytest.raises(UnknownLanguage):
+            render(auto, python | {"language": odd})
+
+
 @pytest.mark.parametrize(
     ("template", "message"),
     [
@@ -58,6 +80,9 @@ def test_filters_apply_from_left_to_right():
         ("{code!r}", "without conversion"),
         ("{code:strp}", "did you mean 'strip'"),
         ("{code:>10}", "unknown filter '>10'"),
+        ("{code:without_docstring[java]}", "did you mean 'without_docstrings'"),
+        ("{code:without_docstrings[]}", "unknown filter 'without_docstrings[]'"),
+        ("{code:strip[java]}", "the filter 'strip' takes nothing in brackets"),
     ],
 )
 def test_a_malformed_template_names_its_place_and_the_way_out(template, message):
@@ -78,5 +103,6 @@ def test_a_malformed_template_names_its_place_and_the_way_out(template, message)
         ("print 'Python 2'\n    '''doc'''\n", "print 'Python 2'\n"),
     ],
 )
-def test_docstrings_are_removed_with_their_lines(code, left):
-    assert without_docstrings(code) == left
+def test_the_released_filter_removes_triple_quoted_strings_with_their_lines(code, left):
+    assert without_triple_quoted(code) == left
+    assert render("{code:without_triple_quoted}|", {"code": code}).text.rstrip("|") == left

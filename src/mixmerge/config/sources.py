@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from mixmerge.config.revision import Pinned
+from mixmerge.data.quality import Quality, canonical
 from mixmerge.section import Section
 
 
@@ -26,15 +28,12 @@ class SourceBase(Section):
     """Take the first so many rows only (for trials)."""
 
 
-class HubSource(SourceBase):
+class HubSource(SourceBase, Pinned):
     """A data set of the Hugging Face hub, pinned by revision."""
 
     kind: Literal["hub"]
     id: str
     """Repository on the hub, such as `KodCode/KodCode-V1-SFT-4o`."""
-
-    revision: str
-    """Commit or tag of the data repository."""
 
     subsets: list[str] = ["default"]
     """Configurations (such as languages) to read, one after another."""
@@ -59,4 +58,42 @@ class EmbeddedSource(SourceBase):
     """Which generated file."""
 
 
-Source = Annotated[HubSource | LocalSource | EmbeddedSource, Field(discriminator="kind")]
+class PackageSource(SourceBase):
+    """Documented functions of the standard library and installed packages, split by package."""
+
+    kind: Literal["packages"]
+    part: Literal["train", "validation", "test"] = "train"
+    """Which packages: those listed under `validation` or `test`, or all others. A function or a
+    docstring that occurs in several packages is kept in `test` before `validation` before `train`,
+    once."""
+
+    lock: Path | None = None
+    """Requirements file (`name==version` a line): only what it pins is read, and the environment
+    must hold it in these versions. Without it everything installed is read."""
+
+    only: list[str] | None = None
+    """Distributions to read (for trials); `python` is the standard library. All by default."""
+
+    validation: list[str] = []
+    """Distributions held out for choosing ratios."""
+
+    test: list[str] = []
+    """Distributions held out for the tables."""
+
+    quality: Quality = Quality()
+    """Which functions are good enough."""
+
+    threads: Annotated[int, Field(gt=0)] = 2
+    """Processes that parse files side by side."""
+
+    @model_validator(mode="after")
+    def _parts_are_disjoint(self) -> "PackageSource":
+        both = {canonical(name) for name in self.validation} & {canonical(n) for n in self.test}
+        if both:
+            raise ValueError(f"{min(both)!r} stands in `validation` and in `test`; choose one")
+        return self
+
+
+Source = Annotated[
+    HubSource | LocalSource | EmbeddedSource | PackageSource, Field(discriminator="kind")
+]

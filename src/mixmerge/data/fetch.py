@@ -5,16 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mixmerge.config.sources import EmbeddedSource, HubSource, LocalSource
-from mixmerge.data.hub import read_hub
+from mixmerge.config.sources import EmbeddedSource, HubSource, LocalSource, PackageSource
+from mixmerge.data.hub import pin, read_hub
 from mixmerge.data.layout import ROWS
 from mixmerge.data.lines import Row, encode, progress, read_rows
+from mixmerge.data.packages import read_packages
 from mixmerge.data.parquet import plain, read_parquet
 from mixmerge.errors import UserError
 from mixmerge.files import atomic_dir
 from mixmerge.manifest import MANIFEST, write_manifest, write_provenance
 
-AnySource = HubSource | LocalSource | EmbeddedSource
+AnySource = HubSource | LocalSource | EmbeddedSource | PackageSource
 
 
 def fetch(
@@ -32,6 +33,9 @@ def fetch(
     Raises:
         UserError: the source cannot be read, or is empty.
     """
+    if isinstance(source, HubSource):
+        source = pin(source, name, out)
+        settings = settings | {"commit": source.revision}
     rows, inputs = open_source(name, source, corpus)
     columns: dict[str, None] = {}
     count = 0
@@ -61,6 +65,8 @@ def open_source(
         if source.path.suffix == ".parquet":
             return read_parquet(source.path), [source.path]
         return _jsonl(source.path), [source.path]
+    if isinstance(source, PackageSource):
+        return read_packages(source, name), [] if source.lock is None else [source.lock]
     if corpus is None:
         raise UserError(f"sources.{name}: of kind 'embedded', but no --corpus directory was given")
     path = corpus / f"{source.part}.jsonl"
@@ -92,4 +98,6 @@ def describe(source: AnySource) -> str:
         return f"{source.id}@{source.revision}, split {source.split!r}"
     if isinstance(source, LocalSource):
         return str(source.path)
+    if isinstance(source, PackageSource):
+        return f"part {source.part!r} of the packages"
     return f"part {source.part!r} of the embedded corpus"

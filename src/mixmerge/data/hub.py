@@ -2,19 +2,43 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from mixmerge.config.revision import is_commit
 from mixmerge.config.sources import HubSource
 from mixmerge.data.parquet import plain
 from mixmerge.errors import UserError
+from mixmerge.hub import resolve
+
+
+def pin(source: HubSource, name: str, out: Path) -> HubSource:
+    """The same source with the commit that its revision is.
+
+    Args:
+        source: the section.
+        name: its key, for messages.
+        out: where its rows go; what stands there says which commit a branch stood at before.
+
+    Raises:
+        UserError: an unknown or gated repository, an unknown revision or one that has moved, or no
+            connection where one is needed.
+    """
+    from huggingface_hub import constants
+
+    # A cached copy of a commit needs no hub; see `read_hub`.
+    if constants.HF_HUB_OFFLINE and is_commit(source.revision):
+        return source
+    found = resolve("dataset", source.id, source.revision, f"sources.{name}", out)
+    return source.model_copy(update={"revision": found.commit})
 
 
 def read_hub(source: HubSource, name: str) -> Iterator[dict[str, Any]]:
     """Stream a data set's rows, subset after subset.
 
-    The whole set goes through the hub's cache (`HF_HOME`), so that an interrupted download goes on
-    and a second call needs no network. With a `limit` only the rows that are read are downloaded,
-    unless the machine is told to stay offline (`HF_HUB_OFFLINE`).
+    The whole set goes through the hub's cache (`HF_HOME`): files that have arrived are not fetched
+    again, and a second call needs no network. With a `limit` only the rows that are read are
+    downloaded, unless the machine is told to stay offline (`HF_HUB_OFFLINE`).
 
     Args:
         source: the section.
@@ -24,33 +48,44 @@ def read_hub(source: HubSource, name: str) -> Iterator[dict[str, Any]]:
         UserError: no network and no cached copy, an unknown or gated repository, an unknown
             revision, subset or split, or files that cannot be read.
     """
-    import datasets
+    from datasets import config
     from datasets.exceptions import DatasetsError
-    from huggingface_hub.errors import HfHubHTTPError
+    from httpx2 import HTTPError
     from pyarrow import ArrowException
 
-    streaming = source.limit is not None and not datasets.config.HF_HUB_OFFLINE
+    streaming = source.limit is not None and not config.HF_HUB_OFFLINE
     for subset in source.subsets:
         try:
-            rows = datasets.load_dataset(
-                source.id,
-                name=subset,
-                split=source.split,
-                revision=source.revision,
-                streaming=streaming,
-            )
-            for row in rows:
+            for row in _open(source, name, subset, streaming):
                 yield plain(row)
+        # What a hub's files may be wrong in has no end: RuntimeError is a script among them.
         except (
             DatasetsError,
-            HfHubHTTPError,
             ArrowException,
-            ConnectionError,
-            FileNotFoundError,
-            ValueError,
+            HTTPError,
             OSError,
+            ValueError,
+            RuntimeError,
         ) as error:
             raise UserError(_explain(source, name, subset, error)) from None
+
+
+def _open(source: HubSource, name: str, subset: str, streaming: bool) -> Any:
+    """One subset's rows, certainly of the commit that was asked for."""
+    from datasets import load_dataset_builder
+
+    builder = load_dataset_builder(source.id, name=subset, revision=source.revision)
+    # Where the hub does not answer, the library takes the latest cached copy, of whatever commit.
+    if builder.hash != source.revision:
+        raise UserError(
+            f"sources.{name}.revision: {source.id}@{source.revision} is not in the cache "
+            f"({_cache()}), which holds commit {builder.hash}, and the hub does not answer or "
+            "HF_HUB_OFFLINE forbids to ask it; fetch it once on a machine with internet"
+        )
+    if streaming:
+        return builder.as_streaming_dataset(split=source.split)
+    builder.download_and_prepare()
+    return builder.as_dataset(split=source.split)
 
 
 def _explain(source: HubSource, name: str, subset: str, error: Exception) -> str:
@@ -67,24 +102,21 @@ def _explain(source: HubSource, name: str, subset: str, error: Exception) -> str
             f"{where}: {pinned} is not in the cache ({_cache()}), and HF_HUB_OFFLINE forbids to "
             "fetch it; fetch it once on a machine with internet, or unset HF_HUB_OFFLINE"
         )
-    if "couldn't reach" in lowered or "connection" in lowered or "retries" in lowered:
-        return (
-            f"{where}: {pinned} cannot be reached ({said}); check the network or HF_ENDPOINT, or "
-            "copy the files here and use a source of kind `local`"
-        )
     if "gated" in lowered or "authenticated" in lowered or "401" in said or "403" in said:
         return (
-            f"{where}: {source.id} is gated or private ({said}); accept its terms on the hub and "
-            "log in with `hf auth login`, or set HF_TOKEN"
+            f"{where}.id: {source.id} is gated or private ({said}); accept its terms on the hub "
+            "and log in with `hf auth login`, or set HF_TOKEN"
         )
     if "builderconfig" in lowered:
         return f"{where}.subsets: {subset!r} is no subset of {pinned}: {said}"
     if "split" in lowered:
         return f"{where}.split: {pinned} has no split {source.split!r}: {said}"
-    if "revision" in lowered:
-        return f"{where}.revision: {pinned} does not exist: {said}"
-    if "doesn't exist" in lowered or "not found" in lowered:
-        return f"{where}.id: {source.id!r} is not on the hub, or is private: {said}"
+    if "couldn't reach" in lowered or "connect" in lowered or "timed out" in lowered:
+        return (
+            f"{where}: {pinned} could not be fetched ({said}); check the network or HF_ENDPOINT "
+            "and run this rule again (files that have arrived are kept), or copy the files here "
+            "and use a source of kind `local`"
+        )
     return f"{where}: {pinned}, subset {subset!r}: cannot be read: {said}"
 
 

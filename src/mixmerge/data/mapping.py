@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from mixmerge.data.docstrings import LANGUAGES
 from mixmerge.data.lines import Row
 from mixmerge.data.settings import Columns, Templates
-from mixmerge.data.template import MissingField, NotText, Template, Turn
+from mixmerge.data.template import MissingField, NotText, Template, Turn, UnknownLanguage
 from mixmerge.errors import UserError, nearest
 
 
@@ -69,6 +70,13 @@ class Mapping:
                 f"{path}:{number}: column {error.column!r} of source {self.source!r} holds "
                 f"{error.kind}, not text; reach into it as {error.column}[0] or "
                 f"{error.column}[key] in sources.{self.source}.columns"
+            ) from None
+        except UnknownLanguage as error:
+            raise UserError(
+                f"{path}:{number}: column {error.column!r} of source {self.source!r} says "
+                f"{error.language!r}, but docstrings can be told apart only in "
+                f"{' and '.join(LANGUAGES)}; leave those rows out, or use another filter in "
+                f"{self.owner} (`without_triple_quoted`)"
             ) from None
 
     def identity(self, row: Row, path: Path, number: int) -> str | None:

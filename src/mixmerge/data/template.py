@@ -5,7 +5,11 @@ a literal brace is written twice. Only the template is parsed, never a value, so
 passes through untouched. After a colon come filters, from left to right:
 
 - ``{docstring:strip}``: without white space at both ends;
-- ``{code:without_docstrings}``: without triple-quoted strings (the paper's summarisation inputs).
+- ``{code:without_docstrings}``: Python source without its docstrings. In brackets stands another
+  language, ``{code:without_docstrings[java]}``, or the field that names each row's,
+  ``{code:without_docstrings[language]}``; see `mixmerge.data.docstrings`;
+- ``{code:without_triple_quoted}``: without triple-quoted strings, docstrings or not: what the
+  paper's authors did to their summarisation inputs, whatever the language.
 """
 
 import re
@@ -14,25 +18,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mixmerge.data.docstrings import LANGUAGES, without_docstrings, without_triple_quoted
 from mixmerge.errors import UserError, nearest
 
-# A literal that has its lines to itself takes them along; one within a line leaves the rest.
-_TRIPLE = r"[rRbBuUfF]{0,2}(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?''')"
-_ALONE = re.compile(rf"^[ \t]*{_TRIPLE}[ \t]*;?[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
-_ANYWHERE = re.compile(_TRIPLE, re.DOTALL)
+_WITHOUT_DOCSTRINGS = "without_docstrings"
 
-
-def without_docstrings(code: str) -> str:
-    """Remove every triple-quoted string from source text.
-
-    Works on text, not on a syntax tree: the corpora hold Python 2, Java and fragments.
-    """
-    return _ANYWHERE.sub("", _ALONE.sub("", code))
-
-
+#: Filters that know nothing but the text.
 FILTERS: dict[str, Callable[[str], str]] = {
     "strip": str.strip,
-    "without_docstrings": without_docstrings,
+    _WITHOUT_DOCSTRINGS: without_docstrings,
+    "without_triple_quoted": without_triple_quoted,
 }
 
 
@@ -55,6 +50,16 @@ class NotText(Exception):
         self.kind = kind
 
 
+class UnknownLanguage(Exception):
+    """The row's language is none whose docstrings can be told from other strings."""
+
+    def __init__(self, field: str, column: str, language: str) -> None:
+        super().__init__(column)
+        self.field = field
+        self.column = column
+        self.language = language
+
+
 @dataclass(frozen=True)
 class Turn:
     """A rendered template and where in it each field's value stands."""
@@ -70,10 +75,32 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class _Filter:
+    name: str
+    argument: str | None
+    """What stands in brackets: a language, or the field that holds it."""
+
+    @property
+    def field(self) -> str | None:
+        return None if self.argument in LANGUAGES else self.argument
+
+    def apply(self, value: str, row: Mapping[str, Any], columns: Mapping[str, str]) -> str:
+        if self.argument is None:
+            return FILTERS[self.name](value)
+        language = self.argument
+        if self.field is not None:
+            column = columns.get(self.field, self.field)
+            language = _text(row, self.field, column)
+            if language not in LANGUAGES:
+                raise UnknownLanguage(self.field, column, language)
+        return without_docstrings(value, language)
+
+
+@dataclass(frozen=True)
 class _Piece:
     literal: str
     field: str | None
-    filters: tuple[Callable[[str], str], ...]
+    filters: tuple[_Filter, ...]
 
 
 class Template:
@@ -103,16 +130,13 @@ class Template:
                     f"{where}: write a field as {{name}}, without conversion, and a literal "
                     "brace twice: {{ }}"
                 )
-            names = [name for name in (spec or "").split(":") if name]
-            for name in names:
-                if name not in FILTERS:
-                    raise UserError(
-                        f"{where}: unknown filter {name!r} in {{{field}:{spec}}}"
-                        f"{nearest(name, set(FILTERS))}"
-                    )
-            self._pieces.append(_Piece(literal, field, tuple(FILTERS[name] for name in names)))
-        self.fields = tuple(dict.fromkeys(p.field for p in self._pieces if p.field is not None))
-        if not self.fields:
+            given = [name for name in (spec or "").split(":") if name]
+            filters = tuple(_filter(one, f"{where}: {{{field}:{spec}}}") for one in given)
+            self._pieces.append(_Piece(literal, field, filters))
+        filled = [piece.field for piece in self._pieces if piece.field is not None]
+        asked = [one.field for p in self._pieces for one in p.filters if one.field is not None]
+        self.fields = tuple(dict.fromkeys([*filled, *asked]))
+        if not filled:
             raise UserError(f"{where}: names no field; write the column to fill in as {{column}}")
 
     def render(self, row: Mapping[str, Any], columns: Mapping[str, str]) -> Turn:
@@ -125,6 +149,7 @@ class Template:
         Raises:
             MissingField: the row lacks a field's column.
             NotText: the column's value is a list or an object.
+            UnknownLanguage: docstrings are to be removed from a language other than `LANGUAGES`.
         """
         parts: list[str] = []
         spans = []
@@ -134,8 +159,8 @@ class Template:
             length += len(piece.literal)
             if piece.field is not None:
                 value = _text(row, piece.field, columns.get(piece.field, piece.field))
-                for apply in piece.filters:
-                    value = apply(value)
+                for one in piece.filters:
+                    value = one.apply(value, row, columns)
                 parts.append(value)
                 spans.append((piece.field, length, length + len(value)))
                 length += len(value)
@@ -150,6 +175,18 @@ class Template:
             for field, a, b in spans
         )
         return Turn(text[start:end], moved)
+
+
+def _filter(text: str, where: str) -> _Filter:
+    """A filter as it stands in a template: ``name`` or ``name[argument]``."""
+    found = re.fullmatch(r"([^\[\]]*)(?:\[(.+)\])?", text)
+    name = found[1] if found else text
+    argument = found[2] if found else None
+    if name not in FILTERS:
+        raise UserError(f"{where}: unknown filter {text!r}{nearest(name, set(FILTERS))}")
+    if argument is not None and name != _WITHOUT_DOCSTRINGS:
+        raise UserError(f"{where}: the filter {name!r} takes nothing in brackets")
+    return _Filter(name, argument)
 
 
 def _text(row: Mapping[str, Any], field: str, column: str) -> str:

@@ -1,0 +1,199 @@
+"""Source text without its docstrings or doc comments, by syntax; the rest byte for byte.
+
+**Python.** A docstring is a bare string literal at the head of a module, class or function: plain,
+raw or `u`-prefixed, of any quotes, concatenated or in parentheses; never an f-string, a bytes
+literal or a string that is used. It goes with the lines it has to itself; what shares its line
+stays. A body that held nothing else gets ``pass``, so that valid code stays valid. Where several
+bare strings stand at the head all of them go, or the second would become the docstring.
+
+**Java.** A doc comment is what javadoc takes for one: the last ``/** */`` before a type, method,
+constructor, field, enum constant or annotation element. The comments of any kind that stand
+directly above a type, method or constructor go as well, because CodeSearchNet, where CodeXGLUE's
+pairs come from, took those for its docstring.
+
+The parser (tree-sitter) is tolerant: methods without their class, indented fragments and Python 2
+are read like anything else. Around a syntax error it still finds the definitions that it can make
+out. Texts that hold no string, or no comment, aren't parsed at all.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tree_sitter import Language, Node, Parser, Query
+
+#: The authors' regular expression. A literal that has its lines to itself takes them along; one
+#: within a line leaves the rest.
+_TRIPLE = r"[rRbBuUfF]{0,2}(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?''')"
+_ALONE = re.compile(rf"^[ \t]*{_TRIPLE}[ \t]*;?[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+_ANYWHERE = re.compile(_TRIPLE, re.DOTALL)
+
+_SPACE = rb"(?:[ \t\f]|\\\r?\n)*"
+_AFTER = re.compile(_SPACE + rb"(?:;" + _SPACE + rb")?")
+_LINE_END = re.compile(rb"\r?\n|\r|\Z")
+_OLD_MAC = re.compile(rb"\r(?!\n)")
+_BLANK = re.compile(rb"[ \t\f]*")
+
+_BODIES = """
+(function_definition body: (block) @body)
+(class_definition body: (block) @body)
+"""
+#: Below these a comment right above counts as well as a doc comment.
+_CODE = {
+    "class_declaration", "interface_declaration", "enum_declaration", "record_declaration",
+    "annotation_type_declaration", "method_declaration", "constructor_declaration",
+    "compact_constructor_declaration",
+}  # fmt: skip
+_DECLARATIONS = _CODE | {
+    "field_declaration", "constant_declaration", "enum_constant",
+    "annotation_type_element_declaration",
+}  # fmt: skip
+_COMMENTS = {"line_comment", "block_comment"}
+
+Cut = tuple[int, int, bytes]
+"""Start, end, and what takes the place."""
+
+
+def without_triple_quoted(code: str) -> str:
+    """Remove every triple-quoted string, docstring or not, as the paper's authors did."""
+    return _ANYWHERE.sub("", _ALONE.sub("", code))
+
+
+def without_docstrings(code: str, language: str = "python") -> str:
+    """Remove docstrings or doc comments.
+
+    Args:
+        code: source text: a file, a function or a fragment.
+        language: one of `LANGUAGES`.
+
+    Raises:
+        KeyError: another language.
+    """
+    finder, signs = LANGUAGES[language]
+    if not any(sign in code for sign in signs):
+        return code
+    # A lone surrogate (half an emoji) has no UTF-8 of its own, but must survive.
+    source = code.encode("utf-8", "surrogatepass")
+    parts, position = [], 0
+    for start, end, instead in sorted(finder(source)):
+        parts += [source[position:start], instead]
+        position = end
+    parts.append(source[position:])
+    return b"".join(parts).decode("utf-8", "surrogatepass")
+
+
+def _python_cuts(source: bytes) -> Iterator[Cut]:
+    root = _tree("python", source)
+    bodies = _captured("python", root).get("body", [])
+    for body in [root, *bodies]:
+        statements = [child for child in body.named_children if child.type != "comment"]
+        found = []
+        for statement in statements:
+            if not _is_string(statement):
+                break
+            found.append(statement)
+        empty = len(found) == len(statements) and body.type == "block"
+        for statement in found:
+            if empty and statement == found[-1]:
+                yield statement.start_byte, statement.end_byte, b"pass"
+            else:
+                yield _whole_lines(source, statement.start_byte, statement.end_byte, _AFTER)
+
+
+def _is_string(node: "Node") -> bool:
+    """Whether a statement is nothing but a text literal."""
+    if node.type in ("expression_statement", "parenthesized_expression"):
+        inner = [child for child in node.children if child.type not in ("(", ")", "comment")]
+        return len(inner) == 1 and _is_string(inner[0])
+    if node.type == "concatenated_string":
+        return all(_is_string(child) for child in node.children if child.type != "comment")
+    if node.type != "string" or node.has_error:
+        return False
+    prefix = (node.children[0].text or b"").rstrip(b"\"'").lower()
+    return prefix in (b"", b"r", b"u", b"ur")
+
+
+def _java_cuts(source: bytes) -> Iterator[Cut]:
+    # A constructor or a method with its annotations stands alone in the corpora; where it doesn't
+    # parse so, it may within a class.
+    shift, before, after = 0, b"class _{", b"\n}"
+    root = _tree("java", source)
+    if root.has_error:
+        wrapped = _tree("java", before + source + after)
+        if not wrapped.has_error:
+            root, shift = wrapped, len(before)
+    for node in _captured("java", root).get("declaration", []):
+        below, attached = node, node.type in _CODE
+        while (above := below.prev_sibling) is not None and above.type in _COMMENTS:
+            start, end = above.start_byte - shift, above.end_byte - shift
+            between = source[end : below.start_byte - shift]
+            attached = attached and between.count(b"\n") <= 1 and _alone_before(source, start)
+            is_doc = source.startswith(b"/**", start) and end - start > len(b"/**/")
+            if is_doc or attached:
+                yield _whole_lines(source, start, end, _BLANK)
+            if is_doc:
+                break
+            below = above
+
+
+def _alone_before(source: bytes, start: int) -> bool:
+    """Whether only white space stands before a place on its line."""
+    return not source[_line_start(source, start) : start].strip()
+
+
+def _line_start(source: bytes, place: int) -> int:
+    return max(source.rfind(b"\n", 0, place), source.rfind(b"\r", 0, place)) + 1
+
+
+def _whole_lines(source: bytes, start: int, end: int, after: re.Pattern[bytes]) -> Cut:
+    """A cut with what follows it (``after``), and with its lines if nothing else is on them."""
+    follows = after.match(source, end)
+    assert follows is not None
+    end = follows.end()
+    line_end = _LINE_END.match(source, end)
+    if line_end and _alone_before(source, start):
+        return _line_start(source, start), line_end.end(), b""
+    return start, end, b""
+
+
+def _tree(language: str, source: bytes) -> "Node":
+    # A lone \r ends a line in both languages, which the parsers don't know; no place moves.
+    return _parser(language).parse(_OLD_MAC.sub(b"\n", source)).root_node
+
+
+@cache
+def _parser(language: str) -> "Parser":
+    from tree_sitter import Parser
+
+    return Parser(_grammar(language)[0])
+
+
+@cache
+def _grammar(language: str) -> "tuple[Language, Query]":
+    from tree_sitter import Language, Query
+
+    if language == "python":
+        import tree_sitter_python
+
+        loaded, pattern = Language(tree_sitter_python.language()), _BODIES
+    else:
+        import tree_sitter_java
+
+        loaded = Language(tree_sitter_java.language())
+        pattern = "\n".join(f"({name}) @declaration" for name in sorted(_DECLARATIONS))
+    return loaded, Query(loaded, pattern)
+
+
+def _captured(language: str, root: "Node") -> "dict[str, list[Node]]":
+    from tree_sitter import QueryCursor
+
+    return QueryCursor(_grammar(language)[1]).captures(root)
+
+
+LANGUAGES: dict[str, tuple[Callable[[bytes], Iterator[Cut]], tuple[str, ...]]] = {
+    "python": (_python_cuts, ('"', "'")),
+    "java": (_java_cuts, ("/*", "//")),
+}
+"""Language -> what finds its cuts, and the signs without one of which there are none."""

@@ -1,0 +1,255 @@
+"""Base checkpoints from a hub: the real client and the real script against a server of ours."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import checkpoint_material as material
+from hub_server import TOKEN, Hub, files_of, serving
+from mixmerge.checkpoint.index import read_index
+from mixmerge.files import read_json
+from mixmerge.manifest import read_manifest
+
+ROOT = Path(__file__).parents[2]
+WEIGHTS = "model-00001-of-00002.safetensors"
+#: The client's library hands on what it receives in pieces of this size.
+PIECE = 10 << 20
+ID = "someone/some-model"
+#: Nobody listens there.
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with serving() as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A sharded checkpoint as a repository, with what must not be fetched beside it."""
+    root = tmp_path_factory.mktemp("model") / "checkpoint"
+    values = material.values("llama", 1)
+    # Large enough to be cut in the middle.
+    values["model.embed_tokens.weight"] = np.ones((400_000, material.HIDDEN), np.float32)
+    directory = material.write_checkpoint(root, "llama", values, shards=2, vocab_size=400_000)
+    others = {"pytorch_model.bin": b"pickle", "modeling.py": b"raise SystemExit", "README.md": b"#"}
+    return {**files_of(directory), **others}
+
+
+class Job:
+    """The rule's script, with a cache and a results directory of its own."""
+
+    def __init__(self, root: Path, hub: Hub, **environment: str) -> None:
+        self.out = root / "checkpoints" / "mine" / "base"
+        self.environment = {**os.environ, **hub.environment(root / "home"), **environment}
+
+    def command(self, revision: str, **settings: Any) -> list[str]:
+        given = {"kind": "hub", "id": ID, "revision": revision, **settings}
+        script = str(ROOT / "workflow/scripts/snapshot.py")
+        arguments = ["--model", "mine", "--settings", json.dumps(given), "--out", str(self.out)]
+        return [sys.executable, "-P", script, *arguments]
+
+    def run(self, revision: str, **settings: Any) -> str:
+        """Run it; returns its one message, or nothing if it ended well."""
+        command = self.command(revision, **settings)
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        messages = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert len(messages) == (done.returncode != 0), done.stderr
+        return "".join(messages)
+
+    def left(self) -> list[str]:
+        """What stands where checkpoints do."""
+        parent = self.out.parent
+        return sorted(path.name for path in parent.iterdir()) if parent.exists() else []
+
+
+@pytest.fixture
+def job(tmp_path: Path, hub: Hub) -> Job:
+    return Job(tmp_path, hub)
+
+
+def test_safetensors_tokenizer_and_config_of_the_pinned_commit(
+    hub: Hub, job: Job, files: dict[str, bytes]
+) -> None:
+    repository = hub.repository("models", ID)
+    pinned = repository.commit(files)
+    repository.commit({**files, "config.json": b"{}"})  # the branch goes on
+    assert job.run(pinned) == ""
+    manifest = read_manifest(job.out, "checkpoint")
+    assert manifest["facts"] == {"architecture": "LlamaForCausalLM", "parameters": 12_831_584}
+    for name in manifest["files"]:
+        assert (job.out / name).read_bytes() == files[name]
+    assert not {"pytorch_model.bin", "modeling.py", "README.md"} & set(manifest["files"])
+    assert read_json(job.out / "provenance.json")["settings"]["commit"] == pinned
+    assert job.left() == ["base"]
+    assert not any("main" in path for _, path, _ in hub.requests)
+
+
+def test_an_id_or_a_revision_that_does_not_exist(
+    hub: Hub, job: Job, files: dict[str, bytes]
+) -> None:
+    said = job.run("0" * 40)
+    assert said.startswith(f"error: models.mine.id: '{ID}' is not on the hub ({hub.endpoint}/{ID})")
+    assert "mend the name, or log in" in said
+    hub.repository("models", ID).commit(files)
+    said = job.run("0" * 40)
+    assert said.startswith(f"error: models.mine.revision: {hub.endpoint}/{ID} has no revision '000")
+    assert f"{hub.endpoint}/{ID}/commits/main" in said
+    assert job.left() == []
+
+
+def test_a_branch_must_be_allowed_and_is_held_to_where_it_stood(
+    hub: Hub, job: Job, files: dict[str, bytes]
+) -> None:
+    repository = hub.repository("models", ID)
+    first = repository.commit(files)
+    said = job.run("main")
+    assert said.startswith("error: models.mine: hub: revision: 'main' is no commit"), said
+    assert "allow_moving: true" in said and not hub.requests
+    assert job.run("main", allow_moving=True) == ""
+    before = (job.out / "manifest.json").read_bytes()
+    second = repository.commit({**files, "generation_config.json": b"{}"})
+    said = job.run("main", allow_moving=True)
+    assert said.startswith(f"error: models.mine.revision: 'main' of {ID} has moved")
+    assert first in said and second in said
+    assert (job.out / "manifest.json").read_bytes() == before
+    assert job.run(second) == ""
+    assert read_json(job.out / "generation_config.json") == {}
+
+
+def test_a_hub_that_answers_with_another_commit_is_not_believed(
+    hub: Hub, job: Job, files: dict[str, bytes]
+) -> None:
+    repository = hub.repository("models", ID)
+    wanted, other = "a" * 40, repository.commit(files)
+    repository.branches[wanted] = other
+    assert f"answers with commit {other} of {ID} where {wanted}" in job.run(wanted)
+    assert job.left() == []
+
+
+def test_no_network_is_one_message(hub: Hub, tmp_path: Path) -> None:
+    for endpoint, offline in ((NOWHERE, "0"), ("http://nowhere.invalid", "0")):
+        job = Job(tmp_path, hub, HF_ENDPOINT=endpoint, HF_HUB_OFFLINE=offline)
+        said = job.run("0" * 40)
+        assert said.startswith(f"error: models.mine: {endpoint}/{ID} could not be fetched (")
+        assert "run this rule where the internet is" in said and "kind 'local'" in said
+        assert job.left() == []
+    job = Job(tmp_path, hub, HF_HUB_OFFLINE="1")
+    assert "HF_HUB_OFFLINE forbids it" in job.run("0" * 40)
+    assert not hub.requests and job.left() == []
+
+
+def test_a_gated_model_wants_a_token(hub: Hub, tmp_path: Path, files: dict[str, bytes]) -> None:
+    repository = hub.repository("models", ID)
+    repository.gated = True
+    commit = repository.commit(files)
+    for token in ({}, {"HF_TOKEN": "hf_another"}):
+        job = Job(tmp_path, hub, **token)
+        said = job.run(commit)
+        assert said.startswith(f"error: models.mine.id: {hub.endpoint}/{ID} is gated"), said
+        assert "`hf auth login` (or set HF_TOKEN)" in said
+        assert not job.out.exists()
+    job = Job(tmp_path, hub, HF_TOKEN=TOKEN)
+    assert job.run(commit) == ""
+    assert job.left() == ["base"]
+    # Large files come from another host, which must not see the token.
+    assert [path for _, path, _ in hub.requests if path.startswith("/cdn/")]
+
+
+def test_a_connection_cut_within_a_file_goes_on_by_range(
+    hub: Hub, job: Job, files: dict[str, bytes]
+) -> None:
+    commit = hub.repository("models", ID).commit(files)
+    hub.cuts[WEIGHTS] = [PIECE + 5_000_000, 3_000_000]
+    assert job.run(commit) == ""
+    assert hub.transfers(WEIGHTS) == ["", f"bytes={PIECE}-", f"bytes={PIECE}-"]
+    assert (job.out / WEIGHTS).read_bytes() == files[WEIGHTS]
+
+
+def test_what_arrived_before_a_kill_is_not_fetched_again(
+    hub: Hub, job: Job, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    commit = hub.repository("models", ID).commit(files)
+    hub.pause, hub.piece = 0.1, 1 << 20
+    process = subprocess.Popen(job.command(commit), env=job.environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    arrived = 0
+    while time.monotonic() < deadline and not arrived:
+        time.sleep(0.05)
+        parts = list(job.out.parent.glob(f".base.*/{WEIGHTS}.part"))
+        arrived = parts[0].stat().st_size if parts else 0
+    process.kill()
+    process.wait()
+    (part,) = parts
+    arrived = part.stat().st_size
+    assert 0 < arrived < len(files[WEIGHTS])
+    assert not job.out.exists()
+    # Without a connection it is not taken for the whole, and not thrown away.
+    assert "could not be fetched" in Job(tmp_path, hub, HF_ENDPOINT=NOWHERE).run(commit)
+    assert part.stat().st_size == arrived and not job.out.exists()
+    hub.requests.clear()
+    hub.pause = 0.0
+    assert job.run(commit) == ""
+    assert hub.transfers(WEIGHTS) == [f"bytes={arrived}-"]
+    assert hub.transfers("/config.json") == []
+    assert (job.out / WEIGHTS).read_bytes() == files[WEIGHTS]
+    assert job.left() == ["base"]
+
+
+def test_flipped_bits_are_found_by_the_checksum(
+    hub: Hub, job: Job, files: dict[str, bytes]
+) -> None:
+    commit = hub.repository("models", ID).commit(files)
+    for name in (WEIGHTS, "tokenizer.json"):  # the checksum of large files, and git's own
+        hub.flips = {name}
+        said = job.run(commit)
+        assert said.startswith(f"error: models.mine: {name} of {ID}@{commit} arrived damaged")
+        assert not job.out.exists()
+    hub.flips = set()
+    assert job.run(commit) == ""
+
+
+def test_pickled_weights_are_refused_before_anything_is_fetched(
+    hub: Hub, job: Job, files: dict[str, bytes]
+) -> None:
+    kept = {name: data for name, data in files.items() if "safetensors" not in name}
+    commit = hub.repository("models", ID).commit(kept)
+    said = job.run(commit)
+    assert said.startswith(f"error: models.mine.id: {ID}@{commit} has neither model.safetensors")
+    assert "pytorch_model.bin" in said and "kind 'local'" in said
+    assert not any("resolve" in path for _, path, _ in hub.requests)
+    assert job.left() == []
+
+
+@pytest.mark.slow
+def test_remote_code_only_where_the_entry_allows_it(
+    hub: Hub, job: Job, files: dict[str, bytes]
+) -> None:
+    config = json.loads(files["config.json"]) | {"auto_map": {"AutoModel": "modeling.Model"}}
+    known = {**files, "config.json": json.dumps(config).encode()}
+    config["model_type"] = "never-heard-of"
+    strange = {**files, "config.json": json.dumps(config).encode()}
+    repository = hub.repository("models", ID)
+    # transformers has this architecture itself: the code is not needed, and taken out.
+    assert job.run(repository.commit(known)) == ""
+    assert "auto_map" not in read_json(job.out / "config.json")
+    assert not list(job.out.glob("*.py"))
+    commit = repository.commit(strange)
+    said = job.run(commit)
+    assert said.startswith("error: models.mine.trust_remote_code: false, but the checkpoint cannot")
+    assert "'never-heard-of'" in said and "set it to true" in said
+    assert job.run(commit, trust_remote_code=True) == ""
+    assert (job.out / "modeling.py").read_bytes() == files["modeling.py"]
+    assert read_index(job.out)
