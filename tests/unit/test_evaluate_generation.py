@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 import checkpoint_material as material
+from engine_material import naive, write_checkpoint
 from mixmerge.config.evaluation import Decoding
 from mixmerge.errors import UserError
+from mixmerge.evaluate.engines.continuous import ContinuousEngine
+from mixmerge.evaluate.engines.padded import PaddedEngine
 from mixmerge.evaluate.generation import generate
 from mixmerge.evaluate.settings import GenerateSettings, SuiteDecoding
 from mixmerge.files import read_jsonl, write_jsonl
@@ -29,17 +32,6 @@ TEXTS = [
     "b",
     "longer than the rest " * 2,
 ]
-
-
-def write_checkpoint(directory: Path, family: str = "qwen2", **generation: Any) -> Path:
-    # Weights large enough that a row's tokens vary.
-    arrays = {name: array * 12 for name, array in material.values(family, 3).items()}
-    material.write_checkpoint(directory, family, arrays, dtype="F32")
-    (directory / "generation_config.json").write_text(
-        json.dumps({"eos_token_id": [256, 257]} | generation)
-    )
-    write_manifest(directory, "checkpoint")
-    return directory
 
 
 def write_suite(directory: Path, texts: list[str] = TEXTS) -> Path:
@@ -62,44 +54,16 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_suite(tmp_path_factory.mktemp("suite") / "s")
 
 
-def settings(
-    batch_size: int = 3, max_new_tokens: int = 20, stop: list[str] | None = None, **decoding: Any
-) -> GenerateSettings:
+def settings(batch_size: int = 3, engine: Any = "transformers", **own: Any) -> GenerateSettings:
     return GenerateSettings(
-        decoding=Decoding(batch_size=batch_size, **decoding),
-        suites={"s": SuiteDecoding(max_new_tokens=max_new_tokens, stop=stop or [])},
+        decoding=Decoding(engine=engine, batch_size=batch_size, in_flight=batch_size),
+        suites={"s": SuiteDecoding(**{"max_new_tokens": 20} | own)},
     )
 
 
 def run(checkpoint: Path, suite: Path, where: Path, own: GenerateSettings) -> list[dict[str, Any]]:
     generate(checkpoint, {"s": suite}, where / "out", where / "scratch", own)
     return list(read_jsonl(where / "out" / "s.jsonl"))
-
-
-def naive(
-    checkpoint: Path, text: str, new: int, ends: tuple[int, ...], penalty: float = 1.0
-) -> list[int]:
-    """Argmax, one prompt, one token at a time, no cache."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
-    ids: list[int] = tokenizer.apply_chat_template(
-        [{"role": "user", "content": text}], add_generation_prompt=True, return_dict=False
-    )
-    start = len(ids)
-    while len(ids) < start + new:
-        with torch.no_grad():
-            scores = model(torch.tensor([ids])).logits[0, -1]
-        for token in set(ids):
-            scores[token] = (
-                scores[token] * penalty if scores[token] < 0 else scores[token] / penalty
-            )
-        ids.append(int(scores.argmax()))
-        if ids[-1] in ends:
-            break
-    return ids[start:]
 
 
 def decoded(checkpoint: Path, tokens: list[int]) -> str:
@@ -157,7 +121,7 @@ def test_stop_tokens_and_stop_strings(checkpoint: Path, suite: Path, tmp_path: P
     end = tokens[longest][7]
     stopping = tmp_path / "stopping"
     shutil.copytree(checkpoint, stopping)
-    (stopping / "generation_config.json").write_text(json.dumps({"eos_token_id": end}))
+    (stopping / "generation_config.json").write_text(json.dumps({"eos_token_id": [256, end]}))
     write_manifest(stopping, "checkpoint")
     row = run(stopping, suite, tmp_path / "stop", settings())[longest]
     first = tokens[longest].index(end)
@@ -193,19 +157,36 @@ def test_published_with_manifest_and_without_scratch(
     assert not list((tmp_path / "scratch").iterdir())
 
 
-def test_finished_batches_are_kept(checkpoint: Path, suite: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["transformers", "continuous"])
+def test_finished_batches_are_kept(
+    engine: str, checkpoint: Path, suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What an interrupted job logged is published as it stands; a torn last line is not."""
-    rows = run(checkpoint, suite, tmp_path, settings())
-    broken = write_suite(tmp_path / "broken")
-    scratch = tmp_path / "scratch"
-    from mixmerge.evaluate import generation
+    own = settings(engine=engine)
+    rows = run(checkpoint, suite, tmp_path / "calm", own)
+    kind = {"transformers": PaddedEngine, "continuous": ContinuousEngine}[engine]
+    complete, calls = kind.complete, []
 
-    log = scratch / f"s-{generation._key(checkpoint, broken, 's', settings(), 'cpu')}.jsonl"
-    first = sorted(rows, key=lambda row: (-row["prompt_tokens"], row["id"]))[:3]
-    kept = [row | {"completion": f"kept \u2028 {row['id']}"} for row in first]
+    def interrupted(self: Any, batch: Any, own: Any) -> Any:
+        calls.append(len(batch))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return complete(self, batch, own)
+
+    monkeypatch.setattr(kind, "complete", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint, suite, tmp_path, own)
+    assert not (tmp_path / "out").exists()
+    (log,) = (tmp_path / "scratch").iterdir()
+    kept = list(read_jsonl(log))
+    assert [row["prompt_tokens"] for row in kept] == sorted(
+        (row["prompt_tokens"] for row in rows), reverse=True
+    )[:3]
+    kept = [row | {"completion": f"kept \u2028 {row['id']}"} for row in kept]
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
     log.write_text(lines + '{"id": "t/5", "compl', encoding="utf-8")
-    again = {row["id"]: row for row in run(checkpoint, broken, tmp_path, settings())}
+    again = {row["id"]: row for row in run(checkpoint, suite, tmp_path, own)}
+    assert calls[2:] == [3, 1]
     for row in rows:
         changed = [other for other in kept if other["id"] == row["id"]]
         assert again[row["id"]] == (changed[0] if changed else row)

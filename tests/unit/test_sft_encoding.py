@@ -102,3 +102,32 @@ def test_no_template_and_no_tokenizer_are_named(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     with pytest.raises(UserError, match="tokenizer cannot be read"):
         load_encoder(tmp_path / "b", None)
+
+
+def test_text_between_generation_s_prompt_and_the_loss_is_refused(tmp_path: Path) -> None:
+    # The model would have to write "Answer: " by itself, but is never taught to.
+    template = TURN + (
+        "{%- if m.role == 'assistant' %}{{- 'Answer: ' }}{%- generation %}"
+        "{{- m.content + '<|im_end|>' }}{%- endgeneration %}"
+        "{%- else %}{{- m.content + '<|im_end|>' }}{%- endif %}" + END
+    )
+    with pytest.raises(UserError, match="the answer follows on other text or starts later"):
+        encoder(tmp_path, template).encode(ROW, "x:1")
+
+
+def test_another_prompt_than_generation_s_is_refused(tmp_path: Path) -> None:
+    template = TEMPLATE.replace("assistant\\n' }}{%- endif %}", "assistant:' }}{%- endif %}")
+    with pytest.raises(UserError, match=r"x:1.*ends with .*assistant:.*`add_generation_prompt`"):
+        encoder(tmp_path, template).encode(ROW, "x:1")
+
+
+def test_each_answer_of_a_conversation_must_hold_its_stop_token(tmp_path: Path) -> None:
+    template = TURN + (
+        "{%- if m.role == 'assistant' %}{%- generation %}{{- m.content }}"
+        "{%- if loop.last %}{{- '<|im_end|>' }}{%- endif %}{%- endgeneration %}"
+        "{%- else %}{{- m.content + '<|im_end|>' }}{%- endif %}" + END
+    )
+    made = encoder(tmp_path, template)
+    assert learnt(made, made.encode(ROW, "x:1")[1]).endswith("<|im_end|>")
+    with pytest.raises(UserError, match="never learn to stop"):
+        made.encode([*ROW, *ROW], "x:1")

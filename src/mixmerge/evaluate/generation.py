@@ -4,10 +4,10 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -18,7 +18,7 @@ from mixmerge.files import atomic_dir, sha256, write_jsonl
 from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
 
 if TYPE_CHECKING:
-    from mixmerge.evaluate.engine import Engine, Prompt
+    from mixmerge.evaluate.engines.base import Engine, Prompt
 
 
 def generate(
@@ -45,30 +45,24 @@ def generate(
     read_manifest(checkpoint, "checkpoint")
     items = {name: read_items(directory) for name, directory in suites.items()}
 
-    from mixmerge.evaluate.engine import Engine, Prompt
+    from mixmerge.evaluate.engines.choice import load_engine
 
-    engine = Engine(checkpoint, settings.decoding)
-    prompts = {
-        name: [Prompt(item.id, engine.render(item.messages)) for item in rows]
-        for name, rows in items.items()
-    }
-    for name, rows in prompts.items():
-        _check_lengths(name, rows, engine.context)
-    logs = {
-        name: scratch
-        / f"{name}-{_key(checkpoint, suites[name], name, settings, engine.device)}.jsonl"
-        for name in suites
-    }
-    completions: dict[str, dict[str, Completion]] = {}
-    with tqdm(
-        total=sum(map(len, prompts.values())), desc="generate", unit="prompt", mininterval=1
-    ) as bar:
-        for name, rows in prompts.items():
-            finished = completions[name] = {}
-            own = settings.suites[name]
-            for row in _complete(engine, rows, own, settings.decoding.batch_size, logs[name]):
-                finished[row.id] = row
-                bar.update()
+    own = {name: settings.suites[name] for name in suites}
+    with closing(load_engine(checkpoint, settings.decoding, own.values())) as engine:
+        prompts = {name: _prompts(engine, name, rows) for name, rows in items.items()}
+        identity = engine.identity()
+        logs = {
+            name: scratch / f"{name}-{_key(checkpoint, suites[name], own[name], identity)}.jsonl"
+            for name in suites
+        }
+        completions: dict[str, dict[str, Completion]] = {name: {} for name in suites}
+        with tqdm(
+            total=sum(map(len, prompts.values())), desc="generate", unit="prompt", mininterval=1
+        ) as bar:
+            for name, rows in prompts.items():
+                for row in _complete(engine, rows, own[name], logs[name]):
+                    completions[name][row.id] = row
+                    bar.update()
     with atomic_dir(out) as target:
         facts = {}
         for name, wanted in items.items():
@@ -77,9 +71,10 @@ def generate(
         write_provenance(
             target,
             inputs=[path / MANIFEST for path in (checkpoint, *suites.values())],
-            settings=settings.model_dump(mode="json") | {"device": engine.device},
+            settings=settings.model_dump(mode="json")
+            | {name: identity[name] for name in ("engine", "device", "dtype")},
             seed=None,
-            packages=["torch", "transformers", "tokenizers"],
+            packages=list(engine.packages),
         )
         write_manifest(target, "completions", {"suites": facts})
     for log in logs.values():
@@ -91,31 +86,34 @@ def _in_order(items: list[Item], rows: dict[str, Completion]) -> Iterator[dict[s
         yield asdict(rows[item.id])
 
 
-def _check_lengths(suite: str, prompts: list["Prompt"], context: int) -> None:
+def _prompts(engine: "Engine", suite: str, items: list[Item]) -> list["Prompt"]:
+    """A suite's prompts as tokens."""
+    from mixmerge.evaluate.engines.base import Prompt
+
+    prompts = [Prompt(item.id, engine.chat.prompt(item.messages)) for item in items]
     for prompt in prompts:
-        if len(prompt.tokens) >= context:
+        if len(prompt.tokens) >= engine.context:
             raise UserError(
                 f"suite {suite!r}: the prompt of {prompt.id!r} has {len(prompt.tokens)} tokens, "
-                f"which leaves no room in the model's context of {context}; drop the item, "
+                f"which leaves no room in the model's context of {engine.context}; drop the item, "
                 "shorten the prompt's template, or take a model with a longer context"
             )
+    return prompts
 
 
-def _key(checkpoint: Path, suite: Path, name: str, settings: GenerateSettings, device: str) -> str:
+def _key(checkpoint: Path, suite: Path, own: SuiteDecoding, engine: dict[str, Any]) -> str:
     """Digest of all that a suite's completions depend on; other suites are no part of it."""
     parts = {
         "checkpoint": sha256(checkpoint / MANIFEST),
         "suite": sha256(suite / MANIFEST),
-        "decoding": settings.decoding.model_dump(mode="json"),
-        "own": settings.suites[name].model_dump(mode="json"),
-        "device": device,
-        "software": [version("torch"), version("transformers")],
+        "own": own.model_dump(mode="json"),
+        "engine": engine,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _complete(
-    engine: "Engine", prompts: list["Prompt"], own: SuiteDecoding, batch_size: int, log: Path
+    engine: "Engine", prompts: list["Prompt"], own: SuiteDecoding, log: Path
 ) -> Iterator[Completion]:
     """Yield a completion a prompt, batch by batch, each batch kept in ``log`` when done.
 
@@ -125,11 +123,11 @@ def _complete(
     """
     ordered = sorted(prompts, key=lambda prompt: (-len(prompt.tokens), prompt.id))
     kept = _read_log(log)
-    for start in range(0, len(ordered), batch_size):
-        batch = ordered[start : start + batch_size]
+    for start in range(0, len(ordered), engine.batch):
+        batch = ordered[start : start + engine.batch]
         rows = [kept[prompt.id] for prompt in batch if prompt.id in kept]
         if len(rows) < len(batch):
-            rows = engine.complete(batch, own.max_new_tokens, own.stop)
+            rows = engine.complete(batch, own)
             _append(log, rows)
         yield from rows
 

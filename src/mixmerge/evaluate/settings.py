@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mixmerge.config.evaluation import CodeScoring, Decoding, SummaryMetric
+from mixmerge.config.evaluation import CodeScoring, Decoding, Penalty, SummaryMetric
 from mixmerge.errors import UserError
 from mixmerge.section import Section
 
@@ -21,6 +21,9 @@ class SuiteDecoding(Section):
 
     stop: list[str] = []
     """Strings that end a completion, besides the model's own stop tokens; they are cut off."""
+
+    repetition_penalty: Penalty = 1.0
+    """Divides the logits of tokens of the prompt and of what is written so far; 1 is none."""
 
 
 class GenerateSettings(Section):
@@ -38,6 +41,10 @@ class CodeJudging(Section):
 
     kind: Literal["code"] = "code"
     """Tells it from a summary suite."""
+
+    tests: Literal["inputs", "check", "pytest"] = "inputs"
+    """What a problem is judged by: EvalPlus's inputs, or a program of unit tests (HumanEval's
+    `check` function, or a file for pytest)."""
 
     plus: bool = True
     """Whether the plus tests are run."""

@@ -9,8 +9,35 @@ from transformers import LogitsProcessor, RepetitionPenaltyLogitsProcessor, Stop
 _BYTES_PER_CHARACTER = 4
 
 
+def first_stop(tokenizer: Any, tokens: list[int], strings: Sequence[str]) -> int | None:
+    """Number of tokens with which a text first holds one of the strings, None if it never does.
+
+    Args:
+        tokenizer: of the model that wrote them.
+        tokens: a completion's, without its stop token.
+        strings: stop strings.
+    """
+    if not strings or not _held(tokenizer, tokens, strings):
+        return None
+    window = _window(strings)
+    for length in range(1, len(tokens)):
+        if _held(tokenizer, tokens[max(0, length - window) : length], strings):
+            return length
+    return len(tokens)
+
+
+def _held(tokenizer: Any, tokens: list[int], strings: Sequence[str]) -> bool:
+    text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return any(string in text for string in strings)
+
+
+def _window(strings: Sequence[str]) -> int:
+    """A number of tokens sure to hold the longest string; a token may be a single byte."""
+    return _BYTES_PER_CHARACTER * max(map(len, strings)) + 1
+
+
 class StopStrings(StoppingCriteria):  # type: ignore[misc]
-    """Ends a row once its newest text holds one of the strings, and notes at which length.
+    """Ends a row once its newest text holds one of the strings.
 
     transformers' own `StopStringCriteria` compiles tables over the whole vocabulary first, which
     takes longer than the decoding itself for a short suite; decoding the last few tokens does not.
@@ -20,21 +47,16 @@ class StopStrings(StoppingCriteria):  # type: ignore[misc]
         self._tokenizer = tokenizer
         self._strings = tuple(strings)
         self._prompt_length = prompt_length
-        # A token may be a single byte, so this many tokens are sure to hold the longest string.
-        self._window = _BYTES_PER_CHARACTER * max(map(len, strings)) + 1
-        self.lengths: dict[int, int] = {}
-        """Row -> number of generated tokens with which it met a stop string."""
+        self._window = _window(strings)
+        self._done: set[int] = set()
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
         """True for each row that is done; ``input_ids`` is (rows, prompt + generated)."""
-        generated = input_ids.shape[1] - self._prompt_length
         tail = input_ids[:, max(self._prompt_length, input_ids.shape[1] - self._window) :].tolist()
         for row, ids in enumerate(tail):
-            if row not in self.lengths:
-                text = self._tokenizer.decode(ids, skip_special_tokens=True)
-                if any(string in text for string in self._strings):
-                    self.lengths[row] = generated
-        done = [row in self.lengths for row in range(len(tail))]
+            if row not in self._done and _held(self._tokenizer, ids, self._strings):
+                self._done.add(row)
+        done = [row in self._done for row in range(len(tail))]
         return torch.tensor(done, dtype=torch.bool, device=input_ids.device)
 
 

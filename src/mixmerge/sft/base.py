@@ -7,6 +7,7 @@ from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.stream import parameter_count
 from mixmerge.checkpoint.tied import embeddings, without_tied_head
 from mixmerge.errors import UserError
+from mixmerge.files import read_json
 from mixmerge.sft.encoding import Encoder
 
 
@@ -40,3 +41,18 @@ def check_base(base: Path, encoder: Encoder) -> tuple[int, int]:
             "Take both from the same revision"
         )
     return parameter_count(without_tied_head(base, index)), rows
+
+
+def check_length(base: Path, max_length: int) -> None:
+    """Check that rows of ``max_length`` tokens have positions in the base model.
+
+    Raises:
+        UserError: the model was not made for sequences that long.
+    """
+    positions = read_json(base / "config.json").get("max_position_embeddings")
+    if isinstance(positions, int) and max_length > positions:
+        raise UserError(
+            f"{base / 'config.json'}: max_position_embeddings is {positions}, but sft.max_length "
+            f"is {max_length}: the model has no positions for rows that long. Set max_length to "
+            f"{positions} or less, in `sft` or in the model's own `sft`"
+        )

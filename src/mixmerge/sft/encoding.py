@@ -4,8 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mixmerge.checkpoint.chat import (
+    Chat,
+    Messages,
+    Span,
+    check_stops,
+    load_tokenizer,
+    stop_tokens,
+    template_of,
+)
 from mixmerge.errors import UserError
-from mixmerge.files import read_json
 
 #: Label of a token outside the loss, as torch's cross-entropy has it.
 IGNORED = -100
@@ -15,16 +23,28 @@ IGNORED = -100
 class Encoder:
     """A tokenizer with its training template and the tokens that end an answer."""
 
-    tokenizer: Any
-    template: str
-    """Chat template with ``{% generation %}`` around what the assistant says."""
+    chat: Chat
+    """Tokenizer and template, with ``{% generation %}`` around what the assistant says."""
     stops: frozenset[int]
     """Ids that end generation; one of them must close each answer, inside the loss."""
     source: str
     """Where the template came from, for messages."""
 
-    def encode(self, messages: list[dict[str, str]], where: str) -> tuple[list[int], list[int]]:
+    @property
+    def tokenizer(self) -> Any:
+        """The checkpoint's tokenizer."""
+        return self.chat.tokenizer
+
+    @property
+    def template(self) -> str:
+        """The template in use."""
+        return self.chat.template
+
+    def encode(self, messages: Messages, where: str) -> tuple[list[int], list[int]]:
         """Tokenise one conversation.
+
+        Prompts and answers are tokenised apart, as in generation, where an answer's first token
+        never joins with the prompt's last characters.
 
         Args:
             messages: chat messages, the last one the assistant's.
@@ -33,56 +53,72 @@ class Encoder:
         Returns:
             Token ids and labels, both of the conversation's length. A label is the token itself
             inside an answer up to and including its stop token, and -100 elsewhere; what the
-            template writes after the stop token is never generated and so never learnt.
+            template writes after the stop token is never generated and so never learnt, nor is
+            what generation's prompt brings along.
 
         Raises:
-            UserError: the template marks no answer, or leaves the stop token outside.
+            UserError: the template marks no answer, leaves the stop token outside, or renders the
+                conversation up to an answer otherwise than generation's prompt.
         """
         try:
-            encoded = self.tokenizer.apply_chat_template(
-                messages,
-                chat_template=self.template,
-                tokenize=True,
-                return_dict=True,
-                return_assistant_tokens_mask=True,
-            )
+            text, marked = self.chat.render(messages)
+            answers = self._answers(messages, text, marked, where)
         except UserError:
             raise
         except Exception as error:  # jinja raises what the template tells it to
             raise UserError(
                 f"{where}: the chat template ({self.source}) refuses this example: {error}"
             ) from None
-        ids = list(encoded["input_ids"])
-        labels = self._labels(ids, list(encoded["assistant_masks"]))
-        last = max((i for i, label in enumerate(labels) if label != IGNORED), default=-1)
-        if last < 0:
+        pieces, end = [], 0
+        for span in answers:
+            pieces += [text[end : span[0]], text[span[0] : span[1]]]
+            end = span[1]
+        pieces.append(text[end:])
+        ids: list[int] = []
+        labels: list[int] = []
+        for number, tokens in enumerate(self.chat.encode(pieces)):
+            ids += tokens
+            labels += self._learnt(tokens, where) if number % 2 else [IGNORED] * len(tokens)
+        return ids, labels
+
+    def _answers(self, messages: Messages, text: str, marked: list[Span], where: str) -> list[Span]:
+        """The marked spans, each without what generation's prompt ends with."""
+        spans = [(start, end) for start, end in marked if end > start]
+        if not spans:
             raise UserError(
                 f"{where}: the chat template ({self.source}) marks no token as the assistant's: "
                 "`{% generation %}` ... `{% endgeneration %}` must enclose the answer. "
                 "Set the model's `chat_template` to a file that does"
             )
-        if ids[last] not in self.stops:
-            raise UserError(
-                f"{where}: with the chat template ({self.source}) the loss ends on token "
-                f"{self.tokenizer.convert_ids_to_tokens(ids[last])!r}, but generation stops only "
-                f"at {self.tokenizer.convert_ids_to_tokens(sorted(self.stops))}: the model would "
-                "never learn to stop. Move the stop token before `{% endgeneration %}` and set the "
-                "model's `chat_template` to that file"
-            )
-        return ids, labels
+        turns = [i for i, message in enumerate(messages) if message["role"] == "assistant" and i]
+        for turn in turns:
+            prompt = self.chat.render(messages[:turn], prompt=True)[0]
+            opened = len(prompt)
+            at = next((i for i, (_, end) in enumerate(spans) if end > opened), None)
+            if not text.startswith(prompt) or at is None or text[opened : spans[at][0]]:
+                raise UserError(
+                    f"{where}: with the chat template ({self.source}) generation's prompt for "
+                    f"message {turn + 1} ends with {prompt[-40:]!r}, but in training the answer "
+                    f"follows on other text or starts later; check `add_generation_prompt` and "
+                    "the `{% generation %}` marks"
+                )
+            spans[at] = (opened, spans[at][1])
+        return spans
 
-    def _labels(self, ids: list[int], mask: list[int]) -> list[int]:
-        labels = [token if inside else IGNORED for token, inside in zip(ids, mask, strict=True)]
+    def _learnt(self, tokens: list[int], where: str) -> list[int]:
+        """Labels of one answer: up to its stop token, which comes from the template alone."""
         # Templates such as Qwen's enclose the line break after the stop token as well.
-        stopped = False
-        for i, token in enumerate(ids):
-            if not mask[i]:
-                stopped = False
-            elif stopped and token not in self.stops:
-                labels[i] = IGNORED
-            else:
-                stopped = token in self.stops
-        return labels
+        for number, token in enumerate(tokens):
+            if token in self.stops:
+                return tokens[: number + 1] + [IGNORED] * (len(tokens) - number - 1)
+        names = self.tokenizer.convert_ids_to_tokens
+        raise UserError(
+            f"{where}: with the chat template ({self.source}) the loss ends on token "
+            f"{names(tokens[-1])!r}, but generation stops only at {names(sorted(self.stops))} "
+            "(eos_token_id of generation_config.json): the model would never learn to stop. Move "
+            "the stop token before `{% endgeneration %}` and set the model's `chat_template` to "
+            "that file"
+        )
 
 
 def load_encoder(base: Path, chat_template: Path | None) -> Encoder:
@@ -92,21 +128,16 @@ def load_encoder(base: Path, chat_template: Path | None) -> Encoder:
     which renders the same text.
 
     Raises:
-        UserError: no tokenizer, no template, no known training variant, or no stop token.
+        UserError: no tokenizer, no template, no known training variant, no stop token, or one
+            that is not what closes an answer.
     """
-    from transformers import AutoTokenizer
     from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(base)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{base}: the tokenizer cannot be read: {error}") from None
+    tokenizer = load_tokenizer(base)
     source = str(chat_template or base)
     if chat_template is not None:
         tokenizer.chat_template = chat_template.read_text(encoding="utf-8")
-    template = tokenizer.chat_template
-    if isinstance(template, dict):
-        template = template.get("default")
+    template = template_of(tokenizer)
     if not template:
         raise UserError(
             f"{base}: the tokenizer has no chat template; set the model's `chat_template` to a "
@@ -114,7 +145,7 @@ def load_encoder(base: Path, chat_template: Path | None) -> Encoder:
         )
     if not has_generation_markers(template):
         try:
-            template = get_training_chat_template(tokenizer)
+            template = str(get_training_chat_template(tokenizer))
         except ValueError:
             raise UserError(
                 f"{source}: the chat template has no `{{% generation %}}` marks, so the answer "
@@ -122,20 +153,7 @@ def load_encoder(base: Path, chat_template: Path | None) -> Encoder:
                 "model's `chat_template` to a copy with `{% generation %}` before and "
                 "`{% endgeneration %}` after the assistant's answer and its stop token"
             ) from None
-    return Encoder(tokenizer, str(template), _stop_tokens(tokenizer, base), source)
-
-
-def _stop_tokens(tokenizer: Any, base: Path) -> frozenset[int]:
-    """Ids at which `generate` stops: the tokenizer's eos and the generation config's."""
-    stops = {tokenizer.eos_token_id} - {None}
-    for name in ("generation_config.json", "config.json"):
-        path = base / name
-        if path.exists():
-            value = read_json(path).get("eos_token_id")
-            stops |= set(value) if isinstance(value, list) else {value} - {None}
-    if not stops:
-        raise UserError(
-            f"{base}: neither the tokenizer nor generation_config.json names an end-of-sequence "
-            "token; the model could not learn to stop"
-        )
-    return frozenset(stops)
+    chat = Chat(tokenizer, template)
+    stops = stop_tokens(base, tokenizer)
+    check_stops(base, chat, stops)
+    return Encoder(chat, frozenset(stops), source)

@@ -106,7 +106,7 @@ def _prepare_split(job: Job, encoder: Encoder, vocabulary: int, name: str) -> Co
             where = f"{source}:{number}"
             ids, labels = encoder.encode(_messages(row, where), where)
             if number <= 8:
-                _check_sample(encoder, row["messages"], ids, labels, where)
+                _check_sample(encoder, row["messages"], labels, where)
             if max(ids) >= vocabulary:
                 raise UserError(
                     f"{where}: token id {max(ids)} lies outside the embedding of {job.base} "
@@ -141,9 +141,9 @@ def _messages(row: dict[str, Any], where: str) -> list[dict[str, str]]:
 
 
 def _check_sample(
-    encoder: Encoder, messages: list[dict[str, str]], ids: list[int], labels: list[int], where: str
+    encoder: Encoder, messages: list[dict[str, str]], labels: list[int], where: str
 ) -> None:
-    """On the first examples: the loss covers the answer, and training sees generation's prompt."""
+    """On the first examples: the loss covers the answer."""
     learnt = encoder.tokenizer.decode([label for label in labels if label != IGNORED])
     answer = messages[-1]["content"].strip()
     if "".join(answer.split()) not in "".join(learnt.split()):
@@ -151,19 +151,6 @@ def _check_sample(
             f"{where}: the loss covers {learnt[:200]!r}, which does not hold the whole answer; "
             f"check the `{{% generation %}}` marks of the chat template ({encoder.source})"
         )
-    prompt = encoder.tokenizer.apply_chat_template(
-        messages[:-1],
-        chat_template=encoder.template,
-        tokenize=True,
-        return_dict=True,
-        add_generation_prompt=True,
-    )["input_ids"]
-    if ids[: len(prompt)] != list(prompt):
-        logger.warning(
-            "%s: the prompt as it is rendered for generation is no prefix of the training example; "
-            "check `add_generation_prompt` in the chat template (%s)",
-            where, encoder.source,
-        )  # fmt: skip
 
 
 def _pack(job: Job, name: str, rows: Path) -> int:

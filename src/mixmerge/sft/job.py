@@ -108,6 +108,12 @@ def open_job(job: Job) -> None:
     write_json(record, {"identity": identity, "paths": job.paths()})
 
 
+def was_resumed(job: Job) -> bool:
+    """Whether the call that opened the job took over work of an interrupted one."""
+    # `open_job` writes its record anew at the start of each call; older files were there before.
+    return job.tokens.stat().st_mtime_ns < (job.scratch / _JOB).stat().st_mtime_ns
+
+
 def load_job(scratch: Path) -> Job:
     """The job that owns ``scratch``, as `open_job` recorded it; for worker processes."""
     record = read_json(scratch / _JOB)

@@ -13,7 +13,7 @@ from mixmerge.manifest import MANIFEST
 from mixmerge.sft.checkpoints import best_step, history, last_complete, step_of
 from mixmerge.sft.encoding import Encoder
 from mixmerge.sft.examples import Counts
-from mixmerge.sft.job import PACKAGES, Job
+from mixmerge.sft.job import PACKAGES, Job, was_resumed
 from mixmerge.sft.weights import write_weights
 
 logger = logging.getLogger(__name__)
@@ -54,11 +54,23 @@ def publish(job: Job, encoder: Encoder, counts: dict[str, Counts]) -> None:
         seal(
             target,
             inputs=inputs,
-            settings=job.settings.model_dump(mode="json"),
+            settings=job.settings.model_dump(mode="json") | _circumstances(job),
             seed=job.seed,
             packages=PACKAGES,
         )
     logger.info("%s: published step %d of %d", job.out, chosen, step_of(last))
+
+
+def _circumstances(job: Job) -> dict[str, Any]:
+    """What a reader of the job's time must know; for provenance alone, as no weight hangs on it.
+
+    Returns:
+        ``device`` (as in the provenance of completions) and ``resumed``: whether this call found
+        work of an interrupted one, which its own time does not cover.
+    """
+    import torch
+
+    return {"device": "cuda" if torch.cuda.is_available() else "cpu", "resumed": was_resumed(job)}
 
 
 def _write_side_files(job: Job, encoder: Encoder, target: Path) -> None:

@@ -4,7 +4,7 @@ import logging
 
 from mixmerge.errors import UserError
 from mixmerge.files import write_json
-from mixmerge.sft.base import check_base
+from mixmerge.sft.base import check_base, check_length
 from mixmerge.sft.checkpoints import is_finished
 from mixmerge.sft.encoding import load_encoder
 from mixmerge.sft.examples import prepare
@@ -32,6 +32,7 @@ def fine_tune(job: Job) -> None:
         raise UserError("\n".join(f"sft: {problem}" for problem in problems))
     open_job(job)
     environment(job)
+    check_length(job.base, settings.max_length)
     encoder = load_encoder(job.base, job.chat_template)
     parameters, vocabulary = check_base(job.base, encoder)
     counts = prepare(job, encoder, vocabulary)

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from mixmerge.checkpoint.code import trusts_code
 from mixmerge.sft.checkpoints import last_complete, step_of
 from mixmerge.sft.examples import Counts, fill_up, read_examples
 from mixmerge.sft.job import Job
@@ -56,7 +57,9 @@ def train(job: Job, counts: Counts, parameters: int) -> None:
         args=args,
         train_dataset=fill_up(read_examples(job, "train"), job.settings.batch_size),
         eval_dataset=read_examples(job, "validation"),
-        processing_class=transformers.AutoTokenizer.from_pretrained(job.base),
+        processing_class=transformers.AutoTokenizer.from_pretrained(
+            job.base, trust_remote_code=trusts_code(job.base)
+        ),
         peft_config=_lora(job),
         callbacks=[Schedule(job.settings)],
     )
@@ -109,6 +112,7 @@ def _load_model(job: Job, torch: Any) -> Any:
         job.base,
         dtype=torch.bfloat16 if half else torch.float32,
         attn_implementation=attention,
+        trust_remote_code=trusts_code(job.base),
     )
 
 

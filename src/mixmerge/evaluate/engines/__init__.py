@@ -1,0 +1,1 @@
+"""Engines that complete prompts: all greedy, all ending alike."""
