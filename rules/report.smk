@@ -2,7 +2,10 @@
 from mixmerge.report import entries
 from mixmerge.study.layout import layout_of
 
-LAYOUT = layout_of(CONFIG, STUDY.variants)
+try:
+    LAYOUT = layout_of(CONFIG, STUDY.variants)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
 TABLES = [STUDY.path("tables", name) for name in entries.table_files(LAYOUT)]
 FIGURES = [STUDY.path("figures", name) for name in entries.figure_files(LAYOUT)]
 VERDICT = [STUDY.path("tables", name) for name in entries.VERDICT_FILES]
@@ -22,8 +25,11 @@ rule tables:
         SCORES,
         [STUDY.manifest("checkpoints", *pair) for pair in STUDY.checkpoints()],
         STUDY.path("data", "statistics.json"),
+        [STUDY.path("uncertainty", f"{model}.json") for model in CONFIG.models],
+        LAYOUT.paper.files() if LAYOUT.paper else [],
     output:
         shown("tables", "html", entries.table_entries(LAYOUT), "Tables"),
+        shown("tables", "html", entries.paper_entries(LAYOUT), "Beside the paper"),
         unshown(TABLES, "html"),
     log:
         log_of("tables"),
@@ -64,7 +70,7 @@ rule figures:
         runtime=30,
     params:
         code=code("figures.py"),
-        layout=lambda wildcards: LAYOUT.model_dump_json(),
+        layout=lambda wildcards: LAYOUT.model_dump_json(exclude={"paper"}),
         results=lambda wildcards: STUDY.path(),
         out=directory_of,
     message:
@@ -78,6 +84,9 @@ rule verdict:
     input:
         SCORES,
         GEOMETRY,
+        # Costs come from benchmarks and provenance, which are no inputs: they must not make a job
+        # run again, and results copied without them have a verdict all the same.
+        [STUDY.path("uncertainty", f"{model}.json") for model in CONFIG.models],
     output:
         marked_for_report(
             STUDY.path("tables", "verdict.html"),
@@ -97,7 +106,7 @@ rule verdict:
         runtime=30,
     params:
         code=code("verdict.py"),
-        layout=lambda wildcards: LAYOUT.model_dump_json(),
+        layout=lambda wildcards: LAYOUT.model_dump_json(exclude={"paper"}),
         results=lambda wildcards: STUDY.path(),
         out=directory_of,
     message:

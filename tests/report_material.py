@@ -6,6 +6,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from evidence_material import evidence
 from mixmerge.report.layout import Column, Layout, Model, Run, Strategy, Suite, Task, Variant
 from mixmerge.report.scores import VariantScores
 
@@ -123,6 +124,7 @@ def write_results(
 ) -> None:
     """A results directory in the stages' formats."""
     for model in study.models:
+        _json(root / "uncertainty" / f"{model.key}.json", evidence(study, model, found))
         _json(
             root / "checkpoints" / model.key / "base" / "manifest.json",
             {"kind": "checkpoint", "facts": {"parameters": 1_540_000_000}, "files": {}},
@@ -150,8 +152,17 @@ def write_results(
                 "a": a,
                 "b": b,
                 "groups": [
-                    *(_group(i, pearson=pearson + i / 100, cosine=0.3) for i in range(layers)),
-                    _group(None, pearson=0.99, cosine=0.99),
+                    *(
+                        _group(
+                            i,
+                            pearson=pearson + i / 100,
+                            cosine=0.3,
+                            sign_conflict=0.4,
+                            norm_ratio=0.8,
+                        )
+                        for i in range(layers)
+                    ),
+                    _group(None, pearson=0.99, cosine=0.99, sign_conflict=0.01, norm_ratio=9.0),
                 ],
                 "total": {},
             }

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mixmerge.config.load import parse_config
-from mixmerge.report.entries import figure_entries, table_entries
+from mixmerge.report.entries import figure_entries, paper_entries, table_entries
 from mixmerge.report.layout import Layout
 from mixmerge.study.layout import layout_of
 from mixmerge.study.variants import variants
@@ -99,8 +99,15 @@ def test_models_without_merges_have_no_ablation(demo: dict[str, Any]) -> None:
 
 def test_every_entry_has_a_caption(root: Path, demo: dict[str, Any]) -> None:
     demo["tables"]["compact"] = ["llama-small"]
+    demo["tables"]["paper"] = {
+        "results": str(root / "resources/paper/paper_results.csv"),
+        "data_scale": str(root / "resources/paper/paper_data_scale.csv"),
+        "models": {"qwen2-small": "qwen2.5-coder-7b", "llama-small": "qwen2.5-coder-14b"},
+        "columns": {"summaries.bleu4": "bleu4"},
+    }
     layout = built(demo)
-    names = {entry.caption for entry in [*table_entries(layout), *figure_entries(layout)]}
+    entries = [*table_entries(layout), *paper_entries(layout), *figure_entries(layout)]
+    names = {entry.caption for entry in entries}
     assert names | {"verdict.rst", "timing.rst"} == {
         path.name for path in (root / "resources/captions").iterdir()
     }

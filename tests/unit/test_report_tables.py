@@ -232,7 +232,7 @@ def test_hyperparameters_are_grouped_by_size_class(tmp_path: Path) -> None:
     write_results(study, tmp_path, scores(study))
     parameters = {"one": 1_540_000_000, "two": 2_000_000, "three": 7_000}
     statistics = json.loads((tmp_path / "data/statistics.json").read_text())
-    table = next(build_tables(study, scores(study), statistics, parameters))
+    table = next(build_tables(study, scores(study), statistics, parameters, {}))
     assert [field.header for field in table.fields] == [
         "Setting",
         "small (1)",
@@ -250,7 +250,7 @@ def test_data_table_has_tasks_and_mixtures(tmp_path: Path) -> None:
     study = layout()
     write_results(study, tmp_path, scores(study))
     statistics = json.loads((tmp_path / "data/statistics.json").read_text())
-    table = list(build_tables(study, scores(study), statistics, {}))[1]
+    table = list(build_tables(study, scores(study), statistics, {}, {}))[1]
     assert [line[0] for line in texts(table)] == ["Write", "Explain", "Data mixture"]
     assert texts(table)[0][1:6] == ["1,200", "1", "90", "9", "1,100"]
     assert table.rows[2].cells[6].value == 2000

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from mixmerge.report import comparison, label, notes
 from mixmerge.report.entries import Entry
+from mixmerge.report.evidence import AVERAGE
 from mixmerge.report.layout import Column, Layout, Model, Variant
+from mixmerge.report.marks import AVERAGE_VALIDATION, EvidenceByModel, mark_indistinct
 from mixmerge.report.scores import Scores
 from mixmerge.report.table import Cell, Field, Row, Table, mark_best, number
 from mixmerge.report.table import label as text_cell
@@ -12,7 +14,9 @@ from mixmerge.report.table import label as text_cell
 _DIGITS = 2
 
 
-def strategies_table(layout: Layout, entry: Entry, scores: Scores) -> Table:
+def strategies_table(
+    layout: Layout, entry: Entry, scores: Scores, evidence: EvidenceByModel | None = None
+) -> Table:
     """Table 3: base, specialists, mixture, and each strategy at its chosen ratio."""
     rows: list[Row] = []
     for model in _models(layout, layout.strategy_models):
@@ -29,11 +33,14 @@ def strategies_table(layout: Layout, entry: Entry, scores: Scores) -> Table:
         rows,
         layout.strategy_models,
         scores,
+        evidence,
         extra=[notes.selection(layout)] if layout.strategies else [],
     )
 
 
-def ablation_table(layout: Layout, entry: Entry, scores: Scores) -> Table:
+def ablation_table(
+    layout: Layout, entry: Entry, scores: Scores, evidence: EvidenceByModel | None = None
+) -> Table:
     """Tables 5-8: every ratio of every strategy of one model."""
     model = layout.model(str(entry.model))
     chosen = {variant.name for variant in comparison.chosen(layout, model, scores)}
@@ -48,13 +55,16 @@ def ablation_table(layout: Layout, entry: Entry, scores: Scores) -> Table:
         rows,
         [model.key],
         scores,
+        evidence,
         extra=[f"† : the strategy's chosen ratio. {notes.selection(layout)}"],
         best="Bold: best of its column among the merges.",
         select=True,
     )
 
 
-def compact_table(layout: Layout, entry: Entry, scores: Scores) -> Table:
+def compact_table(
+    layout: Layout, entry: Entry, scores: Scores, evidence: EvidenceByModel | None = None
+) -> Table:
     """Table 9: one model's base, each specialist by itself, mixture and all merges."""
     model = layout.model(str(entry.model))
     rows = [_line(layout, model, model.variants[0], scores)]
@@ -64,7 +74,7 @@ def compact_table(layout: Layout, entry: Entry, scores: Scores) -> Table:
     for variant in [_variant(model, model.mixture), *layout.merges(model)]:
         rows.append(_line(layout, model, variant, scores, compared=True))
     title = f"{model.title}: base, specialists, mixture and merges."
-    return _table(layout, entry, title, rows, [model.key], scores)
+    return _table(layout, entry, title, rows, [model.key], scores, evidence)
 
 
 def score_fields(layout: Layout) -> list[Field]:
@@ -92,15 +102,21 @@ def _table(
     rows: list[Row],
     models: Sequence[str],
     scores: Scores,
+    evidence: EvidenceByModel | None,
     extra: Sequence[str] = (),
     best: str = notes.BEST,
     select: bool = False,
 ) -> Table:
     columns = layout.columns_of("test")
-    fields = [Field("label", "Strategy", align="left"), *score_fields(layout), Field("avg", "AVG")]
+    fields = [
+        Field("label", "Strategy", align="left"),
+        *score_fields(layout),
+        Field(AVERAGE, "AVG"),
+    ]
     if select and layout.select != "test":
-        fields.append(Field("avg_validation", "AVG, validation"))
+        fields.append(Field(AVERAGE_VALIDATION, "AVG, validation"))
     shown = _models(layout, models)
+    known = {key: found for key, found in (evidence or {}).items() if key in models}
     checkpoints = [(model.key, variant.name) for model in shown for variant in model.variants]
     references = [(model, comparison.reference(model, columns, scores)) for model in shown]
     sentences = [
@@ -108,16 +124,18 @@ def _table(
         best,
         notes.weights(layout) if any(layout.merges(model) for model in shown) else "",
         *extra,
+        notes.uncertainty(known.values(), averages=True),
         notes.undefined(columns, references),
         notes.suites(layout, "test", scores),
         notes.cut_off(layout, checkpoints, scores),
     ]
     lower = {1 + i for i, column in enumerate(columns) if not column.higher_is_better}
+    ranked = mark_best(rows, lower_is_better=lower, skip={0})
     return Table(
         name=entry.name,
         title=f"{entry.number}. {title}",
         fields=tuple(fields),
-        rows=tuple(mark_best(rows, lower_is_better=lower, skip={0})),
+        rows=tuple(mark_indistinct(ranked, fields, layout, known)),
         block_header="Model",
         notes=tuple(sentence for sentence in sentences if sentence),
     )
@@ -155,7 +173,10 @@ def _line(
             for task in layout.tasks
         },
     }
-    return Row(tuple(cells), block=block, ids=ids, compared=compared)
+    shows = dict.fromkeys(
+        [*(column.key for column in columns), AVERAGE, AVERAGE_VALIDATION], variant.name
+    )
+    return Row(tuple(cells), block=block, ids=ids, shows=shows, compared=compared)
 
 
 def _specialists(
@@ -177,7 +198,8 @@ def _specialists(
         "strategy": "",
         **{f"weight.{task.key}": "" for task in layout.tasks},
     }
-    return Row(tuple(cells), block=block, ids=ids)
+    shows = {column.key: model.specialists[column.task] for column in columns}
+    return Row(tuple(cells), block=block, ids=ids, shows=shows)
 
 
 def _average(standing: comparison.Standing) -> Cell:

@@ -15,7 +15,18 @@ TABLE_FORMATS = ("csv", "md", "tex", "html")
 FIGURE_FORMATS = ("svg", "png")
 
 #: What the verdict and the timings are written as, besides the tables.
-VERDICT_FILES = ("verdict.csv", "verdict.md", "verdict.html", "verdict.txt")
+VERDICT_FILES = (
+    "verdict.csv",
+    "verdict.md",
+    "verdict.tex",
+    "verdict.html",
+    "verdict.txt",
+    "verdict-approaches.csv",
+    "verdict-costs.csv",
+    "verdict-ratios.csv",
+    "verdict-data.csv",
+    "verdict-weights.csv",
+)
 TIMING_FILES = ("timing.csv", "timing.md", "timing.html", "timing.txt")
 
 #: All tables in one Markdown file.
@@ -73,6 +84,20 @@ def _tables(layout: Layout) -> Iterator[Entry]:
             number += 1
 
 
+def paper_entries(layout: Layout) -> list[Entry]:
+    """The tables that stand beside the paper's; none where the study names no paper."""
+    counterparts = layout.paper.counterparts if layout.paper else []
+    tables = {(found.kind, found.model): found.table for found in counterparts}
+    found = []
+    for entry in table_entries(layout):
+        if (entry.kind, entry.model) in tables:
+            theirs = tables[entry.kind, entry.model]
+            labels = {**entry.labels, "shows": f"Beside the paper's Table {theirs}"}
+            name = entry.name.replace("table", "paper", 1)
+            found.append(Entry(name, f"paper-{entry.kind}", entry.number, labels, entry.model))
+    return found
+
+
 def figure_entries(layout: Layout) -> list[Entry]:
     """The study's figures; none where no model is drawn."""
     if not layout.figure_models:
@@ -94,7 +119,8 @@ def figure_entries(layout: Layout) -> list[Entry]:
 
 def table_files(layout: Layout) -> list[str]:
     """File names of all tables, in all renderings, and of the Markdown index."""
-    files = [f"{entry.name}.{form}" for entry in table_entries(layout) for form in TABLE_FORMATS]
+    shown = [*table_entries(layout), *paper_entries(layout)]
+    files = [f"{entry.name}.{form}" for entry in shown for form in TABLE_FORMATS]
     return [*files, INDEX]
 
 

@@ -24,6 +24,8 @@ _SUBSTITUTES = {
     "–": "--",
     "—": "---",
     "†": r"\dag{}",
+    "‡": r"\ddag{}",
+    "≈": r"$\approx$",
     "×": r"$\times$",
     "·": r"$\cdot$",
     "≥": r"$\geq$",
@@ -108,5 +110,11 @@ def _groups(table: Table) -> list[str]:
 
 
 def _cell(cell: Cell) -> str:
-    text = escape(cell.printed)
-    return rf"\textbf{{{text}}}" if cell.best else text
+    text = escape(cell.shown)
+    if cell.best:
+        text = rf"\textbf{{{text}}}"
+    if cell.mark:
+        # Without width, so that numbers stay below each other.
+        mark = rf"\textsuperscript{{{escape(cell.mark)}}}"
+        text += mark if cell.interval else rf"\rlap{{{mark}}}"
+    return rf"{text} {{\footnotesize {escape(cell.interval)}}}" if cell.interval else text

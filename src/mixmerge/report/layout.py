@@ -91,6 +91,9 @@ class Strategy(Section):
     recipe: str
     """Method and fixed parameters, as printed in notes."""
 
+    tasks: list[str] = []
+    """Tasks whose specialists it merges; all where none is named."""
+
 
 class Variant(Section):
     """One checkpoint of a model."""
@@ -149,6 +152,48 @@ class Run(Section):
     """Name of a field of `sft` -> value."""
 
 
+class Counterpart(Section):
+    """One of our tables that has a counterpart in the paper."""
+
+    kind: str
+    """Kind of our table, as in `mixmerge.report.entries.Entry.kind`."""
+
+    model: str | None
+    """The one model it is about, where it is about one."""
+
+    table: str
+    """Number of the paper's table."""
+
+
+class Paper(Section):
+    """Where the paper's figures are, and which of ours they stand beside."""
+
+    results: str
+    """File of Tables 3 and 5-9."""
+
+    data_scale: str | None
+    """File of Table 4."""
+
+    columns: dict[str, str]
+    """`Column.key` -> the paper's column."""
+
+    models: dict[str, str]
+    """Model -> its key in the files; models that are not there are left out."""
+
+    strategies: dict[str, str]
+    """Strategy -> its key in the files; strategies that are not there are left out."""
+
+    task: str
+    """Task whose weight the files give."""
+
+    counterparts: list[Counterpart]
+    """Our tables that have a counterpart, in the order of ours."""
+
+    def files(self) -> list[str]:
+        """The files that hold its figures."""
+        return [self.results] if self.data_scale is None else [self.results, self.data_scale]
+
+
 class Layout(Section):
     """All that the report's scripts know about a study besides its results."""
 
@@ -196,6 +241,9 @@ class Layout(Section):
 
     dpi: int = Field(gt=0)
     """Resolution of the PNG files."""
+
+    paper: Paper | None = None
+    """The paper's figures, where they are to stand beside ours."""
 
     def model(self, key: str) -> Model:
         """The model of that key."""

@@ -11,26 +11,26 @@ def render(table: Table) -> str:
     # There are no spanning heads here, so the group goes into heads that are not unique.
     heads = Counter(field.header for field in table.fields)
     header = [
-        _escape(f"{field.group}, {field.header}" if heads[field.header] > 1 else field.header)
+        escape(f"{field.group}, {field.header}" if heads[field.header] > 1 else field.header)
         for field in table.fields
     ]
     rule = ["---" if field.align == "left" else "---:" for field in table.fields]
     if blocks:
-        header.insert(0, _escape(table.block_header))
+        header.insert(0, escape(table.block_header))
         rule.insert(0, "---")
-    lines = [f"**{_escape(table.title)}**", "", _line(header), _line(rule)]
+    lines = [f"**{escape(table.title)}**", "", _line(header), _line(rule)]
     previous = ""
     for row in table.rows:
         cells = [_cell(cell) for cell in row.cells]
         if blocks:
-            cells.insert(0, _escape(row.block) if row.block != previous else "")
+            cells.insert(0, escape(row.block) if row.block != previous else "")
             previous = row.block
         lines.append(_line(cells))
     if table.notes:
         lines += [
             "",
-            *(f"{_escape(note)}  " for note in table.notes[:-1]),
-            _escape(table.notes[-1]),
+            *(f"{escape(note)}  " for note in table.notes[:-1]),
+            escape(table.notes[-1]),
         ]
     return "\n".join(lines) + "\n"
 
@@ -40,11 +40,11 @@ def _line(cells: list[str]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    text = _escape(cell.printed)
+    text = escape(cell.printed)
     return f"**{text}**" if cell.best else text
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Keep Markdown from reading a title's characters as markup."""
     for character in "\\`*_|<>[]":
         text = text.replace(character, f"\\{character}")

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from mixmerge.report.comparison import prints_as_zero
+from mixmerge.report.evidence import Evidence
 from mixmerge.report.layout import Column, Layout, Model, Role
+from mixmerge.report.marks import MIXTURE, SPECIALIST
 from mixmerge.report.scores import Scores
 
 #: Share of completions that may hit the length limit before a note says so.
@@ -84,6 +86,31 @@ def cut_off(layout: Layout, checkpoints: Iterable[tuple[str, str]], scores: Scor
         f"Completions cut off at the length limit: up to {100 * share:.1f} % "
         f"({layout.model(model).title}, {variant}, {title})."
     )
+
+
+def uncertainty(evidence: Iterable[Evidence], *, averages: bool) -> str:
+    """What marks and brackets are; empty without evidence.
+
+    Args:
+        evidence: of the models in the table.
+        averages: whether the table prints AVG.
+    """
+    for found in evidence:
+        level = f"{100 * found.confidence:g} %"
+        marks = f"{SPECIALIST} : not distinguishable from the specialist"
+        if averages:
+            marks += (
+                f" (AVG: from the specialists). {MIXTURE} : AVG not distinguishable from the "
+                f"mixture's. In brackets: {level} interval of AVG"
+            )
+        else:
+            marks += " that is merged"
+        return (
+            f"{marks}. Exact McNemar tests where problems are counted, else paired bootstrap "
+            f"({found.resamples:,} resamples of the items); {level}, Holm's correction over each "
+            "sweep. The CSV file has all intervals and p-values."
+        )
+    return ""
 
 
 BEST = "Bold: best of its column among mixture and merges."

@@ -43,10 +43,28 @@ class Cell:
     best: bool = False
     """Whether it is the best of its column among the rows compared."""
 
+    mark: str = ""
+    """Signs behind value and change, which a note explains."""
+
+    interval: str = ""
+    """The value's confidence interval, where it is printed."""
+
+    hint: str = ""
+    """What a page shows when the pointer rests on the cell."""
+
+    extra: dict[str, float | None] = field(default_factory=dict)
+    """Further columns of the CSV file: suffix -> value."""
+
     @property
-    def printed(self) -> str:
+    def shown(self) -> str:
         """Value and change: ``0.671 (−11.24)``."""
         return f"{self.text} ({self.change_text})" if self.change_text else self.text
+
+    @property
+    def printed(self) -> str:
+        """Value, change, marks and interval: ``0.671 (−11.24)≈``, ``−1.38≈ [−3.20, 0.44]``."""
+        text = f"{self.shown}{self.mark}"
+        return f"{text} {self.interval}" if self.interval else text
 
 
 @dataclass(frozen=True)
@@ -61,6 +79,9 @@ class Row:
 
     ids: dict[str, str] = field(default_factory=dict)
     """Columns of the CSV file that say which checkpoint the line is about."""
+
+    shows: dict[str, str] = field(default_factory=dict)
+    """Key of a field -> the checkpoint whose score the cell shows."""
 
     compared: bool = False
     """Whether the line takes part in the search for each column's best value."""

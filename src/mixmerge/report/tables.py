@@ -7,11 +7,15 @@ from typing import Any
 from mixmerge.files import read_json
 from mixmerge.manifest import MANIFEST
 from mixmerge.report import markdown
+from mixmerge.report.beside import beside_table
 from mixmerge.report.contest import ablation_table, compact_table, strategies_table
 from mixmerge.report.dataset import data_table
-from mixmerge.report.entries import INDEX, Entry, table_entries
+from mixmerge.report.entries import INDEX, Entry, paper_entries, table_entries
+from mixmerge.report.evidence import read_evidence
 from mixmerge.report.hyperparameters import hyperparameters_table
 from mixmerge.report.layout import Layout
+from mixmerge.report.marks import EvidenceByModel
+from mixmerge.report.pages import write_long
 from mixmerge.report.scale import scale_table
 from mixmerge.report.scores import Scores
 from mixmerge.report.table import Table
@@ -30,7 +34,11 @@ def read_parameters(layout: Layout, results: Path) -> dict[str, int]:
 
 
 def build_tables(
-    layout: Layout, scores: Scores, statistics: Any, parameters: dict[str, int]
+    layout: Layout,
+    scores: Scores,
+    statistics: Any,
+    parameters: dict[str, int],
+    evidence: EvidenceByModel,
 ) -> Iterator[Table]:
     """The study's tables in print order.
 
@@ -39,25 +47,31 @@ def build_tables(
         scores: scores of all checkpoints.
         statistics: content of ``data/statistics.json``.
         parameters: model -> number of weights.
+        evidence: model -> intervals and comparisons.
     """
     for entry in table_entries(layout):
-        yield _build(layout, entry, scores, statistics, parameters)
+        yield _build(layout, entry, scores, statistics, parameters, evidence)
 
 
 def _build(
-    layout: Layout, entry: Entry, scores: Scores, statistics: Any, parameters: dict[str, int]
+    layout: Layout,
+    entry: Entry,
+    scores: Scores,
+    statistics: Any,
+    parameters: dict[str, int],
+    evidence: EvidenceByModel,
 ) -> Table:
     if entry.kind == "hyperparameters":
         return hyperparameters_table(layout, entry, parameters)
     if entry.kind == "data":
         return data_table(layout, entry, statistics, scores)
     if entry.kind == "strategies":
-        return strategies_table(layout, entry, scores)
+        return strategies_table(layout, entry, scores, evidence)
     if entry.kind == "data-scale":
-        return scale_table(layout, entry, scores)
+        return scale_table(layout, entry, scores, evidence)
     if entry.kind == "ablation":
-        return ablation_table(layout, entry, scores)
-    return compact_table(layout, entry, scores)
+        return ablation_table(layout, entry, scores, evidence)
+    return compact_table(layout, entry, scores, evidence)
 
 
 def write_tables(layout: Layout, results: Path, scores: Scores, out: Path) -> None:
@@ -65,13 +79,18 @@ def write_tables(layout: Layout, results: Path, scores: Scores, out: Path) -> No
 
     Args:
         layout: the study.
-        results: the study's directory; ``data/statistics.json`` and manifests are read.
+        results: the study's directory; ``data/statistics.json``, ``uncertainty/`` and manifests are
+            read.
         scores: scores of all checkpoints.
         out: directory of the tables.
     """
     statistics = read_json(results / "data" / "statistics.json")
-    tables = list(build_tables(layout, scores, statistics, read_parameters(layout, results)))
+    parameters, evidence = read_parameters(layout, results), read_evidence(layout, results)
+    tables = list(build_tables(layout, scores, statistics, parameters, evidence))
     for table in tables:
         write_table(table, out)
-    parts = [f"# {layout.title}", *(markdown.render(table) for table in tables)]
+    beside = [beside_table(layout, entry, scores) for entry in paper_entries(layout)]
+    for table in beside:
+        write_long(table, out)
+    parts = [f"# {layout.title}", *(markdown.render(table) for table in (*tables, *beside))]
     write_text(out / INDEX, "\n".join(f"{part.rstrip()}\n" for part in parts))

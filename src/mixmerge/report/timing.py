@@ -46,6 +46,17 @@ def read_jobs(directory: Path) -> list[Job]:
     return jobs
 
 
+def read_seconds(path: Path) -> float | None:
+    """Wall-clock seconds of one job by its benchmark file; None where there is no such file.
+
+    Raises:
+        UserError: the file is not one that Snakemake wrote.
+    """
+    if not path.exists():
+        return None
+    return sum(job.seconds for job in _jobs(path, ""))
+
+
 def _jobs(path: Path, rule: str) -> Iterator[Job]:
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):

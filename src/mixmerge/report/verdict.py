@@ -1,20 +1,35 @@
-"""The verdict: mix or merge, for each model, in figures (`mixmerge.report.wording` has words)."""
+"""The verdict: mix or merge, for each model, in figures (`mixmerge.report.wording` has words).
 
-from collections.abc import Mapping, Sequence
+The mixture and the merges compete on the suites of the selection rule; what the winner is worth,
+and whether its lead is more than chance, is read on the test suites.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import comb
+from pathlib import Path
 from typing import Literal
 
 from mixmerge.report import comparison, label
-from mixmerge.report.geometry import Pair
+from mixmerge.report.costs import ALL, MIXTURE, Bill, cheaper, read_bills
+from mixmerge.report.evidence import AVERAGE, Comparison, Evidence, Interval
+from mixmerge.report.geometry import Geometry, read_geometry
 from mixmerge.report.layout import Layout, Model, Variant
 from mixmerge.report.scores import Scores
+from mixmerge.report.sweep import Scale, Sweep, scales, sweeps
 
-Side = Literal["mixing", "merging", "neither"]
+Side = Literal["mixing", "merging"]
+Outcome = Literal["mixing", "merging", "undecided"]
+Call = Literal["right", "wrong", "undecided"]
+
+#: Why a side is recommended: the evidence, the cost where the evidence does not tell them apart,
+#: or neither of these (the costs are the same, or not known).
+Reason = Literal["evidence", "cost", "same cost", "unknown cost"]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to a multi-task model: the mixture, or a merge."""
+    """One way to a multi-task model: the mixture, or a strategy at its chosen ratio."""
 
     name: str
     """Printed name."""
@@ -22,8 +37,23 @@ class Contender:
     variant: str
     """Name of the checkpoint."""
 
+    selection: float | None
+    """AVG on the suites of the selection rule in percent."""
+
     average: float | None
     """AVG on the test suites in percent."""
+
+    interval: Interval | None
+    """The same with its interval."""
+
+    against_specialists: Comparison | None
+    """AVG against the specialists."""
+
+    against_mixture: Comparison | None
+    """AVG against the mixture; None for the mixture itself."""
+
+    family: int
+    """Comparisons with the mixture that were corrected together with this one."""
 
 
 @dataclass(frozen=True)
@@ -36,83 +66,149 @@ class ModelVerdict:
     mixture: Contender
     """The data mixture."""
 
+    strategies: tuple[Contender, ...]
+    """Each strategy at its chosen ratio, in the order of the configuration."""
+
     merge: Contender | None
-    """The merge with the highest AVG under the selection rule; None where nothing was merged."""
+    """The best of these under the selection rule; None where nothing was merged."""
 
     picked: Contender
-    """The one of these two with the higher AVG under the selection rule."""
+    """The best of mixture and strategies under the selection rule."""
 
     problems: tuple[tuple[str, int, int, int], ...]
     """Head, problems that the mixture and the merge solve, and number of problems, by column."""
 
-    correlation: float | None
-    """Mean over layers (and pairs of tasks) of the Pearson r of the specialists' updates."""
-
-    correlations: tuple[float, float] | None
-    """Lowest and highest layer."""
+    weights: Geometry
+    """What the weights say."""
 
     threshold: float
     """Correlation from which the paper's rule mixes."""
 
-    @property
-    def margin(self) -> float | None:
-        """AVG of the mixture minus AVG of the merge, in points; positive where mixing leads."""
-        if self.merge is None or self.mixture.average is None or self.merge.average is None:
-            return None
-        return self.mixture.average - self.merge.average
+    sweeps: tuple[Sweep, ...]
+    """Each strategy over its ratios."""
+
+    scales: tuple[Scale, ...]
+    """Each task's specialists by share of the data."""
+
+    bills: tuple[Bill, ...]
+    """Costs of the mixture, each strategy, and all of them."""
+
+    confidence: float
+    """Level of all intervals."""
 
     @property
-    def winner(self) -> Side | None:
-        """Who leads on the test suites; None where there is nothing to compare."""
-        if self.margin is None:
+    def outcome(self) -> Outcome | None:
+        """Who leads on the test suites; None where that cannot be said (no merge, no AVG)."""
+        found = self.merge.against_mixture if self.merge else None
+        if found is None:
             return None
-        return "mixing" if self.margin > 0 else "merging" if self.margin < 0 else "neither"
+        if not found.distinguishable:
+            return "undecided"
+        return "merging" if found.difference > 0 else "mixing"
 
     @property
     def predicted(self) -> Side | None:
         """What the paper's rule says: high correlation, mix; low, merge."""
-        if self.correlation is None:
+        if self.weights.pearson is None:
             return None
-        return "mixing" if self.correlation >= self.threshold else "merging"
+        return "mixing" if self.weights.pearson.mean >= self.threshold else "merging"
+
+    @property
+    def call(self) -> Call | None:
+        """Whether the rule was right; None where there is no rule or no outcome."""
+        if self.predicted is None or self.outcome is None:
+            return None
+        if self.outcome == "undecided":
+            return "undecided"
+        return "right" if self.predicted == self.outcome else "wrong"
+
+    def bill(self, key: str) -> Bill | None:
+        """The bill of that key."""
+        return next((bill for bill in self.bills if bill.key == key), None)
+
+    @property
+    def merging_bill(self) -> Bill | None:
+        """What it took to find the best merge: all strategies, or the only one there is."""
+        return self.bill(ALL) or next((bill for bill in self.bills if bill.key != MIXTURE), None)
+
+    @property
+    def recommended(self) -> tuple[Side | None, Reason] | None:
+        """What to do, and why; None where there is no outcome."""
+        if self.outcome is None:
+            return None
+        if self.outcome != "undecided":
+            return self.outcome, "evidence"
+        mixture, merging = self.bill(MIXTURE), self.merging_bill
+        order = cheaper(mixture.total, merging.total) if mixture and merging else None
+        if not order:
+            return None, "unknown cost" if order is None else "same cost"
+        return ("mixing" if order < 0 else "merging"), "cost"
 
 
 def verdicts(
-    layout: Layout, scores: Scores, pairs: Mapping[str, Sequence[Pair]]
+    layout: Layout, scores: Scores, evidence: Mapping[str, Evidence], results: Path
 ) -> list[ModelVerdict]:
     """The verdict on each model.
 
     Args:
         layout: the study.
         scores: scores of all checkpoints.
-        pairs: model -> correlations of its specialists' updates.
+        evidence: model -> intervals and comparisons.
+        results: the study's directory, for statistics of weights, and for benchmarks and
+            provenance, which give the costs.
     """
-    return [_verdict(layout, model, scores, pairs[model.key]) for model in layout.models]
+    return [
+        _verdict(layout, model, scores, evidence[model.key], results) for model in layout.models
+    ]
 
 
-def _verdict(layout: Layout, model: Model, scores: Scores, pairs: Sequence[Pair]) -> ModelVerdict:
+def by_chance(right: int, decided: int) -> float:
+    """Probability that tossed coins call at least so many of the decided models right."""
+    return sum(comb(decided, k) for k in range(right, decided + 1)) / float(2**decided)
+
+
+def _verdict(
+    layout: Layout, model: Model, scores: Scores, evidence: Evidence, results: Path
+) -> ModelVerdict:
     mixture = next(variant for variant in model.variants if variant.name == model.mixture)
-    merge = comparison.best(layout, model, layout.merges(model), scores)
-    contenders = [mixture] if merge is None else [mixture, merge]
-    picked = comparison.best(layout, model, contenders, scores)
+    chosen = comparison.chosen(layout, model, scores)
+    merge = comparison.best(layout, model, chosen, scores)
+    picked = comparison.best(layout, model, [mixture, *chosen], scores)
     assert picked is not None
-    means = [pair.pearson.mean for pair in pairs]
-    known = [mean for mean in means if mean is not None]
-    layers = [value for pair in pairs for value in pair.pearson.known]
+    contenders = {
+        variant.name: _contender(layout, model, variant, scores, evidence)
+        for variant in (mixture, *chosen)
+    }
     return ModelVerdict(
         model=model,
-        mixture=_contender(layout, model, mixture, scores),
-        merge=None if merge is None else _contender(layout, model, merge, scores),
-        picked=_contender(layout, model, picked, scores),
+        mixture=contenders[mixture.name],
+        strategies=tuple(contenders[variant.name] for variant in chosen),
+        merge=None if merge is None else contenders[merge.name],
+        picked=contenders[picked.name],
         problems=() if merge is None else _problems(layout, model, mixture, merge, scores),
-        correlation=sum(known) / len(known) if known else None,
-        correlations=(min(layers), max(layers)) if layers else None,
+        weights=read_geometry(layout, model, merge, results),
         threshold=layout.high_correlation,
+        sweeps=tuple(sweeps(layout, model, scores)),
+        scales=tuple(scales(layout, model, scores)),
+        bills=tuple(read_bills(layout, model, results)),
+        confidence=evidence.confidence,
     )
 
 
-def _contender(layout: Layout, model: Model, variant: Variant, scores: Scores) -> Contender:
-    average = comparison.of_variant(layout, model, variant.name, "test", scores).average
-    return Contender(label.full(layout, model, variant), variant.name, average)
+def _contender(
+    layout: Layout, model: Model, variant: Variant, scores: Scores, evidence: Evidence
+) -> Contender:
+    against = evidence.comparison(variant.name, "mixture", AVERAGE)
+    return Contender(
+        name=label.full(layout, model, variant),
+        variant=variant.name,
+        selection=comparison.of_variant(layout, model, variant.name, layout.select, scores).average,
+        average=comparison.of_variant(layout, model, variant.name, "test", scores).average,
+        interval=evidence.average(variant.name),
+        against_specialists=evidence.comparison(variant.name, "specialist", AVERAGE),
+        against_mixture=against,
+        family=sum(e.family == against.family for e in evidence.comparisons) if against else 0,
+    )
 
 
 def _problems(

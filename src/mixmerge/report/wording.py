@@ -1,12 +1,19 @@
-"""The verdict in words, for the terminal, and as a table."""
+"""The verdict in a few lines, for the terminal, and what all models together say."""
 
 from collections.abc import Sequence
 from itertools import combinations
 from textwrap import wrap
 
+from mixmerge.report import phrases
+from mixmerge.report.costs import MIXTURE
 from mixmerge.report.layout import Layout
-from mixmerge.report.table import Cell, Field, Row, Table, label, number
-from mixmerge.report.verdict import ModelVerdict
+from mixmerge.report.paragraphs import recommendation, rule
+from mixmerge.report.phrases import counted, listed
+from mixmerge.report.table import number
+from mixmerge.report.verdict import ModelVerdict, Outcome, by_chance
+
+#: Decided models below which a rule that is always right is no better than luck at 5 %: 1 / 2^5.
+_FEW = 5
 
 
 def verdict_text(layout: Layout, found: Sequence[ModelVerdict]) -> str:
@@ -17,20 +24,20 @@ def verdict_text(layout: Layout, found: Sequence[ModelVerdict]) -> str:
         for sentence in _sentences(layout, entry):
             lines += wrap(sentence, 96, initial_indent="  ", subsequent_indent="    ")
     lines.append("")
-    for sentence in _closing(found):
+    for sentence in closing(found):
         lines += wrap(sentence, 96)
     return "\n".join(lines) + "\n"
 
 
 def _sentences(layout: Layout, entry: ModelVerdict) -> list[str]:
-    if entry.merge is None:
-        share = _percent(entry.mixture.average)
-        return [f"Data mixture: {share} against the specialists. Nothing was merged."]
-    where = "the validation suites" if layout.select == "validation" else "the test suites"
+    mixture, merge = entry.mixture, entry.merge
+    mixed = phrases.average(mixture.average, mixture.interval, entry.confidence)
+    if merge is None:
+        return [f"Data mixture: {mixed} against the specialists. Nothing was merged."]
+    merged = phrases.average(merge.average, merge.interval, None)
     lines = [
-        f"Best on {where}: {entry.picked.name}.",
-        f"Test AVG against the specialists: {entry.mixture.name} "
-        f"{_percent(entry.mixture.average)}, {entry.merge.name} {_percent(entry.merge.average)}.",
+        f"Best on {phrases.where(layout)}: {entry.picked.name}.",
+        f"Test AVG against the specialists: {mixture.name} {mixed}, {merge.name} {merged}.",
         _outcome(entry),
     ]
     if entry.problems:
@@ -38,109 +45,115 @@ def _sentences(layout: Layout, entry: ModelVerdict) -> list[str]:
             f"{head} {mixed} : {merged} of {count}" for head, mixed, merged, count in entry.problems
         ]
         lines.append(f"Problems solved, mixture : merge: {'; '.join(shown)}.")
-    if entry.correlation is None or entry.correlations is None:
+    lines.append(_costs(entry))
+    if entry.weights.pearson is None:
         lines.append("The correlation of the specialists' updates is not defined.")
-        return lines
-    low, high = entry.correlations
-    side = "at or above" if entry.predicted == "mixing" else "below"
-    lines.append(
-        f"The specialists' updates correlate with r = {number(entry.correlation, 2)} "
-        f"(mean over layers; {number(low, 2)} to {number(high, 2)}), {side} "
-        f"{entry.threshold:g}: the paper's rule says {_VERB[entry.predicted]}. {_called(entry)}"
-    )
-    return lines
-
-
-_VERB = {"mixing": "mix", "merging": "merge", "neither": "either", None: "nothing"}
+    else:
+        lines.append(
+            f"Updates correlate with r = {number(entry.weights.pearson.mean, 2)}. {rule(entry)}"
+        )
+    return [line for line in (*lines, recommendation(entry)) if line]
 
 
 def _outcome(entry: ModelVerdict) -> str:
-    if entry.margin is None:
-        return "AVG is not defined, so neither leads."
-    if entry.winner == "neither":
-        return "Mixing and merging are level."
-    return f"{str(entry.winner).capitalize()} leads by {number(abs(entry.margin), 2)} points."
+    found = entry.merge.against_mixture if entry.merge else None
+    if found is None:
+        return "AVG is not defined for both, so neither leads."
+    gap, p = f"{number(abs(found.difference), 2)} points", phrases.p_value(found.p_adjusted)
+    if entry.outcome != "undecided":
+        return f"{str(entry.outcome).capitalize()} leads by {gap} ({p})."
+    side = "merge" if found.difference > 0 else "mixture"
+    if not found.difference:
+        return f"Mixing and merging are level ({p})."
+    return f"Not distinguishable: {gap} in favour of the {side} ({p})."
 
 
-def _called(entry: ModelVerdict) -> str:
-    if entry.winner in (None, "neither") or entry.predicted is None:
-        return "There is nothing for it to call."
-    right = "right" if entry.winner == entry.predicted else "wrong"
-    return f"That is {right} here."
+def _costs(entry: ModelVerdict) -> str:
+    mixture, merging = entry.bill(MIXTURE), entry.merging_bill
+    if not (mixture and merging and (mixture.total.known or merging.total.known)):
+        return ""
+    text = f"Cost: mixing {phrases.hours(mixture.total)}, merging {phrases.hours(merging.total)}"
+    if merging.total.known:
+        text += f" ({phrases.hours(merging.marginal)} with the specialists at hand)"
+    return f"{text}."
 
 
-def _closing(found: Sequence[ModelVerdict]) -> list[str]:
-    lines = []
-    points = [
-        (entry.correlation, entry.margin)
-        for entry in found
-        if entry.correlation is not None and entry.margin is not None
+def closing(found: Sequence[ModelVerdict]) -> list[str]:
+    """What all models together say of the paper's rule, and what the intervals leave out."""
+    return [
+        *_record(found),
+        *_order(found),
+        "Intervals and p-values say what other test items of the same kind could change. Each "
+        "checkpoint is one training run: what another seed could change is not in them.",
     ]
-    if len(points) > 1:
-        orders = [(a[0] - b[0]) * (a[1] - b[1]) for a, b in combinations(points, 2)]
-        agree = sum(order > 0 for order in orders)
-        lines.append(
-            f"Over pairs of models, the one with the higher correlation leans more to mixing in "
-            f"{agree} of {len(orders)}."
-        )
-    lines.append(
-        "One training run a checkpoint and no intervals: a lead of a few problems or points may be "
-        "chance."
+
+
+def opening(found: Sequence[ModelVerdict]) -> list[str]:
+    """What was asked, and the answers counted."""
+    question = (
+        "One model for all tasks: mixing fine-tunes it once on the tasks' data together; merging "
+        "fine-tunes a specialist for each task and merges their weights. AVG is the mean change in "
+        "percent against the specialists: at 0, a model does all tasks as well as they do theirs."
     )
-    return lines
+    outcomes = [entry.outcome for entry in found if entry.outcome is not None]
+    if not outcomes:
+        return [question]
+    says: dict[Outcome, str] = {
+        "mixing": "mixing is better",
+        "merging": "merging is better",
+        "undecided": "the two are not distinguishable",
+    }
+    if len(outcomes) == 1:
+        return [question, f"For the one model compared, {says[outcomes[0]]}."]
+    counts = {outcome: outcomes.count(outcome) for outcome in says}
+    parts = [f"{text} for {counts[key]}" for key, text in says.items() if counts[key]]
+    return [question, f"Of {len(outcomes)} models, {listed(parts)}."]
 
 
-def _percent(value: float | None) -> str:
-    if value is None:
-        return "not defined"
-    return f"{'+' if value > 0 else ''}{number(value, 2)} %"
+def _record(found: Sequence[ModelVerdict]) -> list[str]:
+    calls = [entry.call for entry in found if entry.call is not None]
+    if not calls:
+        return []
+    right, wrong, open_ = (calls.count(call) for call in ("right", "wrong", "undecided"))
+    if len(calls) == 1:
+        says = "left undecided" if open_ else calls[0]
+        return [
+            f"The paper's rule was {says} for the one model compared: a single case neither "
+            "supports nor refutes a rule."
+        ]
+    shares = [f"right for {right} of {len(calls)} models", f"wrong for {wrong}"]
+    if open_:
+        shares.append(f"undecided for {open_}")
+    text = f"The paper's rule was {listed(shares)}."
+    decided = right + wrong
+    if not decided:
+        return [text]
+    if decided < _FEW:
+        return [
+            f"{text} So few decided models ({decided}) cannot tell a rule from luck: "
+            f"tossed coins do at least as well with a probability of {_chance(right, decided)}."
+        ]
+    return [
+        f"{text} Tossed coins do at least as well with a probability of {_chance(right, decided)}."
+    ]
 
 
-def verdict_table(layout: Layout, found: Sequence[ModelVerdict]) -> Table:
-    """The verdict as a table: one line a model."""
-    rows = []
+def _chance(right: int, decided: int) -> str:
+    return f"{number(100 * by_chance(right, decided), 0)} %"
+
+
+def _order(found: Sequence[ModelVerdict]) -> list[str]:
+    """Whether models with a higher correlation lean more to mixing, whoever leads."""
+    points = []
     for entry in found:
-        merge, r = entry.merge, entry.correlation
-        right = ""
-        if entry.winner not in (None, "neither") and entry.predicted is not None:
-            right = "yes" if entry.winner == entry.predicted else "no"
-        merged = merge.average if merge else None
-        cells = (
-            label(entry.model.title),
-            Cell(entry.picked.variant, entry.picked.name),
-            Cell(entry.mixture.average, number(entry.mixture.average, 2)),
-            Cell(merge.variant if merge else None, merge.name if merge else "–"),
-            Cell(merged, number(merged, 2)),
-            label(entry.winner or "–"),
-            Cell(entry.margin, number(entry.margin, 2)),
-            Cell(r, number(r, 3)),
-            label(entry.predicted or "–"),
-            label(right or "–"),
-        )
-        rows.append(Row(cells, ids={"key": entry.model.key}))
-    where = "validation" if layout.select == "validation" else "test"
-    return Table(
-        name="verdict",
-        title="Verdict. Data mix or model merge?",
-        fields=(
-            Field("model", "Model", align="left"),
-            Field("picked", f"Best on {where}", align="left"),
-            Field("mixture_avg", "Mixture, AVG"),
-            Field("merge", "Best merge", align="left"),
-            Field("merge_avg", "Merge, AVG"),
-            Field("leads", "Leads on test", align="left"),
-            Field("margin", "Mixture − merge"),
-            Field("pearson", "Mean r"),
-            Field("rule", "Paper's rule", align="left"),
-            Field("right", "Right?", align="left"),
-        ),
-        rows=tuple(rows),
-        notes=(
-            "AVG: mean change in percent against the specialists on the test suites; margin in "
-            f"points. The merge is the one with the highest AVG on the {where} suites.",
-            "Mean r: Pearson correlation of the specialists' updates, mean over layers. The "
-            f"paper's rule is read as: r of {layout.high_correlation:g} or more, mix; less, merge "
-            "(the paper names no threshold).",
-            *_closing(found),
-        ),
-    )
+        against = entry.merge.against_mixture if entry.merge else None
+        if entry.weights.pearson is not None and against is not None:
+            points.append((entry.weights.pearson.mean, -against.difference))
+    orders = [(a[0] - b[0]) * (a[1] - b[1]) for a, b in combinations(points, 2)]
+    if not orders:
+        return []
+    agree = sum(order > 0 for order in orders)
+    return [
+        f"Over {counted(len(orders), 'pair')} of models, the one with the higher correlation leans "
+        f"more to mixing in {agree}."
+    ]

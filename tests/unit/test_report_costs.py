@@ -1,0 +1,164 @@
+"""What mixing and merging cost: units, parts, and what is not known."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mixmerge.report.dossier import write_verdict
+from mixmerge.report.entries import VERDICT_FILES
+from mixmerge.report.layout import Strategy, Variant
+from mixmerge.report.paragraphs import paragraphs
+from report_material import layout
+from verdict_material import decide, page_text, read, rows, spend
+
+
+def test_core_hours_are_never_called_gpu_hours(tmp_path: Path) -> None:
+    study = layout()
+    decide(study, tmp_path)
+    spend(
+        study,
+        tmp_path,
+        {"sft": 1.0, "sft/mixed": 2.0, "merge": 0.25, "generate": 0.5, "score": 0.5},
+        processes=2,
+        threads=3,
+    )
+    out = tmp_path / "tables"
+    write_verdict(study, read(study, tmp_path), out)
+    for name in VERDICT_FILES:
+        text = (out / name).read_text()
+        assert "GPU-h" not in text and "gpu_hours" not in text, name
+    mixture, blend = rows(out, "verdict-costs.csv")
+    assert (mixture["key"], mixture["total_core_hours"]) == ("mixture", "12.0")
+    assert mixture["marginal_core_hours"] == "12.0"
+    assert float(blend["training_core_hours"]) == 12.0
+    assert float(blend["merging_core_hours"]) == 0.5
+    assert float(blend["selection_core_hours"]) == 0.5 * (2 * 0.5 * 2 + 2 * 0.5 * 4)
+    assert float(blend["total_core_hours"]) == 15.5
+    assert float(blend["marginal_core_hours"]) == 3.5
+    assert "nothing here ran on GPU" in (out / "verdict.md").read_text()
+
+
+def test_gpu_jobs_and_cpu_jobs_are_counted_apart(tmp_path: Path) -> None:
+    study = layout()
+    decide(study, tmp_path)
+    spend(
+        study,
+        tmp_path,
+        {"sft": 4.0, "sft/mixed": 8.0, "merge": 0.25, "generate": 0.5, "score": 0.5},
+        device="cuda",
+        processes=4,
+        threads=8,
+    )
+    found = read(study, tmp_path)
+    out = tmp_path / "tables"
+    write_verdict(study, found, out)
+    mixture, blend = rows(out, "verdict-costs.csv")
+    assert (mixture["total_gpu_hours"], mixture["total_core_hours"]) == ("32.0", "0.0")
+    assert (blend["training_gpu_hours"], blend["training_core_hours"]) == ("32.0", "0.0")
+    assert float(blend["selection_gpu_hours"]) == 0.5
+    assert float(blend["merging_core_hours"]) == 0.5
+    assert float(blend["selection_core_hours"]) == 2.0
+    text = page_text(study, found)
+    assert "Training the mixture took 32.0 GPU-hours, merging 32.5 GPU-hours and 2.50 core-" in text
+
+
+def test_missing_benchmarks_are_a_dash_and_a_note(tmp_path: Path) -> None:
+    study = layout()
+    decide(study, tmp_path)
+    spend(study, tmp_path, {"sft": 1.0})
+    (tmp_path / "benchmarks/merge/tiny/blend-0.75.tsv").unlink()
+    found = read(study, tmp_path)
+    out = tmp_path / "tables"
+    write_verdict(study, found, out)
+    mixture, blend = rows(out, "verdict-costs.csv")
+    assert (mixture["total_core_hours"], blend["training_core_hours"]) == ("1.0", "2.0")
+    assert blend["merging_core_hours"] == blend["total_core_hours"] == ""
+    assert "– : a job has no benchmark file" in (out / "verdict.md").read_text()
+    assert "took 1.00 core-hours, merging an unknown time." in page_text(study, found)
+
+
+def test_an_unknown_device_is_no_cost(tmp_path: Path) -> None:
+    study = layout()
+    decide(study, tmp_path)
+    spend(study, tmp_path, {"sft": 1.0}, device="tpu")
+    assert "What mixing and merging cost is not known." in page_text(study, read(study, tmp_path))
+
+
+def test_resumed_training_is_a_lower_bound(tmp_path: Path) -> None:
+    study = layout()
+    decide(study, tmp_path)
+    hours = {"sft": 2.0, "sft/mixed": 3.0}
+    spend(study, tmp_path, hours, resumed="mixed")
+    found = read(study, tmp_path)
+    # Dearer than its known part, by nobody knows how much: the mixture may be the dearer one.
+    assert found[0].recommended == (None, "unknown cost")
+    assert "Training the mixture took at least 3.00 core-hours, merging 4.00" in (
+        page_text(study, found)
+    )
+    write_verdict(study, found, tmp_path / "tables")
+    text = (tmp_path / "tables" / "verdict.md").read_text()
+    assert "≥ 3.00" in text and "took over from an interrupted one" in text
+    spend(study, tmp_path, hours, resumed="write-at-100")
+    assert read(study, tmp_path)[0].recommended == ("mixing", "cost")
+
+
+def test_strategies_compete_and_all_of_them_are_paid_for(tmp_path: Path) -> None:
+    study = layout(select="validation")
+    karcher = Strategy(key="karcher", title="Karcher", recipe="merge_method karcher")
+    study.strategies.append(karcher)
+    study.models[0].variants.append(Variant(name="karcher", kind="merge", strategy="karcher"))
+    special = {
+        ("karcher", "write-validation.base"): 0.55,
+        ("karcher", "write-test.base"): 0.45,
+        ("blend-0.25", "write-test.base"): 0.6,
+    }
+    decide(study, tmp_path, special)
+    hours = {"sft": 1.0, "sft/mixed": 2.0, "merge": 0.5, "merge/karcher": 4.0, "generate": 1.0}
+    spend(study, tmp_path, hours)
+    (entry,) = read(study, tmp_path)
+    assert entry.merge and entry.merge.name == "Karcher"
+    contest, sensitivity, _ = paragraphs(study, entry)
+    assert "Karcher, the best of 3 merges," in contest and "p = 0.001)" in contest
+    assert "The 2 strategies, each at its chosen ratio, span 7.50 points" in sensitivity
+    assert "from −2.50 % (Karcher) to +5.00 % (Blend (0.25 / 0.75)): more than" in sensitivity
+    assert "the merge chosen lies 7.50 points below the best of all." in sensitivity
+    write_verdict(study, [entry], tmp_path / "tables")
+    bills = {row["key"]: row for row in rows(tmp_path / "tables", "verdict-costs.csv")}
+    # One merge leaves nothing to choose within its strategy, but it competes with the others.
+    assert float(bills["karcher"]["selection_core_hours"]) == 0
+    assert float(bills["karcher"]["total_core_hours"]) == 6
+    assert float(bills["all"]["selection_core_hours"]) == 3
+    assert float(bills["all"]["total_core_hours"]) == 2 + 5 + 3
+    (blend, other) = rows(tmp_path / "tables", "verdict-ratios.csv")
+    assert float(blend["spread"]) == pytest.approx(5)
+    assert (blend["chosen"], blend["regret"]) == ("blend-0.25", "0.0")
+    assert (other["spread"], other["merges"]) == ("", "1")
+
+
+def test_specialists_of_a_strategy_on_some_of_the_tasks(tmp_path: Path) -> None:
+    study = layout(tasks=3)
+    study.strategies[0].tasks.extend(["write", "explain"])
+    decide(study, tmp_path)
+    spend(study, tmp_path, {"sft": 1.0})
+    (entry,) = read(study, tmp_path)
+    assert entry.merging_bill and entry.merging_bill.specialists == 2
+    assert entry.merging_bill.training.core_hours == 2
+
+
+def test_choosing_is_the_deciding_suites_part_of_a_job(tmp_path: Path) -> None:
+    study = layout(select="validation")
+    decide(study, tmp_path)
+    spend(study, tmp_path, {"generate": 1.0, "score": 1.0})
+    for variant in ("blend-0.25", "blend-0.75"):
+        path = tmp_path / "scores" / "tiny" / variant / "scores.json"
+        found = json.loads(path.read_text())
+        for suite, entry in found.items():
+            entry |= {"n": 10 if "validation" in suite else 30}
+            entry |= {"completion_tokens": 7.0 if "validation" in suite else 14.0}
+        path.write_text(json.dumps(found))
+    (entry,) = read(study, tmp_path)
+    assert entry.merging_bill
+    # Tokens: 70 of 70 + 420; items: 10 of 10 + 30. Two merges, 2 threads, 4 workers.
+    wanted = 2 * (2 * 70 / 490 + 4 * 10 / 40)
+    assert entry.merging_bill.selection.core_hours == pytest.approx(wanted)
