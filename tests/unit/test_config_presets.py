@@ -1,0 +1,58 @@
+"""The presets say what they claim to say, laid over their study as Snakemake lays them."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from mixmerge.config.load import parse_config
+from mixmerge.config.study import StudyConfig
+from mixmerge.study.plan import Study
+
+
+@pytest.fixture
+def released(root: Path) -> StudyConfig:
+    layers: list[dict[str, Any]] = [
+        yaml.safe_load((root / "config" / name).read_text(encoding="utf-8"))
+        for name in ("config.yaml", "presets/as-released.yaml")
+    ]
+    merged = copy.deepcopy(layers[0])
+    update_config(merged, layers[1])
+    return parse_config(merged, "as-released")
+
+
+def test_summarisation_specialists_learn_slower_and_are_cut_sooner(released: StudyConfig) -> None:
+    for model, entry in released.models.items():
+        summary = released.sft_settings(model, "codesum")
+        assert summary.max_length == 1024
+        assert summary.learning_rate == (5e-6 if entry.size == "small" else 1e-6)
+        for training_set in ("codegen", "mix"):
+            other = released.sft_settings(model, training_set)
+            assert other.max_length == 4096
+            assert other.learning_rate == (1e-5 if entry.size == "small" else 5e-6)
+
+
+def test_merges_alone_are_decoded_without_a_penalty(released: StudyConfig) -> None:
+    study = Study(released)
+    model = "qwen2.5-coder-1.5b"
+    for variant in study.variants[model].values():
+        suites = study.generate_settings(model, variant.name)["suites"]
+        expected = 1.0 if variant.kind == "merge" else 1.1
+        assert suites["codexglue"]["repetition_penalty"] == expected
+        assert suites["humaneval"]["repetition_penalty"] == 1.0
+
+
+def test_ratios_are_picked_on_the_test_figures(released: StudyConfig) -> None:
+    assert released.tables.select == "test"
+    assert "without_triple_quoted" in released.tasks["codesum"].prompt
+
+
+def test_the_papers_study_itself_decodes_all_arms_alike(root: Path) -> None:
+    data = yaml.safe_load((root / "config/config.yaml").read_text(encoding="utf-8"))
+    study = Study(parse_config(data, "config.yaml"))
+    model = "qwen2.5-coder-1.5b"
+    settings = [study.generate_settings(model, name) for name in study.variants[model]]
+    assert all(setting == settings[0] for setting in settings)
