@@ -57,7 +57,38 @@ rule snapshot:
     message:
         "fetch base model {wildcards.model}"
     shell:
-        "script snapshot.py --settings {params.settings:q} --out {params.out:q} 2> {log:q}"
+        "script snapshot.py --model {wildcards.model:q} --settings {params.settings:q}"
+        " --out {params.out:q} 2> {log:q}"
+
+
+rule dequantise:
+    input:
+        lambda wildcards: STUDY.snapshot_inputs(wildcards.model),
+    output:
+        STUDY.manifest("checkpoints", "{model}", "base"),
+    log:
+        log_of("dequantise", "model"),
+    benchmark:
+        benchmark_of("dequantise", "model")
+    wildcard_constraints:
+        model=closed(STUDY.models_of_kind("gguf")),
+    # On this machine: compute nodes often have no internet.
+    localrule: True
+    conda:
+        "../envs/mixmerge.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code("dequantise.py"),
+        out=directory_of,
+        scratch=lambda wildcards: STUDY.path("scratch", "dequantise", wildcards.model),
+        settings=lambda wildcards: dumps(STUDY.dequantise_settings(wildcards.model)),
+    message:
+        "de-quantise base model {wildcards.model}"
+    shell:
+        "script dequantise.py --settings {params.settings:q} --scratch {params.scratch:q}"
+        " --out {params.out:q} 2> {log:q}"
 
 
 rule sft:

