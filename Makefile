@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test setup lint docs lock conda-env
+.PHONY: demo test setup lint docs audit lock conda-env
 
 demo: $(STAMP)  ## the whole embedded study: train, merge, evaluate, tables, figures, report
 	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES) all
@@ -26,8 +26,12 @@ lint: $(STAMP)  ## formatter, linters, types
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint --configfile config/demo.yaml
 
-docs: $(STAMP)  ## regenerate the config's JSON schema and reference page
+docs: $(STAMP)  ## regenerate the config's JSON schema and reference page, and the paper's audit
 	$(BIN)/python -m mixmerge.config.reference
+	$(BIN)/python -m mixmerge.paper.audit
+
+audit: $(STAMP)  ## check the paper's own figures against each other (docs/paper-audit.md)
+	$(BIN)/python -m mixmerge.paper.audit
 
 lock:  ## resolve envs/requirements.in afresh in a scratch environment and pin what comes out
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock

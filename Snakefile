@@ -23,6 +23,7 @@ include: "rules/merge.smk"
 include: "rules/evaluate.smk"
 include: "rules/weights.smk"
 include: "rules/report.smk"
+include: "rules/uncertainty.smk"
 
 
 rule all:

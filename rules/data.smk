@@ -38,6 +38,7 @@ rule fetch:
     localrule: True
     conda:
         "../envs/mixmerge.yaml"
+    threads: lambda wildcards: STUDY.fetch_threads(wildcards.source)
     resources:
         mem_mb=2000,
         runtime=240,
@@ -90,7 +91,10 @@ rule prepare:
 rule decontaminate:
     input:
         rows=STUDY.manifest("data", "tasks", "{task}"),
-        heldout=[STUDY.manifest("data", "heldout", suite) for suite in CONFIG.suites],
+        heldout=[
+            STUDY.manifest("data", "heldout", suite)
+            for suite in STUDY.decontaminating_suites()
+        ],
     output:
         STUDY.manifest("data", "clean", "{task}"),
     log:
@@ -107,7 +111,7 @@ rule decontaminate:
         rows=lambda wildcards, input: directories([input.rows]),
         heldout=[
             f"{suite}={STUDY.path('data', 'heldout', suite)}"
-            for suite in CONFIG.suites
+            for suite in STUDY.decontaminating_suites()
         ],
         out=directory_of,
         settings=lambda wildcards: dumps(

@@ -25,7 +25,9 @@ rule generate:
         scratch=lambda wildcards: STUDY.path(
             "scratch", "generate", wildcards.model, wildcards.variant
         ),
-        settings=lambda wildcards: dumps(STUDY.generate_settings()),
+        settings=lambda wildcards: dumps(
+            STUDY.generate_settings(wildcards.model, wildcards.variant)
+        ),
     message:
         "generate with {wildcards.model}: {wildcards.variant}"
     shell:

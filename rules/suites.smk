@@ -68,6 +68,7 @@ rule ground_truth:
         suite=closed(STUDY.code_suites()),
     conda:
         "../envs/mixmerge.yaml"
+    threads: CONFIG.code_scoring.workers
     resources:
         mem_mb=4000,
         runtime=60,

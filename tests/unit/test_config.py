@@ -35,7 +35,7 @@ def test_every_field_is_documented() -> None:
             assert line.split("|")[-2].strip(), f"no docstring: {line}"
 
 
-@pytest.mark.parametrize("name", ["demo.yaml", "config.yaml"])
+@pytest.mark.parametrize("name", ["demo.yaml", "config.yaml", "smollm2.yaml"])
 def test_shipped_configs_are_valid_for_both_checks(root: Path, name: str) -> None:
     path = root / "config" / name
     load_config(path)

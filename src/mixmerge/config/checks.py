@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mixmerge.config.evaluation import CodeSuite, SummarySuite
+from mixmerge.config.evaluation import CodeSuite
 from mixmerge.config.merging import Ratio, Strategy
 from mixmerge.config.models import EmbeddedBase
-from mixmerge.config.sources import EmbeddedSource
+from mixmerge.config.sources import EmbeddedSource, PackageSource
 from mixmerge.config.tasks import MIX
 from mixmerge.data.template import Template
 from mixmerge.errors import UserError, nearest
@@ -32,6 +32,15 @@ def problems(config: "StudyConfig") -> Iterator[str]:
     for key in config.mixture.weights or {}:
         if key not in tasks:
             yield f"mixture.weights: unknown task {key!r}{nearest(key, tasks)}"
+    if config.data.decontamination.enabled and all(
+        isinstance(suite, CodeSuite) and suite.problems == "held-out"
+        for suite in config.suites.values()
+    ):
+        yield (
+            "data.decontamination: every suite is held out of the training sources, so there is "
+            "nothing to compare the rows with; set `enabled: false`"
+        )
+    yield from _package_problems(config)
     yield from _suite_problems(config)
     for key, strategy in config.strategies.items():
         yield from _strategy_problems(config, key, strategy)
@@ -61,14 +70,33 @@ def _template_problems(where: str, template: str) -> Iterator[str]:
         yield str(error)
 
 
+def _package_problems(config: "StudyConfig") -> Iterator[str]:
+    """Sources of packages that disagree on the parts could share a package, or a function."""
+    found = [(k, s) for k, s in config.sources.items() if isinstance(s, PackageSource)]
+    for key, source in found[1:]:
+        for name in ("lock", "only", "validation", "test", "quality"):
+            if getattr(source, name) != getattr(found[0][1], name):
+                yield (
+                    f"sources.{key}.{name}: differs from that of {found[0][0]!r}; all sources of "
+                    "kind 'packages' must have the same, or one package could be in two parts"
+                )
+
+
 def _suite_problems(config: "StudyConfig") -> Iterator[str]:
     for key, suite in config.suites.items():
         if suite.task not in config.tasks:
             hint = nearest(suite.task, set(config.tasks))
             yield f"suites.{key}.task: unknown task {suite.task!r}{hint}"
-        if isinstance(suite, SummarySuite) and suite.source not in config.sources:
+        if suite.source is not None and suite.source not in config.sources:
             hint = nearest(suite.source, set(config.sources))
             yield f"suites.{key}.source: unknown source {suite.source!r}{hint}"
+        elif isinstance(suite, CodeSuite) and suite.source is not None:
+            trained = config.tasks[suite.task].sources if suite.task in config.tasks else []
+            if trained and suite.source not in trained:
+                yield (
+                    f"suites.{key}.source: {suite.source!r} is no training source of task "
+                    f"{suite.task!r} ({', '.join(trained)}), so none of its rows are held out"
+                )
         embedded = isinstance(suite, CodeSuite) and str(suite.problems).startswith("embedded-")
         if embedded and config.embedded is None:
             yield f"suites.{key}: the embedded problems need a section `embedded: {{}}`"
@@ -128,6 +156,8 @@ def _ratio_problems(where: str, ratio: Ratio, tasks: list[str]) -> Iterator[str]
 
 def _model_problems(config: "StudyConfig", key: str) -> Iterator[str]:
     entry = config.models[key]
+    if isinstance(entry, EmbeddedBase) and entry.chat_template is not None:
+        yield f"models.{key}.chat_template: an embedded model brings its own; leave it out"
     sets = {*config.tasks, MIX}
     for training_set in entry.sft_for:
         if training_set not in sets:

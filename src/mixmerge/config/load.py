@@ -10,7 +10,7 @@ from mixmerge.config.study import StudyConfig
 from mixmerge.errors import UserError
 
 #: Tags of discriminated unions, which pydantic puts into an error's location.
-_TAGS = {"hub", "local", "embedded", "code", "summary"}
+_TAGS = {"hub", "local", "gguf", "embedded", "packages", "code", "summary"}
 
 
 def load_config(path: Path) -> StudyConfig:

@@ -13,6 +13,7 @@ from mixmerge.config.outputs import Figures, Tables
 from mixmerge.config.sft import Sft, overlay
 from mixmerge.config.sources import Source
 from mixmerge.config.tasks import MIX, Data, Mixture, Task
+from mixmerge.config.uncertainty import Uncertainty
 from mixmerge.embedded.settings import CorpusSettings
 from mixmerge.section import Name, Section
 
@@ -72,6 +73,9 @@ class StudyConfig(Section):
 
     code_scoring: CodeScoring = CodeScoring()
     """Running the tests of code suites."""
+
+    uncertainty: Uncertainty = Uncertainty()
+    """Intervals and tests."""
 
     tables: Tables = Tables()
     """Which tables are printed."""

@@ -12,6 +12,7 @@ from mixmerge.data.layout import PROBLEMS, ROWS, TEXTS
 from mixmerge.data.lines import Row, encode, progress, read_rows
 from mixmerge.data.mapping import Mapping
 from mixmerge.data.problems import problems_path, read_problems
+from mixmerge.data.releases import FILES, check_release, md5_of
 from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.errors import UserError
 from mixmerge.files import atomic_dir
@@ -24,7 +25,8 @@ def hold_out_problems(
     """Write a code suite's problems.jsonl (verbatim) and texts.jsonl (prompt, solution).
 
     The manifest's fact ``origin`` is ``humaneval``, ``mbpp`` or ``problems``: EvalPlus decodes
-    MBPP's inputs in a way of their own.
+    MBPP's inputs in a way of their own. ``release`` and ``md5`` say which file of EvalPlus it
+    really is, by its content; ``release`` is None for any other.
 
     Args:
         suite: the suite's key, for messages.
@@ -41,6 +43,9 @@ def hold_out_problems(
         raise UserError(f"suites.{suite}.problems: missing; a code suite needs them")
     try:
         path = problems_path(entry.problems, entry.version, corpus)
+        named = str(entry.problems) if entry.problems in FILES else None
+        md5 = md5_of(path)
+        release = check_release(path, md5, named, entry.version)
         count, prefixes = 0, set()
         with atomic_dir(out) as scratch:
             with (scratch / PROBLEMS).open("wb") as raw, (scratch / TEXTS).open("wb") as texts:
@@ -51,7 +56,8 @@ def hold_out_problems(
                     prefixes.add(problem["task_id"].split("/")[0])
                     count += 1
             origin = {"HumanEval": "humaneval", "Mbpp": "mbpp"}.get(prefixes.pop(), "problems")
-            _finish(scratch, [path], given, {"items": count, "origin": origin}, ["evalplus"])
+            facts = {"items": count, "origin": origin, "release": release, "md5": md5}
+            _finish(scratch, [path], given, facts, ["evalplus"])
     except UserError as error:
         raise UserError(f"suites.{suite}.problems: {error}") from None
 

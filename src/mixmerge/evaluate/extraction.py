@@ -1,31 +1,204 @@
-"""From what a model wrote to the program that is judged."""
+"""From what a model wrote to the program that is judged: EvalPlus's sanitizer, made bearable.
 
+The sanitizer keeps the longest run of lines that parses, and of that the imports and the
+definitions that the entry point needs: fences, chatter before and after, and example calls go.
+EvalPlus 0.3.1 tries every pair of lines, from the shortest run to the longest, which takes minutes
+for a completion that repeats itself to its end. Here the same run is found from the longest down.
+"""
+
+import ast
+import codeop
+import re
+import sys
+import textwrap
+import types
 import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import accumulate
+
+#: Characters that may be parsed in search of one completion's program: some ten seconds.
+_BUDGET = 20_000_000
+#: What an attempt costs at least, in the same unit.
+_ATTEMPT = 100
+#: Parse, and tell a text that may yet become a program from one that cannot.
+_PARTIAL = ast.PyCF_ONLY_AST | codeop.PyCF_ALLOW_INCOMPLETE_INPUT  # type: ignore[attr-defined]
+
+_FENCED = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
 
 
-def solution(completion: str, entry_point: str) -> str:
-    """Extract the solution from a completion with EvalPlus's sanitizer.
+class GivenUp(Exception):
+    """The search for a completion's program took too long."""
 
-    It keeps the longest piece that parses, and of that the imports and the definitions that the
-    entry point needs: fences, chatter before and after, and example calls go.
+
+def solution(completion: str, entry_point: str, prompt: str = "") -> str:
+    """Extract the solution from a completion.
+
+    Where the completion lacks the function, but the problem's prompt is its head, the completion is
+    taken for the function's body, with or without its indentation, as EvalPlus's own sanitizing of
+    completions puts the prompt first.
 
     Args:
         completion: the model's answer.
         entry_point: name of the function that is tested.
+        prompt: the problem's prompt.
 
     Returns:
         The program; empty for an empty completion.
+
+    Raises:
+        GivenUp: nothing was found after some ten seconds of parsing (a limit on what is parsed, not
+            on time, so that it strikes the same completions everywhere).
     """
     if not completion.strip():
         return ""
-    from evalplus.sanitize import sanitize
-
     with warnings.catch_warnings():
         # The parser warns of odd literals in the model's code, which is no news to anybody.
         warnings.simplefilter("ignore")
         try:
-            extracted: str = sanitize(completion, entry_point)
+            program = _sanitizer()(completion, entry_point)
+            if not _defines(program, entry_point) and _is_head(prompt, entry_point):
+                for body in _bodies(completion):
+                    whole = _sanitizer()(f"{prompt}\n{body}", entry_point)
+                    if _implements(whole, entry_point):
+                        return whole
+            return program
         except (RecursionError, ValueError):
             # Nesting deeper than the parser goes, or text that is not UTF-8: judged as it stands.
             return completion
-    return extracted
+
+
+def longest_code(text: str) -> str:
+    """The longest run of lines that parses; the same as EvalPlus's `code_extract`.
+
+    Of runs with equally many lines that are not blank, the first. Runs have two lines at least;
+    where none parses, the first line.
+
+    Raises:
+        ValueError: a null byte, or a lone surrogate in what was tried.
+        GivenUp: see `solution`.
+    """
+    lines = text.split("\n")
+    if len(lines) > 1 and "\0" in text:
+        raise ValueError("null byte")
+    filled = list(accumulate((bool(line.strip()) for line in lines), initial=0))
+    ends = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    best, first, last, spent = 0, 0, 0, 0
+
+    def parse(start: int, end: int, flags: int) -> SyntaxError | MemoryError | None:
+        nonlocal spent
+        spent += _ATTEMPT + ends[end] - ends[start]
+        if spent > _BUDGET:
+            raise GivenUp(f"no program found in {len(lines)} lines")
+        try:
+            compile("\n".join(lines[start:end]), "<completion>", "exec", flags)
+        except (SyntaxError, MemoryError) as error:
+            return error
+        return None
+
+    def hopeless(start: int) -> int:
+        """An end from which on no run parses: the parser gives up before it has read so far."""
+        size = 2
+        while start + size <= len(lines):
+            error = parse(start, start + size, _PARTIAL)
+            if isinstance(error, SyntaxError) and error.msg != "incomplete input":
+                return start + size
+            size *= 2
+        return len(lines) + 1
+
+    for start, line in enumerate(lines):
+        if filled[-1] - filled[start] <= best:
+            break
+        if _indented(line):
+            continue
+        for end in range(hopeless(start) - 1, start + 1, -1):
+            count = filled[end] - filled[start]
+            if count <= best:
+                break
+            if not parse(start, end, ast.PyCF_ONLY_AST):
+                # Blank lines at the end add nothing, and the shorter run came first.
+                shorter = range(max(start + 2, filled.index(filled[end])), end)
+                ok = (other for other in shorter if not parse(start, other, ast.PyCF_ONLY_AST))
+                best, first, last = count, start, next(ok, end) - 1
+                break
+    return "\n".join(lines[first : last + 1])
+
+
+def _indented(line: str) -> bool:
+    """Whether no program can begin with this line, for its indentation."""
+    return line[:1] in (" ", "\t") and line.strip()[:1] not in ("", "#") and "\f" not in line
+
+
+def _bodies(completion: str) -> Iterator[str]:
+    """What the function's body may be: the fenced code or all; as it is, or indented."""
+    fenced = _FENCED.search(completion)
+    for text in [fenced.group(1), completion] if fenced else [completion]:
+        yield text
+        stripped = text.strip("\n")
+        head, _, rest = stripped.partition("\n")
+        if rest.strip() and not head.startswith((" ", "\t")):
+            # Only the first line lost its indentation, as where an answer is stripped.
+            yield f"    {head}\n{rest}"
+        yield textwrap.indent(textwrap.dedent(stripped), "    ")
+
+
+def _is_head(prompt: str, entry_point: str) -> bool:
+    return _defines(f"{prompt}\n    pass", entry_point)
+
+
+def _implements(program: str, entry_point: str) -> bool:
+    """Whether a program compiles, and its function returns something of its own."""
+    try:
+        compile(program, "<completion>", "exec")  # unlike parsing, it refuses a stray `return`
+    except (SyntaxError, MemoryError):
+        return False
+    inner = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    return any(
+        isinstance(part, ast.Return | ast.Yield | ast.YieldFrom)
+        for node in ast.parse(program).body
+        if isinstance(node, ast.FunctionDef) and node.name == entry_point
+        for statement in node.body
+        if not isinstance(statement, inner)
+        for part in ast.walk(statement)
+    )
+
+
+def _defines(program: str, entry_point: str) -> bool:
+    """Whether a program parses and binds the name."""
+    try:
+        body = ast.parse(program).body
+    except (SyntaxError, MemoryError):
+        return False
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names = {node.name}
+        elif isinstance(node, ast.Assign):
+            names = {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = {name.asname or name.name for name in node.names}
+        else:
+            continue
+        if entry_point in names:
+            return True
+    return False
+
+
+@cache
+def _sanitizer() -> Callable[[str, str], str]:
+    """EvalPlus's `sanitize` over `longest_code`.
+
+    EvalPlus's package imports `datasets` (seconds, hundreds of megabytes) for a benchmark that is
+    not used here; an empty module takes its place meanwhile.
+    """
+    absent = "datasets" not in sys.modules
+    if absent:
+        sys.modules["datasets"] = types.ModuleType("datasets")
+        sys.modules["datasets"].load_dataset = None  # type: ignore[attr-defined]
+    try:
+        from evalplus import sanitize
+    finally:
+        if absent:
+            del sys.modules["datasets"]
+    sanitize.code_extract = longest_code
+    function: Callable[[str, str], str] = sanitize.sanitize
+    return function

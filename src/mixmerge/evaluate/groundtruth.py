@@ -46,6 +46,7 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
             "tests": f"tests/{number:05d}.pickle",
             "entry_point": problem["entry_point"],
             "atol": problem["atol"],
+            "prompt": problem["prompt"],
         }
         for number, (task, problem) in enumerate(problems.items())
     ]
@@ -79,6 +80,7 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
                     f"{problems_path}: {rows[number]['id']}: the canonical solution failed on its "
                     f"own inputs ({error}); mend the problem or drop it from the file"
                 )
+            rows[number]["seconds"] = answer["seconds"]
         checks = [
             judge_request(target, row, request["code"], settings.dataset, _NO_LIMIT, 1)
             for row, request in zip(rows, requests, strict=True)

@@ -5,11 +5,14 @@ nltk, sacrebleu and rouge-score do the arithmetic; this module fixes their setti
 
 import warnings
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from mixmerge.errors import UserError
+
+#: Words whose stems and synonyms are remembered: summaries use few.
+_WORDS = 20_000
 
 #: A metric: (prediction, reference) -> score between 0 and 1.
 Metric = Callable[[str, str], float]
@@ -27,9 +30,7 @@ def bleu4(prediction: str, reference: str) -> float:
 
 def chrfpp(prediction: str, reference: str) -> float:
     """Sentence chrF of sacrebleu with word order 2, as a share."""
-    from sacrebleu import sentence_chrf
-
-    return float(sentence_chrf(prediction, [reference], word_order=2).score) / 100
+    return float(_chrf().sentence_score(prediction, [reference]).score) / 100
 
 
 def rouge_l(prediction: str, reference: str) -> float:
@@ -46,6 +47,7 @@ def meteor(prediction: str, reference: str) -> float:
         meteor_score(
             [word_tokenize(reference)],
             word_tokenize(prediction),
+            stemmer=_stemmer(),
             wordnet=_wordnet(),
             alpha=0.9,
             beta=3,
@@ -96,9 +98,32 @@ def _wordnet() -> Any:
         def map_wn(self, version: str = "wordnet") -> None:
             return None
 
+        @lru_cache(_WORDS)  # noqa: B019 -- one reader a process
+        def synsets(self, lemma: str) -> Any:
+            return super().synsets(lemma)
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "multilingual functions are not available"
         return English(nltk.data.find("corpora/wordnet"), None)
+
+
+@cache
+def _stemmer() -> Any:
+    from nltk.stem.porter import PorterStemmer
+
+    class Remembering(PorterStemmer):  # type: ignore[misc]
+        @lru_cache(_WORDS)  # noqa: B019 -- one stemmer a process
+        def stem(self, word: str) -> Any:
+            return super().stem(word)
+
+    return Remembering()
+
+
+@cache
+def _chrf() -> Any:
+    from sacrebleu.metrics import CHRF
+
+    return CHRF(word_order=2)
 
 
 @cache

@@ -21,6 +21,7 @@ def score(
     nltk_data: Path | None,
     out: Path,
     settings: ScoreSettings,
+    processes: int | None = None,
 ) -> None:
     """Score every suite and publish ``{suite}.jsonl`` each and ``scores.json`` into ``out``.
 
@@ -31,6 +32,8 @@ def score(
         nltk_data: made by `mixmerge.evaluate.nltkdata`; needed where METEOR is asked for.
         out: directory that is published whole, of kind "scores".
         settings: one entry a suite.
+        processes: how many run side by side; by default ``settings.code.workers``. Changes no
+            score.
 
     Raises:
         UserError: unfinished inputs, or inputs that do not belong together.
@@ -42,6 +45,8 @@ def score(
         for name, rows in items.items()
     }
     _prepare_meteor(settings, nltk_data)
+    processes = processes or settings.code.workers
+    code = settings.code.model_copy(update={"workers": processes})
     rows: dict[str, Sequence[Mapping[str, Any]]] = {}
     summary: dict[str, dict[str, Any]] = {}
     for name, judging in settings.suites.items():
@@ -50,21 +55,27 @@ def score(
             from mixmerge.evaluate.verdicts import judge_suite, pass_at_1
 
             problems = directory / "problems.jsonl"
-            verdicts = judge_suite(
-                answers[name], problems, ground_truths[name], judging, settings.code
-            )
-            rows[name] = [asdict(row) for row in verdicts]
-            metrics = pass_at_1(verdicts, judging.plus)
+            judged = judge_suite(answers[name], problems, ground_truths[name], judging, code)
+            rows[name] = [asdict(row) for row in judged.rows]
+            metrics = pass_at_1(judged.rows, judging.plus)
+            release = read_manifest(directory, "suite")["facts"].get("release")
+            details = {"not_extracted": judged.not_extracted, "release": release}
         else:
             from mixmerge.evaluate.summaries import means, score_summaries
 
             wanted = list(judging.metrics)
             pairs = score_summaries(
-                answers[name], items[name], directory / "items.jsonl", list(wanted)
+                answers[name], items[name], directory / "items.jsonl", list(wanted), processes
             )
             rows[name] = pairs
             metrics = means(pairs, list(wanted))
-        summary[name] = {"n": len(rows[name]), "metrics": metrics, **_ends(answers[name])}
+            details = {}
+        summary[name] = {
+            "n": len(rows[name]),
+            "metrics": metrics,
+            **_ends(answers[name]),
+            **details,
+        }
     with atomic_dir(out) as target:
         for name, table in rows.items():
             write_jsonl(target / f"{name}.jsonl", (dict(row) for row in table))
@@ -78,7 +89,12 @@ def score(
             seed=None,
             packages=_PACKAGES,
         )
-        facts = {"suites": {name: entry["n"] for name, entry in summary.items()}}
+        facts = {
+            "suites": {name: entry["n"] for name, entry in summary.items()},
+            "releases": {
+                name: entry["release"] for name, entry in summary.items() if "release" in entry
+            },
+        }
         write_manifest(target, "scores", facts)
 
 

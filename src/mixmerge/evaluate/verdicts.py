@@ -1,5 +1,6 @@
 """Judges the completions of a code suite."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ from tqdm import tqdm
 
 from mixmerge.config.evaluation import CodeScoring
 from mixmerge.errors import UserError
-from mixmerge.evaluate.extraction import solution
 from mixmerge.evaluate.groundtruth import judge_request, read_ground_truth
+from mixmerge.evaluate.programs import module_of
 from mixmerge.evaluate.settings import CodeJudging
 from mixmerge.evaluate.suite import Completion, listed
+from mixmerge.evaluate.unittruth import dropped_problems, request
 from mixmerge.evaluate.workers import WorkerDied, Workers
 
 
@@ -25,28 +27,55 @@ class Verdict:
     plus: str | None
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A code suite's scores."""
+
+    rows: list[Verdict]
+    """One a problem, in the completions' order."""
+
+    not_extracted: list[str]
+    """Ids of completions in which the search for a program was given up; they count as failed."""
+
+
 def judge_suite(
     completions: list[Completion],
     problems_path: Path,
     ground_truth: Path,
     judging: CodeJudging,
     code: CodeScoring,
-) -> list[Verdict]:
+) -> Judged:
     """Extract each completion's solution and judge it; rows come in the completions' order.
+
+    Problems that the ground truth dropped have no row.
 
     Raises:
         UserError: the ground truth is not that of the suite's problems.
     """
     tasks = read_ground_truth(ground_truth, problems_path, judging.dataset, judging.plus)
+    dropped = dropped_problems(ground_truth) if judging.tests != "inputs" else set()
+    completions = [row for row in completions if row.id not in dropped]
     unknown = [row.id for row in completions if row.id not in tasks]
     if unknown:
         raise UserError(
             f"{problems_path}: the suite's items name problems it does not hold: {listed(unknown)}"
         )
-    bar = tqdm(completions, desc="extract", unit="completion", mininterval=1)
-    programs = [(row.id, solution(row.completion, tasks[row.id]["entry_point"])) for row in bar]
-    verdicts = judge(programs, tasks, ground_truth, judging, code)
-    return [Verdict(task, text, *verdicts[task, text]) for task, text in programs]
+    with Workers(code.workers, code.memory_bytes) as workers:
+        if judging.tests == "pytest":
+            found: list[str | None] = [module_of(row.completion) for row in completions]
+        else:
+            found = _extracted(completions, tasks, workers)
+        programs = [(row.id, text or "") for row, text in zip(completions, found, strict=True)]
+        verdicts = _judge(programs, tasks, ground_truth, judging, code, workers)
+    not_extracted = [row.id for row, text in zip(completions, found, strict=True) if text is None]
+    if not_extracted:
+        tqdm.write(
+            f"warning: {problems_path}: no program could be found in reasonable time in the "
+            f"completions of {listed(not_extracted)}; they count as failed",
+            file=sys.stderr,
+        )
+    rows = [Verdict(task, text, *verdicts[task, text]) for task, text in programs]
+    return Judged(rows, not_extracted)
 
 
 def judge(
@@ -56,15 +85,30 @@ def judge(
     judging: CodeJudging,
     code: CodeScoring,
 ) -> dict[tuple[str, str], tuple[str, str | None]]:
-    """Judge each distinct ``(task, solution)`` once; returns its base and plus verdicts.
+    """Judge each distinct ``(task, solution)`` once; returns its base and plus verdicts."""
+    with Workers(code.workers, code.memory_bytes) as workers:
+        return _judge(programs, tasks, ground_truth, judging, code, workers)
 
-    What failed by the clock while it did not have a core for itself is judged again, alone.
-    """
+
+def _judge(
+    programs: list[tuple[str, str]],
+    tasks: dict[str, dict[str, Any]],
+    ground_truth: Path,
+    judging: CodeJudging,
+    code: CodeScoring,
+    workers: Workers,
+) -> dict[tuple[str, str], tuple[str, str | None]]:
+    """Judge distinct programs; what the machine's load may have failed is judged again, alone."""
     nothing = ("fail", "fail" if judging.plus else None)
     verdicts = {pair: nothing for pair in programs if not pair[1].strip()}
     pairs = [pair for pair in dict.fromkeys(programs) if pair not in verdicts]
-    # Large tests first: a long check that starts last would leave the other workers idle.
-    pairs.sort(key=lambda pair: (-(ground_truth / tasks[pair[0]]["tests"]).stat().st_size, pair))
+
+    def order(pair: tuple[str, str]) -> tuple[float, int, tuple[str, str]]:
+        # A long check that starts last would leave the other workers idle.
+        row = tasks[pair[0]]
+        return -row["seconds"], -(ground_truth / row["tests"]).stat().st_size, pair
+
+    pairs.sort(key=order)
     requests = [
         judge_request(
             ground_truth,
@@ -74,13 +118,12 @@ def judge(
             code.min_time_limit,
             code.time_limit_factor,
         )
+        if judging.tests == "inputs"
+        else request(ground_truth, tasks[task], text, code)
         for task, text in pairs
     ]
     starved: list[int] = []
-    with (
-        Workers(code.workers, code.memory_bytes) as workers,
-        tqdm(total=len(pairs), desc="judge", unit="program", mininterval=1) as bar,
-    ):
+    with tqdm(total=len(pairs), desc="judge", unit="program", mininterval=1) as bar:
         for number, answer in workers.answers(requests):
             bar.update()
             verdicts[pairs[number]] = _verdict(answer, judging.plus)
@@ -90,6 +133,28 @@ def judge(
             for _, answer in workers.answers([requests[number]]):
                 verdicts[pairs[number]] = _verdict(answer, judging.plus)
     return verdicts
+
+
+def _extracted(
+    completions: list[Completion], tasks: dict[str, dict[str, Any]], workers: Workers
+) -> list[str | None]:
+    """The program in each completion; None where the search was given up."""
+    requests = [
+        {
+            "do": "extract",
+            "completion": row.completion,
+            "entry_point": tasks[row.id]["entry_point"],
+            "prompt": tasks[row.id].get("prompt", ""),
+        }
+        for row in completions
+    ]
+    programs: list[str | None] = [None] * len(requests)
+    with tqdm(total=len(requests), desc="extract", unit="completion", mininterval=1) as bar:
+        for number, answer in workers.answers(requests):
+            bar.update()
+            if not isinstance(answer, WorkerDied):
+                programs[number] = answer["program"]
+    return programs
 
 
 def pass_at_1(rows: list[Verdict], plus: bool) -> dict[str, float]:

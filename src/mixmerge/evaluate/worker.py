@@ -1,7 +1,8 @@
 """The process that runs solutions against tests: ``python -m mixmerge.evaluate.worker``.
 
 It reads one JSON request a line and answers with one line. It imports EvalPlus's checker and
-nothing else, because each check forks this process: a small parent is a cheap fork. Its parent
+nothing else, because each check forks this process: a small parent is a cheap fork. Tests are read
+one set at a time, so that those of a program that fails early never are. Its parent
 (`mixmerge.evaluate.workers`) starts it with a scratch directory as home and working directory, a
 reduced environment and a fixed hash seed.
 
@@ -9,23 +10,19 @@ This is no sandbox: EvalPlus's `reliability_guard` keeps honest mistakes from do
 """
 
 import json
-import multiprocessing
 import os
-import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mixmerge.evaluate import testset
+from mixmerge.evaluate import testset, unittests
 from mixmerge.evaluate.problems import coarse_seconds
 
-# A check that had less of a core than this and failed by the clock may owe it to its neighbours.
-_FULL_CORE = 0.95
-
-# The interpreter's default of 1000 frames, less what `python -m evalplus.evaluate` has on its stack
-# above this worker when it forks a check: a solution gets the same 966 frames here as there.
-_RECURSION_LIMIT = 983
+#: A worker that has read more tests than this is replaced: its memory does not shrink again, and
+#: each later check would copy the page tables of it all when it forks.
+_LARGE = 16 * 1024**2
 
 # EvalPlus 0.3.1 skips the bookkeeping of HumanEval/32's special oracle and so fails every
 # solution; upstream has mended it since. The wrapper asks the same question (is the polynomial
@@ -49,11 +46,9 @@ find_zero = _wrapped(find_zero)
 def main() -> None:
     """Answer requests until standard input ends."""
     requests, answers = _private_channel()
-    multiprocessing.set_start_method("fork")
     for line in requests:
         request = json.loads(line)
-        do = _judge if request.pop("do") == "judge" else _expect
-        answer = do(**request)
+        answer = _DO[request.pop("do")](**request)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
@@ -90,66 +85,81 @@ def _judge(
 
     Returns:
         ``verdicts``: "base" and "plus" -> pass, fail or timeout (plus only where there are plus
-        tests; not run where base did not pass). ``starved``: whether a verdict other than pass
-        may be due to the machine's load.
+        tests; not run where base did not pass). ``starved``: see `mixmerge.evaluate.check`.
+        ``spent``: whether this process has grown so large that it had better be replaced.
     """
-    from evalplus.eval import PASS, untrusted_check
+    from mixmerge.evaluate.check import check
 
-    sys.setrecursionlimit(_RECURSION_LIMIT)
-    sets = testset.load(Path(tests))
     special = dataset == "humaneval" and entry_point == "find_zero"
+    if special:
+        dataset, code, atol = "other", code + _FIND_ZERO.format(atol=atol), 0
     verdicts: dict[str, str] = {}
     starved = False
-    for name in sorted(sets):
-        if name == "plus" and verdicts["base"] != PASS:
+    sets = testset.Reader(Path(tests))
+    for name in sets.names:
+        if name == "plus" and verdicts["base"] != "pass":
             verdicts[name] = "fail"
             continue
-        one = sets[name]
-        wall, used = time.monotonic(), _children_seconds()
-        verdicts[name], _ = untrusted_check(
-            "other" if special else dataset,
-            code + _FIND_ZERO.format(atol=atol) if special else code,
-            one.inputs,
-            entry_point,
-            expected=[True] * len(one.inputs) if special else one.expected,
-            atol=0 if special else atol,
-            ref_time=one.times,
-            fast_check=True,
-            min_time_limit=min_time_limit,
-            gt_time_limit_factor=time_limit_factor,
+        one = sets.read(name)
+        if special:
+            one.expected = [True] * len(one.inputs)
+        verdicts[name], unsure = check(
+            dataset, code, entry_point, one, atol, min_time_limit, time_limit_factor
         )
-        wall, used = time.monotonic() - wall, _children_seconds() - used
-        late = verdicts[name] != PASS and wall >= min_time_limit
-        starved = starved or (late and used < _FULL_CORE * wall)
-    return {"verdicts": verdicts, "starved": starved}
-
-
-def _children_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+        starved = starved or unsure
+    return {"verdicts": verdicts, "starved": starved, "spent": sets.bytes_read > _LARGE}
 
 
 def _expect(draft: str, tests: str, code: str, entry_point: str, not_none: bool) -> dict[str, Any]:
     """Run a canonical solution over the inputs in ``draft`` and write its outputs to ``tests``.
 
     Returns:
-        ``error``: what went wrong, or None.
+        ``error``: what went wrong, or None. ``seconds``: processor time that it took, coarsely.
+        ``spent``: as above.
     """
-    from evalplus.gen.util import trusted_exec
+    from evalplus.gen import util
 
+    util.time = _ProcessorTime
     sys.setrecursionlimit(1000)
     sets = testset.load(Path(draft))
     try:
         for one in sets.values():
-            one.expected, times = trusted_exec(
+            one.expected, times = util.trusted_exec(
                 code, one.inputs, entry_point, record_time=True, output_not_none=not_none
             )
             one.times = [coarse_seconds(seconds) for seconds in times]
         testset.dump(sets, Path(tests))
     except BaseException as error:  # a canonical solution may raise anything, even SystemExit
-        return {"error": f"{type(error).__name__}: {error}"}
-    return {"error": None}
+        return {"error": f"{type(error).__name__}: {error}", "spent": True}
+    return {
+        "error": None,
+        "seconds": sum(sum(one.times) for one in sets.values()),
+        "spent": Path(tests).stat().st_size > _LARGE,
+    }
 
+
+def _extract(completion: str, entry_point: str, prompt: str) -> dict[str, Any]:
+    """The program in a completion; None where the search for it was given up."""
+    from mixmerge.evaluate.extraction import GivenUp, solution
+
+    try:
+        return {"program": solution(completion, entry_point, prompt)}
+    except GivenUp:
+        return {"program": None}
+
+
+class _ProcessorTime:
+    """What EvalPlus takes for the module `time`: a reference is timed like what it is held to."""
+
+    time = staticmethod(time.process_time)
+
+
+_DO: dict[str, Callable[..., dict[str, Any]]] = {
+    "extract": _extract,
+    "judge": _judge,
+    "expect": _expect,
+    "unittests": unittests.judge,
+}
 
 if __name__ == "__main__":
     main()

@@ -14,10 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-#: A worker that has read a larger file of tests than this is replaced: its memory does not shrink
-#: again, and each later check would copy the page tables of it all when it forks.
-_LARGE = 16 * 1024**2
-
 #: Variables of ours that a worker keeps; credentials and the rest stay out of its reach.
 _KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 
@@ -112,7 +108,7 @@ class _Worker:
         """Send a request and wait; None where the worker died or stayed silent.
 
         Args:
-            request: under ``tests``, the file of its problem's tests.
+            request: what to do; see `mixmerge.evaluate.worker`.
             patience: seconds to wait.
         """
         process = self._process or self._start()
@@ -130,10 +126,9 @@ class _Worker:
         if not line.endswith("\n"):
             self.stop()
             return None
-        tests = Path(request["tests"])
-        if tests.exists() and tests.stat().st_size > _LARGE:
-            self.stop()
         answer: dict[str, Any] = json.loads(line)
+        if answer.pop("spent", False):
+            self.stop()
         return answer
 
     def _start(self) -> "subprocess.Popen[str]":

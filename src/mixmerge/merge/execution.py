@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mixmerge.checkpoint.checks import check_finite, check_same_tensors
+from mixmerge.checkpoint.code import trusts_code
 from mixmerge.checkpoint.seal import copy_side_files, seal
 from mixmerge.files import atomic_dir
 from mixmerge.manifest import MANIFEST
@@ -75,6 +76,7 @@ def run_mergekit(
         random_seed=seed,
         out_shard_size=shard_bytes,
         device=device,
+        trust_remote_code=trusts_code(recipe.base),
         # The card names the scratch directory and lists models in the order of a set.
         write_model_card=False,
     )
@@ -107,7 +109,9 @@ def _write_config(recipe: Recipe, out: Path) -> None:
     """Write the base's config as MergeKit would, were it the method's base model."""
     from transformers import AutoConfig
 
-    config: Any = AutoConfig.from_pretrained(recipe.base)
+    config: Any = AutoConfig.from_pretrained(
+        recipe.base, trust_remote_code=trusts_code(recipe.base)
+    )
     dtype = recipe.content.get("out_dtype") or recipe.content.get("dtype")
     if dtype is not None:
         config.dtype = dtype

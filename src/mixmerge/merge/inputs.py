@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.checkpoint.checks import check_dtypes, check_finite, check_same_tensors
+from mixmerge.checkpoint.code import trusts_code
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.tokenizer import check_chat_template, check_same_tokenizer
 from mixmerge.errors import UserError
@@ -66,10 +67,11 @@ def _config(directory: Path) -> dict[str, Any]:
     from transformers import AutoConfig
 
     try:
-        config: dict[str, Any] = AutoConfig.from_pretrained(directory).to_dict()
+        trusted = trusts_code(directory)
+        config = AutoConfig.from_pretrained(directory, trust_remote_code=trusted).to_dict()
     except (OSError, ValueError, KeyError) as error:
         first = (str(error).strip().splitlines() or [""])[0]
         raise UserError(
             f"{directory / 'config.json'}: transformers cannot read it: {first}"
         ) from None
-    return config
+    return dict(config)

@@ -4,8 +4,8 @@ from functools import cached_property
 from pathlib import Path
 
 from mixmerge.config.evaluation import CodeSuite, SummarySuite
-from mixmerge.config.models import LocalModel
-from mixmerge.config.sources import EmbeddedSource, LocalSource
+from mixmerge.config.models import GgufModel, LocalModel
+from mixmerge.config.sources import EmbeddedSource, LocalSource, PackageSource
 from mixmerge.config.study import MIX, StudyConfig
 from mixmerge.errors import UserError
 from mixmerge.manifest import MANIFEST
@@ -101,12 +101,27 @@ class Graph:
             return [str(entry.path)]
         if isinstance(entry, EmbeddedSource):
             return [self.manifest("data", "corpus")]
+        if isinstance(entry, PackageSource) and entry.lock is not None:
+            return [str(entry.lock)]
         return []
 
     def training_sources(self) -> list[str]:
         """Sources whose rows some task trains on, each once."""
         named = [source for task in self.config.tasks.values() for source in task.sources]
         return list(dict.fromkeys(named))
+
+    def held_out_rows(self, suite: str) -> str | None:
+        """The source whose validation rows a suite judges on; None for any other suite."""
+        entry = self.config.suites[suite]
+        return entry.source if isinstance(entry, CodeSuite) else None
+
+    def decontaminating_suites(self) -> list[str]:
+        """Suites whose items must not occur in training data.
+
+        Held-out rows are made from what decontamination and the split leave, hence are disjoint
+        from the training rows, and can't be an input of either.
+        """
+        return [suite for suite in self.config.suites if self.held_out_rows(suite) is None]
 
     def item_inputs(self, suite: str) -> list[str]:
         """What a suite's items are written from."""
@@ -122,6 +137,11 @@ class Graph:
             return [self.manifest("data", "sources", entry.source)]
         if isinstance(entry.problems, Path):
             return [str(entry.problems)]
+        if entry.source is not None:
+            return [
+                self.manifest("data", "sources", entry.source),
+                self.manifest("data", "split", entry.task),
+            ]
         if entry.problems.startswith("embedded"):
             return [self.manifest("data", "corpus")]
         return []
@@ -129,6 +149,8 @@ class Graph:
     def snapshot_inputs(self, model: str) -> list[str]:
         """Files on this machine that a base checkpoint is made from."""
         entry = self.config.models[model]
+        if isinstance(entry, GgufModel) and entry.path is not None:
+            return [*self.chat_template(model), str(entry.path)]
         if not isinstance(entry, LocalModel):
             return self.chat_template(model)
         return self.chat_template(model) + sorted(
@@ -150,11 +172,13 @@ class Graph:
         for key, source in self.config.sources.items():
             if isinstance(source, LocalSource):
                 named.append((f"sources.{key}.path", source.path))
+            if isinstance(source, PackageSource) and source.lock is not None:
+                named.append((f"sources.{key}.lock", source.lock))
         for key, suite in self.config.suites.items():
             if isinstance(suite, CodeSuite) and isinstance(suite.problems, Path):
                 named.append((f"suites.{key}.problems", suite.problems))
         for key, model in self.config.models.items():
-            if isinstance(model, LocalModel):
+            if isinstance(model, LocalModel | GgufModel) and model.path is not None:
                 named.append((f"models.{key}.path", model.path))
             if model.chat_template is not None:
                 named.append((f"models.{key}.chat_template", model.chat_template))

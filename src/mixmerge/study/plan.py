@@ -6,9 +6,9 @@ settings it reads, so a change of any other value leaves it alone.
 
 from typing import Any
 
-from mixmerge.config.evaluation import CodeSuite, SummarySuite
+from mixmerge.config.evaluation import UNIT_TESTS, CodeSuite, SummarySuite
 from mixmerge.config.models import EmbeddedBase
-from mixmerge.config.sources import EmbeddedSource
+from mixmerge.config.sources import EmbeddedSource, PackageSource
 from mixmerge.config.study import MIX
 from mixmerge.study.graph import Graph
 
@@ -37,19 +37,19 @@ class Study(Graph):
     def hold_out_settings(self, suite: str) -> dict[str, Any]:
         """What a suite's held-out texts depend on; its prompt and its `limit` do not matter."""
         settings = self.suite_settings(suite)
-        for unread in ("prompt", "limit"):
+        for unread in ("prompt", "sample", "limit"):
             del settings["suite"][unread]
         return settings
 
     def suite_settings(self, suite: str) -> dict[str, Any]:
         """What makes a suite's items: its entry, and its task's templates and columns."""
         entry = self.config.suites[suite]
-        include = {"kind", "prompt", "limit", "problems", "version", "source"}
+        include = {"kind", "prompt", "sample", "limit", "problems", "version", "source", "fields"}
         settings: dict[str, Any] = {
             "suite": entry.model_dump(mode="json", include=include),
             "templates": self.config.tasks[entry.task].model_dump(include=_TEMPLATES),
         }
-        if isinstance(entry, SummarySuite):
+        if entry.source is not None:
             settings["columns"] = self.config.sources[entry.source].model_dump(include=_COLUMNS)
         return settings
 
@@ -57,6 +57,11 @@ class Study(Graph):
         """Where a source comes from; the column mapping is a later stage's business."""
         entry = self.config.sources[source]
         return entry.model_dump(mode="json", exclude=_COLUMNS)
+
+    def fetch_threads(self, source: str) -> int:
+        """Processes that a source is read with."""
+        entry = self.config.sources[source]
+        return entry.threads if isinstance(entry, PackageSource) else 1
 
     def fetch_arguments(self, source: str) -> list[str]:
         """Where a source's script finds the embedded corpus, if it needs it."""
@@ -69,16 +74,25 @@ class Study(Graph):
         entry = self.config.suites[suite]
         if isinstance(entry, SummarySuite):
             return ["--source", self.path("data", "sources", entry.source)]
+        if entry.source is not None:
+            return [
+                *("--source", self.path("data", "sources", entry.source)),
+                *("--split", self.path("data", "split", entry.task)),
+            ]
         if str(entry.problems).startswith("embedded-"):
             return ["--corpus", self.path("data", "corpus")]
         return []
 
     def item_arguments(self, suite: str) -> list[str]:
-        """Where a suite's items are written from."""
+        """Where a suite's items are written from, and the seed of a sample."""
         entry = self.config.suites[suite]
         if isinstance(entry, SummarySuite):
-            return ["--source", self.path("data", "sources", entry.source)]
-        return ["--heldout", self.path("data", "heldout", suite)]
+            given = ["--source", self.path("data", "sources", entry.source)]
+        else:
+            given = ["--heldout", self.path("data", "heldout", suite)]
+        if entry.sample is not None:
+            given += ["--seed", str(self.seed("sample", suite))]
+        return given
 
     def pretrain_settings(self, model: str) -> dict[str, Any]:
         """Architecture and pre-training of an embedded base model."""
@@ -88,8 +102,14 @@ class Study(Graph):
 
     def snapshot_settings(self, model: str) -> dict[str, Any]:
         """Where a base checkpoint comes from."""
-        include = {"kind", "id", "revision", "trust_remote_code", "path", "chat_template"}
+        own = {"kind", "id", "revision", "allow_moving", "trust_remote_code", "path"}
+        include = own | {"chat_template"}
         return self.config.models[model].model_dump(mode="json", include=include)
+
+    def dequantise_settings(self, model: str) -> dict[str, Any]:
+        """Which GGUF file a base checkpoint is made from, and how."""
+        fields = {"kind", "package", "version", "file", "path", "sha256", "dtype", "chat_template"}
+        return self.config.models[model].model_dump(mode="json", include=fields)
 
     def sft_threads(self, model: str, variant: str) -> int:
         """CPU threads of one run, over all its processes."""
@@ -128,12 +148,18 @@ class Study(Graph):
         assert strategy is not None
         return self.seed("merge", model, strategy)
 
-    def generate_settings(self) -> dict[str, Any]:
-        """Decoding, and per suite what bounds a completion."""
+    def generate_settings(self, model: str, variant: str) -> dict[str, Any]:
+        """Decoding, and per suite what shapes and bounds a completion."""
+        kind = self.variants[model][variant].kind
         return {
             "decoding": self.config.decoding.model_dump(mode="json"),
             "suites": {
-                key: suite.model_dump(include={"max_new_tokens", "stop"})
+                key: {
+                    **suite.model_dump(include={"max_new_tokens", "stop"}),
+                    "repetition_penalty": suite.repetition_penalty_for.get(
+                        kind, suite.repetition_penalty
+                    ),
+                }
                 for key, suite in self.config.suites.items()
             },
         }
@@ -156,7 +182,12 @@ class Study(Graph):
         suites: dict[str, Any] = {}
         for key, suite in self.config.suites.items():
             if isinstance(suite, CodeSuite):
-                suites[key] = {"kind": "code", "plus": suite.plus, "dataset": self.dataset(key)}
+                suites[key] = {
+                    "kind": "code",
+                    "tests": UNIT_TESTS.get(str(suite.problems), "inputs"),
+                    "plus": suite.plus,
+                    "dataset": self.dataset(key),
+                }
             else:
                 suites[key] = {"kind": "summary", "metrics": suite.metrics}
         return {"code": self.config.code_scoring.model_dump(mode="json"), "suites": suites}
