@@ -1,0 +1,131 @@
+"""Time of scoring 563 published completions, against `evalplus.evaluate`, in the same run.
+
+    MIXMERGE_DATA=DIR python benchmarks/scoring.py --work DIR [--runs 3]
+
+Both start from raw completions with cached ground truths and use the same number of processes.
+Ours is `workflow/scripts/score.py` as a study runs it, extraction included (which EvalPlus leaves
+to another command). Prints medians and their ratio; exits with 1 if ours is slower.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from published import Published, published
+
+from mixmerge.evaluate.settings import ScoreSettings
+from mixmerge.files import read_json, read_jsonl, write_jsonl
+from mixmerge.manifest import write_manifest
+
+_SCORE = Path(__file__).resolve().parents[1] / "workflow/scripts/score.py"
+
+
+def ours(work: Path, suites: list[Published], processes: int) -> list[list[str]]:
+    """The command, after writing what it reads: suites and completions."""
+    for suite in suites:
+        prompt = [{"role": "user", "content": "?"}]
+        rows = list(read_jsonl(suite.samples))
+        folder = work / "suites" / suite.name
+        items = ({"id": row["task_id"], "messages": prompt, "reference": None} for row in rows)
+        write_jsonl(folder / "items.jsonl", items)
+        shutil.copy(suite.problems, folder / "problems.jsonl")
+        write_manifest(folder, "suite")
+        ended = {"stop_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1}
+        completions = (
+            {"id": row["task_id"], "completion": row["completion"], **ended} for row in rows
+        )
+        write_jsonl(work / f"completions/{suite.name}.jsonl", completions)
+    write_manifest(work / "completions", "completions")
+    judging = {suite.name: {"kind": "code", "dataset": suite.name} for suite in suites}
+    settings = ScoreSettings.model_validate({"suites": judging}).model_dump_json()
+    return [
+        [
+            *(sys.executable, str(_SCORE), "--completions", str(work / "completions")),
+            *("--suites", *(f"{suite.name}={work / 'suites' / suite.name}" for suite in suites)),
+            *("--groundtruth", *(f"{suite.name}={suite.truth}" for suite in suites)),
+            *("--settings", settings, "--processes", str(processes), "--out", str(work / "scores")),
+        ]
+    ]
+
+
+def theirs(work: Path, suites: list[Published], processes: int) -> list[list[str]]:
+    """EvalPlus's commands, one a suite, on copies of the samples beside which it writes."""
+    commands = []
+    for suite in suites:
+        samples = work / f"{suite.name}.jsonl"
+        shutil.copy(suite.samples, samples)
+        commands.append(
+            [
+                *(sys.executable, "-m", "evalplus.evaluate", "--dataset", suite.name),
+                *("--samples", str(samples), "--parallel", str(processes)),
+            ]
+        )
+    return commands
+
+
+def measured(
+    commands: list[list[str]], environment: dict[str, str], work: Path
+) -> tuple[float, float]:
+    """Seconds by the clock, and of processor time, of commands one after another."""
+    for old in work.glob("*_eval_results.json"):
+        old.unlink()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.perf_counter()
+    for command in commands:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"{command[:4]} failed:\n{done.stderr[-2000:]}")
+    seconds = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="keeps the ground truths")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    given = parser.parse_args()
+    work = given.work.resolve()
+    suites = published(work, given.processes)
+    environment = os.environ | {"XDG_CACHE_HOME": str(work / "cache"), "OMP_NUM_THREADS": "1"}
+    for suite in suites:
+        environment[f"{suite.name.upper()}_OVERRIDE_PATH"] = str(suite.problems)
+    commands = {
+        "evalplus.evaluate": theirs(work, suites, given.processes),
+        "score.py": ours(work, suites, given.processes),
+    }
+    if not list((work / "cache").glob("evalplus/*.pkl")):
+        measured(commands["evalplus.evaluate"], environment, work)  # makes its ground truths
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for _ in range(given.runs):
+        for name, lines in commands.items():
+            found[name].append(measured(lines, environment, work))
+            print(f"{name}: {found[name][-1]}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
+    print(
+        f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
+        f"{given.processes} processes each, {given.runs} runs, load {os.getloadavg()[0]:.1f}\n"
+    )
+    print("| command | seconds (median) | all runs | processor seconds (median) |")
+    print("|---|---|---|---|")
+    wall = {name: statistics.median(one for one, _ in runs) for name, runs in found.items()}
+    for name, runs in found.items():
+        every = ", ".join(f"{one:.1f}" for one, _ in runs)
+        used = statistics.median(one for _, one in runs)
+        print(f"| `{name}` | {wall[name]:.1f} | {every} | {used:.1f} |")
+    ratio = wall["score.py"] / wall["evalplus.evaluate"]
+    print(f"\nOurs takes {ratio:.2f} of EvalPlus's time.")
+    for name, entry in read_json(work / "scores/scores.json").items():
+        print(f"{name}: {entry['metrics']}")
+    sys.exit(ratio > 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""From completion to program: against EvalPlus's own sanitizer, and where that gives up."""
+
+import importlib.util
+import random
+import sys
+import warnings
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from mixmerge.evaluate import extraction
+from mixmerge.evaluate.extraction import GivenUp, longest_code, solution
+
+PROMPT = 'def double(n):\n    """Twice n."""\n'
+CODE = "import math\n\ndef helper(n):\n    return n * 2\n\ndef double(n):\n    return helper(n)\n"
+COMPLETIONS = {
+    "bare": CODE,
+    "fenced": f"```python\n{CODE}```",
+    "fenced, never closed": f"```python\n{CODE}",
+    "chatter before and after": f"Sure! So:\n\n```python\n{CODE}```\n\nIt doubles n.\nBye.",
+    "two fences, the longer first": f"```\n{CODE}```\nUse it so:\n```\nprint(double(2))\n```",
+    "example calls and a main block": f"{CODE}\nprint(double(1))\nif __name__ == '__main__':\n"
+    "    print(double(2))\n",
+    "several functions, some not needed": f"{CODE}\ndef other():\n    return 1\n",
+    "a class, a constant and a second definition": "FACTOR = 2\n\nclass Box:\n    def get(self):\n"
+    "        return FACTOR\n\ndef double(n):\n    return n * Box().get()\n\n"
+    "def double(n):\n    return 0",
+    "cut off": CODE + "\ndef next_one(n):\n    return (n +",
+    "nothing that parses": "I can't do that, sorry.\nAsk again later, please.",
+    "white space within": "\n\n  \n" + CODE + "\n\n   \n",
+    "Windows line ends": CODE.replace("\n", "\r\n"),
+}
+
+
+@pytest.fixture(scope="module")
+def evalplus() -> ModuleType:
+    """EvalPlus's sanitizer, a copy of the module that ours does not touch."""
+    extraction._sanitizer()
+    spec = importlib.util.find_spec("evalplus.sanitize")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    absent = "datasets" not in sys.modules
+    if absent:
+        sys.modules["datasets"] = ModuleType("datasets")
+        sys.modules["datasets"].load_dataset = None  # type: ignore[attr-defined]
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        if absent:
+            del sys.modules["datasets"]
+    return module
+
+
+def call(program: str, argument: int) -> Any:
+    scope: dict[str, Callable[[int], Any]] = {}
+    exec(program, scope)
+    return scope["double"](argument)
+
+
+@pytest.mark.parametrize("kind", COMPLETIONS)
+def test_the_same_as_evalplus(kind: str, evalplus: ModuleType) -> None:
+    text = COMPLETIONS[kind]
+    found = solution(text, "double", PROMPT)
+    assert found == evalplus.sanitize(text, "double")
+    if kind.startswith("nothing"):
+        return
+    assert call(found, 4) == 8
+    for gone in ("```", "Sure", "__main__", "other", "next_one"):
+        assert gone not in found
+
+
+def test_a_body_alone_is_put_below_its_prompt(evalplus: ModuleType) -> None:
+    body = "    twice = n + n\n    return twice\n"
+    found = solution(body, "double", PROMPT)
+    # What EvalPlus's own command does with a field `completion`.
+    assert found == evalplus.sanitize(PROMPT + "\n" + body, "double")
+    assert call(found, 4) == 8
+    assert solution(body, "double") != found  # nothing to put it below
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return n + n",
+        "twice = n + n\nreturn twice",
+        "twice = n + n\n    return twice",
+        "if n:\n    return n + n\nreturn 0",
+        "```python\nreturn n + n\n```",
+        "Add it to itself:\n```\n    return n + n\n```\nThat is all.",
+    ],
+)
+def test_a_body_without_its_indentation(body: str) -> None:
+    assert call(solution(body, "double", PROMPT), 4) == 8
+
+
+@pytest.mark.parametrize(
+    "text", ["def triple(n):\n    return 3 * n\n", "No.\nNever.", "    pass", '    """Twice."""']
+)
+def test_what_is_no_body_is_left_to_evalplus(text: str, evalplus: ModuleType) -> None:
+    assert solution(text, "double", PROMPT) == evalplus.sanitize(text, "double")
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t\n"])
+def test_nothing_gives_nothing(text: str) -> None:
+    assert solution(text, "double", PROMPT) == ""
+
+
+@pytest.mark.parametrize("text", ["x = 1\0\ny = 2", "x = '\ud800'\ny = 1"])
+def test_what_the_parser_refuses_is_judged_as_it_stands(text: str) -> None:
+    assert solution(text, "double") == text
+
+
+def test_the_longest_run_is_evalplus_s_on_random_mixtures(evalplus: ModuleType) -> None:
+    dice = random.Random(0)
+    lines = [line for text in COMPLETIONS.values() for line in text.split("\n")]
+    lines += ["", "   ", '"""', "'''", "x = (", ")", "\\", "@", "  # c", "\tx = 1", "else:", "["]
+    lines += ["f(", "a: b", "def f(x):", "    pass", "if x: pass"]
+    found = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(300):
+            start = dice.randrange(len(lines))
+            count = dice.randint(1, 25)
+            mixed = lines[start : start + count] + dice.choices(lines, k=dice.randint(0, 6))
+            if dice.random() < 0.3:
+                dice.shuffle(mixed)
+            text = "\n".join(mixed)
+            assert longest_code(text) == evalplus.code_extract(text), text
+            found += longest_code(text).count("\n") > 2
+    assert found > 100
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("def double(n):\n    return 2 * n\n" + "print(double(1))\n" * 3000, "def double"),
+        ("This is a sentence, and it goes on.\n" * 3000, "This"),
+        ("x = 1\n" * 3000 + "y = (", "x = 1"),
+        (("def f(x):\n    return x\n" * 5 + "and so on.\n") * 300, "def f"),
+    ],
+    ids=["repeated calls", "chatter", "cut off", "code and chatter"],
+)
+def test_long_completions_take_seconds(text: str, start: str) -> None:
+    """EvalPlus parses each of their millions of runs of lines."""
+    assert longest_code(text).startswith(start)
+
+
+def test_a_search_that_leads_nowhere_is_given_up() -> None:
+    with pytest.raises(GivenUp, match="no program found in 3001 lines"):
+        longest_code("(\n" * 3000)
