@@ -30,6 +30,9 @@ SET_EQUALITY = {"Mbpp/2", "Mbpp/111", "Mbpp/232", "Mbpp/249", "Mbpp/579"}
 WALL_CLOCK = {"Mbpp/61", "Mbpp/271", "Mbpp/389", "Mbpp/599"}
 #: EvalPlus's 4 GB count what its own parent process maps; this passes, as published.
 MEMORY = {"Mbpp/566"}
+#: The published verdict is that of the completion as it stands, which ends in the middle of a
+#: needless test; extraction leaves that out.
+CUT_OFF = {"Mbpp/585"}
 
 #: What a clock can decide: long sums of tests, tests just within or beyond a limit, endless loops.
 TIME_SENSITIVE = {
@@ -116,16 +119,16 @@ def test_humaneval_equals_the_published_verdicts(humaneval: Suite, which: str) -
     assert percent(rows) == (43.9, 36.6)
 
 
-def test_mbpp_equals_the_published_verdicts_but_where_the_oracle_changed(mbpp: Suite) -> None:
-    rows = mbpp.verdicts(mbpp.extracted())
+@pytest.mark.parametrize("which", ["solutions", "extracted"])
+def test_mbpp_equals_the_published_verdicts_but_for_these(mbpp: Suite, which: str) -> None:
+    rows = mbpp.verdicts(getattr(mbpp, which)())
     assert len(rows) == 399
     differing = mbpp.differing(rows)
-    assert differing <= SET_EQUALITY
+    # Mbpp/111 is one import after another, cut off, and fails by any oracle.
+    assert differing == (SET_EQUALITY - {"Mbpp/111"}) | (CUT_OFF if which == "extracted" else set())
     assert not differing & (WALL_CLOCK | MEMORY)
-    # Each of them was failed for the order of its output, and passes now.
-    base, plus = percent(rows)
-    assert (base, plus) == (69.9, 59.1)
-    assert len(differing) == 4
+    if which == "solutions":
+        assert percent(rows) == (69.9, 59.1)
 
 
 def burn() -> None:

@@ -381,7 +381,7 @@ def test_the_limit_is_processor_time(tmp_path: Path) -> None:
     """A program is neither failed by its neighbours nor by the time that it waits for them."""
     work = "import time\nEND = time.process_time() + {}\nwhile time.process_time() < END: pass\n"
     text = RIGHT.format(0).replace("    return", "    exec(WORK)\n    return")
-    burners = [multiprocessing.Process(target=burn, daemon=True) for _ in range(6)]
+    burners = [multiprocessing.Process(target=burn, daemon=True) for _ in range(4)]
     for burner in burners:
         burner.start()
     try:
