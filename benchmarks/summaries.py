@@ -129,7 +129,8 @@ def measured(command: list[str]) -> tuple[float, float]:
     Shared pages count once (proportional set size).
     """
     started = time.perf_counter()
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- closed with the process
+    process = subprocess.Popen(command, stderr=errors)
     peak = 0.0
     ended = threading.Event()
 
@@ -145,7 +146,8 @@ def measured(command: list[str]) -> tuple[float, float]:
     ended.set()
     watcher.join()
     if status:
-        sys.exit(f"{command}: failed with {status}")
+        errors.seek(0)
+        sys.exit(f"{command}: failed with {status}:\n{errors.read()[-2000:]}")
     return seconds, peak / 1024
 
 

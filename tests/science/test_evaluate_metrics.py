@@ -9,7 +9,8 @@ import pytest
 from evaluate_material import nltk_data
 from mixmerge.errors import UserError
 from mixmerge.evaluate.metrics import METRICS, bleu4, chrfpp, meteor, rouge_l, use_nltk_data
-from mixmerge.evaluate.summaries import score_pair
+from mixmerge.evaluate.suite import Completion, Item
+from mixmerge.evaluate.summaries import score_pair, score_summaries
 
 HYPOTHESIS = (
     "It is a guide to action which ensures that the military always obeys the commands of the party"
@@ -117,3 +118,20 @@ def test_pairs_equal_direct_calls_of_the_libraries(wordnet: Path) -> None:
 def test_the_data_came_with_its_licences(wordnet: Path) -> None:
     assert "Princeton" in (wordnet / "corpora/wordnet/LICENSE").read_text(encoding="utf-8")
     assert (wordnet / "tokenizers/punkt_tab/README").exists()
+
+
+def test_forked_processes_read_wordnet_each_for_itself(wordnet: Path, tmp_path: Path) -> None:
+    """They share open files with their parent, and would read where a sibling has just moved to."""
+    with (wordnet / "corpora/wordnet/index.noun").open(encoding="utf-8") as file:
+        words = [line.split()[0] for line in file if not line.startswith(" ") and "_" not in line]
+    dice = random.Random(1)
+    texts = [" ".join(dice.sample(words, 12)) for _ in range(3000)]
+    items = [Item(str(number), [], text) for number, text in enumerate(texts[:1500])]
+    rows = [
+        Completion(item.id, text, "stop", 1, 1)
+        for item, text in zip(items, texts[1500:], strict=True)
+    ]
+    path = tmp_path / "items.jsonl"
+    use_nltk_data(wordnet)  # forget what was read
+    forked = score_summaries(rows, items, path, ["meteor"], processes=3)
+    assert forked == score_summaries(rows, items, path, ["meteor"])

@@ -84,6 +84,19 @@ def use_nltk_data(directory: Path) -> None:
         ) from None
 
 
+def reopen_files() -> None:
+    """Give a forked process files of its own.
+
+    WordNet's reader keeps its files open, and a forked process shares their positions with its
+    siblings: each would read where another has just moved to.
+    """
+    if _wordnet.cache_info().currsize:
+        reader = _wordnet()
+        reader._data_file_map = {}
+        reader._key_count_file = None
+        reader._key_synset_file = None
+
+
 @cache
 def _wordnet() -> Any:
     """WordNet reader of nltk, without the mapping to other languages' WordNets.

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mixmerge.errors import UserError
-from mixmerge.evaluate.metrics import METRICS
+from mixmerge.evaluate.metrics import METRICS, reopen_files
 from mixmerge.evaluate.normalise import normalise
 from mixmerge.evaluate.suite import Completion, Item
 
@@ -97,7 +97,7 @@ def _mapping(processes: int) -> Iterator[Callable[..., Iterable[list[dict[str, f
     # Forked: WordNet, which takes seconds and 100 MB to load, is there already, and shared.
     gc.freeze()
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=reopen_files) as pool:
         yield pool.map
 
 
