@@ -1,6 +1,7 @@
 """Paths every test may need; real inputs are found through MIXMERGE_DATA and never committed."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,13 @@ def real_data() -> Path:
     if not given or not Path(given).is_dir():
         pytest.skip("MIXMERGE_DATA is not set to the directory of real inputs: NOT TESTED")
     return Path(given).resolve()
+
+
+@pytest.fixture(autouse=True)
+def hub_variables() -> Iterator[None]:
+    """No test leaves the hub's variables behind: training, for one, takes its process offline."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("HF_")}
+    yield
+    for name in [name for name in os.environ if name.startswith("HF_")]:
+        del os.environ[name]
+    os.environ.update(before)

@@ -168,7 +168,8 @@ def test_one_ratio_more_is_one_merge_more(finished: Workspace, tmp_path: Path) -
     planned = copy.planned("all")
     for rule in ("recipe", "merge", "generate", "score", "layers"):
         assert planned.pop(rule) == 1, rule
-    assert set(planned) == {"tables", "figures", "verdict", "timing"}
+    assert planned["uncertainty"] == 1
+    assert set(planned) == {"uncertainty", "tables", "figures", "verdict", "timing"}
 
 
 def test_a_lost_checkpoint_comes_back_with_the_same_bytes(
