@@ -7,11 +7,11 @@ from itertools import groupby
 from mixmerge.report.table import Cell, Field, Row, Table
 
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 1.5rem; }
+body { font: 14px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 1.5rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; border-block: 2px solid #1a1a1a; }
 caption { caption-side: top; text-align: left; font-weight: 600; padding-bottom: .6rem; }
-th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap;
+th, td { padding: .25rem .4rem; text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; font-weight: normal; }
 th.left, td.left, tbody th { text-align: left; }
 thead th { font-weight: 600; vertical-align: bottom; }
@@ -23,7 +23,7 @@ tbody tr:hover { background: #f3f3f3; }
 .change { color: #555; font-size: .87em; }
 .mark, .interval { display: inline-block; text-align: left; }
 .mark { min-width: 1.1em; padding-left: .1em; }
-.interval { min-width: 7.2em; text-align: right; color: #555; font-size: .87em; }
+.interval { min-width: 6.6em; text-align: right; color: #555; font-size: .87em; }
 strong, strong .change { font-weight: 700; color: #000; }
 .notes { max-width: 75ch; margin-top: .8rem; font-size: .9em; color: #333; }
 .notes p { margin: .2rem 0; }
