@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hub_material import left_beside, message_of
 from hub_server import TOKEN, Hub, serving
 from mixmerge.files import read_json
 
@@ -98,22 +99,11 @@ class Fetching:
         """Run the rule's script; returns its one message, or nothing if it ended well."""
         script = str(ROOT / "workflow/scripts/fetch.py")
         arguments = ["--source", "code", "--settings", json.dumps(given), "--out", str(self.out)]
-        done = subprocess.run(
-            [sys.executable, "-P", script, *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        messages = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-        assert len(messages) == (done.returncode != 0), done.stderr
-        return "".join(messages)
+        return message_of([sys.executable, "-P", script, *arguments], self.environment)
 
     def left(self) -> list[str]:
         """What stands where sources do."""
-        parent = self.out.parent
-        return sorted(path.name for path in parent.iterdir()) if parent.exists() else []
+        return left_beside(self.out)
 
 
 @pytest.mark.slow

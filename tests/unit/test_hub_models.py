@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import checkpoint_material as material
+from hub_material import left_beside, message_of
 from hub_server import TOKEN, Hub, files_of, serving
 from mixmerge.checkpoint.index import read_index
 from mixmerge.files import read_json
@@ -60,19 +61,11 @@ class Job:
 
     def run(self, revision: str, **settings: Any) -> str:
         """Run it; returns its one message, or nothing if it ended well."""
-        command = self.command(revision, **settings)
-        done = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=False
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        messages = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-        assert len(messages) == (done.returncode != 0), done.stderr
-        return "".join(messages)
+        return message_of(self.command(revision, **settings), self.environment)
 
     def left(self) -> list[str]:
         """What stands where checkpoints do."""
-        parent = self.out.parent
-        return sorted(path.name for path in parent.iterdir()) if parent.exists() else []
+        return left_beside(self.out)
 
 
 @pytest.fixture
