@@ -28,8 +28,6 @@ def main() -> None:
         raise UserError("--recipe, --out and --seed: give as many values of each")
     # Read when tqdm is imported: MergeKit's bars would fill the log ten times a second.
     os.environ.setdefault("TQDM_MININTERVAL", "1")
-    # A merge needs nothing of the hub, and no local path may be looked up there.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from mixmerge.merge.execution import merge
 
     for recipe, out, seed in zip(options.recipe, options.out, options.seed, strict=True):
