@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(workflow.basedir, "src")))
 from mixmerge.config.load import parse_config
 from mixmerge.errors import UserError
 from mixmerge.study.fingerprint import fingerprint
+from mixmerge.study.needs import Needs
 from mixmerge.study.plan import Study
 
 try:
@@ -23,6 +24,7 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 CONFIG = STUDY.config
+NEEDS = Needs(STUDY)
 
 # Rules call their script as `script NAME.py --explicit --arguments`. Jobs do not inherit the PATH of
 # Snakemake's own environment, so its interpreter is named here; under `--sdm conda` the rule's
@@ -57,6 +59,11 @@ wildcard_constraints:
 def code(script):
     """Fingerprint of the code a script runs; as a param it makes code an input of the rule."""
     return fingerprint(Path(workflow.basedir, "workflow/scripts", script))
+
+
+def needs(rule):
+    """The resources of a rule's jobs, more of what ran out at each attempt."""
+    return NEEDS.of(rule)
 
 
 def dumps(value, keep_order=False):

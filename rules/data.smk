@@ -9,10 +9,9 @@ rule corpus:
     benchmark:
         benchmark_of("corpus")
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs("corpus"),
     params:
         code=code("corpus.py"),
         out=directory_of,
@@ -37,11 +36,10 @@ rule fetch:
     # On this machine: compute nodes often have no internet.
     localrule: True
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/data.yaml"
     threads: lambda wildcards: STUDY.fetch_threads(wildcards.source)
     resources:
-        mem_mb=2000,
-        runtime=240,
+        **needs("fetch"),
     params:
         code=code("fetch.py"),
         out=directory_of,
@@ -67,10 +65,9 @@ rule prepare:
     benchmark:
         benchmark_of("prepare", "task")
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **needs("prepare"),
     params:
         code=code("prepare.py"),
         out=directory_of,
@@ -102,10 +99,9 @@ rule decontaminate:
     benchmark:
         benchmark_of("decontaminate", "task")
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **needs("decontaminate"),
     params:
         code=code("decontaminate.py"),
         rows=lambda wildcards, input: directories([input.rows]),
@@ -134,10 +130,9 @@ rule split:
     benchmark:
         benchmark_of("split", "task")
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **needs("split"),
     params:
         code=code("split.py"),
         rows=lambda wildcards, input: directories(input),
@@ -161,10 +156,9 @@ rule subset:
     benchmark:
         benchmark_of("subset", "task", "percent")
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **needs("subset"),
     params:
         code=code("subset.py"),
         rows=lambda wildcards, input: directories(input),
@@ -188,10 +182,9 @@ rule mix:
     benchmark:
         benchmark_of("mix", "percent")
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **needs("mix"),
     params:
         code=code("mix.py"),
         tasks=lambda wildcards, input: [
@@ -227,10 +220,9 @@ rule statistics:
     benchmark:
         benchmark_of("statistics")
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **needs("statistics"),
     params:
         code=code("data_statistics.py"),
         sources=lambda wildcards, input: directories(input.sources),

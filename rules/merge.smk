@@ -12,10 +12,9 @@ rule recipe:
         variant=closed(name for _, name in STUDY.checkpoints("merge")),
     localrule: True
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/merge.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        **needs("recipe"),
     params:
         code=code("recipe.py"),
         settings=lambda wildcards: dumps(
@@ -44,11 +43,10 @@ rule merge:
     wildcard_constraints:
         variant=closed(name for _, name in STUDY.checkpoints("merge")),
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/merge.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        **needs("merge"),
     params:
         code=code("merge.py"),
         out=directory_of,

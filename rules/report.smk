@@ -36,10 +36,9 @@ rule tables:
     benchmark:
         benchmark_of("tables")
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **needs("tables"),
     params:
         code=code("tables.py"),
         layout=lambda wildcards: LAYOUT.model_dump_json(),
@@ -64,10 +63,9 @@ rule figures:
     benchmark:
         benchmark_of("figures")
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **needs("figures"),
     params:
         code=code("figures.py"),
         layout=lambda wildcards: LAYOUT.model_dump_json(exclude={"paper"}),
@@ -100,10 +98,9 @@ rule verdict:
     benchmark:
         benchmark_of("verdict")
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **needs("verdict"),
     params:
         code=code("verdict.py"),
         layout=lambda wildcards: LAYOUT.model_dump_json(exclude={"paper"}),
@@ -133,10 +130,9 @@ rule timing:
     log:
         log_of("timing"),
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **needs("timing"),
     params:
         code=code("timing.py"),
         benchmarks=lambda wildcards: STUDY.path("benchmarks"),

@@ -13,10 +13,9 @@ rule hold_out:
     # On this machine: EvalPlus's own suites are downloaded.
     localrule: True
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **needs("hold_out"),
     params:
         code=code("heldout.py"),
         out=directory_of,
@@ -39,10 +38,9 @@ rule suite:
     benchmark:
         benchmark_of("suite", "suite")
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **needs("suite"),
     params:
         code=code("suite.py"),
         out=directory_of,
@@ -67,11 +65,10 @@ rule ground_truth:
     wildcard_constraints:
         suite=closed(STUDY.code_suites()),
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/evaluate.yaml"
     threads: CONFIG.code_scoring.workers
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs("ground_truth"),
     params:
         code=code("ground_truth.py"),
         suite=lambda wildcards, input: directories(input),
@@ -93,10 +90,9 @@ rule nltk_data:
         benchmark_of("nltk_data")
     localrule: True
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/evaluate.yaml"
     resources:
-        mem_mb=1000,
-        runtime=30,
+        **needs("nltk_data"),
     params:
         code=code("nltk_data.py"),
         out=directory_of,

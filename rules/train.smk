@@ -15,10 +15,9 @@ rule pretrain:
     # Long jobs first, so that none is left over at the end.
     priority: 10
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/train.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **needs("pretrain"),
     params:
         code=code("pretrain.py"),
         corpus=lambda wildcards, input: directories(input),
@@ -46,10 +45,9 @@ rule snapshot:
     # On this machine: compute nodes often have no internet.
     localrule: True
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/train.yaml"
     resources:
-        mem_mb=2000,
-        runtime=240,
+        **needs("snapshot"),
     params:
         code=code("snapshot.py"),
         out=directory_of,
@@ -75,10 +73,9 @@ rule dequantise:
     # On this machine: compute nodes often have no internet.
     localrule: True
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/train.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs("dequantise"),
     params:
         code=code("dequantise.py"),
         out=directory_of,
@@ -108,11 +105,10 @@ rule sft:
         variant=closed(name for _, name in STUDY.checkpoints("sft", "mix")),
     priority: 5
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/train.yaml"
     threads: lambda wildcards: STUDY.sft_threads(wildcards.model, wildcards.variant)
     resources:
-        mem_mb=8000,
-        runtime=1440,
+        **needs("sft"),
     params:
         code=code("sft.py"),
         base=lambda wildcards, input: directories([input.base]),

@@ -16,10 +16,9 @@ rule uncertainty:
     benchmark:
         benchmark_of("uncertainty", "model")
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/report.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs("uncertainty"),
     params:
         code=code("uncertainty.py"),
         scores=lambda wildcards, input: [

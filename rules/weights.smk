@@ -5,6 +5,8 @@ rule layers:
     input:
         base=STUDY.manifest("checkpoints", "{model}", "base"),
         variant=STUDY.manifest("checkpoints", "{model}", "{variant}"),
+        # Merged weights are temporary, their manifest is not.
+        weights=lambda wildcards: STUDY.temporary(wildcards.model, wildcards.variant),
     output:
         STUDY.path("weights", "{model}", "{variant}.json"),
     log:
@@ -14,14 +16,13 @@ rule layers:
     wildcard_constraints:
         variant=closed(name for _, name in STUDY.checkpoints("sft", "mix", "merge")),
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/weights.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs("layers"),
     params:
         code=code("layers.py"),
         base=lambda wildcards, input: directories([input.base]),
-        variant=lambda wildcards, input: directories([input.variant]),
+        variant=lambda wildcards: STUDY.weights(wildcards.model, wildcards.variant),
     message:
         "layer statistics of {wildcards.model}: {wildcards.variant}"
     shell:
@@ -43,10 +44,9 @@ rule updates:
     benchmark:
         benchmark_of("updates", "model")
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/weights.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs("updates"),
     params:
         code=code("updates.py"),
         base=lambda wildcards, input: directories([input.base]),

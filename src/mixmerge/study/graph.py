@@ -94,6 +94,14 @@ class Graph:
         """The manifest of a directory below the study's root."""
         return self.path(*parts, MANIFEST)
 
+    def weights(self, model: str, variant: str) -> str:
+        """The directory in which a checkpoint's weights lie."""
+        return self.path("checkpoints", model, variant)
+
+    def temporary(self, model: str, variant: str) -> list[str]:
+        """A checkpoint's weights as a temporary input; empty where they are kept."""
+        return []
+
     def source_inputs(self, source: str) -> list[str]:
         """Files a source is read from that the workflow knows: a local file, or the corpus."""
         entry = self.config.sources[source]

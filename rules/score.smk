@@ -1,39 +1,4 @@
-# Evaluation: generate once a checkpoint for all suites, then score on the CPU.
-
-
-rule generate:
-    input:
-        checkpoint=STUDY.manifest("checkpoints", "{model}", "{variant}"),
-        suites=[STUDY.manifest("suites", suite) for suite in CONFIG.suites],
-    output:
-        STUDY.manifest("completions", "{model}", "{variant}"),
-    log:
-        log_of("generate", "model", "variant"),
-    benchmark:
-        benchmark_of("generate", "model", "variant")
-    conda:
-        "../envs/mixmerge.yaml"
-    threads: CONFIG.decoding.threads
-    resources:
-        mem_mb=4000,
-        runtime=240,
-    params:
-        code=code("generate.py"),
-        checkpoint=lambda wildcards, input: directories([input.checkpoint]),
-        suites=named_suites(CONFIG.suites),
-        out=directory_of,
-        scratch=lambda wildcards: STUDY.path(
-            "scratch", "generate", wildcards.model, wildcards.variant
-        ),
-        settings=lambda wildcards: dumps(
-            STUDY.generate_settings(wildcards.model, wildcards.variant)
-        ),
-    message:
-        "generate with {wildcards.model}: {wildcards.variant}"
-    shell:
-        "script generate.py --checkpoint {params.checkpoint:q} --suites {params.suites:q}"
-        " --settings {params.settings:q} --scratch {params.scratch:q}"
-        " --out {params.out:q} 2> {log:q}"
+# Scoring: completions against tests and references, on the CPU.
 
 
 rule score:
@@ -51,11 +16,10 @@ rule score:
     benchmark:
         benchmark_of("score", "model", "variant")
     conda:
-        "../envs/mixmerge.yaml"
+        "../envs/evaluate.yaml"
     threads: CONFIG.code_scoring.workers
     resources:
-        mem_mb=4000,
-        runtime=120,
+        **needs("score"),
     params:
         code=code("score.py"),
         completions=lambda wildcards, input: directories([input.completions]),

@@ -1,0 +1,37 @@
+# Generation: all suites of a checkpoint in one load of the model.
+
+
+rule generate:
+    input:
+        checkpoint=STUDY.manifest("checkpoints", "{model}", "{variant}"),
+        # Merged weights are temporary, their manifest is not.
+        weights=lambda wildcards: STUDY.temporary(wildcards.model, wildcards.variant),
+        suites=[STUDY.manifest("suites", suite) for suite in CONFIG.suites],
+    output:
+        STUDY.manifest("completions", "{model}", "{variant}"),
+    log:
+        log_of("generate", "model", "variant"),
+    benchmark:
+        benchmark_of("generate", "model", "variant")
+    conda:
+        "../envs/generate.yaml"
+    threads: CONFIG.decoding.threads
+    resources:
+        **needs("generate"),
+    params:
+        code=code("generate.py"),
+        checkpoint=lambda wildcards: STUDY.weights(wildcards.model, wildcards.variant),
+        suites=named_suites(CONFIG.suites),
+        out=directory_of,
+        scratch=lambda wildcards: STUDY.path(
+            "scratch", "generate", wildcards.model, wildcards.variant
+        ),
+        settings=lambda wildcards: dumps(
+            STUDY.generate_settings(wildcards.model, wildcards.variant)
+        ),
+    message:
+        "generate with {wildcards.model}: {wildcards.variant}"
+    shell:
+        "script generate.py --checkpoint {params.checkpoint:q} --suites {params.suites:q}"
+        " --settings {params.settings:q} --scratch {params.scratch:q}"
+        " --out {params.out:q} 2> {log:q}"
