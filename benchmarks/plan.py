@@ -7,7 +7,6 @@ Each run is a process of its own in a copy of the repository without results; th
 
 import argparse
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -15,17 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("Snakefile", "rules", "profiles", "config", "src", "workflow", "resources", "envs")
-
-
-def copy_repository(target: Path) -> None:
-    """What a fresh clone holds of what a plan reads."""
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, target / part)
-        else:
-            shutil.copyfile(ROOT / part, target / part)
+from repository import copy_repository
 
 
 def plan(folder: Path, config: list[str]) -> tuple[float, float, int]:

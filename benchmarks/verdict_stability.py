@@ -8,37 +8,15 @@ Exits with 1 if any two runs differ.
 """
 
 import argparse
-import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from load import busy
 from published import published
 
 from mixmerge.config.evaluation import CodeScoring
-
-
-def _burn() -> None:
-    number = 0
-    while True:
-        number += 1
-
-
-@contextmanager
-def busy(processes: int) -> Iterator[None]:
-    """Keep so many cores busy."""
-    burners = [multiprocessing.Process(target=_burn, daemon=True) for _ in range(processes)]
-    for burner in burners:
-        burner.start()
-    try:
-        yield
-    finally:
-        for burner in burners:
-            burner.kill()
-            burner.join()
 
 
 def main() -> None:

@@ -2,14 +2,12 @@
 
 import gzip
 import json
-import multiprocessing
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from load import busy
 
 from mixmerge.config.evaluation import CodeScoring
 from mixmerge.evaluate.extraction import solution
@@ -129,24 +127,6 @@ def test_mbpp_equals_the_published_verdicts_but_for_these(mbpp: Suite, which: st
     assert not differing & (WALL_CLOCK | MEMORY)
     if which == "solutions":
         assert percent(rows) == (69.9, 59.1)
-
-
-def burn() -> None:
-    while True:
-        pass
-
-
-@contextmanager
-def busy(processes: int) -> Iterator[None]:
-    burners = [multiprocessing.Process(target=burn, daemon=True) for _ in range(processes)]
-    for burner in burners:
-        burner.start()
-    try:
-        yield
-    finally:
-        for burner in burners:
-            burner.kill()
-            burner.join()
 
 
 @pytest.mark.parametrize("name", ["humaneval", "mbpp"])

@@ -1,28 +1,20 @@
 """The paper's study, planned from a fresh copy of the repository in which nothing was made yet."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from repository import copy_repository
 
-from workflow_material import ROOT, jobs
-
-PARTS = ("Snakefile", "rules", "profiles", "config", "src", "workflow", "resources", "envs")
+from workflow_material import jobs
 
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("clone")
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, target / part, ignore=ignored)
-        else:
-            shutil.copyfile(source, target / part)
+    copy_repository(target)
     return target
 
 

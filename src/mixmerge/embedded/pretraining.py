@@ -1,7 +1,6 @@
 """Pre-trains a small causal language model from scratch on the embedded corpus."""
 
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +47,6 @@ def pretrain(
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     source = corpus / "pretrain.jsonl"
     rows = list(read_jsonl(source))
     pairs = [_split(row, settings, source, line) for line, row in enumerate(rows, start=1)]

@@ -128,14 +128,15 @@ def _record(found: Sequence[ModelVerdict]) -> list[str]:
     decided = right + wrong
     if not decided:
         return [text]
+    if 2 * right <= decided:
+        few = " So few decide little, but here it" if decided < _FEW else " It"
+        return [f"{text}{few} did no better than tossed coins would."]
+    chance = f"tossed coins do at least as well with a probability of {_chance(right, decided)}."
     if decided < _FEW:
         return [
-            f"{text} So few decided models ({decided}) cannot tell a rule from luck: "
-            f"tossed coins do at least as well with a probability of {_chance(right, decided)}."
+            f"{text} So few decided models ({decided}) cannot tell a rule from luck: {chance}"
         ]
-    return [
-        f"{text} Tossed coins do at least as well with a probability of {_chance(right, decided)}."
-    ]
+    return [f"{text} {chance.capitalize()}"]
 
 
 def _chance(right: int, decided: int) -> str:
