@@ -1,5 +1,6 @@
 # Two commands are all a newcomer needs: `make demo` and `make test`. Both set up by themselves.
-# Variables: PYTHON (interpreter for the environment), CORES (default: all), CONFIG (demo's study).
+# Variables: PYTHON (interpreter for the environment), CORES (default: all), CONFIG (demo's study; plan's
+# is the paper's), PROFILE (plan's), TARGET (plan's), PYTEST_ARGS.
 
 SHELL := /bin/bash
 VENV := .venv
@@ -9,8 +10,10 @@ CONFIG ?= config/demo.yaml
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 STAMP := $(VENV)/.installed
+# Files of tests share two processes; most of a test is one process anyway.
+PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-.PHONY: demo test setup lint docs audit lock conda-env
+.PHONY: demo test plan setup lint docs audit lock conda-env
 
 demo: $(STAMP)  ## the whole embedded study: train, merge, evaluate, tables, figures, report
 	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES) all
@@ -18,6 +21,12 @@ demo: $(STAMP)  ## the whole embedded study: train, merge, evaluate, tables, fig
 
 test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest tests $(PYTEST_ARGS)
+
+plan: CONFIG = config/config.yaml
+plan: TARGET ?= all
+plan: $(STAMP)  ## what a study would cost: jobs, GPU-hours, wall time, peak disk, critical path
+	$(BIN)/python -m mixmerge.planning --configfile $(CONFIG) \
+		$(if $(PROFILE),--profile $(PROFILE),--cores $(CORES)) $(PLAN_ARGS) -- $(TARGET)
 
 lint: $(STAMP)  ## formatter, linters, types
 	$(BIN)/ruff format --check .
@@ -39,11 +48,10 @@ lock:  ## resolve envs/requirements.in afresh in a scratch environment and pin w
 	$(VENV)-lock/bin/python -m pip freeze --all | grep -v '^pip==' \
 		| sed -E 's/^(torch==[0-9.]+)\+.*/\1/' > envs/requirements.lock
 	rm -rf $(VENV)-lock
-	$(MAKE) conda-env
+	$(MAKE) setup conda-env
 
-conda-env:  ## the lock as a conda environment; Snakemake copies that file, so it must stand alone
-	@{ sed '/- pip:/q' envs/mixmerge.yaml; sed 's/^/      - /' envs/requirements.lock; } > envs/.mixmerge.yaml
-	@mv envs/.mixmerge.yaml envs/mixmerge.yaml
+conda-env: $(STAMP)  ## what each stage needs of the lock, as conda environments (envs/*.yaml)
+	$(BIN)/python -m mixmerge.study.environments
 
 setup: $(STAMP)  ## the environment in .venv, nothing else
 

@@ -25,6 +25,7 @@ include: "rules/score.smk"
 include: "rules/weights.smk"
 include: "rules/report.smk"
 include: "rules/uncertainty.smk"
+include: "rules/winners.smk"
 
 
 rule all:
@@ -34,6 +35,7 @@ rule all:
         FIGURES,
         VERDICT,
         TIMING,
+        WINNERS,
     localrule: True
     message:
         "study {STUDY.config.study} is up to date"
@@ -57,7 +59,15 @@ rule all_figures:
 
 rule all_checkpoints:
     input:
-        [STUDY.manifest("checkpoints", *pair) for pair in STUDY.checkpoints()],
+        keeping.kept(STUDY),
     localrule: True
     message:
-        "all checkpoints are up to date"
+        "all checkpoints that are kept are up to date"
+
+
+rule all_winners:
+    input:
+        WINNERS,
+    localrule: True
+    message:
+        "all winners are up to date"

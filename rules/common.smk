@@ -1,45 +1,88 @@
 # The study's plan, and what every rule shares.
+import gc
 import json
+import os
 import re
 import shlex
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 sys.path.insert(0, str(Path(workflow.basedir, "src")))
 
+# A plan is millions of objects that all stay; to look for garbage among them so often as Python
+# does of itself takes a quarter of the time (docs/benchmarks.md).
+gc.set_threshold(500_000, 20, 20)
+
 from mixmerge.config.load import parse_config
 from mixmerge.errors import UserError
-from mixmerge.study.fingerprint import fingerprint
+from mixmerge.study import gpus
+from mixmerge.study.dialect import Dialect, prefer
+from mixmerge.study.fingerprint import stage_code
 from mixmerge.study.needs import Needs
 from mixmerge.study.plan import Study
+from mixmerge.study.takeover import start
+from mixmerge.study.software import read_lock
+from mixmerge.study.storage import Shelf, check_storage
+from snakemake_logger_plugin_mixmerge.expected import expect
 
 try:
     STUDY = Study(
         parse_config(config, " + ".join(map(str, workflow.configfiles)) or "config")
     )
     STUDY.check_files()
+    if workflow.is_main_process:
+        # Before any job: training for hours only to find that its results can go nowhere is dear.
+        check_storage(STUDY, workflow.storage_provider_settings)
+    # Completions, scores, uncertainty, tables and figures: below the study's root, or on a bucket.
+    SHELF = Shelf(STUDY, storage.s3)
+    # What a Snakemake that was killed left behind, before this one looks for lock and outputs.
+    start(
+        main=workflow.is_main_process, remote=workflow.remote_exec, say=logger.warning
+    )
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+# Its sbatch and sacct cope with a Slurm that is out of reach for a while.
+prefer(Path(workflow.basedir, "slurm/bin"))
+
 CONFIG = STUDY.config
 NEEDS = Needs(STUDY)
+DIALECT = Dialect(workflow.resource_settings.default_resources)
 
 # Rules call their script as `script NAME.py --explicit --arguments`. Jobs do not inherit the PATH of
-# Snakemake's own environment, so its interpreter is named here; under `--sdm conda` the rule's
-# environment has its own. The prefix is no part of a rule's text: where the repository or the
-# interpreter lies never makes a job run again. -P keeps the scripts' folder off the import path.
-_conda = any(
-    str(method).lower().endswith("conda")
+# Snakemake's own environment, so its interpreter is named here; under `--sdm` the stage's
+# conda environment or the image has its own. The prefix is no part of a rule's text: where the
+# repository or the interpreter lies never makes a job run again. -P keeps the scripts' folder off
+# the import path.
+_deployed = any(
+    str(method).lower().endswith(("conda", "apptainer"))
     for method in workflow.deployment_settings.deployment_method
 )
-_prefix = 'script() { PYTHONPATH=%s %s -P %s/$1 "${@:2}"; }; ' % (
+_gpus = []
+if (
+    CONFIG.hardware.device == "gpu"
+    and workflow.is_main_process
+    and workflow.resource_settings.nodes is None
+):
+    # Jobs run on this machine: as many at once as it has GPUs for, each on its own.
+    _gpus = gpus.visible(os.environ)
+    if _gpus and "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", len(_gpus))
+_prefix = '%sscript() { %sPYTHONPATH=%s %s -P $claim %s/$1 "${@:2}"; }; ' % (
+    f"export {gpus.VISIBLE}=; " if CONFIG.hardware.device == "cpu" else "",
+    gpus.claiming(_gpus),
     shlex.quote(str(Path(workflow.basedir, "src"))),
-    "python" if _conda else shlex.quote(sys.executable),
+    "python" if _deployed else shlex.quote(sys.executable),
     shlex.quote(str(Path(workflow.basedir, "workflow/scripts"))),
 )
 shell.prefix(_prefix.replace("{", "{{").replace("}", "}}"))
+
+
+# For `--sdm apptainer` alone: the image of all stages (envs/mixmerge.def).
+container: "envs/mixmerge.sif"
 
 
 def closed(names):
@@ -56,14 +99,22 @@ wildcard_constraints:
     percent=closed(percent for _, percent in STUDY.training_sets.values()),
 
 
+# Under --sdm jobs compute with their own environments, all of which pin the lock's versions (envs/).
+_pinned = (
+    read_lock(Path(workflow.basedir, "envs/requirements.lock"))
+    if workflow.deployment_settings.deployment_method
+    else None
+)
+
+
 def code(script):
-    """Fingerprint of the code a script runs; as a param it makes code an input of the rule."""
-    return fingerprint(Path(workflow.basedir, "workflow/scripts", script))
+    """Fingerprint and libraries of what a script runs: as a param both are inputs of the rule."""
+    return stage_code(Path(workflow.basedir, "workflow/scripts", script), _pinned)
 
 
-def needs(rule):
-    """The resources of a rule's jobs, more of what ran out at each attempt."""
-    return NEEDS.of(rule)
+def needs(rule, **more):
+    """The resources of a rule's jobs, in the profile's words; more of what ran out at each attempt."""
+    return DIALECT.speak({**NEEDS.of(rule), **more})
 
 
 def dumps(value, keep_order=False):
@@ -96,6 +147,11 @@ def named_suites(suites):
     return [f"{suite}={STUDY.path('suites', suite)}" for suite in suites]
 
 
+def printed(folder, names):
+    """Tables and figures: of what lies on a bucket a copy stays here, for people to read."""
+    return [SHELF.file(folder, name, keep=True) for name in names]
+
+
 # At the start of a line Snakemake reads `report` as its own directive.
 marked_for_report = report
 
@@ -104,7 +160,7 @@ def shown(folder, form, found, category):
     """The files of one rendering, marked for Snakemake's report with their captions."""
     return [
         marked_for_report(
-            STUDY.path(folder, f"{entry.name}.{form}"),
+            SHELF.file(folder, f"{entry.name}.{form}", keep=True),
             caption=f"../resources/captions/{entry.caption}",
             category=category,
             labels=entry.labels,
@@ -116,3 +172,8 @@ def shown(folder, form, found, category):
 def unshown(files, form):
     """The files that the report leaves out."""
     return [file for file in files if not file.endswith(f".{form}")]
+
+
+onstart:
+    # What the progress shown can tell of the time left (docs/watching.md).
+    expect(workflow)

@@ -4,15 +4,25 @@
 rule generate:
     input:
         checkpoint=STUDY.manifest("checkpoints", "{model}", "{variant}"),
-        # Merged weights are temporary, their manifest is not.
-        weights=lambda wildcards: STUDY.temporary(wildcards.model, wildcards.variant),
+        # Merged weights are temporary, their manifest is not: it says whether they have changed.
+        weights=ancient(
+            lambda wildcards: STUDY.temporary(wildcards.model, wildcards.variant)
+        ),
+        # Whoever else reads merged weights does so before they are deleted.
+        readers=ancient(
+            lambda wildcards: STUDY.statistics_of_merge(
+                wildcards.model, wildcards.variant
+            )
+        ),
         suites=[STUDY.manifest("suites", suite) for suite in CONFIG.suites],
     output:
-        STUDY.manifest("completions", "{model}", "{variant}"),
+        SHELF.directory("completions", "{model}", "{variant}"),
     log:
         log_of("generate", "model", "variant"),
     benchmark:
         benchmark_of("generate", "model", "variant")
+    # Frees merged weights: before more are made.
+    priority: 1
     conda:
         "../envs/generate.yaml"
     threads: CONFIG.decoding.threads
@@ -32,6 +42,7 @@ rule generate:
     message:
         "generate with {wildcards.model}: {wildcards.variant}"
     shell:
-        "script generate.py --checkpoint {params.checkpoint:q} --suites {params.suites:q}"
+        "script generate.py --checkpoint {params.checkpoint:q}"
+        " --manifest {input.checkpoint:q} --suites {params.suites:q}"
         " --settings {params.settings:q} --scratch {params.scratch:q}"
         " --out {params.out:q} 2> {log:q}"

@@ -1,4 +1,8 @@
 # Merging: a recipe that MergeKit itself accepts, then the merged checkpoint.
+from mixmerge.study import keeping
+from mixmerge.study.invocation import arguments, runs_jobs
+
+MERGE_CODE = code("merge.py")
 
 
 rule recipe:
@@ -20,10 +24,25 @@ rule recipe:
         settings=lambda wildcards: dumps(
             STUDY.recipe_settings(wildcards.model, wildcards.variant), keep_order=True
         ),
+        # Not read: what makes a merge anew plans its recipe, and by that its statistics, to which
+        # the merge itself is an `ancient` input. Snakemake does not look at a job's own params
+        # below one that is planned, and so would miss the statistics.
+        merge=lambda wildcards: [
+            MERGE_CODE,
+            STUDY.merge_seed(wildcards.model, wildcards.variant),
+            CONFIG.merging.shard_bytes,
+        ],
     message:
         "write the recipe of {wildcards.model}: {wildcards.variant}"
     shell:
         "script recipe.py --settings {params.settings:q} --out {output:q} 2> {log:q}"
+
+
+# Weights are deleted when all that reads them is done, unless the config keeps them.
+MERGED = directory(STUDY.path("merged", "{model}", "{variant}"))
+
+if workflow.is_main_process and runs_jobs(arguments()):
+    keeping.drop_remains(STUDY)
 
 
 rule merge:
@@ -35,7 +54,9 @@ rule merge:
             for name in STUDY.merged(wildcards.model, wildcards.variant).values()
         ],
     output:
-        STUDY.manifest("checkpoints", "{model}", "{variant}"),
+        # What stays of a merge, and the edge to all below it: the SHA-256 of its files.
+        record=STUDY.manifest("checkpoints", "{model}", "{variant}"),
+        weights=MERGED if CONFIG.merging.keep == "all" else temp(MERGED),
     log:
         log_of("merge", "model", "variant"),
     benchmark:
@@ -47,9 +68,11 @@ rule merge:
     threads: 1
     resources:
         **needs("merge"),
+        # How many merges may be on disk at once: the scheduler `mixmerge` counts them.
+        merged=1,
     params:
-        code=code("merge.py"),
-        out=directory_of,
+        code=MERGE_CODE,
+        record=directory_of,
         seed=lambda wildcards: STUDY.merge_seed(wildcards.model, wildcards.variant),
         shard_bytes=CONFIG.merging.shard_bytes,
     message:
@@ -57,4 +80,4 @@ rule merge:
     shell:
         "script merge.py --recipe {input.recipe:q} --seed {params.seed}"
         " --shard-bytes {params.shard_bytes} --threads {threads}"
-        " --out {params.out:q} 2> {log:q}"
+        " --out {output.weights:q} --record {params.record:q} 2> {log:q}"

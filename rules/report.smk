@@ -6,11 +6,12 @@ try:
     LAYOUT = layout_of(CONFIG, STUDY.variants)
 except UserError as error:
     raise WorkflowError(str(error)) from None
-TABLES = [STUDY.path("tables", name) for name in entries.table_files(LAYOUT)]
-FIGURES = [STUDY.path("figures", name) for name in entries.figure_files(LAYOUT)]
-VERDICT = [STUDY.path("tables", name) for name in entries.VERDICT_FILES]
-TIMING = [STUDY.path("tables", name) for name in entries.TIMING_FILES]
-SCORES = [STUDY.manifest("scores", *pair) for pair in STUDY.checkpoints()]
+TABLES = printed("tables", entries.table_files(LAYOUT))
+FIGURES = printed("figures", entries.figure_files(LAYOUT))
+VERDICT = printed("tables", entries.VERDICT_FILES)
+TIMING = printed("tables", entries.TIMING_FILES)
+SCORES = [SHELF.summary(*pair) for pair in STUDY.checkpoints()]
+EVIDENCE = [SHELF.file("uncertainty", f"{model}.json") for model in CONFIG.models]
 GEOMETRY = [
     *(
         STUDY.path("weights", model, f"{variant}.json")
@@ -25,7 +26,7 @@ rule tables:
         SCORES,
         [STUDY.manifest("checkpoints", *pair) for pair in STUDY.checkpoints()],
         STUDY.path("data", "statistics.json"),
-        [STUDY.path("uncertainty", f"{model}.json") for model in CONFIG.models],
+        EVIDENCE,
         LAYOUT.paper.files() if LAYOUT.paper else [],
     output:
         shown("tables", "html", entries.table_entries(LAYOUT), "Tables"),
@@ -41,14 +42,17 @@ rule tables:
         **needs("tables"),
     params:
         code=code("tables.py"),
-        layout=lambda wildcards: LAYOUT.model_dump_json(),
+        layout=lambda wildcards: LAYOUT.model_dump_json(
+            exclude={"dpi", "high_correlation"}
+        ),
         results=lambda wildcards: STUDY.path(),
+        shelf=lambda wildcards, input: str(SHELF.root),
         out=directory_of,
     message:
         "write the tables"
     shell:
         "script tables.py --layout {params.layout:q} --results {params.results:q}"
-        " --out {params.out:q} 2> {log:q}"
+        " --shelf {params.shelf:q} --out {params.out:q} 2> {log:q}"
 
 
 rule figures:
@@ -68,26 +72,31 @@ rule figures:
         **needs("figures"),
     params:
         code=code("figures.py"),
-        layout=lambda wildcards: LAYOUT.model_dump_json(exclude={"paper"}),
+        layout=lambda wildcards: LAYOUT.model_dump_json(
+            exclude={"paper", "high_correlation"}
+        ),
         results=lambda wildcards: STUDY.path(),
+        shelf=lambda wildcards, input: str(SHELF.root),
         out=directory_of,
     message:
         "draw the figures"
     shell:
         "script figures.py --layout {params.layout:q} --results {params.results:q}"
-        " --out {params.out:q} 2> {log:q}"
+        " --shelf {params.shelf:q} --out {params.out:q} 2> {log:q}"
 
 
 rule verdict:
     input:
         SCORES,
         GEOMETRY,
+        EVIDENCE,
         # Costs come from benchmarks and provenance, which are no inputs: they must not make a job
-        # run again, and results copied without them have a verdict all the same.
-        [STUDY.path("uncertainty", f"{model}.json") for model in CONFIG.models],
+        # run again, and results copied without them have a verdict all the same. What lies on a
+        # bucket must be named to be there.
+        ancient(SHELF.provenance()),
     output:
         marked_for_report(
-            STUDY.path("tables", "verdict.html"),
+            SHELF.file("tables", "verdict.html", keep=True),
             caption="../resources/captions/verdict.rst",
             category="Verdict",
             labels={"shows": "Mix or merge, per model"},
@@ -103,14 +112,15 @@ rule verdict:
         **needs("verdict"),
     params:
         code=code("verdict.py"),
-        layout=lambda wildcards: LAYOUT.model_dump_json(exclude={"paper"}),
+        layout=lambda wildcards: LAYOUT.model_dump_json(exclude={"paper", "dpi"}),
         results=lambda wildcards: STUDY.path(),
+        shelf=lambda wildcards, input: str(SHELF.root),
         out=directory_of,
     message:
         "reach the verdict"
     shell:
         "script verdict.py --layout {params.layout:q} --results {params.results:q}"
-        " --out {params.out:q} 2> {log:q}"
+        " --shelf {params.shelf:q} --out {params.out:q} 2> {log:q}"
 
 
 rule timing:
@@ -121,7 +131,7 @@ rule timing:
         VERDICT,
     output:
         marked_for_report(
-            STUDY.path("tables", "timing.html"),
+            SHELF.file("tables", "timing.html", keep=True),
             caption="../resources/captions/timing.rst",
             category="Run",
             labels={"shows": "Where the time went"},

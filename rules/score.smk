@@ -3,14 +3,14 @@
 
 rule score:
     input:
-        completions=STUDY.manifest("completions", "{model}", "{variant}"),
+        completions=SHELF.content("completions", "{model}", "{variant}"),
         suites=[STUDY.manifest("suites", suite) for suite in CONFIG.suites],
         ground_truth=[
             STUDY.manifest("groundtruth", suite) for suite in STUDY.code_suites()
         ],
         nltk_data=f"{CONFIG.results}/nltk_data/manifest.json",
     output:
-        STUDY.manifest("scores", "{model}", "{variant}"),
+        SHELF.directory("scores", "{model}", "{variant}"),
     log:
         log_of("score", "model", "variant"),
     benchmark:
@@ -22,7 +22,7 @@ rule score:
         **needs("score"),
     params:
         code=code("score.py"),
-        completions=lambda wildcards, input: directories([input.completions]),
+        completions=lambda wildcards, input: directories(input.completions[:1]),
         suites=named_suites(CONFIG.suites),
         ground_truth=lambda wildcards, input: [
             f"{suite}={folder}"
@@ -38,4 +38,5 @@ rule score:
     shell:
         "script score.py --completions {params.completions:q} --suites {params.suites:q}"
         " --groundtruth {params.ground_truth:q} --nltk-data {params.nltk_data:q}"
-        " --settings {params.settings:q} --out {params.out:q} 2> {log:q}"
+        " --settings {params.settings:q} --processes {threads}"
+        " --out {params.out:q} 2> {log:q}"

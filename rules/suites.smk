@@ -78,7 +78,8 @@ rule ground_truth:
         "run the reference solutions of suite {wildcards.suite}"
     shell:
         "script ground_truth.py --problems {params.suite:q}/problems.jsonl"
-        " --settings {params.settings:q} --out {params.out:q} 2> {log:q}"
+        " --settings {params.settings:q} --processes {threads}"
+        " --out {params.out:q} 2> {log:q}"
 
 
 rule nltk_data:

@@ -1,4 +1,12 @@
 # Training: base checkpoints (pre-trained here, or snapshots), then fine-tuning.
+import signal
+
+from mixmerge.study.nodes import spread
+
+# Slurm sends SIGUSR1, which training waits for, to all processes of a job, and the Snakemake in it
+# would end by it, and the job with it, before anything is saved. Other jobs take no notice of it.
+if workflow.remote_exec:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 rule pretrain:
@@ -108,7 +116,7 @@ rule sft:
         "../envs/train.yaml"
     threads: lambda wildcards: STUDY.sft_threads(wildcards.model, wildcards.variant)
     resources:
-        **needs("sft"),
+        **needs("sft", **spread(STUDY)),
     params:
         code=code("sft.py"),
         base=lambda wildcards, input: directories([input.base]),
@@ -126,7 +134,9 @@ rule sft:
         seed=lambda wildcards: STUDY.seed("sft", wildcards.model, wildcards.variant),
     message:
         "fine-tune {wildcards.model}: {wildcards.variant}"
+    # bash takes part in a signal to the whole job only after training has saved and ended.
     shell:
-        "script sft.py --base {params.base:q} --data {params.data:q} {params.template}"
-        " --settings {params.settings:q} --seed {params.seed}"
-        " --scratch {params.scratch:q} --out {params.out:q} 2> {log:q}"
+        "trap : TERM USR1; script sft.py --base {params.base:q} --data {params.data:q}"
+        " {params.template} --settings {params.settings:q}"
+        " --processes {resources.processes} --nodes {resources.nodes}"
+        " --seed {params.seed} --scratch {params.scratch:q} --out {params.out:q} 2> {log:q}"

@@ -6,11 +6,12 @@ from mixmerge.study.uncertainty import uncertainty_settings
 rule uncertainty:
     input:
         lambda wildcards: [
-            STUDY.manifest("scores", wildcards.model, variant)
+            file
             for variant in STUDY.variants[wildcards.model]
+            for file in SHELF.content("scores", wildcards.model, variant)
         ],
     output:
-        STUDY.path("uncertainty", "{model}.json"),
+        SHELF.file("uncertainty", "{model}.json"),
     log:
         log_of("uncertainty", "model"),
     benchmark:
@@ -22,10 +23,8 @@ rule uncertainty:
     params:
         code=code("uncertainty.py"),
         scores=lambda wildcards, input: [
-            f"{variant}={folder}"
-            for variant, folder in zip(
-                STUDY.variants[wildcards.model], directories(input)
-            )
+            f"{variant}={SHELF.root / 'scores' / wildcards.model / variant}"
+            for variant in STUDY.variants[wildcards.model]
         ],
         seed=lambda wildcards: STUDY.seed("uncertainty", wildcards.model),
         settings=lambda wildcards: dumps(

@@ -9,6 +9,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let several processes share the tests file by file, those of the finished study as one file.
+
+    So no module's fixtures are made twice, and the study that takes minutes is run once.
+    """
+    for item in items:
+        shared = "finished" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("finished" if shared else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository."""

@@ -25,19 +25,22 @@ class Workspace:
         file.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
         return file
 
-    def snakemake(
-        self, *arguments: str, config: str = "study.yaml", timeout: float = 1500
-    ) -> subprocess.CompletedProcess[str]:
-        """Run the real workflow; relative paths of the config are below this directory."""
-        command = [
+    def command(self, *arguments: str, config: str = "study.yaml") -> list[str]:
+        """The command line of a run of the workflow."""
+        return [
             *(sys.executable, "-m", "snakemake"),
             *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.path)),
             *("--configfile", str(self.path / config), "--cores", "2"),
             *("--workflow-profile", str(ROOT / "profiles/default")),
             *arguments,
         ]
+
+    def snakemake(
+        self, *arguments: str, config: str = "study.yaml", timeout: float = 1500
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the real workflow; relative paths of the config are below this directory."""
         return subprocess.run(
-            command,
+            self.command(*arguments, config=config),
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mixmerge import orphan
 from mixmerge.errors import UserError
 from mixmerge.section import explained
 
@@ -64,6 +65,7 @@ def run(main: Callable[[], None], online: bool = False) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not online:
         os.environ["HF_HUB_OFFLINE"] = "1"
+    orphan.watch()
     try:
         main()
     except UserError as error:

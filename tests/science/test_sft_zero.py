@@ -3,13 +3,7 @@
 Each run is the rule's own script in a process of its own, as Snakemake starts it.
 """
 
-import json
-import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +13,7 @@ from safetensors.torch import load_file
 
 import sft_material as material
 from mixmerge.files import read_json
+from sft_run import Run, weights
 
 pytestmark = pytest.mark.slow
 
@@ -29,69 +24,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     material.write_base(root / "base")
     material.write_set(root / "set")
     return root
-
-
-class Run:
-    """One run of ``workflow/scripts/sft.py``."""
-
-    def __init__(self, root: Path, study: Path, name: str, **settings: Any) -> None:
-        self.out, self.scratch = study / name, study / f"{name}.scratch"
-        self.command = [
-            sys.executable, str(root / "workflow" / "scripts" / "sft.py"),
-            "--base", str(study / "base"), "--data", str(study / "set"),
-            "--out", str(self.out), "--scratch", str(self.scratch), "--seed", "3",
-            "--settings", json.dumps({**material.SETTINGS, **settings}),
-        ]  # fmt: skip
-        self.log = study / f"{name}.log"
-        self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-    def start(self) -> subprocess.Popen[bytes]:
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                self.command, stderr=log, stdout=log, env=self.environment, start_new_session=True
-            )
-
-    def finish(self) -> Path:
-        code = self.start().wait(timeout=300)
-        assert code == 0, self.log.read_text()[-3000:]
-        return self.out
-
-    def interrupt(self, number: int, when: Callable[[], bool]) -> int:
-        """Send a signal to the whole process group as soon as ``when()``; returns the exit code."""
-        process = self.start()
-        while not when():
-            assert process.poll() is None, self.log.read_text()[-3000:]
-            time.sleep(0.02)
-        os.killpg(process.pid, number)
-        code = process.wait(timeout=60)
-        self.wait_for_workers()
-        return code
-
-    def wait_for_workers(self) -> None:
-        """No process of the run may live on; it is given a moment to notice."""
-        for _ in range(100):
-            if not self.workers():
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"orphans: {self.workers()}")
-
-    def workers(self) -> list[str]:
-        found = []
-        for entry in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                line = entry.read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-            if "mixmerge.sft.worker" in line and str(self.scratch) in line:
-                found.append(line)
-        return found
-
-    def saved(self) -> bool:
-        return bool(list(self.scratch.glob("trainer/checkpoint-*/complete.json")))
-
-
-def weights(directory: Path) -> bytes:
-    return (directory / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("stage", [2, 3])
@@ -155,19 +87,6 @@ def test_random_state_is_restored_at_the_end_of_an_epoch(root: Path, study: Path
     rough.finish()
     calm.finish()
     assert weights(rough.out) == weights(calm.out)
-
-
-def test_sigterm_ends_every_process(root: Path, study: Path) -> None:
-    run = Run(root, study, "terminated", processes=2, epochs=500.0, gradient_accumulation=1)
-    process = run.start()
-    while len(run.workers()) < 2:
-        assert process.poll() is None, run.log.read_text()[-3000:]
-        time.sleep(0.05)
-    time.sleep(1)
-    process.terminate()
-    assert process.wait(timeout=60) == 128 + signal.SIGTERM
-    run.wait_for_workers()
-    assert not run.out.exists()
 
 
 def test_a_rank_s_mistake_is_told_once_without_a_traceback(root: Path, study: Path) -> None:

@@ -161,10 +161,3 @@ def test_invalid_yaml_and_missing_file(tmp_path: Path) -> None:
     path.write_text("- a")
     with pytest.raises(UserError, match="expected a mapping of sections, found list"):
         load_config(path)
-
-
-def test_the_conda_environment_is_the_lock(root: Path) -> None:
-    lock = (root / "envs/requirements.lock").read_text(encoding="utf-8").split()
-    conda = yaml.safe_load((root / "envs/mixmerge.yaml").read_text(encoding="utf-8"))
-    assert conda["dependencies"][-1]["pip"] == lock, "run `make conda-env`"
-    assert all("==" in pin and "/" not in pin for pin in lock)

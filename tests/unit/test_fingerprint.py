@@ -24,7 +24,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fresh(tree: Path) -> str:
-    for cached in (module._parse, module._imports, module._digest):
+    for cached in (module._parse, module._imported, module._imports, module._digest):
         cached.cache_clear()
     return module.fingerprint(tree / "script.py")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mixmerge.report.costs import read_bills
 from mixmerge.report.dossier import write_verdict
 from mixmerge.report.entries import VERDICT_FILES
 from mixmerge.report.layout import Strategy, Variant
@@ -162,3 +163,28 @@ def test_choosing_is_the_deciding_suites_part_of_a_job(tmp_path: Path) -> None:
     # Tokens: 70 of 70 + 420; items: 10 of 10 + 30. Two merges, 2 threads, 4 workers.
     wanted = 2 * (2 * 70 / 490 + 4 * 10 / 40)
     assert entry.merging_bill.selection.core_hours == pytest.approx(wanted)
+
+
+def test_completions_and_scores_may_lie_elsewhere(tmp_path: Path) -> None:
+    study = layout()
+    here, shelf = tmp_path / "here", tmp_path / "shelf"
+    decide(study, here)
+    spend(study, here, {"sft": 1.0, "merge": 0.25, "generate": 0.5, "score": 0.5})
+    model = study.models[0]
+    before = read_bills(study, model, here)
+    assert any(bill.selection.core_hours for bill in before)
+    shelf.mkdir()
+    for kind in ("completions", "scores"):
+        (here / kind).rename(shelf / kind)
+    assert read_bills(study, model, here, shelf) == before
+
+
+def test_a_job_that_ended_at_once_is_billed_for_the_work_behind_its_result(tmp_path: Path) -> None:
+    study = layout()
+    decide(study, tmp_path)
+    spend(study, tmp_path, {"sft": 0.5, "merge": 0.25, "generate": 0.5, "score": 0.5})
+    model = study.models[0]
+    record = tmp_path / "checkpoints" / model.key / f".{model.mixture}.made"
+    known = {"identity": {}, "declared": "manifest.json", "text": "", "files": {}}
+    record.write_text(json.dumps(known | {"seconds": 7200.0}))
+    assert read_bills(study, model, tmp_path)[0].training.core_hours == 2.0

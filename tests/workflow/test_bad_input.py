@@ -82,7 +82,7 @@ def broken(change: str) -> list[str]:
     ("change", "words"),
     [
         ("missing column", ["solution", "solutoin"]),
-        ("empty answer", [":7", "solution"]),
+        ("empty answer", [":7", "empty answer"]),
         ("invalid JSON", ["rows.jsonl:7: not valid JSON"]),
         ("duplicate id", ["r3", ":7"]),
     ],

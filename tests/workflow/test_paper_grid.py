@@ -36,7 +36,9 @@ def check_grid(plan: dict[str, int]) -> None:
     assert plan["sft"] == 31
     assert plan["merge"] == plan["recipe"] == 145
     assert plan["generate"] == plan["score"] == 181
-    assert plan["layers"] == 176
+    assert plan["layers"] == 31 and plan["merged_layers"] == 145
+    # One for each strategy of each model.
+    assert plan["winner"] == 17
     assert plan["updates"] == plan["snapshot"] == 5
 
 

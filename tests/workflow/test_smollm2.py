@@ -82,7 +82,8 @@ def test_the_trial_runs_to_the_end(finished: Workspace, results: Path) -> None:
     study = Study(parse_config(data, "trial"))
     assert [name for _, name in study.checkpoints()] == VARIANTS
     for name in VARIANTS:
-        read_manifest(results / "checkpoints/smollm2-135m" / name, "checkpoint")
+        if study.variants["smollm2-135m"][name].kind != "merge":  # its weights are deleted
+            read_manifest(results / "checkpoints/smollm2-135m" / name, "checkpoint")
         scores = json.loads((results / f"scores/smollm2-135m/{name}/scores.json").read_text())
         assert set(scores) == set(study.config.suites)
         assert (

@@ -10,7 +10,9 @@ import yaml
 
 from mixmerge.config.load import load_config
 from mixmerge.manifest import read_manifest
+from mixmerge.merge.record import differing
 from mixmerge.report import entries
+from mixmerge.study import keeping
 from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study
 from workflow_material import Workspace
@@ -34,7 +36,11 @@ def test_every_checkpoint_is_whole_and_has_completions_and_scores(
     assert len(study.checkpoints()) == 16
     suites = set(study.config.suites)
     for model, variant in study.checkpoints():
-        manifest = read_manifest(results / "checkpoints" / model / variant, "checkpoint")
+        # The manifest of a merge stays, its weights do not.
+        kept = results / "checkpoints" / model / variant
+        merged = study.variants[model][variant].kind == "merge"
+        listed = json.loads((kept / "manifest.json").read_text())
+        manifest = listed if merged else read_manifest(kept, "checkpoint")
         assert any(name.endswith(".safetensors") for name in manifest["files"])
         read_manifest(results / "completions" / model / variant, "completions")
         scores = json.loads((results / "scores" / model / variant / "scores.json").read_text())
@@ -58,18 +64,40 @@ def test_training_moved_the_weights_and_merges_lie_between(results: Path) -> Non
 def test_linear_merge_is_the_weighted_mean_of_the_specialists(results: Path) -> None:
     from safetensors.torch import load_file
 
-    def weights(variant: str) -> dict:
-        folder = results / "checkpoints/qwen2-small" / variant
+    def weights(folder: Path) -> dict:
         return {
             k: v.double()
             for f in sorted(folder.glob("*.safetensors"))
             for k, v in load_file(f).items()
         }
 
-    merged, one, two = (weights(v) for v in ("linear-w0.3", "sft-codegen-p100", "sft-codesum-p100"))
+    kept = results / "winners/qwen2-small/linear"  # weights of other ratios are deleted
+    share = {"linear-w0.3": 0.3, "linear-w0.7": 0.7}[
+        read_manifest(kept, "checkpoint")["facts"]["variant"]
+    ]
+    trained = results / "checkpoints/qwen2-small"
+    merged, one, two = map(
+        weights, (kept, trained / "sft-codegen-p100", trained / "sft-codesum-p100")
+    )
     assert merged.keys() == one.keys()
     for name, tensor in merged.items():
-        assert (tensor - (0.3 * one[name] + 0.7 * two[name])).abs().max() < 1e-6
+        assert (tensor - (share * one[name] + (1 - share) * two[name])).abs().max() < 1e-6
+
+
+def test_of_the_merges_each_sweeps_winner_is_kept(study: Study, results: Path) -> None:
+    assert not list((results / "merged").rglob("*.safetensors"))
+    for model, strategy in keeping.winners(study):
+        kept = results / "winners" / model / strategy
+        facts = read_manifest(kept, "checkpoint")["facts"]
+        assert study.variants[model][facts["variant"]].strategy == strategy
+        assert differing(kept, results / "checkpoints" / model / facts["variant"]) is None
+    with (results / "tables/table3-strategies.csv").open(newline="") as file:
+        printed = {row["variant"] for row in csv.DictReader(file)}
+    names = {
+        read_manifest(path.parent)["facts"]["variant"]
+        for path in results.glob("winners/qwen2-small/*/manifest.json")
+    }
+    assert names <= printed
 
 
 def test_subsets_are_nested_and_the_mixture_is_their_union(results: Path) -> None:
@@ -107,7 +135,9 @@ def test_recipes_are_mergekits_own_language(results: Path) -> None:
 
 
 def test_every_job_left_a_log_and_its_time(study: Study, results: Path) -> None:
-    for rule, count in {"sft": 8, "merge": 6, "generate": 16, "score": 16, "layers": 14}.items():
+    per_rule = {"sft": 8, "merge": 6, "generate": 16, "score": 16, "layers": 8}
+    per_rule |= {"merged_layers": 6, "winner": 5}
+    for rule, count in per_rule.items():
         assert len(list((results / "logs" / rule).rglob("*.log"))) == count, rule
         assert len(list((results / "benchmarks" / rule).rglob("*.tsv"))) == count, rule
     with (results / "tables/timing.csv").open(newline="") as file:
@@ -166,10 +196,10 @@ def test_one_ratio_more_is_one_merge_more(finished: Workspace, tmp_path: Path) -
     config["strategies"]["ties"]["ratios"] = [0.3, 0.6]
     copy.write_config(config)
     planned = copy.planned("all")
-    for rule in ("recipe", "merge", "generate", "score", "layers"):
+    for rule in ("recipe", "merge", "generate", "score", "merged_layers"):
         assert planned.pop(rule) == 1, rule
-    assert planned["uncertainty"] == 1
-    assert set(planned) == {"uncertainty", "tables", "figures", "verdict", "timing"}
+    assert planned["uncertainty"] == planned["winner"] == 1
+    assert set(planned) == {"uncertainty", "winner", "tables", "figures", "verdict", "timing"}
 
 
 def test_a_lost_checkpoint_comes_back_with_the_same_bytes(

@@ -6,6 +6,7 @@ Settings: the section `data.decontamination` as JSON.
 from mixmerge.config.tasks import Decontamination
 from mixmerge.data.decontaminate import decontaminate
 from mixmerge.job import json_argument, named_path, parser, path_argument, run
+from mixmerge.reuse import unless_made
 from mixmerge.section import validated
 
 
@@ -20,7 +21,13 @@ def main() -> None:
     given = arguments.parse_args()
     settings = validated(Decontamination, given.settings, "data.decontamination")
     heldout = dict(given.heldout)
-    decontaminate(given.out.name, settings, given.rows, heldout, given.out, given.settings)
+    unless_made(
+        given.out,
+        vars(given),
+        lambda: decontaminate(
+            given.out.name, settings, given.rows, heldout, given.out, given.settings
+        ),
+    )
 
 
 if __name__ == "__main__":

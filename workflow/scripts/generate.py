@@ -7,12 +7,18 @@ from mixmerge.evaluate.settings import (
     named_paths,
 )
 from mixmerge.job import json_argument, named_path, parser, path_argument, run
+from mixmerge.reuse import unless_made
 from mixmerge.section import validated
 
 
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--checkpoint", type=path_argument, required=True)
+    arguments.add_argument(
+        "--manifest",
+        type=path_argument,
+        help="the checkpoint's manifest where it stays when the weights are deleted",
+    )
     arguments.add_argument(
         "--suites", type=named_path, nargs="+", required=True, metavar="NAME=DIR"
     )
@@ -25,7 +31,13 @@ def main() -> None:
     settings = validated(GenerateSettings, given.settings, "--settings")
     suites = named_paths(given.suites, "--suites")
     check_named(set(suites), set(settings.suites), "--suites")
-    generate(given.checkpoint, suites, given.out, given.scratch, settings)
+    unless_made(
+        given.out,
+        vars(given),
+        lambda: generate(
+            given.checkpoint, suites, given.out, given.scratch, settings, given.manifest
+        ),
+    )
 
 
 if __name__ == "__main__":

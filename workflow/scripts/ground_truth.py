@@ -1,9 +1,11 @@
 """Compute the expected outputs of a code suite's canonical solutions."""
 
+from mixmerge.errors import UserError
 from mixmerge.evaluate.groundtruth import make_ground_truth
 from mixmerge.evaluate.settings import GroundTruthSettings
 from mixmerge.evaluate.unittruth import make_unit_truth
 from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.reuse import unless_made
 from mixmerge.section import validated
 
 
@@ -12,10 +14,18 @@ def main() -> None:
     arguments.add_argument("--problems", type=path_argument, required=True)
     arguments.add_argument("--out", type=path_argument, required=True)
     arguments.add_argument("--settings", type=json_argument, required=True)
+    arguments.add_argument(
+        "--processes", type=int, help="side by side; code.workers of the settings by default"
+    )
     given = arguments.parse_args()
     settings = validated(GroundTruthSettings, given.settings, "--settings")
+    if given.processes is not None:
+        if given.processes < 1:
+            raise UserError(f"--processes: {given.processes} is less than 1")
+        running = settings.code.model_copy(update={"workers": given.processes})
+        settings = settings.model_copy(update={"code": running})
     make = make_ground_truth if settings.tests == "inputs" else make_unit_truth
-    make(given.problems, given.out, settings)
+    unless_made(given.out, vars(given), lambda: make(given.problems, given.out, settings))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from mixmerge.files import write_json
 from mixmerge.job import parser, path_argument, run
+from mixmerge.reuse import unless_made
 from mixmerge.weights.distance import layer_distances
 
 
@@ -11,7 +12,11 @@ def main() -> None:
     arguments.add_argument("--variant", type=path_argument, required=True)
     arguments.add_argument("--out", type=path_argument, required=True)
     options = arguments.parse_args()
-    write_json(options.out, layer_distances(options.base, options.variant))
+    unless_made(
+        options.out,
+        vars(options),
+        lambda: write_json(options.out, layer_distances(options.base, options.variant)),
+    )
 
 
 if __name__ == "__main__":

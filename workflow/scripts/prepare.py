@@ -6,6 +6,7 @@ Settings: {"templates": {"system", "prompt", "answer"}, "columns": {SOURCE: {"co
 
 from mixmerge.data.prepare import PrepareSettings, prepare
 from mixmerge.job import json_argument, named_path, parser, path_argument, run
+from mixmerge.reuse import unless_made
 from mixmerge.section import validated
 
 
@@ -19,7 +20,11 @@ def main() -> None:
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/tasks/TASK")
     given = arguments.parse_args()
     settings = validated(PrepareSettings, given.settings, f"tasks.{given.task}")
-    prepare(given.task, settings, dict(given.sources), given.out, given.settings)
+    unless_made(
+        given.out,
+        vars(given),
+        lambda: prepare(given.task, settings, dict(given.sources), given.out, given.settings),
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from mixmerge.embedded.settings import EmbeddedModel
 from mixmerge.files import atomic_dir
 from mixmerge.job import json_argument, parser, path_argument, run
 from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
+from mixmerge.reuse import unless_made
 
 
 def main() -> None:
@@ -16,16 +17,20 @@ def main() -> None:
     given = args.parse_args()
     read_manifest(given.corpus, "corpus")
     settings = EmbeddedModel.model_validate(given.settings)
-    with atomic_dir(given.out) as scratch:
-        pretrain(scratch, given.corpus, settings, given.seed)
-        write_provenance(
-            scratch,
-            inputs=[given.corpus / MANIFEST],
-            settings=given.settings,
-            seed=given.seed,
-            packages=["torch", "transformers", "tokenizers"],
-        )
-        write_manifest(scratch, "checkpoint")
+
+    def make() -> None:
+        with atomic_dir(given.out) as scratch:
+            pretrain(scratch, given.corpus, settings, given.seed)
+            write_provenance(
+                scratch,
+                inputs=[given.corpus / MANIFEST],
+                settings=given.settings,
+                seed=given.seed,
+                packages=["torch", "transformers", "tokenizers"],
+            )
+            write_manifest(scratch, "checkpoint")
+
+    unless_made(given.out, vars(given), make)
 
 
 if __name__ == "__main__":

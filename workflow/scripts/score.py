@@ -9,6 +9,7 @@ from mixmerge.evaluate.settings import (
     named_paths,
 )
 from mixmerge.job import json_argument, named_path, parser, path_argument, run
+from mixmerge.reuse import unless_made
 from mixmerge.section import validated
 
 
@@ -29,14 +30,21 @@ def main() -> None:
     )
     given = arguments.parse_args()
     settings = validated(ScoreSettings, given.settings, "--settings")
+    if given.processes is not None:
+        if given.processes < 1:
+            raise UserError(f"--processes: {given.processes} is less than 1")
+        running = settings.code.model_copy(update={"workers": given.processes})
+        settings = settings.model_copy(update={"code": running})
     suites = named_paths(given.suites, "--suites")
     check_named(set(suites), set(settings.suites), "--suites")
     truths = named_paths(given.groundtruth, "--groundtruth")
     code = {name for name, suite in settings.suites.items() if isinstance(suite, CodeJudging)}
     check_named(set(truths), code, "--groundtruth")
-    if given.processes is not None and given.processes < 1:
-        raise UserError(f"--processes: {given.processes} is less than 1")
-    score(given.completions, suites, truths, given.nltk_data, given.out, settings, given.processes)
+    unless_made(
+        given.out,
+        vars(given),
+        lambda: score(given.completions, suites, truths, given.nltk_data, given.out, settings),
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import sys
 
 from mixmerge.config.sft import Sft
 from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.reuse import unless_made
 from mixmerge.sft.job import Job
 from mixmerge.sft.stage import fine_tune
 
@@ -22,20 +23,25 @@ def main() -> None:
     args.add_argument(
         "--chat-template", type=path_argument, help="Jinja file instead of the checkpoint's own"
     )
+    args.add_argument("--processes", type=int, help="of the run; those of the settings by default")
+    args.add_argument("--nodes", type=int, help="Slurm nodes it is spread over")
     given = args.parse_args()
+    if given.processes is not None:
+        given.settings["processes"] = given.processes
+    if given.nodes is not None:
+        given.settings["nodes"] = given.nodes
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("mixmerge").setLevel(logging.INFO)
-    fine_tune(
-        Job(
-            base=given.base,
-            data=given.data,
-            out=given.out,
-            scratch=given.scratch,
-            settings=Sft.model_validate(given.settings),
-            seed=given.seed,
-            chat_template=given.chat_template,
-        )
+    job = Job(
+        base=given.base,
+        data=given.data,
+        out=given.out,
+        scratch=given.scratch,
+        settings=Sft.model_validate(given.settings),
+        seed=given.seed,
+        chat_template=given.chat_template,
     )
+    unless_made(given.out, vars(given), lambda: fine_tune(job))
 
 
 if __name__ == "__main__":

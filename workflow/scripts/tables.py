@@ -10,10 +10,14 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--layout", type=json_argument, required=True, help="a Layout as JSON")
     arguments.add_argument("--results", type=path_argument, required=True, help="the study's root")
+    arguments.add_argument(
+        "--shelf", type=path_argument, help="root of scores and uncertainty, if it is another"
+    )
     arguments.add_argument("--out", type=path_argument, required=True, help="folder of the tables")
     given = arguments.parse_args()
     layout = Layout.model_validate(given.layout)
-    write_tables(layout, given.results, read_scores(layout, given.results), given.out)
+    shelf = given.shelf or given.results
+    write_tables(layout, given.results, read_scores(layout, shelf), given.out, shelf)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from mixmerge.errors import UserError
 from mixmerge.files import write_json
 from mixmerge.job import json_argument, named_path, parser, path_argument, run
 from mixmerge.manifest import read_manifest
+from mixmerge.reuse import unless_made
 from mixmerge.section import validated
 from mixmerge.uncertainty.settings import UncertaintySettings
 
@@ -24,9 +25,13 @@ def main() -> None:
         raise UserError(f"--scores: no directory for {', '.join(missing)}; add VARIANT=DIR")
     for directory in scores.values():
         read_manifest(directory, "scores")
-    from mixmerge.uncertainty.analysis import analyse
 
-    write_json(given.out, analyse(settings, scores, given.seed))
+    def make() -> None:
+        from mixmerge.uncertainty.analysis import analyse
+
+        write_json(given.out, analyse(settings, scores, given.seed))
+
+    unless_made(given.out, vars(given), make)
 
 
 if __name__ == "__main__":

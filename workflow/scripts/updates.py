@@ -5,6 +5,7 @@ from pathlib import Path
 from mixmerge.errors import UserError
 from mixmerge.files import write_json
 from mixmerge.job import parser, path_argument, run
+from mixmerge.reuse import unless_made
 from mixmerge.weights.agreement import update_agreement
 
 
@@ -24,7 +25,11 @@ def main() -> None:
         variants[name] = Path(directory)
     if len(variants) < 2:
         raise UserError("--variants: name at least two checkpoints to compare")
-    write_json(options.out, update_agreement(options.base, variants))
+    unless_made(
+        options.out,
+        {"base": options.base, "variants": list(variants.items())},
+        lambda: write_json(options.out, update_agreement(options.base, variants)),
+    )
 
 
 if __name__ == "__main__":

@@ -12,11 +12,18 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--layout", type=json_argument, required=True, help="a Layout as JSON")
     arguments.add_argument("--results", type=path_argument, required=True, help="the study's root")
+    arguments.add_argument(
+        "--shelf",
+        type=path_argument,
+        help="root of completions, scores and uncertainty, if another",
+    )
     arguments.add_argument("--out", type=path_argument, required=True, help="folder of verdict*")
     given = arguments.parse_args()
     layout = Layout.model_validate(given.layout)
-    scores, evidence = read_scores(layout, given.results), read_evidence(layout, given.results)
-    write_verdict(layout, verdicts(layout, scores, evidence, given.results), given.out)
+    shelf = given.shelf or given.results
+    scores, evidence = read_scores(layout, shelf), read_evidence(layout, shelf)
+    found = verdicts(layout, scores, evidence, given.results, shelf)
+    write_verdict(layout, found, given.out)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from mixmerge.config.evaluation import CodeSuite
 from mixmerge.config.merging import Ratio, Strategy
 from mixmerge.config.models import EmbeddedBase
+from mixmerge.config.parameters import parameters_of
 from mixmerge.config.sources import EmbeddedSource, PackageSource
 from mixmerge.config.tasks import MIX
 from mixmerge.data.template import Template
@@ -51,6 +52,10 @@ def problems(config: "StudyConfig") -> Iterator[str]:
             if model not in config.models:
                 hint = nearest(model, set(config.models))
                 yield f"tables.{name}: unknown model {model!r}{hint}"
+    sizes = {model.size for model in config.models.values()}
+    for size in config.hardware.sft_hours or {}:
+        if size not in sizes:
+            yield f"hardware.sft_hours: no model is of size {size!r}{nearest(size, sizes)}"
     for model in config.figures.models or []:
         if model not in config.models:
             yield f"figures.models: unknown model {model!r}{nearest(model, set(config.models))}"
@@ -177,6 +182,11 @@ def _model_problems(config: "StudyConfig", key: str) -> Iterator[str]:
             f"{config.scales(key)} at which {key!r} trains its specialists"
         )
     for training_set in sorted(sets):
+        if config.sft_plan(key, training_set).processes == "auto" and not parameters_of(entry):
+            yield (
+                f"models.{key}.parameters: missing, and sft.processes is 'auto'; say how many "
+                "weights the model has, such as 1_500_000_000, or name a number of processes"
+            )
         sft = config.sft_settings(key, training_set)
         for problem in sft.problems():
             yield f"models.{key}, training set {training_set!r}: {problem}"

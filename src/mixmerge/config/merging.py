@@ -85,5 +85,10 @@ class Merging(Section):
     shard_bytes: Annotated[int, Field(gt=0)] = 500_000_000
     """Size of the merged checkpoint's shards; small shards save memory."""
 
+    keep: Literal["winners", "all", "none"] = "winners"
+    """Which merged weights stay when all that reads them is done: of each strategy the ratio that
+    the tables choose, all of them, or none. Recipes and manifests of all merges stay in any case,
+    and weights that were deleted can be merged again, byte for byte."""
+
     base_percent: Annotated[int, Field(gt=0, le=100)] = 100
     """Data scale of the specialists that are merged."""

@@ -33,6 +33,10 @@ class ModelBase(Section):
     """Merge strategies for this model and their ratios; all strategies with their own sweeps by
     default. `{dare: [0.3]}` asks for one merge."""
 
+    parameters: Annotated[int, Field(gt=0)] | None = None
+    """Number of weights, such as 1_543_714_304; estimates of memory and time need it until the
+    checkpoint is there. An embedded model's follows from its architecture."""
+
     chat_template: Path | None = None
     """A Jinja file to use instead of the checkpoint's own chat template."""
 

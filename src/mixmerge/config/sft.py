@@ -23,8 +23,8 @@ class Lora(Section):
     """Module names that get an adapter."""
 
 
-class Sft(Section):
-    """Settings of one fine-tuning run."""
+class Hyperparameters(Section):
+    """Settings of one fine-tuning run, without the number of its processes."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 1e-5
     """Peak learning rate of AdamW."""
@@ -69,8 +69,9 @@ class Sft(Section):
     offload: Literal["none", "optimizer", "all"] = "none"
     """What DeepSpeed keeps in CPU memory: nothing, optimiser states, or parameters too."""
 
-    processes: Annotated[int, Field(gt=0)] = 1
-    """Processes of one run; one GPU each where there are GPUs."""
+    nodes: Annotated[int, Field(gt=0)] = 1
+    """Slurm nodes one run is spread over, as many processes on each. Elsewhere than in a Slurm job
+    all processes run on one machine: the weights depend on their number alone."""
 
     threads: Annotated[int, Field(gt=0)] = 1
     """CPU threads a process."""
@@ -90,6 +91,13 @@ class Sft(Section):
     save_steps: Annotated[int, Field(gt=0)] | None = None
     """Save for resumption every so many steps besides; the evaluations' saves only by default."""
 
+
+class Sft(Hyperparameters):
+    """Settings of one fine-tuning run, as its job gets them."""
+
+    processes: Annotated[int, Field(gt=0)] = 1
+    """Processes of one run; one GPU each where there are GPUs."""
+
     @property
     def micro_batch(self) -> int:
         """Examples a process and micro-batch."""
@@ -104,6 +112,8 @@ class Sft(Section):
                 f"batch_size {self.batch_size} is not divisible by gradient_accumulation x "
                 f"processes = {step}"
             )
+        if self.processes % self.nodes:
+            found.append(f"processes {self.processes} is not divisible by nodes = {self.nodes}")
         if self.offload != "none" and self.zero_stage not in (2, 3):
             found.append(f"offload {self.offload!r} needs zero_stage 2 or 3, not {self.zero_stage}")
         elif self.offload == "all" and self.zero_stage != 3:
@@ -111,9 +121,18 @@ class Sft(Section):
         return found
 
 
+class SftPlan(Hyperparameters):
+    """Settings of fine-tuning."""
+
+    processes: Annotated[int, Field(gt=0)] | Literal["auto"] = 1
+    """Processes of one run, one GPU each where there are GPUs. `auto`: the fewest that divide the
+    batch and whose memory (`hardware.gpu_memory_gb`) holds weights, gradients, optimiser states and
+    activations; 1 on CPU."""
+
+
 def _optional_fields() -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for name, info in Sft.model_fields.items():
+    for name, info in SftPlan.model_fields.items():
         annotation: Any = info.annotation
         for constraint in info.metadata:
             annotation = Annotated[annotation, constraint]
@@ -121,14 +140,14 @@ def _optional_fields() -> dict[str, Any]:
     return fields
 
 
-# Every field of `Sft`, none of them required: what a model or a training set changes.
+# Every field of `SftPlan`, none of them required: what a model or a training set changes.
 SftOverride = create_model("SftOverride", __base__=Section, **_optional_fields())
 SftOverride.__doc__ = "Settings of `sft` that differ here; each field as in `Sft`."
 
 
-def overlay(base: Sft, *overrides: Section) -> Sft:
+def overlay(base: SftPlan, *overrides: Section) -> SftPlan:
     """Return ``base`` with what the overrides set explicitly, later ones winning."""
     values = base.model_dump()
     for override in overrides:
         values |= override.model_dump(exclude_unset=True)
-    return Sft.model_validate(values)
+    return SftPlan.model_validate(values)

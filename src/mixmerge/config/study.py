@@ -7,11 +7,15 @@ from pydantic import Field, model_validator
 
 from mixmerge.config.checks import problems
 from mixmerge.config.evaluation import CodeScoring, Decoding, Suite
+from mixmerge.config.hardware import Hardware
+from mixmerge.config.memory import fewest_processes
 from mixmerge.config.merging import Merging, Ratio, Strategy
 from mixmerge.config.models import Model
 from mixmerge.config.outputs import Figures, Tables
-from mixmerge.config.sft import Sft, overlay
+from mixmerge.config.parameters import parameters_of
+from mixmerge.config.sft import Sft, SftPlan, overlay
 from mixmerge.config.sources import Source
+from mixmerge.config.storage import BucketPrefix
 from mixmerge.config.tasks import MIX, Data, Mixture, Task
 from mixmerge.config.uncertainty import Uncertainty
 from mixmerge.embedded.settings import CorpusSettings
@@ -35,6 +39,12 @@ class StudyConfig(Section):
     results: Path = Path("results")
     """Where everything made is written."""
 
+    storage: BucketPrefix | None = None
+    """A bucket, `s3://bucket/path`, on which completions, scores, uncertainty, tables and figures
+    stand, in `<path>/<study>/`; weights, data, logs and benchmarks stay below `results`. Null: all
+    stays there. A thing of the site: give it on the command line (`--config storage=s3://...`) or
+    in its profile; endpoint and keys are Snakemake's own settings (docs/storage.md)."""
+
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     """Base models by key."""
 
@@ -56,7 +66,7 @@ class StudyConfig(Section):
     mixture: Mixture = Mixture()
     """The multi-task training set."""
 
-    sft: Sft = Sft()
+    sft: SftPlan = SftPlan()
     """Fine-tuning, for all models and training sets that do not say otherwise."""
 
     merging: Merging = Merging()
@@ -77,13 +87,16 @@ class StudyConfig(Section):
     uncertainty: Uncertainty = Uncertainty()
     """Intervals and tests."""
 
+    hardware: Hardware = Hardware()
+    """The machine that resources and the plan are estimated for; no job is told of it."""
+
     tables: Tables = Tables()
     """Which tables are printed."""
 
     figures: Figures = Figures()
     """How figures are drawn."""
 
-    def sft_settings(self, model: str, training_set: str) -> Sft:
+    def sft_plan(self, model: str, training_set: str) -> SftPlan:
         """Fine-tuning settings of one run: the study's, the model's, then the training set's.
 
         Args:
@@ -95,6 +108,18 @@ class StudyConfig(Section):
         if training_set in entry.sft_for:
             overrides.append(entry.sft_for[training_set])
         return overlay(self.sft, *overrides)
+
+    def sft_settings(self, model: str, training_set: str) -> Sft:
+        """The settings that `sft_plan` gives, with the number of processes that `auto` stands for.
+
+        It follows from this configuration alone, never from what was measured.
+        """
+        plan = self.sft_plan(model, training_set)
+        processes = plan.processes
+        if processes == "auto":
+            parameters = parameters_of(self.models[model])
+            processes = fewest_processes(plan, parameters or 0, self.hardware)
+        return Sft.model_validate({**plan.model_dump(), "processes": processes})
 
     def scales(self, model: str) -> list[int]:
         """Percentages at which the model's specialists are trained, ascending."""

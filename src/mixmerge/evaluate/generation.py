@@ -14,7 +14,7 @@ from tqdm import tqdm
 from mixmerge.errors import UserError
 from mixmerge.evaluate.settings import GenerateSettings, SuiteDecoding
 from mixmerge.evaluate.suite import Completion, Item, read_items
-from mixmerge.files import atomic_dir, sha256, write_jsonl
+from mixmerge.files import atomic_dir, read_json, sha256, write_jsonl
 from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def generate(
     out: Path,
     scratch: Path,
     settings: GenerateSettings,
+    manifest: Path | None = None,
 ) -> None:
     """Complete every item of every suite and publish ``{suite}.jsonl`` each into ``out``.
 
@@ -37,12 +38,19 @@ def generate(
         scratch: where finished batches are kept until then; a job that runs again with the same
             checkpoint, suite and settings takes them from there, whatever ``out`` holds.
         settings: one entry a suite.
+        manifest: the checkpoint's manifest where it stays when the weights are deleted; their own
+            by default. The provenance names it.
 
     Raises:
-        UserError: unfinished inputs, a checkpoint that cannot be prompted, a prompt that is longer
-            than the model's context.
+        UserError: unfinished inputs, weights that are not those of the manifest, a checkpoint that
+            cannot be prompted, a prompt that is longer than the model's context.
     """
-    read_manifest(checkpoint, "checkpoint")
+    manifest = manifest or checkpoint / MANIFEST
+    if read_manifest(checkpoint, "checkpoint") != read_json(manifest):
+        raise UserError(
+            f"{checkpoint}: not the weights that {manifest} lists; delete {checkpoint} and run "
+            "again, which merges them once more"
+        )
     items = {name: read_items(directory) for name, directory in suites.items()}
 
     from mixmerge.evaluate.engines.choice import load_engine
@@ -70,7 +78,7 @@ def generate(
             facts[name] = {"n": len(wanted)}
         write_provenance(
             target,
-            inputs=[path / MANIFEST for path in (checkpoint, *suites.values())],
+            inputs=[manifest, *(path / MANIFEST for path in suites.values())],
             settings=settings.model_dump(mode="json")
             | {name: identity[name] for name in ("engine", "device", "dtype")},
             seed=None,

@@ -1,5 +1,6 @@
 """Running a recipe through MergeKit's Python API: checked, seeded, atomic."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ def merge(
     shard_bytes: int,
     threads: int = 1,
     device: Device = "cpu",
+    check: Callable[[Path], None] | None = None,
 ) -> None:
     """Merge the checkpoints of a recipe into ``out``.
 
@@ -43,6 +45,7 @@ def merge(
         shard_bytes: size of the output's shards; memory grows with it.
         threads: CPU threads.
         device: where MergeKit computes; ``auto`` takes a GPU where there is one.
+        check: called with the finished checkpoint before it is published.
 
     Raises:
         UserError: a fault in the recipe, an input or the result; ``out`` is then untouched.
@@ -59,6 +62,8 @@ def merge(
             seed=seed,
             packages=["mergekit", "torch", "transformers", "safetensors"],
         )
+        if check is not None:
+            check(scratch)
 
 
 def run_mergekit(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mixmerge import reuse
 from mixmerge.files import read_json
 from mixmerge.manifest import PROVENANCE
 from mixmerge.report.layout import Layout, Model, Variant
@@ -17,6 +18,14 @@ from mixmerge.report.scores import scores_path
 from mixmerge.report.timing import read_seconds
 
 _HOUR = 3600
+
+#: Rule -> folder of what its jobs make.
+_FOLDERS = {
+    "sft": "checkpoints",
+    "merge": "checkpoints",
+    "generate": "completions",
+    "score": "scores",
+}
 
 #: Costs that differ by less than this share of the larger are called the same: times are noisy.
 _SAME = 0.05
@@ -110,7 +119,9 @@ def cheaper(one: Cost, other: Cost) -> int | None:
     return -1 if a < b else 1
 
 
-def read_bills(layout: Layout, model: Model, results: Path) -> list[Bill]:
+def read_bills(
+    layout: Layout, model: Model, results: Path, shelf: Path | None = None
+) -> list[Bill]:
     """What the mixture, each strategy and all strategies together cost.
 
     A strategy with a single merge has nothing to choose, so nothing is evaluated for it; all
@@ -120,8 +131,9 @@ def read_bills(layout: Layout, model: Model, results: Path) -> list[Bill]:
         layout: the study.
         model: one of its models.
         results: the study's directory; benchmarks that are not there make a cost unknown.
+        shelf: directory of completions and scores, if it is another.
     """
-    books = _Books(layout, model, results)
+    books = _Books(layout, model, results, shelf or results)
     bills = [Bill(MIXTURE, books.training(model.mixture), Cost(), Cost(), 0, 0)]
     for strategy in layout.strategies:
         merges = layout.merges(model, strategy.key)
@@ -137,10 +149,11 @@ def read_bills(layout: Layout, model: Model, results: Path) -> list[Bill]:
 class _Books:
     """Costs of one model's jobs."""
 
-    def __init__(self, layout: Layout, model: Model, results: Path) -> None:
+    def __init__(self, layout: Layout, model: Model, results: Path, shelf: Path) -> None:
         self.layout = layout
         self.model = model
         self.results = results
+        self.shelf = shelf
         self.deciding = {suite.key for suite in layout.suites if suite.role == layout.select}
 
     def bill(self, key: str, merges: Sequence[Variant], tasks: Iterable[str]) -> Bill:
@@ -174,7 +187,7 @@ class _Books:
         generation = self._cost("generate", variant, settings.get("device"), 1, threads)
         workers = self._settings("scores", variant).get("code", {}).get("workers", 1)
         scoring = self._cost("score", variant, "cpu", 1, workers)
-        suites = read_json(scores_path(self.results, self.model.key, variant))
+        suites = read_json(scores_path(self.shelf, self.model.key, variant))
         tokens = {key: entry["n"] * entry["completion_tokens"] for key, entry in suites.items()}
         items = {key: entry["n"] for key, entry in suites.items()}
         return generation.share(self._part(tokens)) + scoring.share(self._part(items))
@@ -185,15 +198,21 @@ class _Books:
 
     def _settings(self, folder: str, variant: str) -> dict[str, Any]:
         """What a job was told and where it ran; empty where its provenance is not there."""
-        path = self.results / folder / self.model.key / variant / PROVENANCE
+        path = self._place(folder, variant) / PROVENANCE
         found: dict[str, Any] = read_json(path)["settings"] if path.exists() else {}
         return found
+
+    def _place(self, folder: str, variant: str) -> Path:
+        root = self.results if folder == "checkpoints" else self.shelf
+        return root / folder / self.model.key / variant
 
     def _cost(self, rule: str, variant: str, device: str | None, gpus: int, cores: int) -> Cost:
         path = self.results / "benchmarks" / rule / self.model.key / f"{variant}.tsv"
         seconds = read_seconds(path)
         if seconds is None or device not in ("cuda", "cpu"):
             return Cost(unknown=1)
+        # A job whose result stood already ended at once: its benchmark is not of the work.
+        seconds = max(seconds, reuse.seconds(self._place(_FOLDERS[rule], variant)) or 0.0)
         if device == "cuda":
             return Cost(gpu_hours=seconds * gpus / _HOUR)
         return Cost(core_hours=seconds * cores / _HOUR)

@@ -236,11 +236,11 @@ class Layout(Section):
     select: Role
     """Role of the suites on which a strategy's ratio is chosen."""
 
-    high_correlation: float
-    """Mean layer-wise Pearson r from which updates count as highly correlated."""
+    high_correlation: float = 0.5
+    """Mean layer-wise Pearson r from which updates count as highly correlated; the verdict's."""
 
-    dpi: int = Field(gt=0)
-    """Resolution of the PNG files."""
+    dpi: int = Field(default=200, gt=0)
+    """Resolution of the PNG files; the figures'."""
 
     paper: Paper | None = None
     """The paper's figures, where they are to stand beside ours."""

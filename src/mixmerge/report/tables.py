@@ -74,7 +74,9 @@ def _build(
     return compact_table(layout, entry, scores, evidence)
 
 
-def write_tables(layout: Layout, results: Path, scores: Scores, out: Path) -> None:
+def write_tables(
+    layout: Layout, results: Path, scores: Scores, out: Path, shelf: Path | None = None
+) -> None:
     """Write every table of the study in every rendering, and all of them in one Markdown file.
 
     Args:
@@ -83,9 +85,11 @@ def write_tables(layout: Layout, results: Path, scores: Scores, out: Path) -> No
             read.
         scores: scores of all checkpoints.
         out: directory of the tables.
+        shelf: directory of ``uncertainty/``, if it is another.
     """
     statistics = read_json(results / "data" / "statistics.json")
-    parameters, evidence = read_parameters(layout, results), read_evidence(layout, results)
+    parameters = read_parameters(layout, results)
+    evidence = read_evidence(layout, shelf or results)
     tables = list(build_tables(layout, scores, statistics, parameters, evidence))
     for table in tables:
         write_table(table, out)

@@ -146,7 +146,11 @@ class ModelVerdict:
 
 
 def verdicts(
-    layout: Layout, scores: Scores, evidence: Mapping[str, Evidence], results: Path
+    layout: Layout,
+    scores: Scores,
+    evidence: Mapping[str, Evidence],
+    results: Path,
+    shelf: Path | None = None,
 ) -> list[ModelVerdict]:
     """The verdict on each model.
 
@@ -156,9 +160,11 @@ def verdicts(
         evidence: model -> intervals and comparisons.
         results: the study's directory, for statistics of weights, and for benchmarks and
             provenance, which give the costs.
+        shelf: directory of completions and scores, if it is another.
     """
     return [
-        _verdict(layout, model, scores, evidence[model.key], results) for model in layout.models
+        _verdict(layout, model, scores, evidence[model.key], results, shelf or results)
+        for model in layout.models
     ]
 
 
@@ -168,7 +174,7 @@ def by_chance(right: int, decided: int) -> float:
 
 
 def _verdict(
-    layout: Layout, model: Model, scores: Scores, evidence: Evidence, results: Path
+    layout: Layout, model: Model, scores: Scores, evidence: Evidence, results: Path, shelf: Path
 ) -> ModelVerdict:
     mixture = next(variant for variant in model.variants if variant.name == model.mixture)
     chosen = comparison.chosen(layout, model, scores)
@@ -190,7 +196,7 @@ def _verdict(
         threshold=layout.high_correlation,
         sweeps=tuple(sweeps(layout, model, scores)),
         scales=tuple(scales(layout, model, scores)),
-        bills=tuple(read_bills(layout, model, results)),
+        bills=tuple(read_bills(layout, model, results, shelf)),
         confidence=evidence.confidence,
     )
 

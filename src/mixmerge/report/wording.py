@@ -133,9 +133,7 @@ def _record(found: Sequence[ModelVerdict]) -> list[str]:
         return [f"{text}{few} did no better than tossed coins would."]
     chance = f"tossed coins do at least as well with a probability of {_chance(right, decided)}."
     if decided < _FEW:
-        return [
-            f"{text} So few decided models ({decided}) cannot tell a rule from luck: {chance}"
-        ]
+        return [f"{text} So few decided models ({decided}) cannot tell a rule from luck: {chance}"]
     return [f"{text} {chance.capitalize()}"]
 
 

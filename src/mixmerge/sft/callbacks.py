@@ -31,13 +31,58 @@ class Schedule(TrainerCallback):  # type: ignore[misc]
         """Spread the evaluations over the run, whose length is known now."""
         self.evaluations = evaluation_steps(state.max_steps, self.settings.evaluations)
 
+    def due(self, step: int) -> bool:
+        """Whether the validation loss is measured after this step."""
+        return step in self.evaluations
+
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Set the Trainer's flags."""
         step = state.global_step
-        due = step in self.evaluations
+        due = self.due(step)
         every = self.settings.save_steps
         control.should_evaluate = due
         control.should_save = due or (every is not None and step % every == 0)
+
+
+class Preemption(TrainerCallback):  # type: ignore[misc]
+    """Ends a run that was asked to stop, with a checkpoint of the step it is at.
+
+    An evaluation that was due is left to the resumed run, which makes it first thing. Only the one
+    after the last step is waited for: all that is left then is publishing.
+    """
+
+    def __init__(self, trainer: Any, schedule: Schedule) -> None:
+        self.trainer = trainer
+        self.schedule = schedule
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """From here on there is something to save; measure what the run before had to leave.
+
+        Raises:
+            Stopped: asked before the first step.
+        """
+        self.trainer.request.patient = True
+        step = state.global_step
+        measured = any(entry["step"] == step for entry in state.log_history if "eval_loss" in entry)
+        if self.trainer.stop_agreed() or (
+            self.schedule.due(step) and not measured and not self.trainer.evaluate()
+        ):
+            raise Stopped
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Save and stop instead of what the schedule says."""
+        if state.global_step < state.max_steps and self.trainer.stop_agreed():
+            control.should_evaluate = False
+            control.should_save = control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Stop where the wish came while a checkpoint was written: it needs no second one."""
+        if state.global_step < state.max_steps and self.trainer.stop_agreed():
+            control.should_training_stop = True
+
+
+class Stopped(Exception):
+    """A run ended before its first step, as it was asked to."""
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]

@@ -50,7 +50,8 @@ class Job:
         """What decides the weights the job ends with; another identity is another job."""
         template = self.chat_template
         return {
-            "settings": self.settings.model_dump(mode="json"),
+            # Not on which machines: the weights depend on the number of processes alone.
+            "settings": self.settings.model_dump(mode="json", exclude={"nodes"}),
             "seed": self.seed,
             "base": sha256(self.base / MANIFEST),
             "data": sha256(self.data / MANIFEST),
@@ -105,7 +106,8 @@ def open_job(job: Job) -> None:
             "directory of this stage; name another directory, or empty it yourself"
         )
     job.scratch.mkdir(parents=True, exist_ok=True)
-    write_json(record, {"identity": identity, "paths": job.paths()})
+    nodes = job.settings.nodes
+    write_json(record, {"identity": identity, "paths": job.paths(), "nodes": nodes})
 
 
 def was_resumed(job: Job) -> bool:
@@ -124,7 +126,7 @@ def load_job(scratch: Path) -> Job:
         data=Path(paths["data"]),
         out=Path(paths["out"]),
         scratch=scratch,
-        settings=Sft.model_validate(record["identity"]["settings"]),
+        settings=Sft.model_validate({**record["identity"]["settings"], "nodes": record["nodes"]}),
         seed=record["identity"]["seed"],
         chat_template=Path(template) if template else None,
     )

@@ -1,67 +1,57 @@
-"""Several training processes on this machine, started and watched as torchrun does."""
+"""Training in several processes: on this machine, or on the nodes of a Slurm job."""
 
 import logging
-import os
-import sys
-from pathlib import Path
 
 from mixmerge.errors import UserError
+from mixmerge.sft.agent import first_error, forget_errors, run_ranks
 from mixmerge.sft.job import Job
+from mixmerge.sft.preemption import EXIT_CODE, Preempted, Request
+from mixmerge.sft.slurm import run_on_nodes, spans
 
-#: In a worker's environment: its launcher's process id.
-PARENT = "MIXMERGE_SFT_PARENT"
+logger = logging.getLogger(__name__)
 
 
-def launch(job: Job) -> None:
+def launch(job: Job, request: Request) -> None:
     """Run ``mixmerge.sft.worker`` in `settings.processes` processes and wait for them.
 
-    The launcher is torchrun's, called from this process: a rank that fails takes the others with
-    it, and SIGTERM or SIGINT here ends them all.
+    A rank that fails takes all others with it. Asked to stop, the ranks save and the call returns.
+
+    Args:
+        job: with data already prepared.
+        request: passed on to the ranks; it makes them save, or end where there is nothing to save.
 
     Raises:
         UserError: with the message of the rank that failed first, where it was the user's mistake.
+        Preempted: asked to stop before there was anything to save.
     """
-    import torch
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    processes = job.settings.processes
-    gpus = torch.cuda.device_count()
-    if 0 < gpus < processes:
-        raise UserError(f"sft.processes: {processes}, but this machine shows only {gpus} GPUs")
-    for path in job.scratch.glob("error-*.txt"):
-        path.unlink()
-    # torchrun reports a failed rank with a screenful that repeats what the rank said itself.
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    os.environ[PARENT] = str(os.getpid())
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=processes,
-        run_id="mixmerge",
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        # Else the machine's own name is looked up, which hangs where no DNS knows it.
-        local_addr="127.0.0.1",
-        max_restarts=0,
-        monitor_interval=0.2,
-    )
+    nodes = job.settings.nodes
+    forget_errors(job.scratch)
+    request.forget()
+    request.patient, request.pass_on = True, request.tell
     try:
-        elastic_launch(config, sys.executable)("-m", "mixmerge.sft.worker", str(job.scratch))
-    except ChildFailedError as error:
-        messages = sorted(job.scratch.glob("error-*.txt"), key=lambda p: p.stat().st_mtime)
-        if messages:
-            raise UserError(messages[0].read_text(encoding="utf-8")) from None
-        rank, failure = error.get_first_failure()
-        raise UserError(
-            f"training process {rank} of {processes} ended with exit code {failure.exitcode}; its "
-            "own words stand above. Running the job again resumes from the last checkpoint"
-        ) from None
-    except SignalException as error:
-        sys.exit(128 + int(error.sigval))
+        if nodes > 1 and spans(nodes):
+            _launch_on_nodes(job, request)
+        else:
+            if nodes > 1:
+                logger.info(
+                    "sft.nodes: %d, but this is no Slurm job of as many; all %d processes run on "
+                    "this machine", nodes, job.settings.processes,
+                )  # fmt: skip
+            run_ranks(job, request)
+    finally:
+        request.relieve()
+        request.learn()
 
 
-def write_error(scratch: Path, rank: str, message: str) -> None:
-    """Leave a worker's message where `launch` finds it."""
-    (scratch / f"error-{rank}.txt").write_text(message, encoding="utf-8")
+def _launch_on_nodes(job: Job, request: Request) -> None:
+    code = run_on_nodes(job, request)
+    if code == 0:
+        return
+    if message := first_error(job.scratch):
+        raise UserError(message)
+    if code == EXIT_CODE or request.file.exists():
+        raise Preempted
+    raise UserError(
+        f"srun ended with exit code {code}; its own words stand above. Running the job again "
+        "resumes from the last checkpoint"
+    )

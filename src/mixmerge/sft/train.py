@@ -10,6 +10,7 @@ from mixmerge.checkpoint.code import trusts_code
 from mixmerge.sft.checkpoints import last_complete, step_of
 from mixmerge.sft.examples import Counts, fill_up, read_examples
 from mixmerge.sft.job import Job
+from mixmerge.sft.preemption import Request
 from mixmerge.sft.zero import import_deepspeed, zero_config
 
 logger = logging.getLogger(__name__)
@@ -18,15 +19,17 @@ logger = logging.getLogger(__name__)
 PARAMETERS = "parameters.json"
 
 
-def train(job: Job, counts: Counts, parameters: int) -> None:
+def train(job: Job, counts: Counts, parameters: int, request: Request) -> None:
     """Train from the base, or from the last complete checkpoint in scratch, to the last step.
 
-    Leaves the checkpoints in ``job.trainer``; `publish` takes it from there.
+    Leaves the checkpoints in ``job.trainer``; `publish` takes it from there. A run that is asked to
+    stop returns early, its last step saved.
 
     Args:
         job: with data already prepared.
         counts: of the training split.
         parameters: number of the base's parameters.
+        request: whether to stop early; made patient while there are steps to save.
 
     Raises:
         UserError: the loss is not finite, or DeepSpeed does not work here.
@@ -38,7 +41,7 @@ def train(job: Job, counts: Counts, parameters: int) -> None:
         import_deepspeed()
     import transformers
 
-    from mixmerge.sft.callbacks import Progress, Schedule
+    from mixmerge.sft.callbacks import Preemption, Progress, Schedule, Stopped
     from mixmerge.sft.trainer import Trainer
 
     _quieten(transformers)
@@ -52,6 +55,7 @@ def train(job: Job, counts: Counts, parameters: int) -> None:
 
         deepspeed.comm.init_distributed("nccl" if torch.cuda.is_available() else "gloo")
     resume = _resume(job, args)
+    schedule = Schedule(job.settings)
     trainer = Trainer(
         model=_load_model(job, torch),
         args=args,
@@ -61,13 +65,19 @@ def train(job: Job, counts: Counts, parameters: int) -> None:
             job.base, trust_remote_code=trusts_code(job.base)
         ),
         peft_config=_lora(job),
-        callbacks=[Schedule(job.settings)],
+        callbacks=[schedule],
     )
     trainer.keep_best = job.settings.checkpoint == "best"
+    trainer.request = request
     trainer.remove_callback(transformers.PrinterCallback)
     if args.process_index == 0:
         trainer.add_callback(Progress(counts.tokens))
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    # The last one: it overrules the schedule, and shows its evaluation in the bar.
+    trainer.add_callback(Preemption(trainer, schedule))
+    try:
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    except Stopped:
+        logger.info("stopped before a further step")
 
 
 def _quieten(transformers: Any) -> None:

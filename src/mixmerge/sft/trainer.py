@@ -9,6 +9,7 @@ from trl import SFTTrainer
 from mixmerge.errors import UserError
 from mixmerge.sft.checkpoints import mark_complete, prune
 from mixmerge.sft.encoding import IGNORED
+from mixmerge.sft.preemption import Request
 
 
 class Trainer(SFTTrainer):  # type: ignore[misc]
@@ -16,7 +17,16 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
 
     #: Whether the checkpoint with the lowest validation loss is kept besides the last one.
     keep_best = True
+    #: Whether this process was asked to stop.
+    request: Request
     control: Any
+
+    def stop_agreed(self) -> bool:
+        """Whether any of the run's processes was asked to stop; all must call this together."""
+        import torch
+
+        asked = torch.tensor(float(self.request.asked), device=self.args.device)
+        return bool(self.accelerator.reduce(asked, reduction="sum").item())
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """One micro-batch, forward and backward.
@@ -39,6 +49,10 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         A token counts the same wherever it stands, so the value does not depend on batch size,
         packing or number of processes. (`Trainer.evaluate` averages means of batches.)
 
+        Returns:
+            ``eval_loss``; nothing where the run was asked to stop meanwhile: the checkpoint that
+            follows is then without the loss, and the run ends with it.
+
         Raises:
             UserError: the loss is NaN or infinite.
         """
@@ -49,7 +63,12 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         rows, micro = self.eval_dataset, self.args.per_device_eval_batch_size
         world, rank = self.args.world_size, self.args.process_index
         total = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        last = self.state.global_step >= self.state.max_steps
         for start in range(0, len(rows), micro * world):
+            if not last and self.stop_agreed():
+                self.control.should_evaluate = False
+                self.control.should_training_stop = True
+                return {}
             mine = range(start + rank * micro, min(start + (rank + 1) * micro, len(rows)))
             # Under ZeRO-3 each process must take part in each forward pass, with a row or without.
             batch = [rows[i] for i in mine] or [_blank(rows[0])]

@@ -3,28 +3,27 @@
 import logging
 import os
 import sys
-import threading
-import time
 from pathlib import Path
 
 from mixmerge.errors import UserError
 from mixmerge.files import read_json
+from mixmerge.sft.agent import PARENT, write_error
 from mixmerge.sft.examples import read_counts
 from mixmerge.sft.job import load_job
-from mixmerge.sft.launch import PARENT, write_error
+from mixmerge.sft.preemption import watch
 from mixmerge.sft.train import PARAMETERS, environment, train
 
 
 def main() -> None:
     """Train as the rank that the environment names."""
-    _die_with_parent(int(os.environ[PARENT]))
+    request = watch(Path(sys.argv[1]), int(os.environ[PARENT]))
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     job = load_job(Path(sys.argv[1]))
     environment(job)
     rank = os.environ["RANK"]
     logging.getLogger("mixmerge").setLevel(logging.INFO if rank == "0" else logging.WARNING)
     try:
-        train(job, read_counts(job)["train"], read_json(job.scratch / PARAMETERS))
+        train(job, read_counts(job)["train"], read_json(job.scratch / PARAMETERS), request)
     except UserError as error:
         write_error(job.scratch, rank, str(error))
         # The other ranks may wait for this one in a collective; no tidy farewell, then.
@@ -47,21 +46,6 @@ def _leave() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
-
-
-def _die_with_parent(parent: int) -> None:
-    """End this process when its launcher is gone: SIGKILL gives that one no time to end us.
-
-    The launcher starts each rank in a session of its own, so a signal to its process group does
-    not reach us either.
-    """
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -1,21 +1,27 @@
-"""A fingerprint of the first-party code a stage runs, so that code is an input of its rule.
+"""A fingerprint of the code a stage runs, so that code is an input of its rule.
 
 Snakemake sees a changed script but no changed imported module, and takes a ``git checkout``'s new
 mtime for a change. The fingerprint is a hash over the syntax trees of the script and of every
 first-party module it imports, directly or not, also inside functions, and over the data files that
 lie beside those modules. Comments, docstrings and formatting do not count; anything that can change
-what runs does.
+what runs does. The versions of the libraries that this code imports stand beside the hash.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from mixmerge.files import sha256
+from mixmerge.study.software import libraries, versions
 
 PACKAGE = "mixmerge"
+
+#: How a job is run, not what it computes: a change there, or in what it imports, re-runs nothing.
+_MACHINERY = {"mixmerge.orphan", "mixmerge.reuse"}
+
 _ROOT = Path(__file__).resolve().parents[2]  # .../src
 
 
@@ -28,29 +34,74 @@ def fingerprint(script: Path) -> str:
     Returns:
         16 hexadecimal digits.
     """
-    modules: set[str] = set()
-    pending = list(_imports(script))
-    while pending:
-        name = pending.pop()
-        if name in modules:
-            continue
-        modules.add(name)
-        file = _file(name)
-        if file is not None:
-            pending.extend(_imports(file) - modules)
     digest = hashlib.sha256(_digest(script).encode())
     folders = set()
-    for name in sorted(modules):
-        file = _file(name)
-        if file is not None:
-            digest.update(f"{name} {_digest(file)}".encode())
-            folders.add(file.parent)
+    for name, file in _modules(script).items():
+        digest.update(f"{name} {_digest(file)}".encode())
+        folders.add(file.parent)
     for folder in sorted(folders):
         # Tables that lie beside the modules are read by them: they are code, too.
         for data in sorted(folder.iterdir()):
             if data.is_file() and data.suffix not in (".py", ".pyc"):
                 digest.update(f"{data.name} {sha256(data)}".encode())
     return digest.hexdigest()[:16]
+
+
+def software(script: Path, pinned: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Versions of the libraries that a rule's script computes with.
+
+    Args:
+        script: a file in workflow/scripts.
+        pinned: versions to answer from, in place of those installed here.
+    """
+    files = [script, *_modules(script).values()]
+    return versions(libraries(set().union(*map(_third_party, files))), pinned)
+
+
+def stage_code(script: Path, pinned: Mapping[str, str] | None = None) -> str:
+    """Code and libraries of a stage as a rule's param: ``0f3a... numpy 2.4.6 torch 2.13.0``."""
+    found = software(script, pinned)
+    return " ".join([fingerprint(script), *(f"{name} {number}" for name, number in found.items())])
+
+
+def third_party(script: Path) -> set[str]:
+    """Top-level names of everything that a script may import beside ours and Python's own.
+
+    Unlike `software` it leaves out nothing: machinery, bystanders, and what only modules import
+    that are started as programs of their own (``-m mixmerge...``) count, too.
+    """
+    pending, seen = [script], {script}
+    names: set[str] = set()
+    while pending:
+        path = pending.pop()
+        names |= _third_party(path)
+        found = {file for name in _imports(path) | _programs(path) if (file := _file(name))}
+        pending += sorted(found - seen)
+        seen |= found
+    return names
+
+
+def _programs(path: Path) -> set[str]:
+    """First-party modules that a file names in a string, as the command line of a program."""
+    texts = (node.value for node in ast.walk(_parse(path)) if isinstance(node, ast.Constant))
+    return {text for text in texts if isinstance(text, str) and text.startswith(f"{PACKAGE}.")}
+
+
+def _modules(script: Path) -> dict[str, Path]:
+    """First-party modules that a script imports, directly or not, by name in sorted order."""
+    seen: set[str] = set()
+    pending = list(_imports(script))
+    files: dict[str, Path] = {}
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        file = _file(name)
+        if file is not None and name not in _MACHINERY:
+            files[name] = file
+            pending.extend(_imports(file) - seen)
+    return dict(sorted(files.items()))
 
 
 def _file(module: str) -> Path | None:
@@ -68,8 +119,8 @@ def _parse(path: Path) -> ast.Module:
 
 
 @cache
-def _imports(path: Path) -> frozenset[str]:
-    """First-party modules a file imports anywhere; packages on the way count, they run too."""
+def _imported(path: Path) -> frozenset[str]:
+    """Dotted names a file imports anywhere, also inside functions."""
     names: set[str] = set()
     for node in _statements(_parse(path)):
         if isinstance(node, ast.Import):
@@ -78,8 +129,20 @@ def _imports(path: Path) -> frozenset[str]:
             names.add(node.module)
             # ``from package import module`` names a module only where there is such a file.
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(names)
+
+
+def _third_party(path: Path) -> set[str]:
+    """Top-level names of what a file imports that is neither ours nor Python's own."""
+    names = {name.partition(".")[0] for name in _imported(path)}
+    return names - {PACKAGE} - sys.stdlib_module_names
+
+
+@cache
+def _imports(path: Path) -> frozenset[str]:
+    """First-party modules a file imports anywhere; packages on the way count, they run too."""
     found: set[str] = set()
-    for name in names:
+    for name in _imported(path):
         parts = name.split(".")
         if parts[0] != PACKAGE:
             continue

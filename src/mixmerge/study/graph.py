@@ -95,12 +95,27 @@ class Graph:
         return self.path(*parts, MANIFEST)
 
     def weights(self, model: str, variant: str) -> str:
-        """The directory in which a checkpoint's weights lie."""
-        return self.path("checkpoints", model, variant)
+        """The directory in which a checkpoint's weights lie, or lay while they were needed."""
+        merged = self.variants[model][variant].kind == "merge"
+        return self.path("merged" if merged else "checkpoints", model, variant)
 
     def temporary(self, model: str, variant: str) -> list[str]:
-        """A checkpoint's weights as a temporary input; empty where they are kept."""
-        return []
+        """A merge's weights as an input apart from its manifest; empty for trained checkpoints."""
+        merged = self.variants[model][variant].kind == "merge"
+        return [self.weights(model, variant)] if merged else []
+
+    def missing(self, model: str, variant: str) -> int:
+        """1 where a checkpoint's weights are not on disk at this moment, else 0."""
+        return int(not Path(self.weights(model, variant)).is_dir())
+
+    def recipe(self, model: str, variant: str) -> str:
+        """The recipe of a merge."""
+        return self.path("recipes", model, f"{variant}.yaml")
+
+    def statistics_of_merge(self, model: str, variant: str) -> list[str]:
+        """A merge's layer statistics; empty for trained checkpoints."""
+        merged = self.variants[model][variant].kind == "merge"
+        return [self.path("weights", model, f"{variant}.json")] if merged else []
 
     def source_inputs(self, source: str) -> list[str]:
         """Files a source is read from that the workflow knows: a local file, or the corpus."""

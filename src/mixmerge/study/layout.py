@@ -168,9 +168,6 @@ def _runs(config: StudyConfig) -> Iterator[report.Run]:
     titles = {**{key: task.title for key, task in config.tasks.items()}, MIX: "Data mixture"}
     for model in config.models:
         for training_set, title in titles.items():
-            settings = config.sft_settings(model, training_set)
-            yield report.Run(
-                model=model,
-                training_set=title,
-                settings={**settings.model_dump(mode="json"), "micro_batch": settings.micro_batch},
-            )
+            # As configured: what `processes: auto` comes to is the hardware's business.
+            settings = config.sft_plan(model, training_set).model_dump(mode="json")
+            yield report.Run(model=model, training_set=title, settings=settings)

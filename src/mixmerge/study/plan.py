@@ -11,6 +11,7 @@ from mixmerge.config.models import EmbeddedBase
 from mixmerge.config.sources import EmbeddedSource, PackageSource
 from mixmerge.config.study import MIX
 from mixmerge.study.graph import Graph
+from mixmerge.study.wording import without_wording
 
 #: Fields of a task that make its rows' messages.
 _TEMPLATES = {"system", "prompt", "answer"}
@@ -39,6 +40,11 @@ class Study(Graph):
         settings = self.suite_settings(suite)
         for unread in ("prompt", "sample", "limit"):
             del settings["suite"][unread]
+        if self.held_out_rows(suite) is None:
+            # Of the task's templates only the fields are read, whatever stands around them.
+            task = settings["templates"]
+            fields = {key: without_wording(task[key]) for key in ("prompt", "answer")}
+            settings["templates"] = task | fields | {"system": None}
         return settings
 
     def suite_settings(self, suite: str) -> dict[str, Any]:
@@ -117,10 +123,24 @@ class Study(Graph):
         sft = self.config.sft_settings(model, node.task or MIX)
         return sft.processes * sft.threads
 
-    def sft_settings(self, model: str, variant: str) -> dict[str, Any]:
-        """Hyperparameters and launch settings of one run."""
+    def sft_nodes(self, model: str, variant: str) -> int:
+        """Slurm nodes one run is spread over."""
         node = self.variants[model][variant]
-        return self.config.sft_settings(model, node.task or MIX).model_dump(mode="json")
+        return self.config.sft_settings(model, node.task or MIX).nodes
+
+    def sft_settings(self, model: str, variant: str) -> dict[str, Any]:
+        """Hyperparameters and launch settings of one run.
+
+        What `processes: auto` comes to is left out: it follows from the hardware, of which no
+        job is told. The job gets it as an argument of its own.
+        """
+        training_set = self.variants[model][variant].task or MIX
+        settings = self.config.sft_settings(model, training_set).model_dump(mode="json")
+        # Where the processes run decides nothing; it is among the job's resources.
+        del settings["nodes"]
+        if self.config.sft_plan(model, training_set).processes == "auto":
+            del settings["processes"]
+        return settings
 
     def recipe_settings(self, model: str, variant: str) -> dict[str, Any]:
         """What a merge's recipe is built from."""
@@ -190,4 +210,6 @@ class Study(Graph):
                 }
             else:
                 suites[key] = {"kind": "summary", "metrics": suite.metrics}
-        return {"code": self.config.code_scoring.model_dump(mode="json"), "suites": suites}
+        # How many run side by side changes no verdict: the job gets it as an argument of its own.
+        code = self.config.code_scoring.model_dump(mode="json", exclude={"workers"})
+        return {"code": code, "suites": suites}

@@ -1,0 +1,152 @@
+"""The record of a merge: what stays when its weights are deleted, and how they come back.
+
+A record is a directory with a merge's ``manifest.json`` (the SHA-256 of every file the merge had)
+and ``provenance.json`` (seed, settings, software, and what it was merged from).
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mixmerge.errors import UserError
+from mixmerge.files import atomic_open, read_json, sha256, write_json
+from mixmerge.manifest import MANIFEST, PROVENANCE
+
+
+def write_record(weights: Path, record: Path) -> None:
+    """Copy a merge's provenance and, last, its manifest to where they stay.
+
+    Args:
+        weights: the published merge.
+        record: directory of the copies.
+    """
+    for name in (PROVENANCE, MANIFEST):
+        with atomic_open(record / name, "wb") as file:
+            file.write((weights / name).read_bytes())
+
+
+def holds_recorded(weights: Path, record: Path) -> bool:
+    """Whether a directory is a finished merge whose manifest lists the record's very files.
+
+    Manifests are compared, not the files: a merge is published whole or not at all.
+    """
+    path = weights / MANIFEST
+    return path.exists() and read_json(path)["files"] == _files(record)
+
+
+def differing(weights: Path, record: Path) -> str | None:
+    """The first file of a directory that differs, in any byte, from what a record lists.
+
+    Args:
+        weights: holds files, with or without manifest and provenance.
+        record: the merge's record.
+
+    Returns:
+        A file's name; None where the directory holds the recorded files and no others.
+    """
+    wanted = _files(record)
+    found = {path.relative_to(weights).as_posix() for path in weights.rglob("*") if path.is_file()}
+    for name in sorted((found | wanted.keys()) - {MANIFEST, PROVENANCE}):
+        path, entry = weights / name, wanted.get(name)
+        if entry is None or name not in found or path.stat().st_size != entry["bytes"]:
+            return name
+        if sha256(path) != entry["sha256"]:
+            return name
+    return None
+
+
+def merge_again(recipe: Path, record: Path, out: Path, *, seed: int, threads: int = 1) -> None:
+    """Make the weights of a recorded merge once more, byte for byte.
+
+    Args:
+        recipe: the merge's recipe.
+        record: its record; shard size and device are taken from it.
+        out: target directory, replaced as a whole at the end.
+        seed: seed of the random masks.
+        threads: CPU threads.
+
+    Raises:
+        UserError: the files come out differently; ``out`` is then untouched.
+    """
+    from mixmerge.merge.execution import merge
+
+    told = read_json(record / PROVENANCE)["settings"]
+
+    def check(made: Path) -> None:
+        name = differing(made, record)
+        if name is not None:
+            raise UserError(
+                f"{recipe}: merged again, but {name} is not the file that {record / MANIFEST} "
+                f"lists{_changes(made, record)}; the weights that were scored cannot be made "
+                f"again. Delete {record / MANIFEST} and run again: the merge and all that stands "
+                "below it are then redone"
+            )
+
+    merge(
+        recipe,
+        out,
+        seed=seed,
+        shard_bytes=told["shard_bytes"],
+        threads=threads,
+        device=told["device"],
+        check=check,
+    )
+
+
+@contextmanager
+def recorded_weights(
+    weights: Path, record: Path, recipe: Path, scratch: Path, *, seed: int, threads: int = 1
+) -> Iterator[Path]:
+    """Yield a directory with the weights of a recorded merge, made again where they are gone.
+
+    Args:
+        weights: where they lay when they were made.
+        record: the merge's record.
+        recipe: its recipe.
+        scratch: directory for weights made again; deleted at the end.
+        seed: seed of the random masks.
+        threads: CPU threads.
+
+    Raises:
+        UserError: the weights are gone and come out differently now.
+    """
+    if holds_recorded(weights, record):
+        yield weights
+        return
+    try:
+        merge_again(recipe, record, scratch, seed=seed, threads=threads)
+        yield scratch
+    finally:
+        if scratch.exists():
+            shutil.rmtree(scratch)
+
+
+def name_manifest(weights: Path, facts: dict[str, Any]) -> None:
+    """Add facts, such as which merge it is, to the manifest of a published merge."""
+    manifest = read_json(weights / MANIFEST)
+    manifest["facts"] |= facts
+    write_json(weights / MANIFEST, manifest)
+
+
+def _files(record: Path) -> dict[str, Any]:
+    files: dict[str, Any] = read_json(record / MANIFEST)["files"]
+    return files
+
+
+def _changes(made: Path, record: Path) -> str:
+    """What differs between the provenance of the two, spelt out; empty where nothing does."""
+    now, then = (read_json(path / PROVENANCE) for path in (made, record))
+    found = [
+        f"{name} was {then['software'].get(name)}, is {version}"
+        for name, version in now["software"].items()
+        if version != then["software"].get(name)
+    ]
+    found += [
+        f"{path} has changed"
+        for path, digest in now["inputs"].items()
+        if digest != then["inputs"].get(path)
+    ]
+    found += [f"other {key}" for key in ("settings", "seed") if now[key] != then[key]]
+    return f" ({'; '.join(found)})" if found else ""

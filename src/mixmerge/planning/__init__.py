@@ -1,0 +1,1 @@
+"""The plan before the bill: what a run would take, from Snakemake's own list of its jobs."""

@@ -1,0 +1,35 @@
+"""What the Snakemake that reads its rules right now was asked to do."""
+
+import sys
+from typing import Any
+
+#: Options with which Snakemake runs no job and takes no lock: it plans, lists, draws or tidies up.
+_NO_RUN = (
+    *("dryrun", "unlock", "lint", "list_rules", "list_target_rules", "list_resources"),
+    *("print_compilation", "containerize", "generate_unit_tests", "dag", "rulegraph", "filegraph"),
+    *("d3dag", "cleanup_metadata", "conda_cleanup_envs", "conda_create_envs_only"),
+    *("list_conda_envs", "cleanup_shadow", "container_cleanup_images", "list_changes"),
+    *("list_input_changes", "list_params_changes", "list_untracked", "summary"),
+    *("detailed_summary", "archive", "delete_all_output", "delete_temp_output"),
+)
+
+
+def arguments() -> Any:
+    """The parsed command line, profiles included; None where Snakemake was not started by one.
+
+    Rules are read before Snakemake tells the workflow whether it will run anything, so the answer
+    is taken from its own command-line function, which is on the stack.
+    """
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_name == "args_to_api":
+            return frame.f_locals["args"]
+    return None
+
+
+def runs_jobs(given: Any) -> bool:
+    """Whether Snakemake, so called, will run jobs (or ``--touch`` their outputs)."""
+    if getattr(given, "report", None) and not getattr(given, "report_after_run", False):
+        return False
+    return not any(getattr(given, option, None) for option in _NO_RUN)

@@ -1,0 +1,105 @@
+"""A profile's own words for GPUs, as sbatch is finally called with them."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.iocontainers import ResourceList
+from snakemake.resources import Resource, Resources
+from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+from snakemake_executor_plugin_slurm.utils import set_gres_string
+
+from mixmerge.study.dialect import Dialect
+
+
+def resources(defaults: dict[str, str], rule: dict[str, Any], attempt: int = 1) -> dict[str, Any]:
+    """The resources of a job whose rule asks for ``rule``, under a profile's default resources."""
+    profile = Resources.parse(
+        [f"{name}={value}" for name, value in defaults.items()],
+        allow_expressions=True,
+        defaults="full",
+    )
+    own = Dialect(profile).speak(rule)
+    given = {
+        name: Resource(name, value).evaluate(SimpleNamespace(), attempt=attempt).value
+        for name, value in own.items()
+    }
+    plain = {name: value for name, value in defaults.items() if not name.startswith("gpu_job_")}
+    return {name: value for name, value in {**plain, **given}.items() if value is not None}
+
+
+def sbatch(defaults: dict[str, str], rule: dict[str, Any]) -> str:
+    """The call of sbatch for such a job, as the executor plugin writes it."""
+    found = resources(defaults, rule)
+    job = SimpleNamespace(resources=ResourceList(fromdict=found), threads=1)
+    about = {"run_uuid": "u", "slurm_logfile": "l", "comment_str": "c", "workdir": "/"}
+    about |= {"account": "", "partition": f"-p {found['slurm_partition']}"}
+    return f"{get_submit_command(job, about)} {set_gres_string(job)} "
+
+
+PARTITIONS = {"slurm_partition": "cpu", "gpu_job_slurm_partition": "gpu"}
+
+
+def test_gpus_decide_on_the_partition() -> None:
+    assert resources(PARTITIONS, {"mem_mb": 5})["slurm_partition"] == "cpu"
+    assert resources(PARTITIONS, {"gpu": 1})["slurm_partition"] == "gpu"
+    assert resources(PARTITIONS, {"gpu": 0})["slurm_partition"] == "cpu"
+    none = {"gpu": lambda wildcards: None}
+    assert resources(PARTITIONS, none)["slurm_partition"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({}, "--gpus=4"),
+        ({"gpu_job_gpu_model": "a100"}, "--gpus=a100:4"),
+        ({"gpu_job_gres": "gpu:{gpu_per_node}"}, "--gres=gpu:4"),
+        ({"gpu_job_gres": "'gpu:a100:{gpu_per_node}'"}, "--gres=gpu:a100:4"),
+        ({"gpu_job_constraint": "a100|h100"}, "-C 'a100|h100'"),
+        ({"gpu_job_qos": "long"}, "--qos=long"),
+        ({"gpu_job_slurm_extra": "--gpus-per-node={gpu_per_node}"}, "--gpus-per-node=4"),
+    ],
+)
+def test_words_reach_sbatch_for_gpu_jobs_alone(words: dict[str, str], expected: str) -> None:
+    with_gpus = {"gpu": lambda wildcards, attempt: 4, "nodes": 1}
+    call = sbatch({**PARTITIONS, **words}, with_gpus)
+    assert f" {expected} " in call
+    # Never both: Slurm would add them up.
+    assert not ("--gres=" in call and "--gpus=" in call)
+    alone = sbatch({**PARTITIONS, **words}, {"mem_mb": 100, "nodes": 1})
+    assert not any(word in alone for word in ("gpu", "gres", "a100", "--qos"))
+
+
+def test_gpus_of_each_node() -> None:
+    words = {**PARTITIONS, "gpu_job_gres": "gpu:{gpu_per_node}"}
+    rule = {"gpu": lambda wildcards, attempt: 8, "nodes": lambda wildcards: 2}
+    found = resources(words, rule)
+    assert (found["gres"], found["nodes"], found["gpu_count"]) == ("gpu:4", 2, 8)
+    assert "gpu" not in found
+
+
+def test_a_retry_may_ask_for_more() -> None:
+    words = {**PARTITIONS, "gpu_job_gres": "gpu:{gpu}"}
+    rule = {"gpu": lambda wildcards, attempt: 2 * attempt}
+    assert resources(words, rule, attempt=2)["gres"] == "gpu:4"
+
+
+def test_without_a_profile_rules_keep_their_resources() -> None:
+    rule = {"gpu": 2, "mem_mb": 5}
+    assert Dialect(None).speak(rule) == rule
+    assert Dialect(Resources.default("bare")).speak(rule) == rule
+
+
+def test_the_profile_in_the_repository() -> None:
+    """Its words are understood as they stand, also those that are commented out."""
+    text = (Path(__file__).parents[2] / "slurm/profile.yaml").read_text(encoding="utf-8")
+    profile = yaml.safe_load(text)
+    assert {"executor", "retries", "default-resources"} <= set(profile)
+    assert sbatch(profile["default-resources"], {"gpu": 2}).count("--gpus=2") == 1
+    for line in [line.strip() for line in text.splitlines() if line.startswith("  #gpu_job_")]:
+        name, _, word = line.lstrip("#").partition(":")
+        value = word.partition(" # ")[0].strip()
+        call = sbatch({**PARTITIONS, name: value}, {"gpu": 4, "nodes": 1})
+        assert value.replace("{gpu_per_node}", "4") in call, line

@@ -1,0 +1,152 @@
+"""List scheduling, critical path and disk of a plan, on graphs that can be checked by eye."""
+
+import random
+from collections.abc import Iterable
+
+import pytest
+
+from mixmerge.planning.disk import disk
+from mixmerge.planning.jobs import Job, job_from, plain
+from mixmerge.planning.schedule import CORES, JOBS, MERGED, schedule
+
+
+def job(
+    name: str, seconds: int, reads: Iterable[str] = (), temporary: bool = False, **resources: int
+) -> Job:
+    threads = resources.pop("threads", 1)
+    return Job(
+        number=hash(name),
+        rule=name,
+        wildcards={},
+        inputs=tuple(reads),
+        outputs=(name,),
+        threads=threads,
+        priority=resources.pop("priority", 0),
+        resources={"expected_s": seconds, **resources},
+        temporary=frozenset({name} if temporary else ()),
+    )
+
+
+DIAMOND = [
+    job("data", 10),
+    job("long", 100, ["data"], gpu=4),
+    job("short", 20, ["data"], gpu=4),
+    job("end", 5, ["long", "short"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("limits", "seconds"),
+    [
+        ({}, 115),  # the critical path
+        ({JOBS: 2}, 115),
+        ({JOBS: 1}, 135),  # one after the other
+        ({"gpu": 4}, 135),
+        ({"gpu": 2}, 135),  # a job that asks for more than there is gets what there is
+        ({CORES: 8}, 115),
+    ],
+)
+def test_wall_time_under_limits(limits: dict[str, int], seconds: float) -> None:
+    plan = schedule(DIAMOND, limits)
+    assert plan.seconds == seconds
+    assert plan.critical_seconds == 115
+    assert [plan.jobs[n].rule for n in plan.critical] == ["data", "long", "end"]
+
+
+def test_priority_goes_before_length() -> None:
+    jobs = [job("long", 100), job("urgent", 10, priority=5)]
+    plan = schedule(jobs, {JOBS: 1})
+    assert plan.start == [10, 0]
+
+
+def test_given_durations_replace_the_expected() -> None:
+    assert schedule(DIAMOND, {}, [1, 1, 9, 1]).seconds == 11
+
+
+def test_run_time_limit_stands_in_where_nothing_is_expected() -> None:
+    record = {
+        "jobid": 1,
+        "rule_name": "sft",
+        "wildcards": {"model": "m"},
+        "input": ["s3://b/x (retrieve from storage)"],
+        "output": ["out (1).txt"],
+        "threads": 2,
+        "priority": "highest",
+        "resources": {"runtime": 3, "slurm_partition": "gpu"},
+    }
+    found = job_from(record)
+    assert found.seconds == 180
+    assert found.inputs == ("s3://b/x",)
+    assert found.priority > 1000
+    assert "slurm_partition" not in found.resources
+    assert plain("a.txt") == "a.txt"
+
+
+def test_random_graphs_keep_order_limits_and_grahams_bound() -> None:
+    draw = random.Random(7)
+    for _ in range(50):
+        jobs = [
+            job(
+                f"j{n}",
+                draw.randint(1, 30),
+                [f"j{m}" for m in range(n) if draw.random() < 0.1],
+                threads=draw.randint(1, 3),
+            )
+            for n in range(40)
+        ]
+        cores = draw.randint(1, 6)
+        plan = schedule(jobs, {CORES: cores})
+        for n, earlier in enumerate(plan.before):
+            assert all(plan.end[m] <= plan.start[n] for m in earlier)
+        for moment in plan.start:
+            running = [j for n, j in enumerate(jobs) if plan.start[n] <= moment < plan.end[n]]
+            assert sum(min(j.threads, cores) for j in running) <= cores
+        work = sum(min(j.threads, cores) * j.seconds for j in jobs)
+        assert plan.seconds >= max(plan.critical_seconds, work / cores)
+        # No moment is idle while something waits that fits: nothing is longer than one by one.
+        assert plan.seconds <= sum(j.seconds for j in jobs)
+
+
+def merges(count: int) -> list[Job]:
+    """Merges of 10 s and 100 MB, each read by a generation of 50 s; their weights are temporary."""
+    return [
+        entry
+        for n in range(count)
+        for entry in (
+            job(f"m{n}", 10, temporary=True, merged=1, disk_mb=100, kept_mb=100),
+            job(f"g{n}", 50, [f"m{n}"], disk_mb=1, kept_mb=1),
+        )
+    ]
+
+
+def test_merged_weights_hold_their_place_until_they_are_read() -> None:
+    assert schedule(merges(6), {}).seconds == 60
+    bounded = schedule(merges(6), {MERGED: 2})
+    assert bounded.seconds == 180
+    assert disk(bounded).peak_mb == pytest.approx(2 * 100 + 6, abs=4)
+
+
+def test_who_reads_a_checkpoint_that_a_merge_holds_needs_no_place_of_its_own() -> None:
+    jobs = merges(3)
+    for n in range(3):
+        # Alone it would merge for itself, and before the run nobody knows that it need not.
+        jobs.append(job(f"l{n}", 5, [f"m{n}"], merged=1))
+    plan = schedule(jobs, {MERGED: 1})
+    assert plan.seconds == 180
+    assert min(plan.end) > 0
+
+
+def test_more_merges_than_places_that_nobody_reads_do_not_stop_the_plan() -> None:
+    jobs = [job("a", 10, temporary=True, merged=1), job("b", 10, ["a"]), job("c", 10, ["b", "d"])]
+    jobs += [job("d", 10, temporary=True, merged=1)]
+    jobs[1] = job("b", 10, ["a", "d"])
+    plan = schedule(jobs, {MERGED: 1})
+    assert all(plan.end)
+
+
+def test_disk_counts_scratch_while_a_job_runs_and_frees_what_is_temporary() -> None:
+    everything = disk(schedule(merges(6), {}))
+    assert everything.peak_mb == 606
+    assert everything.final_mb == 6
+    scratch = disk(schedule([job("train", 10, disk_mb=500, kept_mb=30)], {}))
+    assert (scratch.peak_mb, scratch.final_mb) == (500, 30)

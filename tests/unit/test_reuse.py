@@ -1,0 +1,260 @@
+"""A result that stands is not made again; anything that is not certain is."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixmerge import reuse
+from mixmerge.files import atomic_dir, read_json, sha256
+from mixmerge.manifest import MANIFEST, PROVENANCE, write_manifest, write_provenance
+from mixmerge.study import fingerprint
+
+SETTINGS = {"rate": 0.5, "order": {"b": 1, "a": 2}}
+
+
+class Stage:
+    """A small stage: copies its input's text, many times, into a directory with a manifest."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.out = folder / "results" / "out"
+        self.made = 0
+        source = folder / "input"
+        source.mkdir(parents=True)
+        (source / "rows.txt").write_text("rows\n")
+        write_manifest(source, "rows")
+        self.decided_by: dict[str, Any] = {
+            "rows": source,
+            "suites": [("one", source)],
+            "settings": SETTINGS,
+            "seed": 7,
+            "out": self.out,
+            "scratch": folder / "nowhere",
+            "threads": 1,
+        }
+
+    def make(self) -> None:
+        self.made += 1
+        with atomic_dir(self.out) as target:
+            text = (self.folder / "input/rows.txt").read_text()
+            (target / "big.txt").write_text(text * 1000)
+            (target / "small.txt").write_text(text)
+            write_provenance(target, inputs=[], settings=SETTINGS, seed=7, packages=["numpy"])
+            write_manifest(target, "rows")
+
+    def run(self) -> bool:
+        """Run the stage as Snakemake does, which deletes the declared file; whether it was made."""
+        before = self.made
+        (self.out / MANIFEST).unlink(missing_ok=True)
+        reuse.unless_made(self.out, self.decided_by, self.make)
+        assert (self.out / MANIFEST).exists()
+        return self.made > before
+
+
+@pytest.fixture(autouse=True)
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The script that runs, as far as its code counts."""
+    path = tmp_path / "script.py"
+    path.write_text("from mixmerge.files import sha256\n")
+    monkeypatch.setattr(sys, "argv", [str(path)])
+    monkeypatch.delenv(reuse.FORCE, raising=False)
+    return path
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    stage = Stage(tmp_path / "here")
+    assert stage.run()
+    return stage
+
+
+def test_the_same_again_restores_the_very_manifest(stage: Stage) -> None:
+    before = {path.name: path.read_bytes() for path in stage.out.iterdir()}
+    assert not stage.run()
+    assert {path.name: path.read_bytes() for path in stage.out.iterdir()} == before
+
+
+def test_rewritten_inputs_with_the_same_content_are_the_same(stage: Stage) -> None:
+    source = stage.folder / "input"
+    (source / MANIFEST).unlink()
+    (source / "rows.txt").write_text("rows\n")
+    write_manifest(source, "rows")
+    assert not stage.run()
+
+
+def change_input(stage: Stage) -> None:
+    (stage.folder / "input/rows.txt").write_text("other\n")
+    write_manifest(stage.folder / "input", "rows")
+
+
+def change_code() -> None:
+    Path(sys.argv[0]).write_text("from mixmerge.files import read_json\n")
+    # Read once a process.
+    for cached in (fingerprint._parse, fingerprint._imported, fingerprint._imports):
+        cached.cache_clear()
+    fingerprint._digest.cache_clear()
+
+
+CHANGES: dict[str, Callable[[Stage], object]] = {
+    "rows, suites": change_input,
+    "seed": lambda stage: stage.decided_by.update(seed=8),
+    "settings": lambda stage: stage.decided_by.update(settings=SETTINGS | {"rate": 0.6}),
+    "the order of settings": lambda stage: stage.decided_by.update(
+        settings=SETTINGS | {"order": {"a": 2, "b": 1}}
+    ),
+    "new": lambda stage: stage.decided_by.update(new=1),
+    "code": lambda stage: change_code(),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_whatever_decides_the_result_makes_it_anew(
+    stage: Stage, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    CHANGES[name](stage)
+    assert stage.run()
+    assert f"made anew, because {name} changed" in capsys.readouterr().err
+    assert not stage.run()
+
+
+def test_a_librarys_version_makes_it_anew(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reuse, "software", lambda script: {"numpy": "99"})
+    assert stage.run()
+
+
+def test_how_a_job_works_does_not_count(stage: Stage) -> None:
+    stage.decided_by |= {"threads": 8, "scratch": stage.folder / "elsewhere"}
+    assert not stage.run()
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "cut off": lambda out: os.truncate(out / "big.txt", 100),
+    "edited, same size": lambda out: (out / "small.txt").write_text("ROWS\n"),
+    "one byte of the large file": lambda out: (out / "big.txt").open("r+").write("R"),
+    "a file is gone": lambda out: (out / "small.txt").unlink(),
+    "provenance": lambda out: (out / PROVENANCE).write_text("{}\n"),
+    "all gone": lambda out: [file.unlink() for file in out.iterdir()],
+    "record cut off": lambda out: os.truncate(out.with_name(".out.made"), 50),
+    "record of another form": lambda out: out.with_name(".out.made").write_text("[]"),
+    "record gone": lambda out: out.with_name(".out.made").unlink(),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damaged_results_are_made_anew(stage: Stage, name: str) -> None:
+    whole = {path.name: path.read_bytes() for path in stage.out.iterdir()}
+    DAMAGES[name](stage.out)
+    assert stage.run()
+    assert {path.name: path.read_bytes() for path in stage.out.iterdir()} == whole
+
+
+def test_a_moved_study_stands(stage: Stage, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    stage.folder.rename(moved)
+    stage.folder, stage.out = moved, moved / "results" / "out"
+    stage.decided_by |= {"rows": moved / "input", "suites": [("one", moved / "input")]}
+    assert not stage.run()
+
+
+@pytest.mark.parametrize(("value", "made"), [("1", True), ("yes", True), ("0", False), ("", False)])
+def test_one_can_insist(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, value: str, made: bool
+) -> None:
+    monkeypatch.setenv(reuse.FORCE, value)
+    assert stage.run() is made
+
+
+def test_what_fails_leaves_the_old_record(stage: Stage) -> None:
+    stage.decided_by["seed"] = 8
+
+    def fail() -> None:
+        raise SystemExit(75)
+
+    with pytest.raises(SystemExit):
+        reuse.unless_made(stage.out, stage.decided_by, fail)
+    assert stage.run()
+    stage.decided_by["seed"] = 7
+    assert stage.run(), "the record is of the last result, not of the one before"
+
+
+def test_a_missing_input_is_left_to_the_stage_to_report(stage: Stage) -> None:
+    stage.decided_by["rows"] = stage.folder / "not there"
+    assert stage.run()
+    assert stage.run()
+
+
+def test_a_single_file_comes_back_too(tmp_path: Path) -> None:
+    out, calls = tmp_path / "statistics.json", []
+
+    def make() -> None:
+        calls.append(1)
+        out.write_text('{"mean": "é\\r\\n"}\n', encoding="utf-8")
+
+    for _ in range(3):
+        out.unlink(missing_ok=True)
+        reuse.unless_made(out, {"seed": 1}, make)
+        assert out.read_text(encoding="utf-8") == '{"mean": "é\\r\\n"}\n'
+    assert calls == [1]
+    reuse.unless_made(out, {"seed": 2}, make)
+    assert calls == [1, 1]
+
+
+def test_the_time_of_the_real_work_is_kept(stage: Stage) -> None:
+    def slow() -> None:
+        time.sleep(0.2)
+        stage.make()
+
+    stage.decided_by["seed"] = 8
+    reuse.unless_made(stage.out, stage.decided_by, slow)
+    assert 0.2 <= (reuse.seconds(stage.out) or 0) < 60
+    assert not stage.run()
+    assert (reuse.seconds(stage.out) or 0) >= 0.2
+    assert reuse.seconds(stage.folder / "nothing") is None
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import test_reuse
+stage = test_reuse.Stage.__new__(test_reuse.Stage)
+stage.folder, stage.made = Path({folder!r}), 0
+stage.out = stage.folder / "results/out"
+stage.decided_by = {{"rows": stage.folder / "input", "settings": test_reuse.SETTINGS}}
+sys.argv = [{script!r}]
+print("ready", flush=True)
+while True:
+    stage.decided_by["seed"] = stage.made % 3
+    stage.run()
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_no_result_is_wrong(tmp_path: Path, script: Path) -> None:
+    """A stage that runs over and over with changing settings, killed; what stands must be true."""
+    stage = Stage(tmp_path / "here")
+    code = KILLED.format(
+        tests=str(Path(__file__).parent), folder=str(stage.folder), script=str(script)
+    )
+    for moment in range(8):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        time.sleep(0.03 * moment)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        record = reuse._record(stage.out)
+        if record.exists():
+            json.loads(record.read_text())
+        stage.run()
+        manifest = read_json(stage.out / MANIFEST)
+        for name, entry in manifest["files"].items():
+            assert sha256(stage.out / name) == entry["sha256"]

@@ -1,0 +1,109 @@
+"""Which libraries count for a stage, and that their versions are part of its rule's `code`."""
+
+import ast
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from mixmerge.study import fingerprint, software
+
+
+def distribution(target: Path, name: str, version: str) -> None:
+    """Installed metadata of a distribution, as pip leaves it."""
+    folder = target / f"{name}-{version}.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory whose distributions are found before the environment's own."""
+    monkeypatch.syspath_prepend(tmp_path)
+    software._installed.cache_clear()
+    yield tmp_path
+    software._installed.cache_clear()
+
+
+def test_what_a_library_computes_with_counts_and_what_changes_no_result_does_not() -> None:
+    assert software.libraries(["transformers", "pydantic", "tqdm", "huggingface_hub"]) == [
+        "safetensors",
+        "tokenizers",
+        "transformers",
+    ]
+    assert software.libraries(["yaml", "rouge_score"]) == ["nltk", "numpy", "pyyaml", "rouge-score"]
+    assert software.libraries(["tree_sitter_java"]) == ["tree-sitter-java"]
+
+
+def test_the_builds_own_part_of_a_version_does_not_count(elsewhere: Path) -> None:
+    distribution(elsewhere, "torch", "9.1.2+cu128")
+    assert software.versions(["torch"]) == {"torch": "9.1.2"}
+
+
+def test_an_optional_library_counts_once_it_is_there(elsewhere: Path) -> None:
+    assert software.versions(["vllm-of-nobody"]) == {}
+    distribution(elsewhere, "vllm_of_nobody", "3.0")
+    software._installed.cache_clear()
+    assert software.versions(["vllm-of-nobody"]) == {"vllm-of-nobody": "3.0"}
+
+
+def test_pinned_versions_stand_in_for_installed_ones(tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("# made by make lock\nNumPy==1.0  # why\nrouge_score==2.0+x\n--hash=abc\n")
+    pinned = software.read_lock(lock)
+    assert software.versions(["numpy", "rouge-score", "torch"], pinned) == {
+        "numpy": "1.0",
+        "rouge-score": "2.0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("library", "changed", "kept"),
+    [
+        ("sacrebleu", "score.py", "generate.py"),
+        ("trl", "sft.py", "merge.py"),
+        ("mergekit", "merge.py", "sft.py"),
+        ("accelerate", "sft.py", "score.py"),
+    ],
+)
+def test_a_version_changes_the_code_of_its_stage_alone(
+    root: Path, elsewhere: Path, library: str, changed: str, kept: str
+) -> None:
+    scripts = root / "workflow/scripts"
+    before = {name: fingerprint.stage_code(scripts / name) for name in (changed, kept)}
+    distribution(elsewhere, library, "99.0")
+    software._installed.cache_clear()
+    assert f" {library} 99.0" in fingerprint.stage_code(scripts / changed)
+    assert fingerprint.stage_code(scripts / changed) != before[changed]
+    assert fingerprint.stage_code(scripts / kept) == before[kept]
+
+
+def test_every_import_of_every_stage_is_known_by_its_distributions_name(root: Path) -> None:
+    """A module whose distribution has another name would be taken for one that is not there."""
+    owners = packages_distributions()
+    for script in sorted((root / "workflow/scripts").glob("*.py")):
+        for path in [script, *fingerprint._modules(script).values()]:
+            for module in fingerprint._third_party(path):
+                names = {name.lower().replace("_", "-") for name in owners.get(module, [])}
+                found = software._DISTRIBUTIONS.get(module, module.replace("_", "-"))
+                assert not names or found in names, f"{path}: {module} is installed by {names}"
+
+
+def test_what_libraries_compute_with_is_in_the_lock(root: Path) -> None:
+    lock = software.read_lock(root / "envs/requirements.lock")
+    named = {*software._COMPUTES_WITH, *sum(software._COMPUTES_WITH.values(), ())}
+    assert named <= lock.keys()
+
+
+def test_how_a_job_is_run_is_no_part_of_its_code(root: Path) -> None:
+    for script in sorted((root / "workflow/scripts").glob("*.py")):
+        modules = fingerprint._modules(script)
+        assert not {"mixmerge.reuse", "mixmerge.orphan", "mixmerge.study.software"} & set(modules)
+
+
+def test_standard_library_needs_no_version(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import json, os.path\nfrom collections import abc\n")
+    assert fingerprint.software(script) == {}
+    assert "json" in sys.stdlib_module_names and ast.parse(script.read_text())

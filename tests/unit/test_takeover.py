@@ -1,0 +1,249 @@
+"""What a killed Snakemake left is tidied up by the next one; what a live one holds is not."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixmerge.errors import UserError
+from mixmerge.orphan import DRIVER, token
+from mixmerge.study import takeover
+from mixmerge.study.invocation import arguments, runs_jobs
+
+UUID = "0b5f9a52-7c1e-4d0b-9a55-0f4f6f3b2c11"
+
+
+class Folder:
+    """A `.snakemake` directory and what was said about it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.said: list[str] = []
+        self.at_exit: list[Callable[[], None]] = []
+
+    def lock(self) -> None:
+        (self.path / "locks").mkdir(parents=True, exist_ok=True)
+        (self.path / "locks/0.input.lock").write_text("results/x\n")
+
+    @property
+    def locked(self) -> bool:
+        return (self.path / "locks/0.input.lock").exists()
+
+    def record(self, name: str, **changed: Any) -> Path:
+        """The record of a driver as it leaves it, its process named by ``token``."""
+        path = self.path / "drivers" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        driver = {
+            "token": "",
+            "pid": 17,
+            "host": os.uname().nodename,
+            "user": "ada",
+            "since": "2026-01-01T00:00:00+00:00",
+            "executor": "local",
+            "command": "snakemake all",
+        }
+        path.write_text(json.dumps({**driver, **changed}))
+        return path
+
+    def start(self, executor: str = "local") -> None:
+        takeover.take_over(self.path, executor, self.said.append)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    monkeypatch.setenv(DRIVER, "")  # is set by what is tested, and put back afterwards
+    found = Folder(tmp_path / ".snakemake")
+    monkeypatch.setattr("atexit.register", found.at_exit.append)
+    return found
+
+
+@pytest.fixture
+def process() -> Iterator["subprocess.Popen[bytes]"]:
+    found = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield found
+    found.kill()
+    found.wait()
+
+
+def dead_token() -> str:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        name = token(child.pid)
+        child.kill()
+    assert name is not None
+    return name
+
+
+def test_the_lock_of_a_killed_driver_is_removed(folder: Folder) -> None:
+    folder.lock()
+    dead = folder.record("dead", token=dead_token())
+    folder.start()
+    assert not folder.locked and not dead.exists()
+    assert folder.said == ["removed the lock of a Snakemake that was killed"]
+    (own,) = (folder.path / "drivers").iterdir()
+    assert json.loads(own.read_text())["pid"] == os.getpid()
+    assert os.environ[DRIVER] == token(os.getpid())
+
+
+def test_a_driver_takes_its_record_along(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after Snakemake has left the working directory, to which its paths are relative."""
+    monkeypatch.chdir(tmp_path)
+    folder.path = Path(".snakemake")
+    folder.start()
+    records = tmp_path / ".snakemake/drivers"
+    assert len(list(records.iterdir())) == 1
+    monkeypatch.chdir("/")
+    (leave,) = folder.at_exit
+    leave()
+    assert not list(records.iterdir())
+
+
+def test_a_reused_process_id_is_no_living_driver(
+    folder: Folder, process: "subprocess.Popen[bytes]"
+) -> None:
+    name = token(process.pid)
+    assert name is not None
+    start = int(name.rpartition(":")[2])
+    folder.lock()
+    folder.record("dead", token=name.removesuffix(str(start)) + str(start - 1), pid=process.pid)
+    folder.start()
+    assert not folder.locked
+
+
+def test_a_driver_from_before_a_reboot_is_gone(folder: Folder) -> None:
+    folder.lock()
+    folder.record("dead", token="earlier-boot:pid:[4026531836]:1:1")
+    folder.start()
+    assert not folder.locked
+
+
+def test_a_living_driver_keeps_its_lock_and_is_named(
+    folder: Folder, process: "subprocess.Popen[bytes]"
+) -> None:
+    folder.lock()
+    kept = folder.record("alive", token=token(process.pid), pid=process.pid)
+    dead = folder.record("dead", token=dead_token())
+    folder.start()
+    assert folder.locked and kept.exists() and dead.exists()
+    (said,) = folder.said
+    for part in (f"Snakemake {process.pid} of ada", "2026-01-01", "wait until it has ended"):
+        assert part in said
+
+
+def test_another_machines_driver_keeps_its_lock_until_the_user_unlocks(folder: Folder) -> None:
+    folder.lock()
+    record = folder.record("far", token="other-boot:pid:[1]:17:5", host="login2")
+    folder.start()
+    assert folder.locked and record.exists()
+    assert "on login2" in folder.said[0] and "snakemake --unlock" in folder.said[0]
+    takeover.give_up(folder.path)
+    folder.start()
+    assert not folder.locked and not record.exists()
+
+
+def test_the_next_driver_waits_for_orphans_and_ends_those_that_stay(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(takeover, "_GRACE", 1.0)
+    name = dead_token()
+    folder.record("dead", token=name)
+    deaf, leaving = (
+        subprocess.Popen(
+            [sys.executable, "-c", f"import time; time.sleep({seconds})"],
+            env={**os.environ, DRIVER: name},
+        )
+        for seconds in (60, 0.5)
+    )
+    begin = time.monotonic()
+    folder.start()
+    assert 0.9 < time.monotonic() - begin < 10
+    assert deaf.wait(1) == -9 and leaving.wait(1) == 0
+
+
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: list[str]) -> Path:
+    """Commands that answer as Slurm's do, over a queue that is a text file."""
+    queue = tmp_path / "queue"
+    queue.write_text("".join(f"{job}\n" for job in jobs))
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    (bin / "squeue").write_text(f"#!/bin/sh\ncat {queue}\n")
+    (bin / "scancel").write_text(
+        f'#!/bin/sh\nfor id in "$@"; do grep -v "^$id|" {queue} > {queue}.new; '
+        f"mv {queue}.new {queue}; done\n"
+    )
+    for command in bin.iterdir():
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin}:{os.environ['PATH']}")
+    return queue
+
+
+def test_slurm_jobs_of_a_killed_driver_are_cancelled_and_no_others(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    others = [
+        f"2|mixmerge_{UUID}|/elsewhere",
+        f"3|interactive|{tmp_path}",
+        f"5|x{UUID}|{tmp_path}",
+    ]
+    queue = slurm(
+        tmp_path,
+        monkeypatch,
+        [f"1|mixmerge_{UUID}|{tmp_path}", *others, f"4|{UUID}|{tmp_path}"],
+    )
+    folder.record("dead", token=dead_token(), executor="slurm")
+    folder.start("slurm")
+    assert queue.read_text().splitlines() == others
+    assert folder.said == ["cancelled 2 Slurm jobs of Snakemake 17, which was killed: 1 4"]
+
+
+def test_a_slurm_that_does_not_answer_stops_the_take_over(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    folder.lock()
+    record = folder.record("dead", token=dead_token(), executor="slurm")
+    with pytest.raises(UserError, match="squeue: it is not installed here"):
+        folder.start("slurm")
+    assert folder.locked and record.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "runs"),
+    [
+        ([], True),
+        (["--touch"], True),
+        (["--report-after-run", "--report", "x.html"], True),
+        (["-n"], False),
+        (["--unlock"], False),
+        (["--report", "x.html"], False),
+        (["--dag"], False),
+        (["--rulegraph", "dot"], False),
+        (["--lint"], False),
+        (["--list-rules"], False),
+        (["--summary"], False),
+        (["--cleanup-metadata", "x"], False),
+        (["--delete-all-output"], False),
+    ],
+)
+def test_only_what_runs_jobs_takes_over(given: list[str], runs: bool, tmp_path: Path) -> None:
+    """Asked of Snakemake's real command line, on the stack as it is when rules are read."""
+    from snakemake.cli import parse_args
+
+    def args_to_api(args: Any) -> Any:
+        return arguments()
+
+    _, parsed = parse_args(["--cores", "1", "--workflow-profile", "none", *given])
+    assert args_to_api(parsed) is parsed
+    assert runs_jobs(parsed) is runs
+
+
+def test_without_a_command_line_nothing_is_taken_over() -> None:
+    assert arguments() is None

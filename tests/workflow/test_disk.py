@@ -1,0 +1,179 @@
+"""Merged weights: deleted when read, bounded in number, brought back only for who needs them."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from workflow_material import Workspace
+
+pytestmark = pytest.mark.slow
+
+REPORT = {"tables", "figures", "verdict", "timing"}
+SCORED = {"score", "uncertainty", "winner"} | REPORT
+MODEL = "qwen2-small"
+SWEEP = ("linear-w0.3", "linear-w0.7")
+
+
+@pytest.fixture(scope="module")
+def copy(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """For dry runs alone."""
+    return finished.copy_to(tmp_path_factory.mktemp("disk") / "copy")
+
+
+def changed(copy: Workspace, section: str, **values: Any) -> str:
+    """Write the study's config with other values; returns the file's name."""
+    config = yaml.safe_load((copy.path / "study.yaml").read_text(encoding="utf-8"))
+    config.setdefault(section, {}).update(values)
+    return copy.write_config(config, f"{section}-{'-'.join(map(str, values.values()))}.yaml").name
+
+
+@pytest.mark.parametrize("keep", ["all", "none"])
+def test_what_is_kept_is_no_reason_to_run_a_finished_study_again(
+    copy: Workspace, keep: str
+) -> None:
+    assert copy.planned("all", config=changed(copy, "merging", keep=keep)) == {}
+
+
+def test_weights_that_are_to_be_kept_from_now_on_come_back_on_demand(copy: Workspace) -> None:
+    config = changed(copy, "merging", keep="all")
+    planned = copy.planned("all_checkpoints", config=config)
+    assert {name: n for name, n in planned.items() if name != "all_checkpoints"} == {"merge": 6}
+
+
+def test_a_deleted_merge_is_made_again_for_generation_but_for_no_other_reader(
+    copy: Workspace,
+) -> None:
+    planned = copy.planned("all", config=changed(copy, "decoding", batch_size=16))
+    assert planned["merge"] == 6 and planned["generate"] == 16
+    assert set(planned) == {"merge", "generate"} | SCORED
+
+
+def test_a_reader_that_changed_merges_for_itself_alone(copy: Workspace) -> None:
+    planned = copy.planned("--forcerun", "merged_layers", "--", "all")
+    assert planned["merged_layers"] == 6
+    assert set(planned) == {"merged_layers", "figures", "verdict", "timing"}
+
+
+def test_new_scores_need_no_weights(copy: Workspace) -> None:
+    planned = copy.planned("--forcerun", "score", "--", "all")
+    assert planned["score"] == 16
+    assert set(planned) == SCORED
+
+
+def test_another_recipe_reaches_all_that_reads_the_merge(copy: Workspace) -> None:
+    config = yaml.safe_load((copy.path / "study.yaml").read_text(encoding="utf-8"))
+    config["strategies"]["della"]["model_parameters"]["density"] = 0.4
+    copy.write_config(config, "denser.yaml")
+    planned = copy.planned("all", config="denser.yaml")
+    for rule in ("recipe", "merge", "merged_layers", "generate", "score", "winner"):
+        assert planned.pop(rule) == 1, rule
+    assert set(planned) == {"uncertainty"} | REPORT
+
+
+@contextmanager
+def watched(folder: Path) -> Iterator[dict[str, int]]:
+    """Count the directories below a folder, and their bytes, while the block runs."""
+    most = {"directories": 0, "bytes": 0}
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            found = list(folder.glob("*"))  # hidden ones as well: merges that are being written
+            most["directories"] = max(most["directories"], len(found))
+            most["bytes"] = max(most["bytes"], sum(map(size, found)))
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield most
+    finally:
+        done.set()
+        thread.join()
+
+
+def size(folder: Path) -> int:
+    """Bytes below a folder, of which anything may vanish meanwhile."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(Path(root, name)).st_size
+            except FileNotFoundError:
+                continue
+    return total
+
+
+def test_at_most_as_many_as_allowed_are_on_disk_also_after_kill_9(
+    finished: Workspace, tmp_path: Path
+) -> None:
+    """Two completions are lost; the run that makes them again is killed after its first merge."""
+    copy = finished.copy_to(tmp_path / "copy")
+    results = copy.path / "results/shrunken"
+    before = {path: path.read_bytes() for path in results.rglob("manifest.json")}
+    for variant in SWEEP:
+        shutil.rmtree(results / "completions" / MODEL / variant)
+        (results / "logs/generate" / MODEL / f"{variant}.log").unlink()
+        # Else the job would see that nothing it reads has changed, and end at once.
+        (results / "completions" / MODEL / f".{variant}.made").unlink(missing_ok=True)
+    merged = results / "merged" / MODEL
+    lost = [f"results/shrunken/completions/{MODEL}/{variant}/manifest.json" for variant in SWEEP]
+    bound = ("--resources", "merged=1", "--", *lost)
+    with watched(merged) as most:
+        run = subprocess.Popen(
+            copy.command(*bound),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 600
+        while not list(merged.glob("*/manifest.json")):
+            assert run.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        # Published; recorded by Snakemake a moment later, when generation begins.
+        record = results / "checkpoints" / MODEL / next(merged.glob("*/manifest.json")).parent.name
+        while not (results / "logs/generate" / MODEL / f"{record.name}.log").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        assert list(merged.glob("*/manifest.json"))
+        copy.snakemake("--unlock")
+        # What is there is read, not merged again.
+        assert copy.planned(*bound[2:]) == {"merge": 1, "generate": 2}
+        result = copy.snakemake(*bound)
+        assert result.returncode == 0, result.stdout + result.stderr
+    weights = json.loads((record / "manifest.json").read_text())["files"].values()
+    one = sum(entry["bytes"] for entry in weights)
+    assert most["directories"] == 1
+    # One checkpoint, its manifest and provenance.
+    assert one <= most["bytes"] < one + 20_000
+    assert not list(merged.glob("*"))
+    assert {path: path.read_bytes() for path in before} == before
+    assert copy.planned("all") == {}
+
+
+def test_statistics_that_are_lost_are_measured_on_weights_merged_for_them(
+    finished: Workspace, tmp_path: Path
+) -> None:
+    copy = finished.copy_to(tmp_path / "copy")
+    path = copy.path / "results/shrunken/weights" / MODEL / "linear-w0.3.json"
+    before = path.read_bytes()
+    path.unlink()
+    path.with_name(f".{path.name}.made").unlink(missing_ok=True)
+    result = copy.snakemake(str(path.relative_to(copy.path)))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert path.read_bytes() == before
+    assert not list((copy.path / "results/shrunken/scratch").rglob("*.safetensors"))
+    assert not list((copy.path / "results/shrunken/merged").rglob("*.safetensors"))

@@ -1,0 +1,207 @@
+"""Generations, scores and tables on a real S3 server on loopback; weights stay where they are."""
+
+import copy
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixmerge.config.load import load_config
+from mixmerge.report.entries import VERDICT_FILES, figure_files, table_files
+from mixmerge.study.layout import layout_of
+from mixmerge.study.plan import Study
+from storage_material import BUCKET, Server
+from workflow_material import Workspace
+
+pytestmark = pytest.mark.slow
+
+TARGETS = ("tables", "figures", "verdict")
+ON = ("--config", f"storage=s3://{BUCKET}/studies", "--", *TARGETS)
+
+#: What a bucket holds of a study.
+KINDS = ("completions", "scores", "uncertainty", "tables", "figures")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    server = Server()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.settings().items():
+            patch.setenv(name, value)
+        yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def local(
+    finished: Workspace, shrunken: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Workspace:
+    """One model's five checkpoints, all of whose results are on the file system."""
+    workspace = finished.copy_to(tmp_path_factory.mktemp("storage") / "local")
+    small = copy.deepcopy(shrunken)
+    del small["models"]["qwen2-small"]
+    workspace.write_config(small)
+    run(workspace, *TARGETS)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def stored(local: Workspace, server: Server) -> Workspace:
+    """The same checkpoints, generated from, scored and reported on a bucket."""
+    workspace = local.copy_to(local.path.parent / "stored")
+    for kind in KINDS:
+        shutil.rmtree(workspace.path / "results/shrunken" / kind)
+    run(workspace, *ON)
+    return workspace
+
+
+def run(workspace: Workspace, *arguments: str) -> str:
+    result = workspace.snakemake(*arguments)
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output[-6000:]
+    return output
+
+
+def on_bucket(server: Server) -> dict[str, bytes]:
+    """Path below the study's root -> bytes."""
+    prefix = "studies/shrunken/"
+    return {key.removeprefix(prefix): data for key, data in server.objects(prefix).items()}
+
+
+def test_the_bucket_holds_what_the_file_system_would(
+    local: Workspace, stored: Workspace, server: Server
+) -> None:
+    found = on_bucket(server)
+    root = local.path / "results/shrunken"
+    model = "llama-small"
+    wanted = {
+        path.relative_to(root).as_posix()
+        for folder in (f"completions/{model}", f"scores/{model}", f"uncertainty/{model}.json")
+        for path in [root / folder, *(root / folder).rglob("*")]
+        if path.is_file() and not path.name.startswith(".")
+    }
+    assert len(wanted) == 5 * (6 + 7) + 1
+    assert wanted <= set(found)
+    for path in wanted | set(found):
+        # Times, and the paths under which inputs were read, are the run's own.
+        if not path.endswith("provenance.json") and not re.match(
+            r"tables/verdict(\.|-costs)", path
+        ):
+            assert found[path] == (root / path).read_bytes(), path
+    config = load_config(stored.path / "study.yaml")
+    layout = layout_of(config, Study(config).variants)
+    printed = {f"tables/{name}" for name in (*table_files(layout), *VERDICT_FILES)}
+    printed |= {f"figures/{name}" for name in figure_files(layout)}
+    assert set(found) == wanted | printed
+
+
+def test_weights_data_and_logs_stay(stored: Workspace, server: Server) -> None:
+    assert {path.split("/")[0] for path in on_bucket(server)} == set(KINDS)
+    assert not [path for path in server.objects() if path.endswith((".safetensors", ".log"))]
+    root = stored.path / "results/shrunken"
+    assert not {path.name for path in root.iterdir()} & set(KINDS)
+    assert list((root / "checkpoints").rglob("*.safetensors"))
+    assert (root / "logs/generate/llama-small/base.log").exists()
+
+
+def test_copies_of_tables_stay_at_hand_and_no_others(stored: Workspace) -> None:
+    copies = stored.path / ".snakemake/storage/s3" / BUCKET / "studies/shrunken"
+    files = [path for path in copies.rglob("[!.]*") if path.is_file()]  # not jobs' own records
+    kept = {path.relative_to(copies).parts[0] for path in files}
+    assert kept == {"tables", "figures"}
+
+
+def test_a_second_run_does_nothing(stored: Workspace) -> None:
+    assert "Nothing to be done" in run(stored, *ON)
+
+
+def test_keys_are_nowhere(stored: Workspace, server: Server) -> None:
+    secrets = [server.key.encode(), server.secret.encode()]
+    output = stored.snakemake("--verbose", *ON)
+    texts = {Path("the terminal"): (output.stdout + output.stderr).encode()}
+    for path in stored.path.rglob("*"):
+        if path.is_file() and path.suffix != ".safetensors":
+            texts[path] = path.read_bytes()
+    texts |= {Path(key): data for key, data in server.objects().items()}
+    assert not [path for path, data in texts.items() if any(s in data for s in secrets)]
+
+
+@pytest.fixture
+def renamed(stored: Workspace, shrunken: dict[str, Any]) -> Workspace:
+    """The study with another title for a strategy, as `other.yaml`."""
+    other = copy.deepcopy(shrunken)
+    del other["models"]["qwen2-small"]
+    other["strategies"]["dare"]["title"] = "Drop and rescale"
+    stored.write_config(other, "other.yaml")
+    return stored
+
+
+def test_what_is_only_printed_otherwise_is_only_printed_again(renamed: Workspace) -> None:
+    assert set(renamed.planned(*ON, config="other.yaml")) == set(TARGETS)
+
+
+@pytest.mark.parametrize(
+    ("lost", "config", "again"),
+    [
+        ("tables/index.md", "study.yaml", {"tables"}),
+        # As on a file system, what nothing needs is not made again ...
+        ("scores/llama-small/base/scores.json", "study.yaml", set()),
+        # ... until a job needs it.
+        (
+            "scores/llama-small/base/scores.json",
+            "other.yaml",
+            {"score", "uncertainty", *TARGETS},
+        ),
+    ],
+)
+def test_a_lost_object_is_made_again_once_it_is_needed(
+    renamed: Workspace,
+    server: Server,
+    lost: str,
+    config: str,
+    again: set[str],
+) -> None:
+    key = f"studies/shrunken/{lost}"
+    before = server.objects(key)[key]
+    server.s3.delete_object(Bucket=BUCKET, Key=key)
+    try:
+        assert set(renamed.planned(*ON, config=config)) == again
+    finally:
+        server.s3.put_object(Bucket=BUCKET, Key=key, Body=before)
+
+
+@pytest.mark.parametrize(
+    ("storage", "changed", "message"),
+    [
+        ("s3://gone/studies", {}, "storage: s3://gone/studies: there is no bucket 'gone'"),
+        (
+            f"s3://{BUCKET}/studies",
+            {"SNAKEMAKE_STORAGE_S3_SECRET_KEY": "wrong"},
+            "the server refuses these keys",
+        ),
+        (
+            f"s3://{BUCKET}/studies",
+            {"SNAKEMAKE_STORAGE_S3_ENDPOINT_URL": "http://127.0.0.1:1"},
+            "no answer from the server (http://127.0.0.1:1)",
+        ),
+        (BUCKET, {}, f"storage: '{BUCKET}' is no bucket; write s3://bucket"),
+    ],
+)
+def test_a_bucket_that_fails_stops_all_before_any_job(
+    stored: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    storage: str,
+    changed: dict[str, str],
+    message: str,
+) -> None:
+    for name, value in changed.items():
+        monkeypatch.setenv(name, value)
+    result = stored.snakemake("--config", f"storage={storage}", "--", *TARGETS)
+    output = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert message in output
+    assert "Traceback" not in output
+    assert "Building DAG" not in output
