@@ -28,6 +28,9 @@ include: "rules/uncertainty.smk"
 include: "rules/winners.smk"
 
 
+remember_signatures(workflow.rules)
+
+
 rule all:
     default_target: True
     input:

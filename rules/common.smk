@@ -23,9 +23,10 @@ from mixmerge.study.dialect import Dialect, prefer
 from mixmerge.study.fingerprint import stage_code
 from mixmerge.study.needs import Needs
 from mixmerge.study.plan import Study
-from mixmerge.study.takeover import start
+from mixmerge.study.signatures import remember_signatures
 from mixmerge.study.software import read_lock
 from mixmerge.study.storage import Shelf, check_storage
+from mixmerge.study.takeover import start
 from snakemake_logger_plugin_mixmerge.expected import expect
 
 try:
