@@ -13,7 +13,7 @@ from snakemake.logging import logger
 sys.path.insert(0, str(Path(workflow.basedir, "src")))
 
 # A plan is millions of objects that all stay; to look for garbage among them so often as Python
-# does of itself takes a quarter of the time (docs/benchmarks.md).
+# does of itself takes a fifth of the time (docs/benchmarks.md).
 gc.set_threshold(500_000, 20, 20)
 
 from mixmerge.config.load import parse_config

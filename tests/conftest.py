@@ -10,13 +10,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let several processes share the tests file by file, those of the finished study as one file.
+    """Let several processes share the tests file by file, what is costly to set up as one file.
 
-    So no module's fixtures are made twice, and the study that takes minutes is run once.
+    So no module's fixtures are made twice, the study that takes minutes is run once, and no process
+    waits for another to be done with the machine's one Slurm.
     """
     for item in items:
-        shared = "finished" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("finished" if shared else str(item.path)))
+        fixtures = getattr(item, "fixturenames", ())
+        shared = [name for name in ("finished", "lab") if name in fixtures]
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
 
 
 @pytest.fixture(scope="session")
