@@ -126,7 +126,8 @@ def test_each_fault_happened(
 ) -> None:
     states = {fault: [row["State"] for row in runs[job]] for fault, job in VICTIMS.items()}
     assert states["scancel"][0].startswith("CANCELLED")
-    assert states["time limit"][0] == "TIMEOUT"
+    # Slurm calls it a failure where the job's own shell ended, being told, before Slurm ended it.
+    assert states["time limit"][0] in ("TIMEOUT", "FAILED")
     assert "REQUEUED" in states["requeue"]  # perhaps after the node failed under it too
     assert states["node down"][0] in ("NODE_FAIL", "REQUEUED")
     # A requeued job keeps its id, others are submitted anew by Snakemake.
