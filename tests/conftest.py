@@ -1,25 +1,36 @@
 """Paths every test may need; real inputs are found through MIXMERGE_DATA and never committed."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let several processes share the tests file by file, what is costly to set up as one file.
+class ByFile(LoadScopeScheduling):
+    """Several processes share the tests file by file, what is costly to set up as one file.
 
     So no module's fixtures are made twice, the study that takes minutes is run once, and no process
-    waits for another to be done with the machine's one Slurm.
+    waits for another to be done with the machine's one Slurm. (xdist's own groups are marks that
+    pytest 9.2 does not let it read.)
     """
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        shared = [name for name in ("finished", "lab") if name in fixtures]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        if file.startswith("tests/cluster/"):
+            return "lab"
+        text = (ROOT / file).read_text(encoding="utf-8")
+        return "finished" if re.search(r"\bfinished: Workspace", text) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
