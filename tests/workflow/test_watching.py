@@ -111,7 +111,7 @@ def test_a_file_gets_lines_and_the_log_of_snakemake_everything(workspace: Worksp
         *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
         *("--directory", str(workspace.path), "--configfile", str(workspace.path / "study.yaml")),
         *("--workflow-profile", str(ROOT / "profiles/default"), "--cores", "1"),
-        *("--forcerun", "prepare", "--", TARGET),
+        *("--forceall", "--", TARGET),
     ]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
     process = subprocess.Popen(command, cwd=ROOT, stderr=slave, env=environment)
@@ -126,7 +126,7 @@ def test_a_file_gets_lines_and_the_log_of_snakemake_everything(workspace: Worksp
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
     assert b"\x1b[" in shown
     assert re.search(r"stage\s+done\s+running\s+queued\s+failed\s+of", text), text
-    assert "1 of 1 jobs done, in" in text
+    assert "2 of 2 jobs done, in" in text
 
 
 def test_the_plan_is_that_of_the_dry_run(workspace: Workspace) -> None:
