@@ -49,10 +49,10 @@ def real_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def hub_variables() -> Iterator[None]:
-    """No test leaves the hub's variables behind: training, for one, takes its process offline."""
-    before = {name: value for name, value in os.environ.items() if name.startswith("HF_")}
+def environment() -> Iterator[None]:
+    """No test leaves variables behind: training, for one, takes its process offline and to a GPU."""
+    before = dict(os.environ)
     yield
-    for name in [name for name in os.environ if name.startswith("HF_")]:
+    for name in os.environ.keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)
