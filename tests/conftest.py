@@ -50,7 +50,7 @@ def real_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    """No test leaves variables behind: training, for one, takes its process offline and to a GPU."""
+    """No test leaves variables behind: training, for one, takes its process offline, to one GPU."""
     before = dict(os.environ)
     yield
     for name in os.environ.keys() - before.keys():
