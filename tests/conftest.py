@@ -48,11 +48,15 @@ def real_data() -> Path:
     return Path(given).resolve()
 
 
-@pytest.fixture(autouse=True)
-def environment() -> Iterator[None]:
+def _restored() -> Iterator[None]:
     """No test leaves variables behind: training, for one, takes its process offline, to one GPU."""
     before = dict(os.environ)
     yield
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)
+
+
+environment = pytest.fixture(autouse=True)(_restored)
+# What a module's own fixtures do comes before its tests' fixtures, and lasts as long as the module.
+module_environment = pytest.fixture(autouse=True, scope="module")(_restored)

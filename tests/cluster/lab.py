@@ -20,7 +20,6 @@ from machine import (
     MEMORY,
     free_ports,
     memory_limits,
-    parent,
     quiet,
     remove_cgroups,
     wait_until,
@@ -112,21 +111,25 @@ class Lab:
 
     def crash_node(self, node: str) -> None:
         """A node's power fails: slurmd and every process of its jobs are gone at once."""
-        marks = {f"SLURMD_NODENAME={node}".encode(), f"MIXMERGE_LAB={self.root}".encode()}
         self.end(f"slurmd.{node}", signal.SIGKILL)
-        victims: list[int] = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                if marks <= set((entry / "environ").read_bytes().split(b"\0")):
-                    victims.append(int(entry.name))
-            except OSError:
-                continue  # ended meanwhile
-        # First the daemons that would tell slurmctld how the jobs ended.
-        for pid in [*{parent(pid) for pid in victims}, *victims]:
-            name = Path(f"/proc/{pid}/comm")
-            if pid in victims or (name.exists() and "slurmstepd" in name.read_text()):
+        # Until none is left: what the node was about to start dies with it.
+        while victims := self._processes(node):
+            for pid in victims:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+
+    def _processes(self, node: str) -> list[int]:
+        """What runs on a node; first the daemons, who would tell slurmctld how the jobs ended."""
+        marks = {f"SLURMD_NODENAME={node}".encode(), f"MIXMERGE_LAB={self.root}".encode()}
+        log = str(self.log / f"slurmd.{node}.log")
+        daemons, jobs = [], []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # ended meanwhile
+                if any(str(file.readlink()) == log for file in (entry / "fd").iterdir()):
+                    daemons.append(int(entry.name))
+                elif marks <= set((entry / "environ").read_bytes().split(b"\0")):
+                    jobs.append(int(entry.name))
+        return daemons + jobs
 
     def end(self, name: str, sig: signal.Signals = signal.SIGTERM) -> None:
         """End the daemon of that name (slurmctld, slurmd.n1, ...) and wait until it is gone."""

@@ -75,14 +75,6 @@ def remove_cgroups(prefix: str) -> None:
             path.rmdir()
 
 
-def parent(pid: int) -> int:
-    """The parent of a process; 1 where it has ended."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 1
-
-
 def free_ports(names: tuple[str, ...]) -> dict[str, int]:
     """A port of 127.0.0.1 that nothing listens on, for each name."""
     sockets = [socket.socket() for _ in names]

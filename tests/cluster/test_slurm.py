@@ -116,7 +116,8 @@ def test_no_job_ran_twice_at_once_or_was_done_twice(
     node = runs[VICTIMS["node down"]][0]["NodeList"]
     for job in others:
         lost = runs[job][0]
-        assert (lost["NodeList"], lost["Start"] <= crash <= lost["End"]) == (node, True), job
+        there = (lost["NodeList"], lost["Start"] <= crash <= lost["End"])
+        assert there == (node, True), f"{job}: {runs[job]}, {runs[VICTIMS['node down']]}"
     in_sbatch = {"sbatch refused", "sbatch timed out", "out of memory"}
     assert set(faults.done) == set(VICTIMS) - in_sbatch
 
