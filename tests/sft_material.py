@@ -111,3 +111,10 @@ SETTINGS: dict[str, Any] = {
     "zero_stage": None,
     "evaluations": 2,
 }
+
+
+def write_study(root: Path) -> Path:
+    """A base and a training set below ``root``, which it returns."""
+    write_base(root / "base")
+    write_set(root / "set")
+    return root

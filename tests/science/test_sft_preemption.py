@@ -22,21 +22,10 @@ from sft_run import Run, weights
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(autouse=True)
-def _leave_the_environment_alone() -> Any:
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-
-
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base and a training set, made once."""
-    root = tmp_path_factory.mktemp("preemption")
-    material.write_base(root / "base")
-    material.write_set(root / "set")
-    return root
+    return material.write_study(tmp_path_factory.mktemp("preemption"))
 
 
 def job(study: Path, name: str, **settings: Any) -> Job:

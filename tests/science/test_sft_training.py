@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +19,10 @@ from mixmerge.sft.job import Job
 from mixmerge.sft.stage import fine_tune
 
 
-@pytest.fixture(autouse=True)
-def _leave_the_environment_alone() -> Any:
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-
-
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base and a training set, made once."""
-    root = tmp_path_factory.mktemp("sft")
-    material.write_base(root / "base")
-    material.write_set(root / "set")
-    return root
+    return material.write_study(tmp_path_factory.mktemp("sft"))
 
 
 def job(study: Path, out: Path, *, seed: int = 3, data: str = "set", **settings: Any) -> Job:

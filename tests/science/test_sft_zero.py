@@ -20,10 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("zero")
-    material.write_base(root / "base")
-    material.write_set(root / "set")
-    return root
+    return material.write_study(tmp_path_factory.mktemp("zero"))
 
 
 @pytest.mark.parametrize("stage", [2, 3])
