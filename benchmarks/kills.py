@@ -2,7 +2,7 @@
 
     python benchmarks/kills.py [--kills 50] [--seed 4] [--cores 2] [--keep DIRECTORY]
 
-A tiny study (a model pre-trained here, two specialists, a mixture, two merges, 48 jobs) runs once
+A tiny study (a model pre-trained here, two specialists, a mixture, two merges, 51 jobs) runs once
 undisturbed. Then it runs again, from nothing, while a seeded kill -9 hits in turn Snakemake
 itself, a training, a merge, a generation or a scoring job; `snakemake` is called again, with the
 very same arguments, until all is done. When a study is finished before all kills are spent, the

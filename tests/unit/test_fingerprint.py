@@ -47,6 +47,16 @@ def test_code_counts_however_deep_it_is_imported(tree: Path, name: str) -> None:
     assert fresh(tree) != before
 
 
+def test_a_program_that_a_module_starts_counts(tree: Path) -> None:
+    program = tree / "src/mixmerge/program.py"
+    program.write_text("print(1)\n")
+    deep = tree / "src/mixmerge/deep.py"
+    deep.write_text("COMMAND = ['-m', 'mixmerge.program']\n\n\n" + deep.read_text())
+    before = fresh(tree)
+    program.write_text("print(2)\n")
+    assert fresh(tree) != before
+
+
 def test_data_files_beside_a_module_count(tree: Path) -> None:
     table = tree / "src/mixmerge/stage/table.tsv"
     table.write_text("a\t1\n")

@@ -220,6 +220,10 @@ CODE: dict[str, tuple[tuple[str, str, str], Jobs]] = {
         ("src/mixmerge/evaluate/scoring.py", "\ndef ", "\nEXTRA = 1\n\n\ndef "),
         scored(),
     ),
+    "the code of the scorer's own processes": (
+        ("src/mixmerge/evaluate/worker.py", "\ndef ", "\nEXTRA = 1\n\n\ndef "),
+        {f"ground_truth groundtruth/functions{of}" for of in ("", "-validation")} | scored(),
+    ),
     "the merge code": (
         ("src/mixmerge/merge/execution.py", "\ndef ", "\nEXTRA = 1\n\n\ndef "),
         both(merging, *MERGES),

@@ -2,9 +2,10 @@
 
 Snakemake sees a changed script but no changed imported module, and takes a ``git checkout``'s new
 mtime for a change. The fingerprint is a hash over the syntax trees of the script and of every
-first-party module it imports, directly or not, also inside functions, and over the data files that
-lie beside those modules. Comments, docstrings and formatting do not count; anything that can change
-what runs does. The versions of the libraries that this code imports stand beside the hash.
+first-party module it imports, directly or not, also inside functions, or starts as a program of its
+own (``-m mixmerge...``), and over the data files that lie beside those modules. Comments,
+docstrings and formatting do not count; anything that can change what runs does. The versions of the
+libraries that this code imports stand beside the hash.
 """
 
 import ast
@@ -67,15 +68,14 @@ def stage_code(script: Path, pinned: Mapping[str, str] | None = None) -> str:
 def third_party(script: Path) -> set[str]:
     """Top-level names of everything that a script may import beside ours and Python's own.
 
-    Unlike `software` it leaves out nothing: machinery, bystanders, and what only modules import
-    that are started as programs of their own (``-m mixmerge...``) count, too.
+    Unlike `software` it leaves out nothing: machinery and bystanders count, too.
     """
     pending, seen = [script], {script}
     names: set[str] = set()
     while pending:
         path = pending.pop()
         names |= _third_party(path)
-        found = {file for name in _imports(path) | _programs(path) if (file := _file(name))}
+        found = {file for name in _imports(path) if (file := _file(name))}
         pending += sorted(found - seen)
         seen |= found
     return names
@@ -84,11 +84,12 @@ def third_party(script: Path) -> set[str]:
 def _programs(path: Path) -> set[str]:
     """First-party modules that a file names in a string, as the command line of a program."""
     texts = (node.value for node in ast.walk(_parse(path)) if isinstance(node, ast.Constant))
-    return {text for text in texts if isinstance(text, str) and text.startswith(f"{PACKAGE}.")}
+    named = {text for text in texts if isinstance(text, str) and text.startswith(f"{PACKAGE}.")}
+    return {name for name in named if _file(name) is not None}
 
 
 def _modules(script: Path) -> dict[str, Path]:
-    """First-party modules that a script imports, directly or not, by name in sorted order."""
+    """First-party modules that a script runs, imported directly or not, by name, sorted."""
     seen: set[str] = set()
     pending = list(_imports(script))
     files: dict[str, Path] = {}
@@ -140,9 +141,12 @@ def _third_party(path: Path) -> set[str]:
 
 @cache
 def _imports(path: Path) -> frozenset[str]:
-    """First-party modules a file imports anywhere; packages on the way count, they run too."""
+    """First-party modules a file imports anywhere or starts as programs of their own.
+
+    Packages on the way count, they run too.
+    """
     found: set[str] = set()
-    for name in _imported(path):
+    for name in _imported(path) | _programs(path):
         parts = name.split(".")
         if parts[0] != PACKAGE:
             continue
