@@ -95,6 +95,7 @@ class Faults:
             "node down": self._crash,
         }
         while not over.is_set():
+            self.lab.revive_controller()
             queue = self.lab.queue()
             self._repair(queue)
             for job in queue:

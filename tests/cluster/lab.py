@@ -151,6 +151,16 @@ class Lab:
         self._daemon("slurmctld", "-f", str(self.etc / "slurm.conf"))
         wait_until(lambda: "UP" in self.call("scontrol", "ping", check=False), "slurmctld is up")
 
+    def revive_controller(self) -> None:
+        """Start slurmctld again where it crashed, as a cluster's service manager does.
+
+        Slurm 22.05's was seen to end by SIGSEGV while it allocated a job on a node that had just
+        come back.
+        """
+        pid = (self.run / "slurmctld.pid").read_text().strip()
+        if not Path(f"/proc/{pid}").exists():
+            self.start_controller()
+
     def start_node(self, node: str) -> None:
         """Start the slurmd of a node."""
         command = ["slurmd", "-f", str(self.etc / "slurm.conf"), "-N", node]
