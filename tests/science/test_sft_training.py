@@ -185,8 +185,7 @@ def test_a_limit_below_all_examples_is_a_mistake(study: Path, tmp_path: Path) ->
 
 def spoilt(tmp_path: Path, change: Any) -> Path:
     """A study whose base was changed."""
-    base = material.write_base(tmp_path / "base")
-    material.write_set(tmp_path / "set")
+    base = material.write_study(tmp_path) / "base"
     file = base / "model.safetensors"
     weights = load_file(file)
     change(file, weights)

@@ -169,7 +169,9 @@ def test_a_mistake_in_the_config_is_told_once(workspace: Workspace) -> None:
         assert "Traceback" not in output
 
 
-def test_the_papers_grid_takes_the_papers_hours(tmp_path: Path) -> None:
+def test_the_papers_grid_takes_the_papers_hours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """About 4 h on 4 H100 for a small model's run and 20 h for a large one's, 31 runs in all."""
     file = tmp_path / "jobs.jsonl"
     (tmp_path / "resources").symlink_to(ROOT / "resources")
@@ -180,10 +182,8 @@ def test_the_papers_grid_takes_the_papers_hours(tmp_path: Path) -> None:
         *(f"--logger-mixmerge-jobs={file}", "--workflow-profile", "none", "all"),
     ]
     # A job gets no more GPUs than the driver itself may use, where it is told so.
-    free = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
-    result = subprocess.run(
-        command, cwd=ROOT, env=free, capture_output=True, text=True, check=False
-    )
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     runs = {tuple(j.wildcards.values()): j for j in read(file) if j.rule == "sft"}
     assert len(runs) == 31

@@ -11,7 +11,7 @@ libraries that this code imports stand beside the hash.
 import ast
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -70,15 +70,8 @@ def third_party(script: Path) -> set[str]:
 
     Unlike `software` it leaves out nothing: machinery and bystanders count, too.
     """
-    pending, seen = [script], {script}
-    names: set[str] = set()
-    while pending:
-        path = pending.pop()
-        names |= _third_party(path)
-        found = {file for name in _imports(path) if (file := _file(name))}
-        pending += sorted(found - seen)
-        seen |= found
-    return names
+    files = [script, *_modules(script, left_out=()).values()]
+    return set().union(*map(_third_party, files))
 
 
 def _programs(path: Path) -> set[str]:
@@ -88,7 +81,7 @@ def _programs(path: Path) -> set[str]:
     return {name for name in named if _file(name) is not None}
 
 
-def _modules(script: Path) -> dict[str, Path]:
+def _modules(script: Path, left_out: Collection[str] = _MACHINERY) -> dict[str, Path]:
     """First-party modules that a script runs, imported directly or not, by name, sorted."""
     seen: set[str] = set()
     pending = list(_imports(script))
@@ -99,7 +92,7 @@ def _modules(script: Path) -> dict[str, Path]:
             continue
         seen.add(name)
         file = _file(name)
-        if file is not None and name not in _MACHINERY:
+        if file is not None and name not in left_out:
             files[name] = file
             pending.extend(_imports(file) - seen)
     return dict(sorted(files.items()))
