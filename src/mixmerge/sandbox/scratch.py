@@ -1,0 +1,179 @@
+"""A folder that is made for one purpose, measured while foreign code writes to it, and deleted.
+
+Nothing is deleted but what is below a folder that this very object made, found again by its full
+name and recognised by its device and inode.
+"""
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+#: Bytes that a file, folder or link counts beside its blocks, so that a million empty ones count.
+_ENTRY = 4096
+#: Folders within folders; what goes deeper hides something.
+_DEPTH = 64
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Scratch:
+    """A new folder, for its owner only.
+
+    Args:
+        below: the folder in which it is made.
+        prefix: how its name begins.
+    """
+
+    def __init__(self, below: str, prefix: str) -> None:
+        self.path = tempfile.mkdtemp(prefix=prefix, dir=below)
+        self._identity = _identity(os.lstat(self.path))
+
+    def used(self, limit: int, processes: Iterable[int] = ()) -> int:
+        """Bytes that it takes up, or some number above the limit as soon as that is certain.
+
+        What lies in a folder that can't be listed, or too deep, counts as above the limit.
+
+        Args:
+            limit: bytes beyond which it does not matter how many.
+            processes: whose open or mapped files count, too, where they have no name any more.
+        """
+        try:
+            folder = os.open(self.path, _FOLDER)
+        except OSError:
+            return limit + 1
+        try:
+            total = _measure(folder, limit, 0)
+        finally:
+            os.close(folder)
+        nameless: dict[tuple[int, int], int] = {}
+        for process in processes:
+            nameless |= _nameless(process, self._identity[0])
+        return total + sum(nameless.values())
+
+    def remove(self) -> None:
+        """Delete it with all that is in it; see `clear`."""
+        self.clear()
+        Path(self.path).rmdir()
+
+    def clear(self) -> None:
+        """Delete all that is in it; nothing may be writing to it any more.
+
+        Raises:
+            OSError: something in it can't be deleted, or another folder has taken its name.
+        """
+        here = os.open(self.path, _FOLDER)
+        try:
+            if _identity(os.fstat(here)) != self._identity:
+                raise FileExistsError(f"{self.path}: not the folder that was made under this name")
+            _empty(here)
+        finally:
+            os.close(here)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _measure(folder: int, limit: int, depth: int) -> int:
+    total = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            total += _ENTRY
+            with contextlib.suppress(OSError):  # the program has just deleted it
+                status = entry.stat(follow_symlinks=False)
+                total += 512 * status.st_blocks
+                if stat.S_ISDIR(status.st_mode) and total <= limit:
+                    total += _measure_below(folder, entry.name, status.st_mode, limit, depth)
+            if total > limit:
+                break
+    return total
+
+
+def _measure_below(folder: int, name: str, mode: int, limit: int, depth: int) -> int:
+    try:
+        inner = os.open(name, _FOLDER, dir_fd=folder)
+    except PermissionError:
+        # Nothing can be put into a folder that its owner may not write to or search.
+        return limit + 1 if mode & 0o300 == 0o300 else 0
+    except OSError:
+        return 0  # it has just been replaced by something else, which the next look sees
+    try:
+        return limit + 1 if depth == _DEPTH else _measure(inner, limit, depth + 1)
+    finally:
+        os.close(inner)
+
+
+def _nameless(process: int, device: int) -> dict[tuple[int, int], int]:
+    """Files of a device that a process holds and that have no name: inode -> bytes."""
+    found: dict[tuple[int, int], int] = {}
+    with contextlib.suppress(OSError):
+        for held in Path(f"/proc/{process}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                status = held.stat()
+                if stat.S_ISREG(status.st_mode) and not status.st_nlink:
+                    found[_identity(status)] = 512 * status.st_blocks
+    with (
+        contextlib.suppress(OSError),
+        Path(f"/proc/{process}/maps").open("rb") as maps,
+    ):
+        for line in maps:
+            if line.endswith(b" (deleted)\n"):
+                span, _, offset, number, inode, *_ = line.split(maxsplit=5)
+                first, last = (int(part, 16) for part in span.split(b"-"))
+                key = (os.makedev(*(int(part, 16) for part in number.split(b":"))), int(inode))
+                size = int(offset, 16) + last - first
+                if key[0] == device:
+                    found.setdefault(key, size)
+    return found
+
+
+def _empty(folder: int) -> None:
+    """Delete all that a folder holds, however deep, with two descriptors and no recursion."""
+    here = os.dup(folder)
+    try:
+        waiting, entered = [_clear(here)], list[str]()
+        while waiting:
+            if waiting[-1]:
+                name = waiting[-1].pop()
+                here = _moved(here, name)
+                entered.append(name)
+                waiting.append(_clear(here))
+                continue
+            waiting.pop()
+            if entered:
+                # Nobody moves folders about any more, so that ".." is where we came from.
+                here = _moved(here, "..")
+                os.rmdir(entered.pop(), dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def _moved(here: int, name: str) -> int:
+    there = os.open(name, _FOLDER, dir_fd=here)
+    os.close(here)
+    return there
+
+
+def _clear(folder: int) -> list[str]:
+    """Delete files and empty folders; return the names of the other folders, made accessible."""
+    kept = []
+    for name in os.listdir(folder):
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
+            os.unlink(name, dir_fd=folder)
+            continue
+        try:
+            os.rmdir(name, dir_fd=folder)
+        except OSError:
+            if status.st_mode & 0o700 != 0o700:
+                # Through a descriptor, for a change of mode by name would follow a link.
+                place = os.open(name, os.O_PATH | _FOLDER, dir_fd=folder)
+                try:
+                    Path(f"/proc/self/fd/{place}").chmod(0o700)
+                finally:
+                    os.close(place)
+            kept.append(name)
+    return kept

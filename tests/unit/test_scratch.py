@@ -1,0 +1,137 @@
+"""Scratch folders: what they take up is seen however it is hidden, and nothing else is deleted."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mixmerge.sandbox import landlock, lockin
+from mixmerge.sandbox.scratch import Scratch
+
+LIMIT = 16 * 2**20
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Scratch:
+    return Scratch(str(tmp_path), "check-")
+
+
+def test_it_is_for_its_owner_only(scratch: Scratch) -> None:
+    assert Path(scratch.path).stat().st_mode & 0o777 == 0o700
+    assert scratch.used(LIMIT) == 0
+
+
+def test_files_folders_and_links_count(scratch: Scratch) -> None:
+    Path(scratch.path, "a", "b").mkdir(parents=True)
+    Path(scratch.path, "a", "b", "file").write_bytes(b"x" * 2**20)
+    Path(scratch.path, "link").symlink_to("/usr")
+    used = scratch.used(LIMIT)
+    assert 2**20 + 4 * 4096 <= used < 2**20 + 16 * 4096
+    assert scratch.used(2**20) > 2**20
+
+
+def test_a_sparse_file_counts_what_it_takes(scratch: Scratch) -> None:
+    with Path(scratch.path, "sparse").open("wb") as file:
+        file.truncate(2**30)
+    assert scratch.used(LIMIT) < 2**20
+
+
+def test_files_without_a_name_count_while_a_process_holds_them(scratch: Scratch) -> None:
+    path = Path(scratch.path, "x")
+    with path.open("wb") as file:
+        file.write(b"x" * 2**20)
+        file.flush()
+        path.unlink()
+        assert scratch.used(LIMIT) == 0
+        assert scratch.used(LIMIT, [os.getpid()]) >= 2**20
+    assert scratch.used(LIMIT, [os.getpid()]) < 2**20
+
+
+def test_what_a_link_points_at_is_kept(scratch: Scratch, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    (kept / "folder").mkdir(parents=True)
+    (kept / "file").write_text("kept", encoding="utf-8")
+    (kept / "folder").chmod(0o500)
+    for name, target in {"one": kept, "two": kept / "file", "three": kept / "folder"}.items():
+        Path(scratch.path, name).symlink_to(target)
+    os.link(kept / "file", Path(scratch.path, "hard"))
+    scratch.remove()
+    assert not Path(scratch.path).exists()
+    assert (kept / "file").read_text(encoding="utf-8") == "kept"
+    assert (kept / "folder").stat().st_mode & 0o777 == 0o500
+
+
+def test_folders_too_deep_for_any_path_are_deleted(scratch: Scratch) -> None:
+    here = os.open(scratch.path, os.O_RDONLY)
+    for _ in range(500):
+        os.mkdir("d" * 100, dir_fd=here)
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+        below = os.open("d" * 100, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    assert scratch.used(2**40) > 2**40, "what can't be measured counts as too much"
+    scratch.remove()
+    assert not Path(scratch.path).exists()
+
+
+def test_odd_names_pipes_and_closed_folders_are_deleted(scratch: Scratch) -> None:
+    folder = Path(scratch.path)
+    os.close(os.open(os.fsencode(folder) + b"/\xff\n", os.O_CREAT | os.O_WRONLY))
+    os.mkfifo(folder / "pipe")
+    for mode in (0o000, 0o100, 0o200, 0o300, 0o400, 0o600):
+        inner = folder / f"{mode:o}" / "inner"
+        inner.mkdir(parents=True)
+        (inner / "file").write_bytes(b"x")
+        inner.chmod(mode)
+        inner.parent.chmod(mode)
+    scratch.remove()
+    assert not folder.exists()
+
+
+def test_a_folder_that_took_the_name_is_kept(scratch: Scratch) -> None:
+    folder = Path(scratch.path)
+    folder.rename(folder.with_name("moved"))
+    folder.mkdir()
+    (folder / "kept").write_text("kept", encoding="utf-8")
+    with pytest.raises(FileExistsError, match="not the folder"):
+        scratch.remove()
+    assert (folder / "kept").exists()
+    (folder / "kept").unlink()
+    folder.rmdir()
+    folder.symlink_to("moved")
+    with pytest.raises(OSError):
+        scratch.remove()
+    assert folder.with_name("moved").exists()
+
+
+def test_what_is_hidden_is_left_out_of_the_rules_and_links_are_not_followed(
+    tmp_path: Path,
+) -> None:
+    lib, secret = tmp_path / "lib", tmp_path / "secret"
+    for name in ("a", "python3/encodings", "python3/site-packages/numpy"):
+        (lib / name).mkdir(parents=True)
+    (lib / "python3" / "os.py").write_text("", encoding="utf-8")
+    secret.mkdir()
+    (lib / "python3" / "link").symlink_to(secret)
+    hidden = {str(lib / "python3" / "site-packages")}
+    rules = dict(lockin.readable([str(lib), "/usr/share/zoneinfo"], hidden))
+    assert rules == {
+        str(lib): landlock.LIST,
+        str(lib / "a"): landlock.READ,
+        str(lib / "python3"): landlock.LIST,
+        str(lib / "python3" / "encodings"): landlock.READ,
+        str(lib / "python3" / "os.py"): landlock.READ,
+        "/usr/share/zoneinfo": landlock.READ,
+    }
+
+
+def test_an_older_landlock_is_asked_for_nothing_that_it_does_not_know() -> None:
+    known = [landlock.handled(version) for version in range(1, 8)]
+    assert known[0] == (0x1FFF, 0, 0)
+    assert known[1] == (0x3FFF, 0, 0)
+    assert known[2] == (0x7FFF, 0, 0)
+    assert known[3] == (0x7FFF, 3, 0)
+    assert known[4] == (0xFFFF, 3, 0)
+    assert known[5] == known[6] == (0xFFFF, 3, 3)
+    assert landlock.WRITE & known[5][0] & ~known[4][0] == 0
