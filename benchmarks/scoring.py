@@ -2,9 +2,10 @@
 
     MIXMERGE_DATA=DIR python benchmarks/scoring.py --work DIR [--runs 3]
 
-Both start from raw completions with cached ground truths and use the same number of processes.
-Ours is `workflow/scripts/score.py` as a study runs it, extraction included (which EvalPlus leaves
-to another command). Prints medians and their ratio; exits with 1 if ours is slower.
+Both start from raw completions with cached ground truths and use the same number of processes, in
+turns. Ours is `workflow/scripts/score.py` as a study runs it: sandbox, extraction (which EvalPlus
+leaves to another command), time-outs run again. Prints medians and their ratio; exits with 1 if
+ours is not 2.5 times as fast.
 """
 
 import argparse
@@ -24,6 +25,8 @@ from mixmerge.evaluate.settings import ScoreSettings
 from mixmerge.files import read_json, read_jsonl, write_jsonl
 from mixmerge.manifest import write_manifest
 
+#: EvalPlus's time over ours.
+_WANTED = 2.5
 _SCORE = Path(__file__).resolve().parents[1] / "workflow/scripts/score.py"
 
 
@@ -96,6 +99,7 @@ def main() -> None:
     work = given.work.resolve()
     suites = published(work, given.processes)
     environment = os.environ | {"XDG_CACHE_HOME": str(work / "cache"), "OMP_NUM_THREADS": "1"}
+    environment["MIXMERGE_FORCE"] = "1"  # ours would find that all is made already
     for suite in suites:
         environment[f"{suite.name.upper()}_OVERRIDE_PATH"] = str(suite.problems)
     commands = {
@@ -120,11 +124,11 @@ def main() -> None:
         every = ", ".join(f"{one:.1f}" for one, _ in runs)
         used = statistics.median(one for _, one in runs)
         print(f"| `{name}` | {wall[name]:.1f} | {every} | {used:.1f} |")
-    ratio = wall["score.py"] / wall["evalplus.evaluate"]
-    print(f"\nOurs takes {ratio:.2f} of EvalPlus's time.")
+    ratio = wall["evalplus.evaluate"] / wall["score.py"]
+    print(f"\nOurs is {ratio:.2f} times as fast by the clock (at least {_WANTED} wanted).")
     for name, entry in read_json(work / "scores/scores.json").items():
-        print(f"{name}: {entry['metrics']}")
-    sys.exit(ratio > 1)
+        print(f"{name}: {entry['metrics']}, {entry['timeouts']} time-outs")
+    sys.exit(ratio < _WANTED)
 
 
 if __name__ == "__main__":

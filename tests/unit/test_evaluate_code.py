@@ -1,12 +1,13 @@
-"""Code scoring: verdicts through EvalPlus's checker on problems made here; ground truth; errors."""
+"""Code scoring: verdicts on problems made here, through the box; ground truth; errors."""
 
 import json
 import multiprocessing
-import os
 import pickle
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from mixmerge.evaluate import testset
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import CodeJudging, ScoreSettings
 from mixmerge.evaluate.verdicts import judge
-from mixmerge.files import read_json, read_jsonl
+from mixmerge.evaluate.workers import Workers
+from mixmerge.files import read_json, read_jsonl, write_jsonl
 from mixmerge.manifest import read_manifest, write_manifest
 
 SCORE = Path(__file__).parents[2] / "workflow/scripts/score.py"
@@ -54,11 +56,20 @@ CASES = {
     "exits": ("import sys\ndef total_{0}(numbers):\n    return sys.exit(0)", ("fail", "fail")),
     "dies": (
         "import ctypes\ndef total_{0}(numbers):\n    return ctypes.string_at(0)",
-        ("timeout", "fail"),
+        ("fail", "fail"),
     ),
     "loops": (
         "def total_{0}(numbers):\n    while True:\n        pass\n    return 1",
         ("fail", "fail"),
+    ),
+    "catches every time-out": (
+        "def total_{0}(numbers):\n"
+        "    while True:\n"
+        "        try:\n"
+        "            for _ in range(10**12): pass\n"
+        "        except BaseException: pass\n"
+        "    return 1",
+        ("timeout", "fail"),
     ),
     "empty": ("", ("fail", "fail")),
     "white space": (" \n\n", ("fail", "fail")),
@@ -119,6 +130,7 @@ def test_each_kind_of_completion_gets_its_verdict(
     assert scores["metrics"] == {"base": pytest.approx(3 / n), "plus": pytest.approx(2 / n)}
     assert scores["stopped"] == pytest.approx((n - 1) / n)
     assert scores["not_extracted"] == []
+    assert scores["timeouts"] == 1
     facts = {"suites": {"s": n}, "releases": {"s": None}}
     assert read_manifest(tmp_path / "out", "scores")["facts"] == facts
 
@@ -136,47 +148,93 @@ def test_without_plus_tests(tmp_path: Path) -> None:
     assert read_json(tmp_path / "out/scores.json")["s"]["metrics"] == {"base": 1.0}
 
 
-def test_equal_solutions_are_judged_once(suite: Path, ground_truth: Path) -> None:
-    """A program that counts its runs in a file is run once for two equal completions."""
-    log = suite.parent / "runs"
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Every request that workers are asked; they answer it as always."""
+    seen: list[dict[str, Any]] = []
+    answers = Workers.answers
+
+    def noted(self: Workers, requests: Iterable[dict[str, Any]]) -> Any:
+        requests = list(requests)
+        seen.extend(requests)
+        return answers(self, requests)
+
+    monkeypatch.setattr(Workers, "answers", noted)
+    return seen
+
+
+def code_judging() -> CodeJudging:
+    return CodeJudging(kind="code")
+
+
+def test_equal_solutions_are_judged_once(
+    suite: Path, ground_truth: Path, asked: list[dict[str, Any]]
+) -> None:
+    tasks = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
+    text = RIGHT.format(0)
+    verdicts = judge([("t/0", text)] * 3, tasks, ground_truth, code_judging(), CODE)
+    assert verdicts == {("t/0", text): ("pass", "pass")}
+    assert len(asked) == 1
+
+
+def test_a_time_out_is_run_again_alone_before_it_counts(
+    suite: Path, ground_truth: Path, asked: list[dict[str, Any]]
+) -> None:
+    tasks = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
+    texts = [CASES["catches every time-out"][0].replace("{0}", "0"), RIGHT.format(0)]
+    programs = [("t/0", text) for text in texts]
+    verdicts = judge(programs, tasks, ground_truth, code_judging(), CODE)
+    assert [verdicts[pair] for pair in programs] == [("timeout", "fail"), ("pass", "pass")]
+    assert [request["code"] for request in asked].count(texts[0]) == 2
+    assert asked[-1] == next(one for one in asked if one["code"] == texts[0]) | {"alone": True}
+
+
+def test_what_was_wrong_before_a_time_out_is_wrong(suite: Path, ground_truth: Path) -> None:
+    """Also where the interpreter never gets the processor back, so that nothing can be sent."""
     text = (
-        "import os\n"
-        "def total_0(numbers):\n"
-        f"    os.write(os.open({str(log)!r}, os.O_CREAT | os.O_WRONLY | os.O_APPEND), b'x')\n"
-        "    return 0"
+        "def total_0(numbers):\n    if numbers == [3]:\n        sum(range(10**12))\n    return -1"
     )
     tasks = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
-    judging = settings(s={"kind": "code"}).suites["s"]
-    assert judging.kind == "code"
-    judge([("t/0", text)] * 3, tasks, ground_truth, judging, CODE)
-    assert log.read_text() == "x"
+    verdicts = judge([("t/0", text)], tasks, ground_truth, code_judging(), CODE)
+    assert verdicts == {("t/0", text): ("fail", "fail")}
 
 
-def test_checks_run_in_a_scratch_directory_with_a_reduced_environment(
+SURROUNDINGS = """
+import os
+
+def total_0(numbers):
+    os.write(1, b'{"verdicts": {"base": "pass", "plus": "pass"}}\\n')
+    seen = [
+        "A_TOKEN" not in os.environ,
+        os.environ["HOME"] == os.environ["TMPDIR"] == "/tmp",
+        os.environ["PYTHONHASHSEED"] == "0",
+        os.readlink("/proc/self/cwd") == "/tmp",
+        not os.path.exists(HERE),
+        open is None,
+    ]
+    return sum(n for n in numbers if n > 0) if all(seen) else seen
+"""
+
+
+def test_checks_run_in_a_box_with_a_reduced_environment(
     suite: Path, ground_truth: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_TOKEN", "secret")
-    report = suite.parent / "report"
-    text = (
-        "import json, os\n"
-        "START = os.readlink('/proc/self/cwd')\n"
-        "def total_0(numbers):\n"
-        '    os.write(1, b\'{"verdicts": {"base": "pass", "plus": "pass"}}\\n\')\n'
-        f"    file = os.open({str(report)!r}, os.O_CREAT | os.O_WRONLY)\n"
-        "    os.write(file, json.dumps([dict(os.environ), START]).encode())\n"
-        "    return 0"
-    )
     tasks = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
-    judging = settings(s={"kind": "code"}).suites["s"]
-    assert judging.kind == "code"
-    verdicts = judge([("t/0", text)], tasks, ground_truth, judging, CODE)
-    assert verdicts == {("t/0", text): ("fail", "fail")}  # not what it wrote to descriptor 1
-    environment, directory = json.loads(report.read_text())
-    assert "A_TOKEN" not in environment
-    assert environment["HOME"] == environment["TMPDIR"] != os.environ.get("HOME")
-    assert environment["PYTHONHASHSEED"] == "0"
-    assert directory.startswith(environment["TMPDIR"] + "/")
-    assert not Path(environment["TMPDIR"]).exists()
+    text = f"HERE = {str(ground_truth)!r}\n{SURROUNDINGS}"
+    wrong = text.replace("not in os.environ", "in os.environ")
+    programs = [("t/0", text), ("t/0", wrong)]
+    verdicts = judge(programs, tasks, ground_truth, code_judging(), CODE)
+    assert [verdicts[pair] for pair in programs] == [("pass", "pass"), ("fail", "fail")]
+
+
+def test_where_no_sandbox_can_be_had_nothing_is_run(
+    suite: Path, ground_truth: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIXMERGE_SANDBOX", "no-such-thing")
+    tasks = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
+    with pytest.raises(UserError, match="no-such-thing"):
+        judge([("t/0", RIGHT.format(0))], tasks, ground_truth, code_judging(), CODE)
 
 
 def test_recursion_has_the_headroom_of_evalplus(tmp_path: Path) -> None:
@@ -191,8 +249,7 @@ def test_recursion_has_the_headroom_of_evalplus(tmp_path: Path) -> None:
     suite = write_problems(tmp_path / "suite", [deep])
     made = truth(suite, tmp_path / "truth")
     tasks = {row["id"]: row for row in read_jsonl(made / "tasks.jsonl")}
-    judging = settings(s={"kind": "code"}).suites["s"]
-    assert judging.kind == "code"
+    judging = code_judging()
     fits = "def total_0(n):\n    return 0 if n == 0 else 1 + total_0(n - 1)"
     overflows = fits.replace("n == 0", "n == -5")
     verdicts = judge([("t/0", fits), ("t/0", overflows)], tasks, made, judging, CODE)
@@ -214,8 +271,7 @@ def test_the_special_oracle_of_find_zero(tmp_path: Path) -> None:
     suite = write_problems(tmp_path / "suite", [zero])
     made = truth(suite, tmp_path / "truth", dataset="humaneval")
     tasks = {row["id"]: row for row in read_jsonl(made / "tasks.jsonl")}
-    judging = settings(s={"kind": "code", "dataset": "humaneval"}).suites["s"]
-    assert judging.kind == "code"
+    judging = CodeJudging(kind="code", dataset="humaneval")
     other = "def find_zero(xs):\n    return -2.00001 if len(xs) == 3 else 2"
     wrong = "def find_zero(xs):\n    return 1.99"
     none = "def find_zero(xs):\n    return None"
@@ -235,16 +291,40 @@ def test_ground_truth_has_the_same_bytes_each_time(suite: Path, tmp_path: Path) 
     assert (tmp_path / "a/manifest.json").read_bytes() == (
         tmp_path / "b/manifest.json"
     ).read_bytes()
-    loaded = testset.load(tmp_path / "a/tests/00000.pickle")
-    assert loaded["base"].expected == [({"1", "2"}, 1j, [1.5]), ({"3"}, 1j, [1.5])]
-    assert loaded["base"].times == [0.0, 0.0]
+    with testset.Reader(tmp_path / "a/tests/00000.tests") as sets:
+        base = sets.read("base")
+        assert list(base.expected(0, 2)) == [({"1", "2"}, 1j, [1.5]), ({"3"}, 1j, [1.5])]
+        assert base.times == [0.0, 0.0]
 
 
-def test_a_poisoned_ground_truth_is_not_run(tmp_path: Path) -> None:
-    path = tmp_path / "x.pickle"
-    path.write_bytes(pickle.dumps({"base": (os.getcwd, [], [])}))
-    with pytest.raises(pickle.UnpicklingError, match="not plain data"):
-        testset.load(path)
+def test_a_ground_truth_of_pickles_is_refused_and_not_run(
+    suite: Path, ground_truth: Path, tmp_path: Path
+) -> None:
+    """As a whole by its index; a single file, should it come in another way, by its first bytes."""
+
+    class Poison:
+        def __reduce__(self) -> Any:
+            return Path(tmp_path / "canary").write_text, ("run",)
+
+    poison = pickle.dumps({"base": Poison()})
+    old = tmp_path / "old"
+    shutil.copytree(ground_truth, old)
+    rows = list(read_jsonl(old / "tasks.jsonl"))
+    (old / rows[0]["tests"]).write_bytes(poison)
+    write_manifest(old, "groundtruth", read_manifest(ground_truth, "groundtruth")["facts"])
+    completions = write_completions(
+        tmp_path / "completions", {"s": dict.fromkeys(texts(), "x = 1")}
+    )
+    own = settings(s={"kind": "code"})
+    with pytest.raises(UserError, match=r"00000.tests: holds no tests in this .* run again"):
+        score(completions, {"s": suite}, {"s": old}, None, tmp_path / "out", own)
+    rows = [row | {"tests": row["tests"].replace(".tests", ".pickle")} for row in rows]
+    write_jsonl(old / "tasks.jsonl", rows)
+    write_manifest(old, "groundtruth", read_manifest(ground_truth, "groundtruth")["facts"])
+    with pytest.raises(UserError, match=r"old: an earlier version made it, of pickles, .* again"):
+        score(completions, {"s": suite}, {"s": old}, None, tmp_path / "out", own)
+    assert not (tmp_path / "canary").exists()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -419,16 +499,18 @@ def test_a_loop_that_swallows_exceptions_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_program_that_draws_numbers_draws_the_same_ones(tmp_path: Path) -> None:
-    log = tmp_path / "drawn"
-    text = (
-        "import os, random\n"
-        "def total_0(numbers):\n"
-        f"    file = os.open({str(log)!r}, os.O_CREAT | os.O_WRONLY | os.O_APPEND)\n"
-        "    os.write(file, (str(random.random()) + '\\n').encode())\n"
-        "    return 0"
+    """Those that the reference drew, which starts from the same state."""
+    drawn = "random.random(), numpy.random.random()"
+    own = problem(
+        0,
+        prompt="import random, numpy\ndef total_0(numbers):\n",
+        canonical_solution=f"    return [{drawn}]\n",
     )
-    for name in ("a", "b", "c"):
-        judged_alone(text, tmp_path / name, 0.5)
-    drawn = log.read_text().split()
-    assert len(drawn) == 3
-    assert len(set(drawn)) == 1
+    suite = write_problems(tmp_path / "suite", [own])
+    made = truth(suite, tmp_path / "truth")
+    tasks = {row["id"]: row for row in read_jsonl(made / "tasks.jsonl")}
+    same = f"import random, numpy\ndef total_0(n):\n    return [{drawn}]"
+    other = f"import random, numpy\nrandom.random()\ndef total_0(n):\n    return [{drawn}]"
+    programs = [("t/0", same), ("t/0", other)]
+    verdicts = judge(programs, tasks, made, CodeJudging(), CODE)
+    assert [verdicts[pair] for pair in programs] == [("pass", "pass"), ("fail", "fail")]

@@ -66,9 +66,14 @@ PROGRAMS: dict[str, tuple[str, str | None]] = {
         "reference_fails",
     ),
     "no question": (HEAD + "def test_a():\n    assert double\n", "tests_nothing"),
-    "varies": (
-        HEAD + "def test_a():\n    assert double(1) == 2\n    open('MARKER', 'x').close()\n",
-        "reference_varies",
+    "runs its answers": (
+        HEAD + "def test_a():\n    assert eval(repr(double(1))) == 2\n",
+        "runs_answers",
+    ),
+    "writes": (
+        HEAD + "def test_a(tmp_path):\n    file = tmp_path / 'x'\n"
+        "    file.write_text(str(double(1)))\n    assert file.read_text() == '2'\n",
+        None,
     ),
 }
 
@@ -133,8 +138,7 @@ def truth(directory: Path, rows: list[dict[str, Any]], tests: str) -> Path:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("unit")
-    marker = str(directory / "marker")
-    rows = problems({name: text.replace("MARKER", marker) for name, (text, _) in PROGRAMS.items()})
+    rows = problems({name: text for name, (text, _) in PROGRAMS.items()})
     truth(directory, rows, "pytest")
     items = [{"id": row["task_id"], "messages": [], "reference": None} for row in rows]
     write_jsonl(directory / "items.jsonl", items)

@@ -179,3 +179,8 @@ class CodeScoring(Section):
 
     memory_bytes: Annotated[int, Field(gt=0)] = 8 * 1024**3
     """Address space of a test process. EvalPlus's 4 GB counts the parent's own mappings."""
+
+    packages: list[str] = ["numpy", "pandas", "scipy", "sympy", "networkx"]
+    """Installed distributions that generated programs may import besides Python's standard library,
+    with what they require in turn. A program sees nothing else of the environment. Of the default's
+    pandas, scipy, sympy and networkx those count that are installed; any other name must be."""

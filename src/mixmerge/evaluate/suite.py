@@ -10,6 +10,8 @@ from mixmerge.files import read_jsonl
 from mixmerge.manifest import read_manifest
 
 _SHOWN = 5
+_COMPLETE_AGAIN = "delete the completions' manifest and generate them again"
+_MAKE_AGAIN = "delete the suite's manifest and make it again"
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,19 @@ def read_items(directory: Path) -> list[Item]:
     items: list[Item] = []
     seen: set[str] = set()
     for number, row in enumerate(read_jsonl(path), start=1):
-        _check_fields(row, {"id": str, "messages": list}, f"{path}: row {number}")
+        where = f"{path}: row {number}"
+        _check_fields(row, {"id": str, "messages": list}, where, _MAKE_AGAIN)
+        if row.get("reference") is not None:
+            _check_fields(row, {"reference": str}, where, _MAKE_AGAIN)
+        for message in row["messages"]:
+            turn = isinstance(message, dict) and (message.get("role"), message.get("content"))
+            if not turn or not all(isinstance(part, str) for part in turn):
+                raise UserError(
+                    f"{where}: messages: {str(message)[:80]!r} is no turn with role and content; "
+                    f"{_MAKE_AGAIN}"
+                )
         if row["id"] in seen:
-            raise UserError(f"{path}: row {number}: id {row['id']!r} comes twice")
+            raise UserError(f"{where}: id {row['id']!r} comes twice; {_MAKE_AGAIN}")
         seen.add(row["id"])
         items.append(Item(row["id"], row["messages"], row.get("reference")))
     if not items:
@@ -75,7 +87,7 @@ def read_completions(path: Path, ids: list[str]) -> list[Completion]:
         "completion_tokens": int,
     }
     for number, row in enumerate(read_jsonl(path), start=1):
-        _check_fields(row, fields, f"{path}: row {number}")
+        _check_fields(row, fields, f"{path}: row {number}", _COMPLETE_AGAIN)
         completion = Completion(**{name: _encodable(row[name]) for name in fields})
         if completion.id not in known:
             unknown.append(completion.id)
@@ -90,8 +102,7 @@ def read_completions(path: Path, ids: list[str]) -> list[Completion]:
     ):
         if wrong:
             raise UserError(
-                f"{path}: {len(wrong)} completions {what}: {listed(wrong)}; "
-                "delete the completions' manifest and generate them again"
+                f"{path}: {len(wrong)} completions {what}: {listed(wrong)}; {_COMPLETE_AGAIN}"
             )
     return [found[id_] for id_ in ids]
 
@@ -110,11 +121,12 @@ def _encodable(value: Any) -> Any:
     return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
-def _check_fields(row: dict[str, Any], fields: dict[str, type], where: str) -> None:
+def _check_fields(row: dict[str, Any], fields: dict[str, type], where: str, advice: str) -> None:
     for name, kind in fields.items():
         if name not in row:
-            raise UserError(f"{where}: field {name!r} is missing")
+            raise UserError(f"{where}: field {name!r} is missing; {advice}")
         if not isinstance(row[name], kind):
             raise UserError(
-                f"{where}: field {name!r} is {type(row[name]).__name__}, expected {kind.__name__}"
+                f"{where}: field {name!r} is {type(row[name]).__name__}, expected "
+                f"{kind.__name__}; {advice}"
             )

@@ -1,19 +1,26 @@
 """Ground truth of suites with unit tests: which problems' tests can judge, and how long they take.
 
-A problem is kept if its reference solution passes its tests twice, and if a solution that only
-raises does not. Others are dropped and reported: nobody's completion could be judged by them.
+A problem is kept if its reference solution passes its tests twice, and if neither a solution that
+only raises does nor one whose answers agree to everything (`mixmerge.evaluate.probes`). Others are
+dropped and reported: nobody's completion could be judged by them. So are tests that run text as a
+program: the solution's would then run where its verdict is found.
+
+What the reference let its tests do with objects is kept as the problem's *interface*; see
+`mixmerge.sandbox.harness.examiner`.
 """
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from mixmerge.config.evaluation import CodeScoring
 from mixmerge.errors import UserError
 from mixmerge.evaluate.groundtruth import INDEX
+from mixmerge.evaluate.probes import probes, runs_answers
 from mixmerge.evaluate.problems import coarse_seconds
 from mixmerge.evaluate.settings import GroundTruthSettings
 from mixmerge.evaluate.workers import WorkerDied, Workers
@@ -26,19 +33,6 @@ REPORT = "report.json"
 
 # Processor time of a reference solution; who needs more makes no test for hundreds of checkpoints.
 _REFERENCE_SECONDS = 30.0
-
-# Every name is there and raises what no `except Exception` and no `pytest.raises` expects.
-_ABSENT = """
-class _Absent(BaseException):
-    pass
-
-
-def _absent(*arguments, **named):
-    raise _Absent
-
-
-{names} = _absent
-"""
 
 
 def make_unit_truth(problems_path: Path, out: Path, settings: GroundTruthSettings) -> None:
@@ -57,14 +51,22 @@ def make_unit_truth(problems_path: Path, out: Path, settings: GroundTruthSetting
     problems = list(read_jsonl(problems_path))
     with (
         atomic_dir(out) as target,
-        Workers(settings.code.workers, settings.code.memory_bytes) as workers,
+        Workers(settings.code) as workers,
     ):
         (target / "tests").mkdir()
         files = [f"tests/{number:05d}.json" for number in range(len(problems))]
         for name, problem in zip(files, problems, strict=True):
             write_json(target / name, _program(problem, settings.tests))
-        answers = _answers(workers, target, files, problems)
-        rows, dropped = _sorted_out(target, files, problems, answers, settings.tests)
+        found = _reference_answers(workers, target, files, problems)
+        kept = [number for number, one in enumerate(found) if one.reason is None]
+        for number in kept:
+            one = found[number]
+            program = _program(problems[number], settings.tests)
+            program |= {"passed": one.passed, "interface": one.interface}
+            write_json(target / files[number], program)
+        for number in _passed_by_probes(workers, target, files, problems, kept):
+            found[number] = found[number]._replace(reason="tests_nothing")
+        rows, dropped = _sorted_out(target, files, problems, found, settings.tests)
         reasons = dict(sorted(Counter(row["reason"] for row in dropped).items()))
         if not rows:
             raise UserError(
@@ -86,7 +88,7 @@ def make_unit_truth(problems_path: Path, out: Path, settings: GroundTruthSetting
             inputs=[problems_path],
             settings=settings.model_dump(mode="json"),
             seed=None,
-            packages=["evalplus", "pytest", "numpy"],
+            packages=["pytest", "numpy"],
         )
         facts = {
             "n": len(rows),
@@ -99,23 +101,32 @@ def make_unit_truth(problems_path: Path, out: Path, settings: GroundTruthSetting
         write_manifest(target, "groundtruth", facts)
 
 
+class _Found(NamedTuple):
+    """What running a reference solution showed."""
+
+    reason: str | None
+    """Why the problem is dropped, None where it is not."""
+
+    passed: int = 0
+    interface: Sequence[str] = ()
+    seconds: float = 0.0
+
+
 def _sorted_out(
     target: Path,
     files: list[str],
     problems: list[dict[str, Any]],
-    answers: list[list[dict[str, Any] | WorkerDied]],
+    found: list[_Found],
     form: str,
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """The index of the problems that are kept, and the dropped ones, whose tests are removed."""
     rows: list[dict[str, Any]] = []
     dropped: list[dict[str, str]] = []
-    for name, problem, found in zip(files, problems, answers, strict=True):
-        reason, passed, seconds = _examined(found)
-        if reason is not None:
-            dropped.append({"id": problem["task_id"], "reason": reason})
+    for name, problem, one in zip(files, problems, found, strict=True):
+        if one.reason is not None:
+            dropped.append({"id": problem["task_id"], "reason": one.reason})
             (target / name).unlink()
             continue
-        write_json(target / name, _program(problem, form) | {"passed": passed})
         rows.append(
             {
                 "id": problem["task_id"],
@@ -123,62 +134,86 @@ def _sorted_out(
                 "entry_point": problem["entry_point"],
                 # A completion may be no more than the body below this head.
                 "prompt": problem["prompt"] if form == "check" else "",
-                "seconds": coarse_seconds(seconds) if seconds >= 0.5 else 0.0,
+                "seconds": coarse_seconds(one.seconds) if one.seconds >= 0.5 else 0.0,
             }
         )
     return rows, dropped
 
 
 def _program(problem: dict[str, Any], form: str) -> dict[str, Any]:
-    check = form == "check"
     return {
         "form": form,
         # A prompt is a program of its own: helpers that the tests use, and a function with nothing
         # but its docstring, which the solution then defines anew.
-        "prelude": problem["prompt"] if check else "",
+        "prelude": problem["prompt"] if form == "check" else "",
         "test": problem["test"],
-        "call": f"check({problem['entry_point']})" if check else "",
+        "entry_point": problem["entry_point"],
         "passed": 1,
+        "interface": None,
     }
 
 
-def _answers(
+def _reference_answers(
     workers: Workers, target: Path, files: list[str], problems: list[dict[str, Any]]
-) -> list[list[dict[str, Any] | WorkerDied]]:
-    """Answers for each problem: twice the reference solution's, and the one that only raises."""
-    requests = []
-    for name, problem in zip(files, problems, strict=True):
+) -> list[_Found]:
+    """What each problem's reference solution makes of its tests, run twice."""
+    safe = [n for n, problem in enumerate(problems) if not runs_answers(problem["test"])]
+    runs = []
+    for number in safe:
+        problem = problems[number]
         reference = problem["canonical_solution"]
         if "names" not in problem:
             reference = problem["prompt"] + reference  # HumanEval's solutions are bodies
-        names = problem.get("names") or [problem["entry_point"]]
-        for code in (reference, reference, _ABSENT.format(names=" = ".join(names))):
-            requests.append(_request(target / name, code, _REFERENCE_SECONDS))
+        runs += [(target / files[number], reference)] * 2
+    answers = _answers(workers, runs, "reference solutions")
+    found = [_Found("runs_answers")] * len(problems)
+    for number, first, second in zip(safe, answers[::2], answers[1::2], strict=True):
+        found[number] = _examined(first, second)
+    return found
+
+
+def _passed_by_probes(
+    workers: Workers,
+    target: Path,
+    files: list[str],
+    problems: list[dict[str, Any]],
+    kept: list[int],
+) -> set[int]:
+    """Numbers of the problems whose tests let a solution pass that must not."""
+    runs = [(number, code) for number in kept for code in probes(problems[number])]
+    answers = _answers(workers, [(target / files[n], code) for n, code in runs], "probes")
+    pairs = zip(runs, answers, strict=True)
+    return {number for (number, _), answer in pairs if _verdict(answer) == "pass"}
+
+
+def _answers(
+    workers: Workers, runs: list[tuple[Path, str]], what: str
+) -> list[dict[str, Any] | WorkerDied]:
+    requests = [_request(tests, code, _REFERENCE_SECONDS) for tests, code in runs]
     answers: list[dict[str, Any] | WorkerDied] = [WorkerDied()] * len(requests)
-    with tqdm(total=len(requests), desc="reference solutions", unit="run", mininterval=1) as bar:
+    with tqdm(total=len(requests), desc=what, unit="run", mininterval=1) as bar:
         for number, answer in workers.answers(requests):
             answers[number] = answer
             bar.update()
-    return [answers[start : start + 3] for start in range(0, len(answers), 3)]
+    return answers
 
 
-def _examined(
-    answers: list[dict[str, Any] | WorkerDied],
-) -> tuple[str | None, int, float]:
-    """Why a problem is dropped (None if it is not), tests passed, and the reference's seconds."""
-    found = [{} if isinstance(answer, WorkerDied) else answer for answer in answers]
-    verdicts = [answer.get("verdicts", {}).get("base", "fail") for answer in found]
-    first, second, absent = verdicts
-    if first != second:
-        return "reference_varies", 0, 0.0
-    if first != "pass":
-        return {"timeout": "reference_slow"}.get(first, "reference_fails"), 0, 0.0
-    if absent == "pass":
-        return "tests_nothing", 0, 0.0
-    return (
+def _verdict(answer: dict[str, Any] | WorkerDied) -> str:
+    return "fail" if isinstance(answer, WorkerDied) else str(answer["verdicts"]["base"])
+
+
+def _examined(first: dict[str, Any] | WorkerDied, second: dict[str, Any] | WorkerDied) -> _Found:
+    """What two runs of a reference solution say of its problem."""
+    verdict = _verdict(first)
+    if verdict != _verdict(second):
+        return _Found("reference_varies")
+    if verdict != "pass" or isinstance(first, WorkerDied) or isinstance(second, WorkerDied):
+        return _Found("reference_slow" if verdict == "timeout" else "reference_fails")
+    return _Found(
         None,
-        min(answer["passed"] for answer in found[:2]),
-        max(answer["seconds"] for answer in found[:2]),
+        min(first["passed"], second["passed"]),
+        sorted({*first["interface"], *second["interface"]}),
+        max(first["seconds"], second["seconds"]),
     )
 
 

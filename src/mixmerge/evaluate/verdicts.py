@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from mixmerge.config.evaluation import CodeScoring
 from mixmerge.errors import UserError
+from mixmerge.evaluate.check import TIMEOUT
 from mixmerge.evaluate.groundtruth import judge_request, read_ground_truth
 from mixmerge.evaluate.programs import module_of
 from mixmerge.evaluate.settings import CodeJudging
@@ -37,6 +38,11 @@ class Judged:
     not_extracted: list[str]
     """Ids of completions in which the search for a program was given up; they count as failed."""
 
+    @property
+    def timeouts(self) -> int:
+        """Problems whose tests, base or plus, ended in a time-out."""
+        return sum(TIMEOUT in (row.base, row.plus) for row in self.rows)
+
 
 def judge_suite(
     completions: list[Completion],
@@ -60,13 +66,12 @@ def judge_suite(
         raise UserError(
             f"{problems_path}: the suite's items name problems it does not hold: {listed(unknown)}"
         )
-    with Workers(code.workers, code.memory_bytes) as workers:
-        if judging.tests == "pytest":
-            found: list[str | None] = [module_of(row.completion) for row in completions]
-        else:
-            found = _extracted(completions, tasks, workers)
-        programs = [(row.id, text or "") for row, text in zip(completions, found, strict=True)]
-        verdicts = _judge(programs, tasks, ground_truth, judging, code, workers)
+    if judging.tests == "pytest":
+        found: list[str | None] = [module_of(row.completion) for row in completions]
+    else:
+        found = _extracted(completions, tasks, code)
+    programs = [(row.id, text or "") for row, text in zip(completions, found, strict=True)]
+    verdicts = judge(programs, tasks, ground_truth, judging, code)
     not_extracted = [row.id for row, text in zip(completions, found, strict=True) if text is None]
     if not_extracted:
         tqdm.write(
@@ -85,20 +90,13 @@ def judge(
     judging: CodeJudging,
     code: CodeScoring,
 ) -> dict[tuple[str, str], tuple[str, str | None]]:
-    """Judge each distinct ``(task, solution)`` once; returns its base and plus verdicts."""
-    with Workers(code.workers, code.memory_bytes) as workers:
-        return _judge(programs, tasks, ground_truth, judging, code, workers)
+    """Judge each distinct ``(task, solution)`` once; returns its base and plus verdicts.
 
+    What timed out, or what the machine's load may have failed, is judged again, alone.
 
-def _judge(
-    programs: list[tuple[str, str]],
-    tasks: dict[str, dict[str, Any]],
-    ground_truth: Path,
-    judging: CodeJudging,
-    code: CodeScoring,
-    workers: Workers,
-) -> dict[tuple[str, str], tuple[str, str | None]]:
-    """Judge distinct programs; what the machine's load may have failed is judged again, alone."""
+    Raises:
+        UserError: no sandbox can be had.
+    """
     nothing = ("fail", "fail" if judging.plus else None)
     verdicts = {pair: nothing for pair in programs if not pair[1].strip()}
     pairs = [pair for pair in dict.fromkeys(programs) if pair not in verdicts]
@@ -122,23 +120,32 @@ def _judge(
         else request(ground_truth, tasks[task], text, code)
         for task, text in pairs
     ]
-    starved: list[int] = []
-    with tqdm(total=len(pairs), desc="judge", unit="program", mininterval=1) as bar:
+    again: list[int] = []
+    with (
+        Workers(code) as workers,
+        tqdm(total=len(pairs), desc="judge", unit="program", mininterval=1) as bar,
+    ):
         for number, answer in workers.answers(requests):
             bar.update()
             verdicts[pairs[number]] = _verdict(answer, judging.plus)
-            if not isinstance(answer, WorkerDied) and answer["starved"]:
-                starved.append(number)
-        for number in sorted(starved):
-            for _, answer in workers.answers([requests[number]]):
+            if not isinstance(answer, WorkerDied) and (
+                answer["starved"] or TIMEOUT in answer["verdicts"].values()
+            ):
+                again.append(number)
+        for number in sorted(again):
+            alone = requests[number] | ({"alone": True} if judging.tests == "inputs" else {})
+            for _, answer in workers.answers([alone]):
                 verdicts[pairs[number]] = _verdict(answer, judging.plus)
     return verdicts
 
 
 def _extracted(
-    completions: list[Completion], tasks: dict[str, dict[str, Any]], workers: Workers
+    completions: list[Completion], tasks: dict[str, dict[str, Any]], code: CodeScoring
 ) -> list[str | None]:
-    """The program in each completion; None where the search was given up."""
+    """The program in each completion; None where the search was given up.
+
+    In workers of their own: parsers see what a model wrote, and no judge comes after them.
+    """
     requests = [
         {
             "do": "extract",
@@ -149,7 +156,10 @@ def _extracted(
         for row in completions
     ]
     programs: list[str | None] = [None] * len(requests)
-    with tqdm(total=len(requests), desc="extract", unit="completion", mininterval=1) as bar:
+    with (
+        Workers(code) as workers,
+        tqdm(total=len(requests), desc="extract", unit="completion", mininterval=1) as bar,
+    ):
         for number, answer in workers.answers(requests):
             bar.update()
             if not isinstance(answer, WorkerDied):

@@ -1,4 +1,4 @@
-"""Worker processes side by side, each in its own scratch directory."""
+"""Worker processes side by side, each in its own scratch directory; most of them judges."""
 
 import json
 import os
@@ -14,8 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from mixmerge.config.evaluation import CodeScoring
+from mixmerge.errors import UserError
+from mixmerge.evaluate.bench import Bench
+
 #: Variables of ours that a worker keeps; credentials and the rest stay out of its reach.
-_KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
+_KEPT = (*("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "MIXMERGE_SANDBOX"),)
 
 
 class WorkerDied(Exception):
@@ -26,14 +30,13 @@ class Workers(AbstractContextManager["Workers"]):
     """A fixed number of workers; requests are answered as they finish.
 
     Args:
-        count: processes side by side.
-        memory_bytes: address space of a check (EvalPlus's ``EVALPLUS_MAX_MEMORY_BYTES``).
+        code: how many side by side, and what a program may use.
         patience: seconds after which a silent worker is given up.
     """
 
-    def __init__(self, count: int, memory_bytes: int, patience: float = 600) -> None:
-        self._count = count
-        self._memory_bytes = memory_bytes
+    def __init__(self, code: CodeScoring, patience: float = 600) -> None:
+        self._count = code.workers
+        self._bench = Bench(code.memory_bytes, code.packages).as_argument()
         self._patience = patience
         self._scratch = tempfile.TemporaryDirectory(
             prefix="mixmerge-score-", ignore_cleanup_errors=True
@@ -43,7 +46,7 @@ class Workers(AbstractContextManager["Workers"]):
 
     def __enter__(self) -> Self:
         for number in range(self._count):
-            worker = _Worker(Path(self._scratch.name, str(number)), self._memory_bytes)
+            worker = _Worker(Path(self._scratch.name, str(number)), self._bench)
             self._all.append(worker)
             self._idle.put(worker)
         return self
@@ -61,7 +64,11 @@ class Workers(AbstractContextManager["Workers"]):
     def answers(
         self, requests: Iterable[dict[str, Any]]
     ) -> Iterator[tuple[int, dict[str, Any] | WorkerDied]]:
-        """Yield ``(number of the request, answer)`` in the order in which they finish."""
+        """Yield ``(number of the request, answer)`` in the order in which they finish.
+
+        Raises:
+            UserError: what a worker was asked can't be done, as where no sandbox can be had.
+        """
         with ThreadPoolExecutor(self._count) as threads:
             futures = {
                 threads.submit(self._ask, request): number
@@ -79,6 +86,8 @@ class Workers(AbstractContextManager["Workers"]):
         try:
             for _ in range(2):
                 answer = worker.ask(request, self._patience)
+                if answer is not None and "refused" in answer:
+                    raise UserError(answer["refused"])
                 if answer is not None:
                     return answer
             return WorkerDied()
@@ -89,16 +98,16 @@ class Workers(AbstractContextManager["Workers"]):
 class _Worker:
     """One process, started when first asked and again after it died."""
 
-    def __init__(self, directory: Path, memory_bytes: int) -> None:
+    def __init__(self, directory: Path, bench: str) -> None:
         self._directory = directory
+        self._bench = bench
         directory.mkdir()
         self._environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {
-            "EVALPLUS_MAX_MEMORY_BYTES": str(memory_bytes),
             "HOME": str(directory),
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
-            # The order of a set's strings must be that of the expected outputs.
+            # In the box, too: the order of a set's strings is that of the expected outputs.
             "PYTHONHASHSEED": "0",
             "TMPDIR": str(directory),
         }
@@ -127,14 +136,12 @@ class _Worker:
             self.stop()
             return None
         answer: dict[str, Any] = json.loads(line)
-        if answer.pop("spent", False):
-            self.stop()
         return answer
 
     def _start(self) -> "subprocess.Popen[str]":
-        # -P: a file that a solution leaves in the working directory must not be imported.
+        # -P: nothing is imported from the working directory.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "mixmerge.evaluate.worker"],
+            [sys.executable, "-P", "-m", "mixmerge.evaluate.worker", self._bench],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=self._directory,

@@ -63,15 +63,18 @@ class Engine(ABC):
                 "put a chat_template.jinja beside tokenizer_config.json or set the model's "
                 "chat_template in the config"
             )
-        self.chat = Chat(tokenizer, template)
+        self.chat = Chat(tokenizer, template, str(checkpoint))
         self.stops = stop_tokens(checkpoint, tokenizer)
         check_stops(checkpoint, self.chat, self.stops)
         try:
             config = AutoConfig.from_pretrained(
                 checkpoint, local_files_only=True, trust_remote_code=trusts_code(checkpoint)
             )
-        except (OSError, ValueError) as error:
-            raise UserError(f"{checkpoint}: cannot be loaded: {error}") from error
+        except UserError:
+            raise
+        except Exception as error:  # a config may be wrong in any way
+            said = " ".join(str(error).split())[:500]
+            raise UserError(f"{checkpoint}: cannot be loaded: {said}") from None
         self.context: int = config.max_position_embeddings
         self.dtype = _dtype(decoding.precision, self.device, config.dtype)
 

@@ -29,6 +29,8 @@ class VllmEngine(Engine):
 
         self._llm: Any = LLM(
             model=str(checkpoint),
+            # Its "auto" would fall back to pickles.
+            load_format="safetensors",
             # Its "auto" would take fp32 weights down to fp16.
             dtype=self.dtype,
             max_model_len=self.context,

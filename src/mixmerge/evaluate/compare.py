@@ -1,0 +1,180 @@
+"""Whether an output is right: EvalPlus's comparison, over data that came out of the box.
+
+The same steps as in EvalPlus 0.3.1's `unsafe_execute`, with two differences. Special oracles see
+the inputs as they were given, not as the program left them. And `find_zero` (HumanEval/32) is
+judged by its oracle, whose bookkeeping 0.3.1 skips, so that no solution passes there; upstream has
+mended it since.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from mixmerge.sandbox.kinds import Opaque, check_spread
+
+#: Of these, EvalPlus only asks whether there is an output.
+NOT_NONE = ("check_str", "text_match_three", "text_starta_endb")
+#: Of these, it compares outputs as sets.
+SET_EQUALITY = (
+    *("similar_elements", "find_char_long", "common_in_nested_lists", "extract_singly"),
+    *("larg_nnum", "intersection_array", "find_dissimilar", "Diff"),
+)
+_ORACLES = (
+    *("are_equivalent", "sum_div", "surface_Area", "digit_distance_nums"),
+    *(*SET_EQUALITY, *NOT_NONE),
+)
+#: Gives a test's argument list, which few oracles look at.
+Arguments = Callable[[], list[Any]]
+
+#: Numbers that numpy may make of what is not spelled out: ranges, or rows beside columns.
+_MOST_NUMBERS = 1_000_000
+#: Absolute tolerance from the first expected float on, where a problem names none.
+_ATOL = 1e-6
+
+
+class Comparison:
+    """The comparison of one set of tests, in the tests' order.
+
+    Args:
+        dataset: whose special oracles apply: "humaneval", "mbpp" or any other.
+        entry_point: the function that is tested.
+        atol: absolute tolerance of floating-point outputs. Where it is 0, it is 1e-6 from the first
+            test on whose expected output is of floats, for all that follow, as in EvalPlus.
+    """
+
+    def __init__(self, dataset: str, entry_point: str, atol: float) -> None:
+        own = entry_point if dataset == "mbpp" else ""
+        self._mbpp = own if own in _ORACLES else ""
+        self._zero = dataset == "humaneval" and entry_point == "find_zero"
+        self.atol = atol
+        """The tolerance by now."""
+
+    @property
+    def iterates(self) -> bool:
+        """Whether what an iterable yields is compared."""
+        return self._mbpp in SET_EQUALITY
+
+    def hopeless(self, size: int, expected: int) -> bool:
+        """Whether no output of so many packed bytes is right where so many are expected.
+
+        Equal values may be packed in different ways, but by far not so different. So an expected
+        output of hundreds of megabytes is not made just to see that it is not an empty list.
+        """
+        return not self.special and expected > 32 * size + 2**20
+
+    @property
+    def special(self) -> bool:
+        """Whether an oracle of its own judges this function."""
+        return bool(self._mbpp) or self._zero
+
+    def passes(self, out: Any, expected: Any, arguments: Arguments) -> bool:
+        """Whether an output is right; whatever goes wrong in comparing it, it is not.
+
+        Args:
+            out: what the program returned.
+            expected: what the reference returned.
+            arguments: gives what both were given.
+        """
+        try:
+            return self._passes(out, expected, arguments)
+        except Exception:  # memory and recursion included: the output may be made for it
+            return False
+
+    def equal(self, floats: bool) -> None:
+        """Take note of a test whose output equals the expected one.
+
+        Args:
+            floats: whether that is of floats (`is_floats`).
+        """
+        if self.atol == 0 and floats and not self._zero:
+            self.atol = _ATOL
+
+    def _passes(self, out: Any, expected: Any, arguments: Arguments) -> bool:
+        if self._zero:
+            return bool(abs(_polynomial(arguments()[0], out)) <= self.atol)
+        exact = self._exact(out, expected, arguments)
+        self.equal(is_floats(expected))
+        if exact or self.atol == 0:
+            return bool(exact)
+        if type(out) is not type(expected):
+            return False
+        if isinstance(expected, list | tuple) and len(out) != len(expected):
+            return False
+        return close(out, expected, self.atol)
+
+    def _exact(self, out: Any, expected: Any, arguments: Arguments) -> Any:
+        exact = out == expected
+        if self._mbpp == "are_equivalent":  # Mbpp/164: EvalPlus takes any answer
+            return exact or True
+        if self._mbpp == "sum_div":  # Mbpp/295
+            return exact or out == 0
+        if self._mbpp == "surface_Area":  # Mbpp/581
+            return exact or abs(out - _surface_area(*arguments())) <= self.atol
+        if self._mbpp == "digit_distance_nums":  # Mbpp/558
+            return exact or out == _digit_distance(*arguments())
+        if self._mbpp in SET_EQUALITY:
+            items = out if not isinstance(out, Opaque) or out.items is None else out.items
+            if isinstance(items, range) and len(items) > len(expected):
+                return False  # without making a set of it, however long it is
+            items = [*items]
+            check_spread(items)
+            return set(items) == set(expected)
+        if self._mbpp in NOT_NONE:
+            return exact if isinstance(out, bool) else expected == (out is not None)
+        return exact
+
+
+def close(out: Any, expected: Any, atol: float) -> bool:
+    """Numpy's `allclose`, unless it would have to make something huge of a small output.
+
+    Args:
+        out: what the program returned.
+        expected: what it should be close to.
+        atol: absolute tolerance.
+    """
+    import numpy
+
+    if _in_ranges(out) > _MOST_NUMBERS:
+        return False
+    one, other = numpy.asarray(out), numpy.asarray(expected)
+    together = math.prod(numpy.broadcast_shapes(one.shape, other.shape))
+    if together > 4 * max(one.size, other.size) + _MOST_NUMBERS:
+        return False
+    return bool(numpy.allclose(one, other, rtol=1e-07, atol=atol))
+
+
+def _in_ranges(value: Any) -> int:
+    """How many numbers numpy would make of the ranges in a value."""
+    if isinstance(value, range):
+        return len(value)
+    if isinstance(value, list | tuple | deque):
+        return sum(map(_in_ranges, value))
+    return 0
+
+
+def is_floats(value: Any) -> bool:
+    """EvalPlus's `is_floats`: a float, or a list, tuple or array of nothing else."""
+    if isinstance(value, float):
+        return True
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(item, float) for item in value)
+    if type(value).__module__ == "numpy" and type(value).__name__ == "ndarray":
+        return value.dtype.str[1:] in ("f4", "f8")
+    return False
+
+
+def _surface_area(base_edge: Any, height: Any) -> Any:
+    slant = math.sqrt((base_edge / 2) ** 2 + height**2)
+    return round(base_edge**2 + 4 * (base_edge * slant) / 2)
+
+
+def _digit_distance(one: Any, other: Any) -> int:
+    first, second = str(one), str(other)
+    length = max(len(first), len(second))
+    pairs = zip(first.zfill(length), second.zfill(length), strict=True)
+    return sum(abs(int(a) - int(b)) for a, b in pairs)
+
+
+def _polynomial(coefficients: Any, x: Any) -> Any:
+    return sum([coefficient * math.pow(x, i) for i, coefficient in enumerate(coefficients)])
