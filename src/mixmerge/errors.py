@@ -1,5 +1,12 @@
 """The one exception that is meant for people."""
 
+from typing import TYPE_CHECKING
+
+from mixmerge.secrecy import redacted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class UserError(Exception):
     """A mistake in what the user gave us: config, data, checkpoint or machine.
@@ -7,7 +14,12 @@ class UserError(Exception):
     The message is all that is shown, so it must stand alone: it names the file (with the line
     where there is one), the field, the offending value, and the way out. Never raise it for a
     broken invariant of our own code; that is what ``assert`` and a traceback are for.
+
+    What the message quotes, such as a library's words or a URL, loses its secrets.
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redacted(message))
 
 
 def nearest(name: str, known: "list[str] | tuple[str, ...] | set[str]") -> str:
@@ -26,3 +38,21 @@ def nearest(name: str, known: "list[str] | tuple[str, ...] | set[str]") -> str:
     if not names:
         return ""
     return "; known: " + ", ".join(names)
+
+
+def not_a_file(path: "Path") -> str:
+    """Say in a few words why a path is no file that could be read.
+
+    Args:
+        path: one of which ``is_file()`` is false.
+    """
+    if path.is_dir():
+        return "is a directory; name a file in it"
+    if path.is_symlink():
+        try:
+            path.stat()
+        except FileNotFoundError:
+            return f"is a symbolic link to {path.readlink()}, which does not exist"
+        except OSError as error:  # a loop, or a folder on the way that may not be entered
+            return f"is a symbolic link that leads nowhere: {error.strerror}"
+    return "file not found"

@@ -10,12 +10,14 @@ second.
 """
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal, Never
+from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
@@ -47,8 +49,12 @@ class Repository:
     files: tuple[HubFile, ...]
 
     def matching(self, patterns: list[str]) -> list[HubFile]:
-        """The files whose names match one of the patterns."""
-        return [file for file in self.files if any(fnmatch(file.name, p) for p in patterns)]
+        """The files at the top whose names match one of the patterns.
+
+        A checkpoint needs none in folders, and a name with slashes could lead out of the target.
+        """
+        flat = [file for file in self.files if file.name.isprintable() and "/" not in file.name]
+        return [file for file in flat if any(fnmatch(file.name, p) for p in patterns)]
 
 
 def resolve(
@@ -68,6 +74,7 @@ def resolve(
         UserError: no such repository or revision, no connection, no access, or a revision that
             stands at another commit than the one pinned or recorded.
     """
+    check_endpoint()
     from huggingface_hub import HfApi
 
     with explained(kind, id, revision, where):
@@ -91,6 +98,24 @@ def resolve(
         for file in info.siblings or []
     ]
     return Repository(kind, id, str(info.sha), tuple(files))
+
+
+def check_endpoint() -> None:
+    """Check that ``HF_ENDPOINT``, where it is set, is a URL; the library ends in its own words.
+
+    Raises:
+        UserError: it is none.
+    """
+    given = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    try:
+        parts = urlsplit(given)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UserError(
+            f"HF_ENDPOINT: {given!r} is no URL of a hub; write https://host, or unset it"
+        )
 
 
 def recorded_commit(out: Path, id: str, revision: str) -> str | None:

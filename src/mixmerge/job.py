@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from mixmerge import orphan
 from mixmerge.errors import UserError
+from mixmerge.secrecy import guard_output
 from mixmerge.section import explained
+from mixmerge.surroundings import refusal
 
 
 def json_argument(text: str) -> Any:
@@ -54,6 +56,9 @@ def named_seed(text: str) -> tuple[str, int]:
 def run(main: Callable[[], None], online: bool = False) -> None:
     """Run a script's ``main``; a user's mistake ends in one message and exit code 1.
 
+    So does what the machine refuses, such as a full disk. Arguments that are none end in exit code
+    2, as argparse has it; a bug ends in its traceback.
+
     No tokenizer may start threads behind our back: a job has the threads its rule declares. And no
     job but those that fetch may ask the hub for anything: their inputs are files.
 
@@ -62,6 +67,7 @@ def run(main: Callable[[], None], online: bool = False) -> None:
             it, not before: they read the environment once.
         online: whether the job fetches from the hub; then the user's own settings hold.
     """
+    guard_output()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not online:
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -75,3 +81,16 @@ def run(main: Callable[[], None], online: bool = False) -> None:
         # Settings typed by hand; those of a rule come from the checked config.
         print(f"error: {explained(error, '--settings')}", file=sys.stderr)
         sys.exit(1)
+    except Exception as error:
+        told = refusal(error, _output(sys.argv))
+        if told is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _output(arguments: list[str]) -> str:
+    """What a script was told to make, for messages."""
+    following = arguments[1:]
+    given = [value for name, value in zip(arguments, following, strict=False) if name == "--out"]
+    return given[0] if given else str(Path.cwd())

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import sft_material as material
+from mixmerge.checkpoint.code import code_digest
 
 ROOT = Path(__file__).parents[2]
 CODE = """
@@ -44,8 +45,9 @@ def test_own_code_reaches_every_loader(tmp_path: Path) -> None:
     settings = {"kind": "local", "path": str(source)}
     arguments = ["--model", "own", "--out", base, "--settings"]
     said = run("snapshot.py", *arguments, json.dumps(settings))
-    assert "error: models.own.trust_remote_code: false" in said
-    settings["trust_remote_code"] = True
+    assert "error: models.own.trust_remote_code: not set" in said
+    settings["trust_remote_code"] = code_digest(source)
+    assert settings["trust_remote_code"] in said
     assert run("snapshot.py", *arguments, json.dumps(settings)) == ""
 
     data = material.write_set(tmp_path / "set", 12, 4)

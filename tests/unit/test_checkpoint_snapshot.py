@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 import checkpoint_material as material
-from mixmerge.checkpoint.code import trusts_code
+from mixmerge.checkpoint.chat import load_tokenizer
+from mixmerge.checkpoint.code import code_digest, names_code, trusts_code
 from mixmerge.checkpoint.snapshot import snapshot
-from mixmerge.config.models import LocalModel
+from mixmerge.config.models import HubModel, LocalModel
 from mixmerge.errors import UserError
 from mixmerge.manifest import read_manifest
 
@@ -80,20 +82,104 @@ def test_checkpoint_without_chat_template_is_refused(source: Path, tmp_path: Pat
         snapshot("mine", LocalModel(kind="local", path=source), tmp_path / "base")
 
 
-def test_code_of_a_local_directory_is_taken_out_unless_it_is_trusted(
+def names_own_tokenizer(directory: Path, name: object = ("a.B", None)) -> Path:
+    """Give a checkpoint code of its own; the code says so where it is run."""
+    (directory / "a.py").write_text(f"open({str(directory / 'RAN')!r}, 'w')\nclass B: pass\n")
+    tokenizer = directory / "tokenizer_config.json"
+    content = {**json.loads(tokenizer.read_text()), "auto_map": {"AutoTokenizer": name}}
+    tokenizer.write_text(json.dumps(content))
+    return tokenizer
+
+
+def local(path: Path, **settings: object) -> LocalModel:
+    return LocalModel.model_validate({"kind": "local", "path": path, **settings})
+
+
+def test_code_of_a_local_directory_is_taken_out_unless_its_digest_is_named(
     source: Path, tmp_path: Path
 ) -> None:
-    (source / "modeling.py").write_text("raise SystemExit")
-    tokenizer = source / "tokenizer_config.json"
-    content = {**json.loads(tokenizer.read_text()), "auto_map": {"AutoTokenizer": ["a.B", None]}}
-    tokenizer.write_text(json.dumps(content))
+    tokenizer = names_own_tokenizer(source)
     out = tmp_path / "base"
-    snapshot("mine", LocalModel(kind="local", path=source), out)
-    assert not trusts_code(out) and not (out / "modeling.py").exists()
-    assert (source / "modeling.py").exists() and "auto_map" in tokenizer.read_text()
-    snapshot("mine", LocalModel(kind="local", path=source, trust_remote_code=True), out)
-    assert trusts_code(out) and (out / "modeling.py").exists()
+    snapshot("mine", local(source), out)
+    assert not trusts_code(out) and not (out / "a.py").exists()
+    assert (source / "a.py").exists() and "auto_map" in tokenizer.read_text()
+    digest = code_digest(source)
+    snapshot("mine", local(source, trust_remote_code=digest), out)
+    assert trusts_code(out) and (out / "a.py").exists()
+    assert read_manifest(out)["files"]["remote_code.json"]
     (source / "tokenizer.json").unlink()
-    with pytest.raises(UserError, match=r"^models\.mine\.trust_remote_code: false, but .* no tok"):
-        snapshot("mine", LocalModel(kind="local", path=source), tmp_path / "other")
+    said = r"^models\.mine\.trust_remote_code: not set, but .* no tokenizer\.json\); read its .* "
+    with pytest.raises(UserError, match=said + digest):
+        snapshot("mine", local(source), tmp_path / "other")
     assert not (tmp_path / "other").exists()
+    assert not (source / "RAN").exists()
+
+
+def test_the_digest_stands_for_the_very_code(source: Path, tmp_path: Path) -> None:
+    names_own_tokenizer(source)
+    allowed = code_digest(source)
+    out = tmp_path / "base"
+    snapshot("mine", local(source, trust_remote_code=allowed), out)
+    (source / "a.py").write_text("another")
+    (source / "b.py").write_text("more")
+    with pytest.raises(UserError, match=f"allows {allowed}, but the code there is another.*SHA-2"):
+        snapshot("mine", local(source, trust_remote_code=allowed), tmp_path / "other")
+    # What was changed after it was published does not run either.
+    (out / "a.py").write_text("another")
+    with pytest.raises(UserError, match=r"names code of its own .* which was changed since"):
+        trusts_code(out)
+
+
+def test_a_directory_does_not_vouch_for_itself(source: Path, tmp_path: Path) -> None:
+    names_own_tokenizer(source)
+    with pytest.raises(UserError, match="which no model's entry allowed"):
+        load_tokenizer(source)
+    record = {"allowed": "a" * 40, "sha256": code_digest(source)}
+    (source / "remote_code.json").write_text(json.dumps(record))
+    out = tmp_path / "base"
+    snapshot("mine", local(source), out)
+    assert not (out / "remote_code.json").exists() and not names_code(out)
+    with pytest.raises(UserError, match="but the code there is another"):
+        snapshot("mine", local(source, trust_remote_code="0" * 64), out)
+    assert not (source / "RAN").exists()
+
+
+@pytest.mark.parametrize("name", ["someone/other--a.B", ["someone/other--a.B", None]])
+@pytest.mark.parametrize("trusted", [False, True])
+def test_code_of_another_repository_is_refused_even_where_code_is_trusted(
+    source: Path, tmp_path: Path, name: object, trusted: bool
+) -> None:
+    names_own_tokenizer(source, name)
+    allowed = {"trust_remote_code": code_digest(source)} if trusted else {}
+    if not trusted:  # with a tokenizer.json it is taken out like other code
+        (source / "tokenizer.json").unlink()
+    with pytest.raises(UserError) as caught:
+        snapshot("mine", local(source, **allowed), tmp_path / "base")
+    message = str(caught.value)
+    assert ("is code of another repository" in message) == trusted
+    assert message.startswith("models.mine")
+
+
+def test_kernels_of_the_hub_are_refused(source: Path, tmp_path: Path) -> None:
+    config = source / "config.json"
+    content = json.loads(config.read_text()) | {"attn_implementation": "someone/flash"}
+    config.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"config.json: attn_implementation: 'someone/flash' is co"):
+        snapshot("mine", local(source), tmp_path / "base")
+
+
+@pytest.mark.parametrize("value", [True, "main", "yes", "a" * 41, 1, ["a" * 40]])
+def test_trust_names_the_code_or_is_refused(value: object) -> None:
+    hub = {"kind": "hub", "id": "a/b", "revision": "a" * 40}
+    for kind, given in ((HubModel, hub), (LocalModel, {"kind": "local", "path": "p"})):
+        with pytest.raises(ValidationError, match=r"name the (commit|SHA-256) .*or leave it out"):
+            kind.model_validate({**given, "trust_remote_code": value})
+        assert kind.model_validate({**given, "trust_remote_code": False}).trust_remote_code is None
+
+
+def test_trust_does_not_go_along_to_another_revision() -> None:
+    given = {"kind": "hub", "id": "a/b", "trust_remote_code": "a" * 40}
+    assert HubModel.model_validate({**given, "revision": "a" * 40}).trust_remote_code
+    for other in ({"revision": "b" * 40}, {"revision": "main", "allow_moving": True}):
+        with pytest.raises(ValidationError, match="was read and allowed, but `revision` is"):
+            HubModel.model_validate({**given, **other})

@@ -220,8 +220,9 @@ def test_pickled_weights_are_refused_before_anything_is_fetched(
     kept = {name: data for name, data in files.items() if "safetensors" not in name}
     commit = hub.repository("models", ID).commit(kept)
     said = job.run(commit)
-    assert said.startswith(f"error: models.mine.id: {ID}@{commit} has neither model.safetensors")
-    assert "pytorch_model.bin" in said and "kind 'local'" in said
+    assert said.startswith(f"error: models.mine.id: {ID}@{commit} holds no safetensors weights")
+    assert "only pickles (pytorch_model.bin)" in said and "use_safetensors=False" in said
+    assert "kind 'local'" in said
     assert not any("resolve" in path for _, path, _ in hub.requests)
     assert job.left() == []
 
@@ -241,8 +242,10 @@ def test_remote_code_only_where_the_entry_allows_it(
     assert not list(job.out.glob("*.py"))
     commit = repository.commit(strange)
     said = job.run(commit)
-    assert said.startswith("error: models.mine.trust_remote_code: false, but the checkpoint cannot")
-    assert "'never-heard-of'" in said and "set it to true" in said
-    assert job.run(commit, trust_remote_code=True) == ""
+    assert said.startswith("error: models.mine.trust_remote_code: not set, but the checkpoint cann")
+    assert "'never-heard-of'" in said and "name their commit" in said
+    said = job.run(commit, trust_remote_code=True)
+    assert "trust_remote_code: found True; name the commit" in said
+    assert job.run(commit, trust_remote_code=commit) == ""
     assert (job.out / "modeling.py").read_bytes() == files["modeling.py"]
     assert read_index(job.out)

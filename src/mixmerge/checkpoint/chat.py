@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.checkpoint.code import trusts_code
+from mixmerge.checkpoint.rendering import BadTemplate, render
 from mixmerge.errors import UserError
-from mixmerge.files import read_json
+from mixmerge.files import read_object
 
 Messages = list[dict[str, str]]
 Span = tuple[int, int]
 
 #: A non-character of Unicode, in no text that may be exchanged: splits what must not be joined.
 _BREAK = "\ufdd0"
+_HALVES = re.compile("[\ud800-\udfff]")
 _MARK = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _PROBE = "def f(x):\n    return x + 1  # é 你\n"
 
@@ -39,8 +41,13 @@ def load_tokenizer(checkpoint: Path) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(
             checkpoint, local_files_only=True, trust_remote_code=trusts_code(checkpoint)
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{checkpoint}: the tokenizer cannot be read: {error}") from None
+    except UserError:
+        raise
+    except Exception as error:  # the tokenizers library raises nothing else than that
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        raise UserError(
+            f"{checkpoint}: the tokenizer cannot be read: {said}; fetch or write its files again"
+        ) from None
     ids = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
     back = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
     if back != _PROBE:
@@ -71,7 +78,7 @@ def stop_tokens(checkpoint: Path, tokenizer: Any) -> list[int]:
     """
     for name in ("generation_config.json", "config.json"):
         path = checkpoint / name
-        value = read_json(path).get("eos_token_id") if path.exists() else None
+        value = read_object(path).get("eos_token_id") if path.exists() else None
         if value is not None:
             found = value if isinstance(value, list) else [value]
             for token in found:
@@ -95,6 +102,8 @@ class Chat:
 
     tokenizer: Any
     template: str
+    source: str = "of the checkpoint"
+    """Where the template came from, for messages."""
 
     @cached_property
     def _control(self) -> re.Pattern[str]:
@@ -116,21 +125,22 @@ class Chat:
         Returns:
             The text, and the character spans that stand within ``{% generation %}`` marks. The
             text is for `encode` only: marks split what looks like a special token in a message.
-        """
-        from transformers.utils.chat_template_utils import render_jinja_template
 
-        marks = _MARK.search(self.template) is not None
-        texts, spans = render_jinja_template(
-            conversations=[[self._inert(message) for message in messages]],
-            chat_template=self.template,
-            add_generation_prompt=prompt,
-            return_assistant_tokens_mask=marks,
-            **self.tokenizer.special_tokens_map,
+        Raises:
+            BadTemplate: the template refuses the chat, or was stopped; see `rendering`.
+        """
+        return render(
+            self.template,
+            [self._inert(message) for message in messages],
+            prompt=prompt,
+            marks=_MARK.search(self.template) is not None,
+            special=self.tokenizer.special_tokens_map,
+            source=self.source,
         )
-        return texts[0], [(start, end) for start, end in spans[0]] if marks else []
 
     def _inert(self, message: dict[str, str]) -> dict[str, str]:
-        content = message["content"].replace(_BREAK, "")
+        # Half of a pair, legal in JSON, has no UTF-8, which tokenizers work on.
+        content = _HALVES.sub("\ufffd", message["content"].replace(_BREAK, ""))
         broken = self._control.sub(lambda found: found[0][0] + _BREAK + found[0][1:], content)
         return {**message, "content": broken}
 
@@ -197,9 +207,7 @@ def first_difference(tokenizer: Any, one: str, other: str) -> tuple[str, str] | 
 
 def _written(chat: Chat, messages: Messages, prompt: bool) -> str:
     """The text of a chat, or how the template refuses it."""
-    from jinja2 import TemplateError
-
     try:
         return chat.render(messages, prompt=prompt)[0]
-    except TemplateError as error:
+    except BadTemplate as error:
         return f"(refused: {error})"

@@ -2,21 +2,105 @@
 
 A config may name classes of its own (``auto_map``) which transformers imports from the checkpoint's
 Python files when it is told to trust them. A base checkpoint is published with such names only if
-its model says ``trust_remote_code: true``; so every later job may trust what it finds, and no job
-asks or runs what nobody allowed.
+its model's entry names the very code: the commit, or the SHA-256 of a local directory's files. Then
+``remote_code.json`` says which, with the files' digest, and goes along wherever the code does; no
+job runs code that it does not stand for.
 """
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
 from mixmerge.errors import UserError
-from mixmerge.files import read_json, write_json
+from mixmerge.files import read_object, sha256, write_json
 
+#: Names the code that the config allows; written here alone, never copied from a foreign directory.
+RECORD = "remote_code.json"
 _AUTO_MAP = "auto_map"
+_CONFIG, _TOKENIZER = "config.json", "tokenizer_config.json"
+#: Where transformers looks for kernels, compiled code, on the hub: ``owner/name``.
+_KERNELS = ("attn_implementation", "_attn_implementation", "experts_implementation")
 
 
 def trusts_code(directory: Path) -> bool:
-    """Whether a published checkpoint's own code may run: the value of ``trust_remote_code``."""
-    return any(_names_code(directory / name) for name in ("config.json", "tokenizer_config.json"))
+    """Whether a published checkpoint's own code may run: the value of ``trust_remote_code``.
+
+    Raises:
+        UserError: it names code of its own for which no record stands, or has other code than the
+            record says.
+    """
+    if not names_code(directory):
+        return False
+    allowed = _content(directory / RECORD).get("sha256")
+    found = code_digest(directory)
+    if allowed != found:
+        what = "which no model's entry allowed" if allowed is None else "which was changed since"
+        raise UserError(
+            f"{directory}: its config names code of its own (`auto_map`), {what}: its *.py files "
+            f"have SHA-256 {found}, {directory / RECORD} says {allowed}; it was not run. Configure "
+            "the checkpoint as a model with `trust_remote_code`, and use what the rule publishes"
+        )
+    return True
+
+
+def names_code(directory: Path) -> bool:
+    """Whether a checkpoint, of whatever origin, names classes of its own."""
+    return any(_names_code(directory / name) for name in (_CONFIG, _TOKENIZER))
+
+
+def code_digest(directory: Path) -> str:
+    """SHA-256 over names and content of the Python files that stand in a directory."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.glob("*.py")):
+        digest.update(f"{path.name}\0{sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def allow_code(directory: Path, where: str, allowed: str, origin: dict[str, Any]) -> None:
+    """Record that a checkpoint's code may run, or refuse what the entry does not stand for.
+
+    Args:
+        directory: the checkpoint, not yet published.
+        where: the config's section, such as ``models.qwen``, for messages.
+        allowed: the entry's ``trust_remote_code``: a commit, or a digest as `code_digest` gives it.
+        origin: where the checkpoint comes from; its ``commit``, if any, is what was fetched.
+
+    Raises:
+        UserError: another commit or other code, or code of yet another repository.
+    """
+    check_named_code(directory, where)
+    digest = code_digest(directory)
+    if allowed not in (origin.get("commit"), digest):
+        raise UserError(
+            f"{where}.trust_remote_code: allows {allowed}, but the code there is another: its *.py "
+            f"files have SHA-256 {digest}; read them, then put that"
+        )
+    if names_code(directory):
+        write_json(directory / RECORD, {"allowed": allowed, "sha256": digest})
+
+
+def check_named_code(directory: Path, where: str) -> None:
+    """Refuse a config that makes transformers fetch code of other repositories.
+
+    Raises:
+        UserError: an ``auto_map`` that names another repository, or kernels of the hub.
+    """
+    for name in (_CONFIG, _TOKENIZER):
+        content = _content(directory / name)
+        for value in _strings(content.get(_AUTO_MAP)):
+            if "--" in value or "/" in value:
+                raise UserError(
+                    f"{where}: {name}: auto_map: {value!r} is code of another repository, at "
+                    "whatever commit its main branch stands; copy the code into the checkpoint, "
+                    "mend auto_map, and use kind 'local'"
+                )
+        for key in _KERNELS:
+            for value in _strings(content.get(key)):
+                if "/" in value:
+                    raise UserError(
+                        f"{where}: {name}: {key}: {value!r} is compiled code of another "
+                        f"repository; use a copy of the checkpoint without {key!r}, of kind 'local'"
+                    )
 
 
 def without_code(directory: Path, where: str) -> None:
@@ -31,28 +115,40 @@ def without_code(directory: Path, where: str) -> None:
     Raises:
         UserError: the checkpoint cannot be used without its code.
     """
-    for code in directory.glob("*.py"):
-        code.unlink()
-    config, tokenizer = directory / "config.json", directory / "tokenizer_config.json"
+    config, tokenizer = directory / _CONFIG, directory / _TOKENIZER
     if _names_code(config):
-        kind = str(read_json(config).get("model_type"))
+        kind = str(_content(config).get("model_type"))
         if not _is_known(kind):
-            raise UserError(_refusal(where, f"config.json: model_type {kind!r}"))
+            raise UserError(_refusal(where, f"config.json: model_type {kind!r}", directory))
         _forget_code(config)
     if _names_code(tokenizer):
         if not (directory / "tokenizer.json").exists():
-            raise UserError(
-                _refusal(where, "tokenizer_config.json, and there is no tokenizer.json")
-            )
+            lacks = "tokenizer_config.json, and there is no tokenizer.json"
+            raise UserError(_refusal(where, lacks, directory))
         _forget_code(tokenizer)
+    check_named_code(directory, where)
+    for code in directory.glob("*.py"):
+        code.unlink()
+
+
+def _content(file: Path) -> dict[str, Any]:
+    return read_object(file) if file.exists() else {}
 
 
 def _names_code(file: Path) -> bool:
-    return file.exists() and bool(read_json(file).get(_AUTO_MAP))
+    return bool(_content(file).get(_AUTO_MAP))
+
+
+def _strings(value: Any) -> list[str]:
+    """All strings in a JSON value."""
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for item in inner for text in _strings(item)]
 
 
 def _forget_code(file: Path) -> None:
-    content = read_json(file)
+    content = _content(file)
     del content[_AUTO_MAP]
     write_json(file, content)
 
@@ -63,9 +159,9 @@ def _is_known(model_type: str) -> bool:
     return model_type in CONFIG_MAPPING
 
 
-def _refusal(where: str, what: str) -> str:
+def _refusal(where: str, what: str, directory: Path) -> str:
     return (
-        f"{where}.trust_remote_code: false, but the checkpoint cannot be loaded without code of "
-        f"its own (`auto_map` in {what}); read its *.py files, then set it to true, or choose "
-        "another model"
+        f"{where}.trust_remote_code: not set, but the checkpoint cannot be loaded without code of "
+        f"its own (`auto_map` in {what}); read its *.py files, then name their commit (of a local "
+        f"directory: their SHA-256, {code_digest(directory)}), or choose another model"
     )

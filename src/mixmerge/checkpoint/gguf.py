@@ -5,10 +5,12 @@ saved, and ignores how the tokenizer splits text before it merges bytes (``token
 Here both are put right, so that everything downstream sees a checkpoint like any other.
 """
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from mixmerge.checkpoint.checks import check_finite
+from mixmerge.checkpoint.ggufheader import check_header
 from mixmerge.checkpoint.seal import seal
 from mixmerge.checkpoint.snapshot import install_chat_template
 from mixmerge.checkpoint.wheel import wheel_member
@@ -89,13 +91,12 @@ def convert(file: Path, target: Path, dtype: str) -> None:
     with file.open("rb") as stream:
         if stream.read(4) != _MAGIC:
             raise UserError(f"{file}: is no GGUF file (it does not start with 'GGUF')")
-    import torch
+    check_header(file)
     from gguf import GGUFReader
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         fields = GGUFReader(file).fields
-    except (ValueError, IndexError, OSError) as error:
+    except (ValueError, IndexError, KeyError, OSError, OverflowError) as error:
         raise UserError(f"{file}: cannot be read ({error}); fetch it again") from None
     split = fields.get("tokenizer.ggml.pre")
     name = "default" if split is None else str(split.contents())
@@ -104,16 +105,7 @@ def convert(file: Path, target: Path, dtype: str) -> None:
             f"{file}: its tokenizer splits text as {name!r} does, which is not known here (known: "
             f"{', '.join(_SPLITS)}); convert the model by hand and configure it as kind 'local'"
         )
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-        model = AutoModelForCausalLM.from_pretrained(
-            file.parent, gguf_file=file.name, dtype=torch.float32
-        )
-    except (ValueError, KeyError, NotImplementedError, OSError) as error:
-        raise UserError(
-            f"{file}: transformers cannot read it ({str(error).splitlines()[0]}); convert the "
-            "model by hand and configure it as kind 'local'"
-        ) from None
+    tokenizer, model = _load(file)
     context = getattr(model.config, "max_position_embeddings", None)
     if context:
         tokenizer.model_max_length = context
@@ -124,7 +116,39 @@ def convert(file: Path, target: Path, dtype: str) -> None:
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
+    import torch
+
     model.to(getattr(torch, dtype)).save_pretrained(target)
+
+
+def _load(file: Path) -> tuple[Any, Any]:
+    """Tokenizer and float32 model of a GGUF file, alone in a folder.
+
+    What stands beside it, such as a tokenizer_config.json that names code, is nobody's business.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with tempfile.TemporaryDirectory(prefix="mixmerge-gguf-") as folder:
+        Path(folder, file.name).symlink_to(file.resolve())
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, gguf_file=file.name, local_files_only=True, trust_remote_code=False
+            )
+            model = AutoModelForCausalLM.from_pretrained(
+                folder,
+                gguf_file=file.name,
+                dtype=torch.float32,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+            )
+        except (ValueError, KeyError, NotImplementedError, OSError, RuntimeError) as error:
+            raise UserError(
+                f"{file}: transformers cannot read it ({(str(error) or '?').splitlines()[0]}); "
+                "convert the model by hand and configure it as kind 'local'"
+            ) from None
+    return tokenizer, model
 
 
 def _set_split(file: Path, first: list[dict[str, Any]]) -> None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixmerge.errors import UserError
-from mixmerge.files import read_json
+from mixmerge.checkpoint.pickles import looks_pickled, pickled, refusal
+from mixmerge.errors import UserError, not_a_file
+from mixmerge.files import read_object
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -66,7 +67,8 @@ def read_index(directory: Path) -> dict[str, TensorInfo]:
             broken header, or an index that names a tensor which its shard does not hold.
     """
     if not directory.is_dir():
-        raise UserError(f"{directory}: no such checkpoint directory")
+        found = f" ({not_a_file(directory)})" if directory.is_symlink() else ""
+        raise UserError(f"{directory}: no such checkpoint directory{found}; mend the path")
     index, single = directory / INDEX, directory / SINGLE
     if index.exists():
         tensors = _read_shards(directory, index)
@@ -87,28 +89,39 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
     try:
         size = file.stat().st_size
         with file.open("rb") as stream:
-            start = 8 + int.from_bytes(stream.read(8), "little")
+            magic = stream.read(8)
+            start = 8 + int.from_bytes(magic, "little")
             # A header that claims to be longer than the file must not be allocated.
             text = stream.read(start - 8) if start <= min(size, _MAX_HEADER) else b""
     except FileNotFoundError:
         raise UserError(f"{file}: file not found") from None
+    if looks_pickled(magic):
+        raise UserError(refusal(f"{file}: is no safetensors file whatever its name;", file.name))
     if size < 8 or start > min(size, _MAX_HEADER):
         raise UserError(
             f"{file}: not a whole safetensors file ({size} bytes, shorter than its own header); "
             "it was cut off or is no safetensors file. Fetch or write it again"
         )
     try:
-        header = json.loads(text)
+        header = json.loads(text, object_pairs_hook=_without_repeats)
         tensors = {
             name: _tensor(file, start, name, entry)
             for name, entry in header.items()
             if name != "__metadata__"
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        _check_gapless(tensors, start)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
-            f"{file}: broken safetensors header ({error}); fetch or write the file again"
+            f"{file}: broken safetensors header ({_short(error)}); fetch or write the file again"
         ) from None
-    expected = max((info.offset + info.nbytes for info in tensors.values()), default=start)
+    expected = start
+    for info in sorted(tensors.values(), key=lambda info: (info.offset, info.nbytes)):
+        if info.offset < expected:
+            raise UserError(
+                f"{file}: broken safetensors header (tensor {info.name!r} overlaps another); fetch "
+                "or write the file again"
+            )
+        expected = info.offset + info.nbytes
     if size != expected:
         kind = "truncated" if size < expected else "longer than its header says"
         raise UserError(
@@ -117,24 +130,64 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
     return tensors
 
 
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of a key that stands there twice, readers disagree which one counts."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"{twice!r} stands there twice")
+    return found
+
+
 def _tensor(file: Path, start: int, name: str, entry: dict[str, Any]) -> TensorInfo:
     """Build one tensor's entry; ValueError where shape, dtype and offsets do not agree."""
     first, last = entry["data_offsets"]
     shape, dtype = tuple(entry["shape"]), str(entry["dtype"])
     if dtype not in ITEM_BYTES:
         raise ValueError(f"tensor {name!r} has unknown dtype {dtype!r}")
+    # Python would multiply with floats, and true is 1.
+    if any(type(number) is not int or number < 0 for number in (first, last, *shape)):
+        raise ValueError(f"tensor {name!r}: shape and offsets are no whole numbers from 0 on")
     nbytes = math.prod(shape) * ITEM_BYTES[dtype]
-    if first < 0 or last - first != nbytes:
+    if last - first != nbytes:
         raise ValueError(f"tensor {name!r}: offsets {first}..{last} do not fit its shape {shape}")
     return TensorInfo(name, shape, dtype, file, start + first, nbytes)
 
 
+def _check_gapless(tensors: dict[str, TensorInfo], start: int) -> None:
+    """Check that the tensors' data follow on one another, as the format demands.
+
+    Tensors that share bytes would be merged twice; a gap may hide what no check looks at.
+
+    Raises:
+        ValueError: two tensors overlap, or bytes belong to none.
+    """
+    end = start
+    for info in sorted(tensors.values(), key=lambda info: (info.offset, info.nbytes)):
+        if info.offset != end:
+            fault = "overlaps another one" if info.offset < end else "follows on bytes of none"
+            raise ValueError(f"tensor {info.name!r} {fault}")
+        end += info.nbytes
+
+
+def _short(error: Exception) -> str:
+    """An error in at most a line: it may quote what the file says, whatever that is."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if len(said) <= 200 else f"{said[:200]}..."
+
+
 def _read_shards(directory: Path, index: Path) -> dict[str, TensorInfo]:
     """Follow an index file; every shard it names is read and checked once."""
-    content = read_json(index)
-    weight_map = content.get("weight_map") if isinstance(content, dict) else None
+    weight_map = read_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise UserError(f"{index}: has no 'weight_map'; write the checkpoint again")
+    for tensor, name in weight_map.items():
+        if not isinstance(name, str) or not _is_shard(name):
+            raise UserError(
+                f"{index}: weight_map: {tensor[:80]!r} lies in {str(name)[:80]!r}, which is no "
+                "name of a .safetensors file beside it; fetch or write the checkpoint again"
+            )
     names = sorted(set(weight_map.values()))
     if (directory / SINGLE).exists() and SINGLE not in names:
         raise UserError(
@@ -143,9 +196,10 @@ def _read_shards(directory: Path, index: Path) -> dict[str, TensorInfo]:
         )
     shards = {}
     for name in names:
-        if not (directory / name).exists():
+        if not (directory / name).is_file():
+            found = not_a_file(directory / name).replace("file not found", "shard is missing")
             raise UserError(
-                f"{directory / name}: shard is missing, but {index.name} names it; "
+                f"{directory / name}: {found}, but {index.name} names it; "
                 "fetch or write the checkpoint again"
             )
         shards[name] = read_header(directory / name)
@@ -157,7 +211,18 @@ def _read_shards(directory: Path, index: Path) -> dict[str, TensorInfo]:
                 "fetch or write the checkpoint again"
             )
         tensors[tensor] = shards[name][tensor]
+    for name, held in shards.items():
+        if left := held.keys() - tensors.keys():
+            raise UserError(
+                f"{index}: leaves out tensor {min(left)!r}, which {name} holds; fetch or write the "
+                "checkpoint again"
+            )
     return tensors
+
+
+def _is_shard(name: str) -> bool:
+    """Whether a name is that of a safetensors file in the index's own directory."""
+    return name.endswith(".safetensors") and name.isprintable() and not {"/", "\\"} & set(name)
 
 
 def _no_weights(directory: Path) -> str:
@@ -167,9 +232,7 @@ def _no_weights(directory: Path) -> str:
             f"{directory}: holds {shards[0].name} but neither {SINGLE} nor {INDEX}; "
             "fetch or write the checkpoint again"
         )
-    if pickles := sorted([*directory.glob("*.bin"), *directory.glob("*.pt")]):
-        return (
-            f"{directory}: holds only pickled weights ({pickles[0].name}); load the model and "
-            "save it with save_pretrained(..., safe_serialization=True)"
-        )
+    names = [path.relative_to(directory).as_posix() for path in directory.glob("*")]
+    if pickles := pickled(names):
+        return refusal(f"{directory}:", pickles[0])
     return f"{directory}: holds no weights (no {SINGLE}, no {INDEX})"

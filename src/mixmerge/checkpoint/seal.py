@@ -1,10 +1,11 @@
 """The last step of making a checkpoint: side files, checks, modes, provenance, manifest."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mixmerge.checkpoint.code import trusts_code
+from mixmerge.checkpoint.code import RECORD, trusts_code
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.stream import parameter_count
 from mixmerge.checkpoint.tied import read_config, without_tied_head
@@ -75,6 +76,11 @@ def copy_side_files(source: Path, target: Path, skip: tuple[str, ...] = ()) -> N
     The Python files of a checkpoint whose own code may run go along.
     """
     code = [path.name for path in sorted(source.glob("*.py"))] if trusts_code(source) else []
-    for name in (*SIDE_FILES, *code):
+    copy_named(source, target, skip, [*code, RECORD] if code else [])
+
+
+def copy_named(source: Path, target: Path, skip: Sequence[str], more: Sequence[str]) -> None:
+    """Copy the side files that exist and are not skipped, and some more; whoever made them."""
+    for name in (*SIDE_FILES, *more):
         if name not in skip and (source / name).exists():
             shutil.copyfile(source / name, target / name)

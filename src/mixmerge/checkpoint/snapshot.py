@@ -4,16 +4,19 @@ import hashlib
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mixmerge.checkpoint.checks import check_finite
-from mixmerge.checkpoint.code import without_code
+from mixmerge.checkpoint.code import RECORD, allow_code, without_code
 from mixmerge.checkpoint.index import INDEX, SINGLE, read_index
-from mixmerge.checkpoint.seal import SIDE_FILES, copy_side_files, seal
+from mixmerge.checkpoint.pickles import pickled, refusal
+from mixmerge.checkpoint.seal import SIDE_FILES, copy_named, seal
 from mixmerge.checkpoint.stream import weight_files
 from mixmerge.config.models import HubModel, LocalModel
 from mixmerge.errors import UserError
-from mixmerge.files import read_json, replace_dir, write_json
+from mixmerge.files import read_object, replace_dir, write_json
 from mixmerge.hub import Repository, download, resolve
 
 logger = logging.getLogger(__name__)
@@ -49,21 +52,42 @@ def snapshot(model: str, settings: HubModel | LocalModel, out: Path) -> None:
     key = hashlib.sha256(repr(sorted(source.items())).encode()).hexdigest()[:12]
     scratch = out.with_name(f".{out.name}.{key}.snapshot")
     scratch.mkdir(parents=True, exist_ok=True)
-    if repository is not None:
-        patterns = [*SIDE_FILES, SINGLE, INDEX, _SHARDS]
-        download(repository, patterns + ["*.py"] * settings.trust_remote_code, scratch, where)
-    elif isinstance(settings, LocalModel):
-        copy_checkpoint(settings.path, scratch)
-    if not settings.trust_remote_code:
-        without_code(scratch, where)
-    inputs = []
-    if settings.chat_template is not None:
-        _compare_templates(where, scratch, settings.chat_template)
-        install_chat_template(settings.chat_template, scratch)
-        inputs.append(settings.chat_template)
-    check_finite(scratch)
-    seal(scratch, inputs=inputs, settings=source, seed=None, packages=["huggingface_hub"])
-    replace_dir(scratch, out)
+    with _told_of_source(settings, scratch):
+        if repository is not None:
+            patterns = [*SIDE_FILES, SINGLE, INDEX, _SHARDS]
+            code = [] if settings.trust_remote_code is None else ["*.py"]
+            (scratch / RECORD).unlink(missing_ok=True)
+            download(repository, patterns + code, scratch, where)
+        elif isinstance(settings, LocalModel):
+            copy_checkpoint(settings.path, scratch)
+        if settings.trust_remote_code is None:
+            without_code(scratch, where)
+        else:
+            allow_code(scratch, where, settings.trust_remote_code, source)
+        inputs = []
+        if settings.chat_template is not None:
+            _compare_templates(where, scratch, settings.chat_template)
+            install_chat_template(settings.chat_template, scratch)
+            inputs.append(settings.chat_template)
+        check_finite(scratch)
+        seal(scratch, inputs=inputs, settings=source, seed=None, packages=["huggingface_hub"])
+        replace_dir(scratch, out)
+
+
+@contextmanager
+def _told_of_source(settings: HubModel | LocalModel, scratch: Path) -> Iterator[None]:
+    """Tell of a local checkpoint's faults where it lies, and delete the copy; a download stays."""
+    if isinstance(settings, HubModel):
+        yield
+        return
+    try:
+        yield
+    except UserError as error:
+        told = str(error).replace(scratch.as_posix(), settings.path.as_posix())
+        raise UserError(told) from None
+    finally:
+        if scratch.exists():
+            shutil.rmtree(scratch)
 
 
 def _compare_templates(where: str, checkpoint: Path, own: Path) -> None:
@@ -93,11 +117,13 @@ def _check_weights(repository: Repository, where: str) -> None:
     """Refuse a repository without safetensors before anything is fetched."""
     if repository.matching([SINGLE, INDEX]):
         return
-    others = [file.name for file in repository.matching(["*.bin", "*.pt", "*.pth", "*.gguf"])]
+    where = f"{where}.id: {repository.id}@{repository.commit}"
+    if pickles := pickled(file.name for file in repository.files):
+        raise UserError(refusal(where, pickles[0]))
+    others = [file.name for file in repository.matching(["*.gguf", "*.safetensors", "*.h5"])]
     held = f" (it holds {others[0]})" if others else ""
     raise UserError(
-        f"{where}.id: {repository.id}@{repository.commit} has neither {SINGLE} nor {INDEX}{held}, "
-        "and pickled weights may run code when they are read; choose a revision with safetensors, "
+        f"{where} has neither {SINGLE} nor {INDEX}{held}; choose a model in transformers' layout, "
         "or save it with save_pretrained and use kind 'local'"
     )
 
@@ -115,9 +141,8 @@ def copy_checkpoint(source: Path, target: Path) -> None:
         _link_or_copy(file.resolve(), target / file.name)
     if (source / INDEX).exists():
         shutil.copyfile(source / INDEX, target / INDEX)
-    copy_side_files(source, target)
-    for code in source.glob("*.py"):
-        shutil.copyfile(code, target / code.name)
+    # A foreign directory: its code goes along for now, its own word on what it may do does not.
+    copy_named(source, target, (), [path.name for path in source.glob("*.py")])
 
 
 def install_chat_template(template: Path, directory: Path) -> None:
@@ -136,7 +161,7 @@ def install_chat_template(template: Path, directory: Path) -> None:
     (directory / "chat_template.json").unlink(missing_ok=True)
     config = directory / "tokenizer_config.json"
     if config.exists():
-        content = read_json(config)
+        content = read_object(config)
         if content.pop("chat_template", None) is not None:
             write_json(config, content)
     (directory / "chat_template.jinja").write_text(text, encoding="utf-8")

@@ -9,16 +9,15 @@ from typing import Any
 
 from mixmerge.checkpoint.index import TensorInfo
 from mixmerge.checkpoint.stream import same_bytes
-from mixmerge.files import read_json
+from mixmerge.files import read_object
 
 HEAD = "lm_head.weight"
 EMBEDDINGS = ("model.embed_tokens.weight", "transformer.wte.weight", "gpt_neox.embed_in.weight")
 
 
 def read_config(directory: Path) -> dict[str, Any]:
-    """Read a checkpoint's ``config.json``; `UserError` where it is missing or no JSON."""
-    config: dict[str, Any] = read_json(directory / "config.json")
-    return config
+    """Read a checkpoint's ``config.json``; `UserError` where it is missing or no JSON object."""
+    return read_object(directory / "config.json")
 
 
 def is_tied(directory: Path, index: dict[str, TensorInfo]) -> bool:

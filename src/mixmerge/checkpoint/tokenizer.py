@@ -4,13 +4,12 @@ Token ids are row numbers of the embeddings. Two tokenizers of the same size tha
 tokens differently merge without an error into a model that speaks gibberish.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mixmerge.errors import UserError
-from mixmerge.files import read_json
+from mixmerge.files import read_object
 
 FILE = "tokenizer.json"
 SENTENCEPIECE = "tokenizer.model"
@@ -67,8 +66,8 @@ def _check_pair(first: Path, other: Path) -> None:
 def _load(directory: Path) -> dict[str, Any] | bytes:
     """The tokenizer's content: ``tokenizer.json`` parsed, else SentencePiece's bytes."""
     if (directory / FILE).exists():
-        content = read_json(directory / FILE)
-        if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
+        content = read_object(directory / FILE)
+        if not isinstance(content.get("model"), dict):
             raise UserError(f"{directory / FILE}: holds no tokenizer model; fetch it again")
         content.pop("padding", None)
         content.pop("truncation", None)
@@ -120,12 +119,8 @@ def check_chat_template(directory: Path) -> None:
     if (directory / "chat_template.jinja").exists() or (directory / "chat_template.json").exists():
         return
     config = directory / "tokenizer_config.json"
-    if config.exists():
-        try:
-            if json.loads(config.read_text(encoding="utf-8")).get("chat_template"):
-                return
-        except json.JSONDecodeError as error:
-            raise UserError(f"{config}:{error.lineno}: not valid JSON: {error.msg}") from None
+    if config.exists() and read_object(config).get("chat_template"):
+        return
     raise UserError(
         f"{directory}: the tokenizer has no chat template; name one under `chat_template` of the "
         "model in the config"

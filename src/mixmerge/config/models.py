@@ -1,14 +1,27 @@
 """Models: where a base checkpoint comes from and what is special about training it."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from mixmerge.config.revision import Pinned
+from mixmerge.config.revision import Pinned, is_commit
 from mixmerge.config.sft import SftOverride
 from mixmerge.embedded.settings import EmbeddedModel
 from mixmerge.section import Name, Section
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+def _allowed(value: Any, fits: Callable[[str], object], what: str) -> Any:
+    """What stands under `trust_remote_code`: nothing, or the exact code that may run."""
+    if value is None or value is False:
+        return None
+    if not isinstance(value, str) or not fits(value):
+        raise ValueError(f"found {value!r}; name {what}, or leave it out")
+    return value
 
 
 class ModelBase(Section):
@@ -48,8 +61,23 @@ class HubModel(ModelBase, Pinned):
     id: str
     """Repository on the hub, such as `Qwen/Qwen2.5-Coder-1.5B-Instruct`."""
 
-    trust_remote_code: bool = False
-    """Whether code from the repository may run. Leave it off unless the model needs it."""
+    trust_remote_code: str | None = None
+    """The commit whose Python code may run; it must be `revision`, so that another revision is not
+    trusted by oversight. Null: no code of the repository ever runs. Read the code first."""
+
+    @field_validator("trust_remote_code", mode="before")
+    @classmethod
+    def _names_a_commit(cls, value: Any) -> Any:
+        return _allowed(value, is_commit, "the commit (40 hexadecimal digits) that you have read")
+
+    @model_validator(mode="after")
+    def _trusts_what_it_takes(self) -> "HubModel":
+        if self.trust_remote_code not in (None, self.revision):
+            raise ValueError(
+                f"trust_remote_code: {self.trust_remote_code} was read and allowed, but `revision` "
+                f"is {self.revision!r}; read the code of that commit and name it in both"
+            )
+        return self
 
 
 class LocalModel(ModelBase):
@@ -59,8 +87,14 @@ class LocalModel(ModelBase):
     path: Path
     """The directory with config.json, *.safetensors and the tokenizer."""
 
-    trust_remote_code: bool = False
-    """Whether Python code in the directory may run. Leave it off unless the model needs it."""
+    trust_remote_code: str | None = None
+    """SHA-256 of the directory's Python code, which then may run; the message that refuses the
+    code says it. Null: no code of the directory ever runs. Read the code first."""
+
+    @field_validator("trust_remote_code", mode="before")
+    @classmethod
+    def _names_a_digest(cls, value: Any) -> Any:
+        return _allowed(value, _DIGEST.fullmatch, "the SHA-256 (64 hexadecimal digits) of its code")
 
 
 class GgufModel(ModelBase):

@@ -39,7 +39,7 @@ class Hyperparameters(Section):
     max_length: Annotated[int, Field(gt=0)] = 4096
     """Longest sequence in tokens; longer examples are left out and counted, never cut silently."""
 
-    epochs: Annotated[float, Field(gt=0)] = 2.0
+    epochs: Annotated[float, Field(gt=0, le=10_000)] = 2.0
     """Passes over the training set."""
 
     max_steps: Annotated[int, Field(gt=0)] | None = None

@@ -51,7 +51,8 @@ def decontaminate(
     kept = 0
     with atomic_dir(out) as scratch:
         with (scratch / ROWS).open("wb") as file, (scratch / DROPPED).open("wb") as dropped:
-            for _, row in progress(read_rows(rows / ROWS), f"decontaminate {task}", total):
+            prepared = read_rows(rows / ROWS, id=str, source=str, messages=list, spans=dict)
+            for _, row in progress(prepared, f"decontaminate {task}", total):
                 counts = sources.setdefault(row["source"], {"read": 0, "dropped": 0})
                 counts["read"] += 1
                 overlaps = _overlaps(index, row, settings.fields)
@@ -98,7 +99,8 @@ def decontaminate(
 def _items(heldout: dict[str, Path]) -> Iterator[tuple[str, str, list[str]]]:
     for suite, directory in heldout.items():
         total = read_manifest(directory, "heldout")["facts"]["items"]
-        for _, item in progress(read_rows(directory / TEXTS), f"index {suite}", total):
+        texts = read_rows(directory / TEXTS, id=str, texts=dict)
+        for _, item in progress(texts, f"index {suite}", total):
             yield suite, item["id"], list(item["texts"].values())
 
 

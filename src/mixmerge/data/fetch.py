@@ -5,15 +5,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mixmerge.archives import Bounds
 from mixmerge.config.sources import EmbeddedSource, HubSource, LocalSource, PackageSource
 from mixmerge.data.hub import pin, read_hub
 from mixmerge.data.layout import ROWS
 from mixmerge.data.lines import Row, encode, progress, read_rows
 from mixmerge.data.packages import read_packages
 from mixmerge.data.parquet import plain, read_parquet
-from mixmerge.errors import UserError
+from mixmerge.errors import UserError, not_a_file
 from mixmerge.files import atomic_dir
 from mixmerge.manifest import MANIFEST, write_manifest, write_provenance
+
+#: What the rows of a file may come to: packed columns shrink further than text, but not for ever.
+_ROWS = Bounds(bytes=1 << 50, ratio=1000, free=1 << 30)
 
 AnySource = HubSource | LocalSource | EmbeddedSource | PackageSource
 
@@ -37,14 +41,18 @@ def fetch(
         source = pin(source, name, out)
         settings = settings | {"commit": source.revision}
     rows, inputs = open_source(name, source, corpus)
+    packed = source.path if isinstance(source, LocalSource) else None
+    packed_bytes = packed.stat().st_size if packed else 0
     columns: dict[str, None] = {}
-    count = 0
+    count = size = 0
     with atomic_dir(out) as scratch:
         with (scratch / ROWS).open("wb") as file:
             for row in progress(itertools.islice(rows, source.limit), f"fetch {name}"):
                 columns.update(dict.fromkeys(row))
-                file.write(encode(row))
+                size += file.write(encode(row))
                 count += 1
+                if packed is not None:
+                    _ROWS.check(packed, size, packed_bytes)
         if not count:
             raise UserError(f"sources.{name}: {describe(source)} holds no rows")
         write_provenance(
@@ -83,13 +91,17 @@ def _check_file(path: Path, where: str) -> None:
             f"{where}: {path} is none of .jsonl, .jsonl.gz, .parquet; convert or rename it"
         )
     if not path.is_file():
-        what = "is a directory; name a file in it" if path.is_dir() else "file not found"
-        raise UserError(f"{where}: {path}: {what}")
+        raise UserError(f"{where}: {path}: {not_a_file(path)}")
 
 
 def _jsonl(path: Path) -> Iterator[Row]:
-    for _, row in read_rows(path):
-        yield plain(row)
+    for number, row in read_rows(path):
+        try:
+            yield plain(row)
+        except RecursionError:
+            raise UserError(
+                f"{path}:{number}: nested too deep to be read; mend or delete that line"
+            ) from None
 
 
 def describe(source: AnySource) -> str:

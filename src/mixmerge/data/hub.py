@@ -9,7 +9,10 @@ from mixmerge.config.revision import is_commit
 from mixmerge.config.sources import HubSource
 from mixmerge.data.parquet import plain
 from mixmerge.errors import UserError
-from mixmerge.hub import resolve
+from mixmerge.hub import check_endpoint, resolve
+
+#: What reads rows of a data set: `datasets`' own modules for tables.
+_READERS = frozenset({"arrow", "csv", "json", "parquet", "text", "cache"})
 
 
 def pin(source: HubSource, name: str, out: Path) -> HubSource:
@@ -24,6 +27,7 @@ def pin(source: HubSource, name: str, out: Path) -> HubSource:
         UserError: an unknown or gated repository, an unknown revision or one that has moved, or no
             connection where one is needed.
     """
+    check_endpoint()
     from huggingface_hub import constants
 
     # A cached copy of a commit needs no hub; see `read_hub`.
@@ -82,10 +86,33 @@ def _open(source: HubSource, name: str, subset: str, streaming: bool) -> Any:
             f"({_cache()}), which holds commit {builder.hash}, and the hub does not answer or "
             "HF_HUB_OFFLINE forbids to ask it; fetch it once on a machine with internet"
         )
+    _check_reader(source, name, builder)
     if streaming:
         return builder.as_streaming_dataset(split=source.split)
     builder.download_and_prepare()
     return builder.as_dataset(split=source.split)
+
+
+def _check_reader(source: HubSource, name: str, builder: Any) -> None:
+    """Check that rows come from tables; some readers of other formats run decoders of their own.
+
+    That a card names only files of its own repository, and brings no script, the library checks.
+
+    Raises:
+        UserError: they come from something else.
+    """
+    if not _plain_reader(builder):
+        raise UserError(
+            f"sources.{name}: {source.id}@{source.revision} is read by "
+            f"{type(builder).__module__.split('.')[-1]!r}; only tables are "
+            f"({', '.join(sorted(_READERS))}). Convert it to Parquet by hand and use a source of "
+            "kind `local`"
+        )
+
+
+def _plain_reader(builder: Any) -> bool:
+    module = type(builder).__module__
+    return any(module == f"datasets.packaged_modules.{one}.{one}" for one in _READERS)
 
 
 def _explain(source: HubSource, name: str, subset: str, error: Exception) -> str:

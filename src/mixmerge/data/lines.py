@@ -1,15 +1,23 @@
 """JSONL as a stream of numbered raw lines: what is only passed on is never decoded twice."""
 
+import codecs
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from tqdm import tqdm
 
+from mixmerge.archives import Bounds
 from mixmerge.errors import UserError
+
+#: Bytes; the longest row of a known suite has 200 thousand.
+LONGEST_LINE = 256 << 20
+
+#: What a .gz of text may unpack to: as much as one likes, but text shrinks to a tenth.
+_TEXT = Bounds(bytes=1 << 50)
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -27,7 +35,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     number = 0
     try:
         with _open(path) as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(_bounded(file, path), start=1):
+                if number == 1:  # some editors begin a file with a mark of its encoding
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if stripped := line.strip():
                     yield number, stripped
     except FileNotFoundError:
@@ -40,7 +50,31 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             "drop the .gz from its name if it is plain text"
         ) from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise UserError(
+            f"{path}: cannot be read: {error.strerror or error}; check where it leads and who may "
+            "read it"
+        ) from None
+
+
+def _bounded(file: IO[bytes] | gzip.GzipFile, path: Path) -> Iterator[bytes]:
+    """A file's lines, none of them longer than memory has room for.
+
+    Raises:
+        UserError: a longer one, or a gzip file that unpacks to more than text does.
+    """
+    packed = path.stat().st_size if path.suffix == ".gz" else 0
+    size = number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        size += len(line)
+        if len(line) > LONGEST_LINE:
+            raise UserError(
+                f"{path}:{number}: a line of over {LONGEST_LINE >> 20} MiB; one JSON object a line "
+                "is expected. Mend or delete that line"
+            )
+        if packed:
+            _TEXT.check(path, size, packed)
+        yield line
 
 
 def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
@@ -54,7 +88,8 @@ def parse_line(line: bytes, path: Path, number: int) -> Row:
         UserError: not UTF-8, not JSON, or no object; names file and line.
     """
     try:
-        row = json.loads(line, parse_constant=_constant)
+        # Decoded here: `json` itself takes UTF-16 and UTF-32 for what they are, line by line.
+        row = json.loads(line.decode(), parse_constant=_constant)
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path}:{number}: not valid JSON: {error.msg} at column {error.colno}; "
@@ -64,10 +99,20 @@ def parse_line(line: bytes, path: Path, number: int) -> Row:
         raise UserError(
             f"{path}:{number}: not UTF-8: {error.reason} at byte {error.start}; convert the file"
         ) from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}:{number}: unusable JSON: {error}") from None
+    except RecursionError:
+        raise UserError(
+            f"{path}:{number}: nested too deep to be read; mend or delete that line"
+        ) from None
+    except ValueError:  # Python reads no whole number of more than 4300 digits
+        raise UserError(
+            f"{path}:{number}: holds a number with thousands of digits; mend or delete that line, "
+            "or write the number as text"
+        ) from None
     if not isinstance(row, dict):
-        raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
+        raise UserError(
+            f"{path}:{number}: expected a JSON object, found {type(row).__name__}; "
+            "mend or delete that line"
+        )
     return row
 
 
@@ -75,10 +120,35 @@ def _constant(name: str) -> float | None:
     return None if name == "NaN" else float(name)
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
-    """Stream (line number, decoded row)."""
+def read_rows(path: Path, **needs: type) -> Iterator[tuple[int, Row]]:
+    """Stream (line number, decoded row).
+
+    Args:
+        path: as in `read_lines`.
+        needs: what each row must have, name -> type; for files that another stage wrote.
+
+    Raises:
+        UserError: see `read_lines` and `parse_line`; or a row lacks what it must have.
+    """
     for number, line in read_lines(path):
-        yield number, parse_line(line, path, number)
+        row = parse_line(line, path, number)
+        check_row(row, path, number, needs)
+        yield number, row
+
+
+def check_row(row: Row, path: Path, number: int, needs: Mapping[str, type]) -> None:
+    """Check that a row of a file that another stage wrote has what that stage writes.
+
+    Raises:
+        UserError: naming file, line and field.
+    """
+    for name, kind in needs.items():
+        if not isinstance(row.get(name), kind):
+            found = f"is {type(row[name]).__name__}" if name in row else "is missing"
+            raise UserError(
+                f"{path}:{number}: {name!r} {found}, expected {kind.__name__}; the file was edited "
+                f"or written by another version of mixmerge. Delete {path.parent} and run again"
+            )
 
 
 def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:

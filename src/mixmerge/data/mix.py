@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.data.layout import TRAIN, VALIDATION
-from mixmerge.data.lines import encode, parse_line, progress, read_lines
-from mixmerge.data.sampling import lowest, rank, ranks, share
+from mixmerge.data.lines import check_row, encode, parse_line, progress, read_lines
+from mixmerge.data.sampling import check_count, lowest, rank, ranks, share
 from mixmerge.data.shuffle import sort_lines
 from mixmerge.errors import UserError
 from mixmerge.files import atomic_dir
@@ -102,16 +102,27 @@ def _repeats(path: Path, total: int, percent: int, weight: float, seed: int) -> 
 
 def _keyed(path: Path, repeats: bytes, seed: int, what: str) -> Iterator[tuple[int, bytes]]:
     """Each row as often as it is taken, with the key that shuffles it."""
-    lines = zip(repeats, read_lines(path), strict=True)
+    lines = zip(repeats, _counted(path, len(repeats)), strict=True)
     for times, (number, line) in progress(lines, what, len(repeats)):
         if not times:
             continue
         row = parse_line(line, path, number)
+        check_row(row, path, number, {"id": str})
         name = row["id"]
         yield rank(seed, name), line
         for copy in range(2, times + 1):
             row["id"] = f"{name}#{copy}"
             yield rank(seed, row["id"]), encode(row).rstrip(b"\n")
+
+
+def _counted(path: Path, total: int) -> Iterator[tuple[int, bytes]]:
+    """A file's lines; it must hold as many as its manifest counts."""
+    found = 0
+    for found, entry in enumerate(read_lines(path), start=1):
+        if found > total:
+            break
+        yield entry
+    check_count(path, found, total)
 
 
 def _chain(parts: list[Iterator[tuple[int, bytes]]]) -> Iterator[tuple[int, bytes]]:

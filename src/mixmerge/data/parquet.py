@@ -10,6 +10,7 @@ from typing import Any
 from mixmerge.errors import UserError
 
 _BATCH = 500
+_BATCH_BYTES = 64 << 20
 
 
 def read_parquet(path: Path) -> Iterator[dict[str, Any]]:
@@ -26,11 +27,23 @@ def read_parquet(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with pq.ParquetFile(path, buffer_size=1 << 20) as file:
             for batch in file.iter_batches(batch_size=_BATCH):
-                for row in batch.to_pylist():
+                for row in _rows(batch):
                     yield plain(row)
     except (pa.ArrowInvalid, pa.ArrowIOError, pa.ArrowNotImplementedError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a readable Parquet file: {reason}") from None
+
+
+def _rows(batch: Any) -> Iterator[dict[str, Any]]:
+    """A batch's rows as Python values: all at once, or one at a time where they may be huge.
+
+    A dictionary holds a value once that each row repeats: a kilobyte may stand for gigabytes.
+    """
+    if batch.nbytes <= _BATCH_BYTES and "dictionary<" not in str(batch.schema):
+        yield from batch.to_pylist()
+        return
+    for number in range(batch.num_rows):
+        yield from batch.slice(number, 1).to_pylist()
 
 
 def plain(value: Any) -> Any:

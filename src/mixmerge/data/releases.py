@@ -7,17 +7,21 @@ MD5 of its content, which is also what EvalPlus prints as a result's ``hash``.
 
 import gzip
 import hashlib
+import io
 import os
-import urllib.error
 import urllib.request
 import zlib
 from pathlib import Path
 
+from mixmerge.archives import Bounds, gunzip
 from mixmerge.errors import UserError
 from mixmerge.files import atomic_open
 
 #: A suite's name in the config -> the name of EvalPlus's file.
 FILES = {"humaneval": "HumanEvalPlus", "mbpp": "MbppPlus"}
+
+#: What a release may unpack to; the largest known has 12 MB.
+_BOUNDS = Bounds(bytes=1 << 30)
 
 #: MD5 of a released file's content (not of its gzip wrapper) -> suite and version.
 KNOWN = {
@@ -133,8 +137,9 @@ def _download(url: str, path: Path, variable: str) -> None:
     """Fetch and unpack a release, atomically (EvalPlus's own download leaves halves behind)."""
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:
-            data = gzip.decompress(answer.read())
-    except (urllib.error.URLError, OSError, EOFError, zlib.error) as error:
+            packed = answer.read(_BOUNDS.bytes)
+        data = gunzip(io.BytesIO(packed), url, len(packed), _BOUNDS)
+    except OSError as error:
         raise UserError(
             f"{url}: cannot be downloaded ({error}); check the network and the suite's `version`, "
             f"or download it elsewhere and set {variable} to the .jsonl(.gz) file"

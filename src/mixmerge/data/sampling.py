@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixmerge.data.lines import progress, read_rows
+from mixmerge.errors import UserError
 
 Ranks = npt.NDArray[np.uint64]
 
@@ -28,10 +29,28 @@ def ranks(path: Path, seed: int, what: str, total: int) -> Ranks:
         path: JSONL with an ``id`` in each row.
         seed: a derived seed.
         what: label of the progress bar.
-        total: rows expected, for the bar.
+        total: rows that the file's manifest counts.
+
+    Raises:
+        UserError: another number of rows, or one without id.
     """
-    rows = progress(read_rows(path), what, total)
-    return np.fromiter((rank(seed, row["id"]) for _, row in rows), np.uint64)
+    rows = progress(read_rows(path, id=str), what, total)
+    found = np.fromiter((rank(seed, row["id"]) for _, row in rows), np.uint64)
+    check_count(path, len(found), total)
+    return found
+
+
+def check_count(path: Path, found: int, counted: int) -> None:
+    """Check that a file holds as many rows as the manifest beside it counts.
+
+    Raises:
+        UserError: it does not.
+    """
+    if found != counted:
+        raise UserError(
+            f"{path}: holds {found} rows, but the manifest beside it counts {counted}; one of the "
+            f"two was edited. Delete {path.parent} and run again"
+        )
 
 
 def lowest(values: Ranks, count: int) -> npt.NDArray[np.bool_]:

@@ -95,7 +95,8 @@ def _task(prepared: Path, cleaned: Path) -> dict[str, Any]:
     lengths: dict[str, dict[str, Lengths]] = {}
     everything = {"prompt": Lengths(), "answer": Lengths()}
     total = _facts(cleaned)["rows"]
-    for _, row in progress(read_rows(cleaned / ROWS), f"measure {prepared.name}", total):
+    rows = read_rows(cleaned / ROWS, source=str, messages=list)
+    for _, row in progress(rows, f"measure {prepared.name}", total):
         one = lengths.setdefault(row["source"], {"prompt": Lengths(), "answer": Lengths()})
         for part, message in (("prompt", row["messages"][-2]), ("answer", row["messages"][-1])):
             one[part].add(message["content"])

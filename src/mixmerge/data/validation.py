@@ -168,7 +168,7 @@ def _problem(rows: _Rows, settings: SuiteSettings, name: str, row: Row, number: 
 
 def _ids(path: Path, prefix: str) -> set[str]:
     """A split part's ids of one source, without the prefix."""
-    found = (row["id"] for _, row in read_rows(path))
+    found = (row["id"] for _, row in read_rows(path, id=str))
     return {name.removeprefix(prefix) for name in found if name.startswith(prefix)}
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.errors import UserError
+from mixmerge.secrecy import guard_output
 from mixmerge.sft.job import Job, load_job
 from mixmerge.sft.preemption import EXIT_CODE, Preempted, Request, listening
 from mixmerge.sft.slurm import address_of
@@ -119,6 +120,7 @@ def forget_errors(scratch: Path) -> None:
 def main() -> None:
     """Be the agent of one node of several."""
     scratch, endpoint = Path(sys.argv[1]), sys.argv[2]
+    guard_output()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     node, number = os.environ["SLURMD_NODENAME"], os.environ["SLURM_NODEID"]
     job = load_job(scratch)

@@ -13,6 +13,7 @@ from mixmerge.checkpoint.chat import (
     stop_tokens,
     template_of,
 )
+from mixmerge.checkpoint.rendering import BadTemplate
 from mixmerge.errors import UserError
 
 #: Label of a token outside the loss, as torch's cross-entropy has it.
@@ -63,12 +64,8 @@ class Encoder:
         try:
             text, marked = self.chat.render(messages)
             answers = self._answers(messages, text, marked, where)
-        except UserError:
-            raise
-        except Exception as error:  # jinja raises what the template tells it to
-            raise UserError(
-                f"{where}: the chat template ({self.source}) refuses this example: {error}"
-            ) from None
+        except BadTemplate as error:
+            raise UserError(f"{where}: {error}") from None
         pieces, end = [], 0
         for span in answers:
             pieces += [text[end : span[0]], text[span[0] : span[1]]]
@@ -131,7 +128,7 @@ def load_encoder(base: Path, chat_template: Path | None) -> Encoder:
         UserError: no tokenizer, no template, no known training variant, no stop token, or one
             that is not what closes an answer.
     """
-    from trl.chat_template_utils import get_training_chat_template, has_generation_markers
+    from trl import chat_template_utils as trl
 
     tokenizer = load_tokenizer(base)
     source = str(chat_template or base)
@@ -143,9 +140,13 @@ def load_encoder(base: Path, chat_template: Path | None) -> Encoder:
             f"{base}: the tokenizer has no chat template; set the model's `chat_template` to a "
             "Jinja file with `{% generation %}` marks around the assistant's answer"
         )
-    if not has_generation_markers(template):
+    if not trl.has_generation_markers(template):
+        # TRL renders what it is asked about, without bounds: only its own templates get that far.
+        shipped = {text for name, text in vars(trl).items() if name.endswith("_chat_template")}
         try:
-            template = str(get_training_chat_template(tokenizer))
+            if template not in shipped:
+                raise ValueError
+            template = str(trl.get_training_chat_template(tokenizer))
         except ValueError:
             raise UserError(
                 f"{source}: the chat template has no `{{% generation %}}` marks, so the answer "
@@ -153,7 +154,7 @@ def load_encoder(base: Path, chat_template: Path | None) -> Encoder:
                 "model's `chat_template` to a copy with `{% generation %}` before and "
                 "`{% endgeneration %}` after the assistant's answer and its stop token"
             ) from None
-    chat = Chat(tokenizer, template)
+    chat = Chat(tokenizer, template, source)
     stops = stop_tokens(base, tokenizer)
     check_stops(base, chat, stops)
     return Encoder(chat, frozenset(stops), source)

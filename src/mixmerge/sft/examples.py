@@ -135,9 +135,19 @@ def _prepare_split(job: Job, encoder: Encoder, vocabulary: int, name: str) -> Co
 
 def _messages(row: dict[str, Any], where: str) -> list[dict[str, str]]:
     messages = row.get("messages")
-    if not isinstance(messages, list) or not messages or messages[-1].get("role") != "assistant":
-        raise UserError(f"{where}: messages: expected a list that ends with the assistant's answer")
-    return messages
+    turns = [
+        message
+        for message in (messages if isinstance(messages, list) else [])
+        if isinstance(message, dict)
+        and isinstance(message.get("role"), str)
+        and isinstance(message.get("content"), str)
+    ]
+    if not turns or turns != messages or turns[-1]["role"] != "assistant":
+        raise UserError(
+            f"{where}: messages: expected a list that ends with the assistant's answer, each with "
+            f"`role` and `content`, found {str(messages)[:80]}; make the training set again"
+        )
+    return turns
 
 
 def _check_sample(

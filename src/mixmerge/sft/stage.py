@@ -33,7 +33,12 @@ def fine_tune(job: Job) -> None:
             was trained is saved.
     """
     with listening(job.scratch) as request:
-        _fine_tune(job, request)
+        try:
+            _fine_tune(job, request)
+        except UserError:
+            if not job.trainer.exists():  # nothing was trained that the next call could go on from
+                close_job(job)
+            raise
 
 
 def _fine_tune(job: Job, request: Request) -> None:

@@ -62,7 +62,7 @@ def train(job: Job, counts: Counts, parameters: int, request: Request) -> None:
         train_dataset=fill_up(read_examples(job, "train"), job.settings.batch_size),
         eval_dataset=read_examples(job, "validation"),
         processing_class=transformers.AutoTokenizer.from_pretrained(
-            job.base, trust_remote_code=trusts_code(job.base)
+            job.base, local_files_only=True, trust_remote_code=trusts_code(job.base)
         ),
         peft_config=_lora(job),
         callbacks=[schedule],
@@ -122,6 +122,8 @@ def _load_model(job: Job, torch: Any) -> Any:
         job.base,
         dtype=torch.bfloat16 if half else torch.float32,
         attn_implementation=attention,
+        local_files_only=True,
+        use_safetensors=True,
         trust_remote_code=trusts_code(job.base),
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mixmerge.errors import UserError
 from mixmerge.files import read_json
+from mixmerge.secrecy import guard_output
 from mixmerge.sft.agent import PARENT, write_error
 from mixmerge.sft.examples import read_counts
 from mixmerge.sft.job import load_job
@@ -17,6 +18,7 @@ from mixmerge.sft.train import PARAMETERS, environment, train
 def main() -> None:
     """Train as the rank that the environment names."""
     request = watch(Path(sys.argv[1]), int(os.environ[PARENT]))
+    guard_output()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     job = load_job(Path(sys.argv[1]))
     environment(job)

@@ -1,0 +1,169 @@
+"""Tokens, passwords and keys stay out of everything that is written.
+
+They come in by the environment (``HF_TOKEN``, the bucket's keys, a proxy's or an index's URL) and
+by URLs that libraries quote in their messages. All that this project writes for people passes
+through `redacted`: messages (`UserError`), what a job prints (`guard_output`), provenance. A config
+that holds one is refused, since Snakemake copies settings into logs, records and command lines.
+"""
+
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, TextIO
+from urllib.parse import unquote
+
+_HIDDEN = "***"
+#: Shorter values are words, such as `true`, that stand everywhere.
+_SHORTEST = 6
+
+_IN_URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,30}://)([^\s/?#'\"<>]+)@")
+_IN_QUERY = re.compile(
+    r"([?&;][\w.-]*(?:token|signature|secret|passw(?:or)?d|credential|api[_-]?key|access[_-]?key"
+    r"|\bsig)=)[^&\s'\"<>]+",
+    re.IGNORECASE,
+)
+_IN_HEADER = re.compile(r"(authorization['\"]?\s*[:=]\s*['\"]?)(?:(\w+)\s+)?[^\s'\",}]+", re.I)
+#: What the tokens of Hugging Face, GitHub, GitLab, Slack, AWS and model vendors look like.
+_TOKENS = re.compile(
+    r"\b(?:hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|glpat-[\w-]{16,}|xox[a-z]-[\w-]{12,}"
+    r"|(?:AKIA|ASIA)[A-Z0-9]{16}|sk-[\w-]{20,})"
+)
+
+#: Parts of a variable's name that say that its value is a secret.
+_WORDS = {"TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "CREDENTIAL"}
+_PAIRS = ({"API", "KEY"}, {"ACCESS", "KEY"}, {"PRIVATE", "KEY"}, {"SIGNING", "KEY"})
+#: Such a variable names a place, not the secret itself.
+_PLACES = {"PATH", "FILE", "DIR", "HOME", "SOCK", "SOCKET"}
+
+
+def redacted(text: str, known: Sequence[str] | None = None) -> str:
+    """The text with each secret in it replaced by ``***``.
+
+    Secrets are: what stands before ``@`` in a URL; values of its parameters that are named as one;
+    what looks like a vendor's token; and the values of this process's variables that are named as
+    one, or that are URLs with a password in them.
+
+    Args:
+        text: whatever it is.
+        known: the environment's secrets, for whoever asks a thousand times.
+    """
+    for secret in _environment() if known is None else known:
+        text = text.replace(secret, _HIDDEN)
+    if "://" in text:
+        text = _IN_URL.sub(rf"\1{_HIDDEN}@", text)
+    text = _IN_QUERY.sub(rf"\1{_HIDDEN}", text)
+    text = _IN_HEADER.sub(rf"\1{_HIDDEN}", text)
+    return _TOKENS.sub(_HIDDEN, text)
+
+
+def redacted_value(value: Any) -> Any:
+    """A JSON value with `redacted` texts; keys stay."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, dict):
+        return {key: redacted_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted_value(item) for item in value]
+    return value
+
+
+def exposed(
+    value: Any,
+    place: str = "",
+    seen: set[int] | None = None,
+    known: Sequence[str] | None = None,
+) -> Iterator[str]:
+    """Places in a config, such as ``sources.mine.path``, whose value holds a secret.
+
+    Args:
+        value: the decoded YAML.
+        place: of the value itself.
+        seen: what was looked at already: YAML may name a section once and use it a million times.
+        known: the environment's secrets.
+    """
+    seen = set() if seen is None else seen
+    known = _environment() if known is None else known
+    if isinstance(value, dict | list):
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from exposed(item, f"{place}.{key}" if place else str(key), seen, known)
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from exposed(item, f"{place}[{number}]", seen, known)
+    elif isinstance(value, str) and redacted(value, known) != value:
+        yield place
+
+
+def _environment() -> list[str]:
+    """Secrets in this process's variables, the longest first."""
+    found = {secret for name, value in os.environ.items() for secret in _secrets(name, value)}
+    return sorted(found, key=len, reverse=True)
+
+
+@lru_cache(maxsize=10_000)
+def _secrets(name: str, value: str) -> tuple[str, ...]:
+    """What of a variable is secret: mostly nothing."""
+    found: set[str] = set()
+    parts = set(name.upper().replace("-", "_").split("_"))
+    named = parts & _WORDS or any(pair <= parts for pair in _PAIRS)
+    if named and not parts & _PLACES and not value.startswith("/"):
+        found.add(value)
+    for _, user in _IN_URL.findall(value):
+        # Of `user:password` the password; a token may stand alone before the @.
+        secret = user.partition(":")[2] or user
+        found |= {secret, unquote(secret)}
+    return tuple(one for one in found if len(one) >= _SHORTEST)
+
+
+class _Redacting(io.TextIOBase):
+    """A text stream that writes what it is given, `redacted`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(redacted(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        return self._stream.errors
+
+    @property
+    def buffer(self) -> Any:
+        """The bytes below; who writes there writes as it is."""
+        return self._stream.buffer
+
+
+def guard_output() -> None:
+    """Let nothing that Python prints from now on hold a secret: tracebacks, warnings, logs.
+
+    Call it before libraries are imported, some of which keep the stream that they find. What C code
+    or other programs write to the descriptors is not seen.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, _Redacting):
+            setattr(sys, name, _Redacting(stream))

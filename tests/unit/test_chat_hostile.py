@@ -1,0 +1,215 @@
+"""Chat templates made to do harm: each is stopped, with one message, and the next one renders."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+import checkpoint_material as material
+from mixmerge.checkpoint import rendering
+from mixmerge.checkpoint.chat import Chat, load_tokenizer
+from mixmerge.checkpoint.rendering import BadTemplate, render
+from mixmerge.config.models import LocalModel
+from mixmerge.errors import UserError
+from mixmerge.sft.encoding import Encoder, load_encoder
+
+CHAT = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+GOOD = "{% for m in messages %}{{ m['content'] }}.{% endfor %}"
+
+
+def written(template: str, source: str = "x.jinja", **special: str) -> str:
+    return render(template, CHAT, prompt=False, marks=False, special=dict(special), source=source)[
+        0
+    ]
+
+
+def refused(template: str) -> str:
+    with pytest.raises(BadTemplate) as caught:
+        written(template)
+    message = str(caught.value)
+    assert message.startswith("chat template (x.jinja): ") and "\n" not in message
+    assert len(message) < 700
+    assert written(GOOD) == "q.a."
+    return message
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ cycler.__init__.__globals__.os.popen('touch CANARY').read() }}",
+        "{{ self.__init__.__globals__ }}",
+        "{{ messages.append.__self__.clear() }}",
+        "{{ messages.clear() }}",
+        "{{ messages[0].update({'role': 'system'}) }}",
+        "{{ ''['__class__']['__mro__'] }}{{ (''|attr('__class__')).x }}",
+        "{{ raise_exception.__globals__.x }}",
+        "{{ namespace(__class__=1) }}",
+        "{{ (lipsum|attr('__globals__'))['os'] }}",
+    ],
+)
+def test_reaching_for_pythons_insides(tmp_path: Path, template: str) -> None:
+    canary = tmp_path / "canary"
+    assert "refuses a chat: " in refused(template.replace("CANARY", str(canary)))
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% for i in range(99999) %}{{ (messages[0].content * 9999999) | length }}{% endfor %}",
+        "{% set x = namespace(n=3) %}{% for i in range(99) %}{% set x.n = x.n * x.n %}{% endfor %}",
+    ],
+)
+def test_loops_without_end(monkeypatch: pytest.MonkeyPatch, template: str) -> None:
+    monkeypatch.setattr(rendering, "CPU_SECONDS", 1.0)
+    monkeypatch.setattr(rendering, "_kept", None)
+    start = time.monotonic()
+    message = refused(template)
+    assert "takes over 1 s for one chat, and was stopped" in message or "needs over" in message
+    assert "under the model's `chat_template`" in message
+    assert time.monotonic() - start < 60
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 'a' * 10**10 }}",
+        "{{ '%5000000000d' % 1 }}",
+        "{{ 'a'.ljust(10**10) }}",
+        "{% set x = namespace(v='a') %}{% for i in range(99) %}{% set x.v = x.v*2 %}{% endfor %}",
+        "{% for i in range(9999) %}{{ 'a' * 999999 }}{% endfor %}",
+    ],
+)
+def test_gigabytes_of_text(template: str) -> None:
+    message = refused(template)
+    assert "needs over 1024 MiB for one chat, and was stopped" in message
+
+
+def test_megabytes_of_text() -> None:
+    assert "writes over 64 MiB for one chat" in refused("{{ 'a' * 100000000 }}")
+    assert written("{{ 'a' * 1000000 }}") == "a" * 1_000_000
+
+
+def test_recursion_and_ranges() -> None:
+    assert "RecursionError" in refused("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}")
+    assert "OverflowError" in refused("{{ range(10**12) | list }}")
+    assert "TemplateSyntaxError" in refused("{% for %}")
+    assert "TemplateSyntaxError" in refused("{{ ((((")
+    assert "RecursionError" in refused("{{ " + "(" * 50_000)
+
+
+def test_what_a_template_says_itself_is_passed_on() -> None:
+    with pytest.raises(
+        BadTemplate, match=r"^chat template \(x\.jinja\): refuses a chat: no system$"
+    ):
+        written("{{ raise_exception('no system') }}")
+    with pytest.raises(BadTemplate) as caught:
+        written("a\nb\n{% for %}")
+    assert caught.value.line == 3
+
+
+def test_no_file_no_program_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_planted")
+    monkeypatch.setattr(rendering, "_kept", None)
+    assert written(GOOD) == "q.a."
+    process = rendering._process()._process
+    assert process is not None
+    folder = Path(f"/proc/{process.pid}")
+    assert b"planted" not in (folder / "environ").read_bytes()
+    limits = (folder / "limits").read_text()
+    for name in ("Max open files", "Max file size", "Max core file size", "Max processes"):
+        line = next(line for line in limits.splitlines() if line.startswith(name))
+        assert line.removeprefix(name).split()[:2] == ["0", "0"], line
+    status = (folder / "status").read_text()
+    if "Seccomp_filters" in Path("/proc/self/status").read_text():
+        assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status
+    # Pipes and the empty device, nothing of the caller's.
+    held = {str(fd.readlink()).split(":")[0] for fd in (folder / "fd").iterdir()}
+    assert held == {"pipe", "/dev/null"}
+
+
+def test_it_renders_what_transformers_renders() -> None:
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    chats = [CHAT, [{"role": "user", "content": "é \ud83d \0 {{ x }} 你"}], CHAT * 3]
+    root = Path(__file__).parents[2] / "resources/chat_templates"
+    for path in sorted(root.glob("*.jinja")):
+        template = path.read_text(encoding="utf-8")
+        for chat in chats:
+            for prompt in (False, True):
+                special = {"bos_token": "<s>", "eos_token": "</s>"}
+                texts, spans = render_jinja_template(
+                    conversations=[chat],
+                    chat_template=template,
+                    add_generation_prompt=prompt,
+                    return_assistant_tokens_mask=True,
+                    **special,
+                )
+                found = render(
+                    template, chat, prompt=prompt, marks=True, special=special, source=""
+                )
+                assert found == (texts[0], spans[0])
+
+
+def test_a_fork_has_a_process_of_its_own() -> None:
+    assert written(GOOD) == "q.a."
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, written(GOOD).encode())
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert os.read(reader, 100) == b"q.a."
+    assert written(GOOD) == "q.a."
+
+
+LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+def test_training_and_generation_say_which_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendering, "CPU_SECONDS", 1.0)
+    monkeypatch.setattr(rendering, "_kept", None)
+    base = material.write_checkpoint(tmp_path / "base", "llama", material.values("llama", 1))
+    (base / "chat_template.jinja").write_text("{% generation %}" + LOOP + "{% endgeneration %}")
+    with pytest.raises(UserError, match=rf"^chat template \({base}\): takes over 1 s"):
+        load_encoder(base, None)
+    # Without marks TRL is asked for a training variant, and would render it to find that out.
+    (base / "chat_template.jinja").write_text(LOOP)
+    with pytest.raises(UserError, match=r"no `{% generation %}` marks"):
+        load_encoder(base, None)
+    # One that turns hostile on a certain row only: the row is named.
+    tokenizer = load_tokenizer(base)
+    turning = (
+        "{% for m in messages %}{% if m['content'] == 'go' %}" + LOOP + "{% endif %}{% endfor %}"
+    )
+    encoder = Encoder(Chat(tokenizer, turning, "own.jinja"), frozenset([256]), "own.jinja")
+    with pytest.raises(
+        UserError, match=r"^rows.jsonl:7: chat template \(own.jinja\): takes over 1"
+    ):
+        encoder.encode([{"role": "user", "content": "go"}], "rows.jsonl:7")
+
+
+def test_a_snapshot_whose_template_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one place where a template from outside runs while its checkpoint is fetched."""
+    from mixmerge.checkpoint.snapshot import snapshot
+
+    monkeypatch.setattr(rendering, "CPU_SECONDS", 1.0)
+    monkeypatch.setattr(rendering, "_kept", None)
+    source = material.write_checkpoint(tmp_path / "source", "llama", material.values("llama", 1))
+    config = json.loads((source / "tokenizer_config.json").read_text())
+    (source / "chat_template.jinja").unlink()
+    hostile = {**config, "chat_template": "{{ ''.__class__ }}" + GOOD}
+    (source / "tokenizer_config.json").write_text(json.dumps(hostile))
+    mine = tmp_path / "mine.jinja"
+    mine.write_text(GOOD)
+    entry = LocalModel(kind="local", path=source, chat_template=mine)
+    snapshot("mine", entry, tmp_path / "base")
+    assert (tmp_path / "base/chat_template.jinja").read_text() == GOOD

@@ -1,0 +1,232 @@
+"""Data made to do harm: bombs, nesting, pickles in columns, cards that point elsewhere."""
+
+import gzip
+import io
+import json
+import pickle
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_hub_data import ID, Fetching, source
+
+import checkpoint_material as material
+from hub_server import Hub, serving
+from mixmerge.checkpoint.chat import Chat, load_tokenizer
+from mixmerge.config.sources import LocalSource
+from mixmerge.data import fetch as fetching
+from mixmerge.data import lines
+from mixmerge.data.fetch import fetch
+from mixmerge.errors import UserError
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+
+class Bomb:
+    """Unpickling one makes a file."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self.canary), "w")
+
+
+def rows_of(path: Path, out: Path) -> list[dict[str, Any]]:
+    fetch("mine", LocalSource(kind="local", path=path), out, None, {})
+    return [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+
+
+def refused(path: Path, out: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        rows_of(path, out)
+    assert not out.exists() and not list(out.parent.glob(f".{out.name}.*"))
+    message = str(caught.value)
+    assert message.startswith(str(path)) and len(message) < 600
+    return message
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "results" / "mine"
+
+
+@pytest.mark.parametrize("depth", [600, 5_000, 1_000_000])
+@pytest.mark.parametrize("pair", ["[]", '{"a":}'])
+def test_nesting_ends_in_one_message(tmp_path: Path, out: Path, depth: int, pair: str) -> None:
+    path = tmp_path / "a.jsonl"
+    inner = pair[:-1] * depth + "1" + pair[-1] * depth
+    path.write_text(f'{{"a": 1}}\n{{"a": {inner}}}\n')
+    assert f"{path}:2: nested too deep to be read" in refused(path, out)
+
+
+def test_nesting_as_honest_data_have_it_is_kept(tmp_path: Path, out: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": ' + "[" * 50 + "]" * 50 + "}\n")
+    assert len(rows_of(path, out)) == 1
+
+
+def test_a_gzip_bomb(tmp_path: Path, out: Path) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    with gzip.open(path, "wb") as file:
+        for _ in range(3000):
+            file.write(b'{"a": "' + bytes(100_000).replace(b"\0", b"a") + b'"}\n')
+    assert path.stat().st_size < 600_000
+    assert "made to fill a disk" in refused(path, out)
+
+
+def test_a_line_without_end(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "LONGEST_LINE", 1 << 20)
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": 1}\n{"a": "' + "x" * (1 << 20))
+    assert f"{path}:2: a line of over 1 MiB" in refused(path, out)
+    packed = tmp_path / "b.jsonl.gz"
+    packed.write_bytes(gzip.compress(bytes(50 << 20)))
+    assert f"{packed}:1: a line of over 1 MiB" in refused(packed, out)
+
+
+def repeated(path: Path, value: str, rows: int) -> Path:
+    """A Parquet file that holds a value once and names it in each row."""
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([value]))
+    pq.write_table(pa.table({"a": column}), path, compression="zstd")
+    return path
+
+
+def test_a_parquet_bomb_fills_no_disk(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds = fetching.Bounds(bytes=1 << 40, ratio=1000, free=50 << 20)
+    monkeypatch.setattr(fetching, "_ROWS", bounds)
+    path = repeated(tmp_path / "a.parquet", "a" * 100_000, 100_000)
+    assert path.stat().st_size < 5000  # for 10 GB
+    assert "made to fill a disk" in refused(path, out)
+
+
+def test_a_parquet_bomb_fills_no_memory(tmp_path: Path) -> None:
+    """500 rows of a value of 20 MB are 10 GB, in a process that has 3."""
+    path = repeated(tmp_path / "a.parquet", "a" * 20_000_000, 500)
+    code = (
+        "import sys; from mixmerge.data.parquet import read_parquet; from pathlib import Path\n"
+        "print(sum(len(row['a']) for row in read_parquet(Path(sys.argv[1]))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        env={"PYTHONPATH": str(Path(__file__).parents[2] / "src"), "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "10000000000\n", done.stderr
+
+
+def test_pickled_types_of_arrow_are_data(tmp_path: Path, out: Path) -> None:
+    """Old releases of pyarrow unpickled a column's type when a file was opened."""
+    canary = tmp_path / "canary"
+    label = {
+        b"ARROW:extension:name": b"arrow.py_extension_type",
+        b"ARROW:extension:metadata": pickle.dumps(Bomb(canary)),
+    }
+    field = pa.field("a", pa.binary(), metadata=label)
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table([pa.array([b"x"])], schema=pa.schema([field])), path)
+    assert b"ARROW:schema" in path.read_bytes()  # where the label stands, in base64
+    assert rows_of(path, out) == [{"a": "x"}]
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("depth", [300, 1000])
+def test_a_schema_that_is_nested_without_end(tmp_path: Path, out: Path, depth: int) -> None:
+    kind = pa.int32()
+    for _ in range(depth):
+        kind = pa.struct([("a", kind)])
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": pa.array([None], kind)}), path)
+    assert "not a readable Parquet file: Parquet schema too deeply nested" in refused(path, out)
+
+
+def test_nul_and_half_characters_go_through(tmp_path: Path, out: Path) -> None:
+    text = "a\0b \ud83d \udc00 \ufeff \u202e \x1b[2J é"
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"a\0": text}) + "\n")
+    assert rows_of(path, out) == [{"a\0": text}]
+    base = material.write_checkpoint(tmp_path / "base", "llama", material.values("llama", 1))
+    chat = Chat(load_tokenizer(base), material.TEMPLATE)
+    tokens = chat.prompt([{"role": "user", "content": text}])
+    assert chat.tokenizer.decode(tokens).count("\ufffd") == 2
+    assert "\0" in chat.tokenizer.decode(tokens)
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with serving() as hub:
+        yield hub
+
+
+def table(text: str) -> bytes:
+    data = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([{"a": text}]), data)
+    return data.getvalue()
+
+
+def card(path: str) -> bytes:
+    head = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: "
+    return f"{head}{json.dumps(path)}\n---\n".encode()
+
+
+@pytest.mark.slow
+def test_a_data_sets_card_points_nowhere_else(hub: Hub, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.jsonl"
+    secret.write_text('{"a": "of this machine"}\n')
+    repository = hub.repository("datasets", ID)
+    other = hub.repository("datasets", "someone/other").commit({"x.parquet": table("other")})
+    commits = [
+        repository.commit({"train.parquet": table("mine"), "README.md": card(path)})
+        for path in (
+            "train.parquet",
+            str(secret),
+            f"file://{secret}",
+            "../../../../../../../../.." + str(secret),
+            f"{hub.endpoint}/datasets/someone/other/resolve/{other}/x.parquet",
+            f"hf://datasets/someone/other@{other}/x.parquet",
+        )
+    ]
+    fetching = Fetching(tmp_path, hub)
+    found = fetching.each(*(source(commit, subsets=["default"]) for commit in commits))
+    assert found[0] == ("", [{"a": "mine"}])
+    for said, rows in found[1:]:
+        assert said.startswith("sources.code"), said
+        assert rows == [{"a": "mine"}]  # what was there before
+    for number in (1, 2, 4, 5):
+        assert f"Data files don't belong to {ID}" in found[number][0]
+    assert "of this machine" not in json.dumps(found)
+
+
+@pytest.mark.slow
+def test_scripts_and_formats_that_are_programs(hub: Hub, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    script = f"open({str(canary)!r}, 'w')\nimport datasets\n".encode()
+    repository = hub.repository("datasets", ID)
+    name = ID.split("/")[1]
+    commits = [
+        repository.commit(files)
+        for files in (
+            {f"{name}.py": script},
+            {f"{name}.py": script, "train.jsonl": b'{"a": 1}\n'},
+            {"train.pkl": pickle.dumps(Bomb(canary))},
+            {"train.tar": b"no tar", "README.md": card("train.tar")},
+            {"train.xml": b"<a/>", "README.md": card("train.xml")},
+        )
+    ]
+    fetching = Fetching(tmp_path, hub)
+    found = fetching.each(*(source(commit, subsets=["default"]) for commit in commits))
+    assert not canary.exists()
+    for number, (said, _) in enumerate(found):
+        # A script beside data is not run, and the data are read without it, or all is refused.
+        assert said.startswith("sources.code") or number == 1, found
+    assert "only tables are (" in found[3][0] and "only tables are (" in found[4][0]
