@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 # Files of tests share two processes; most of a test is one process anyway.
 PYTEST_ARGS ?= -n 2 --dist loadscope
 
-.PHONY: demo test plan setup lint docs audit lock conda-env
+.PHONY: demo test plan preflight setup lint docs audit lock conda-env
 
 demo: $(STAMP)  ## the whole embedded study: train, merge, evaluate, tables, figures, report
 	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES) all
@@ -27,6 +27,10 @@ plan: TARGET ?= all
 plan: $(STAMP)  ## what a study would cost: jobs, GPU-hours, wall time, peak disk, critical path
 	$(BIN)/python -m mixmerge.planning --configfile $(CONFIG) \
 		$(if $(PROFILE),--profile $(PROFILE),--cores $(CORES)) $(PLAN_ARGS) -- $(TARGET)
+
+preflight: CONFIG = config/config.yaml
+preflight: $(STAMP)  ## what would fail hours later: config, data, checkpoints, disk, GPUs, sandbox, cluster
+	$(BIN)/snakemake --configfile $(CONFIG) $(if $(PROFILE),--profile $(PROFILE)) -- preflight
 
 lint: $(STAMP)  ## formatter, linters, types
 	$(BIN)/ruff format --check .

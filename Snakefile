@@ -15,7 +15,9 @@ if not workflow.overwrite_configfiles:
 report: "resources/report.rst"
 
 
+include: "rules/preflight.smk"
 include: "rules/common.smk"
+include: "rules/verify.smk"
 include: "rules/data.smk"
 include: "rules/suites.smk"
 include: "rules/train.smk"

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(workflow.basedir, "src")))
 # does of itself takes a fifth of the time (docs/benchmarks.md).
 gc.set_threshold(500_000, 20, 20)
 
+from mixmerge.config.document import read_yaml
 from mixmerge.config.load import parse_config
 from mixmerge.errors import UserError
 from mixmerge.study import gpus
@@ -30,6 +31,10 @@ from mixmerge.study.takeover import start
 from snakemake_logger_plugin_mixmerge.expected import expect
 
 try:
+    if workflow.is_main_process:
+        # Snakemake has read them, but takes a key that comes twice for a change of mind.
+        for file in workflow.configfiles:
+            read_yaml(Path(file))
     STUDY = Study(
         parse_config(config, " + ".join(map(str, workflow.configfiles)) or "config")
     )

@@ -92,14 +92,53 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; raises `UserError` naming file, line and column where it is not JSON."""
+    """Read JSON.
+
+    Raises:
+        UserError: the file cannot be read, or is no JSON; names file, line and column.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        # Some editors begin a file with a mark of its encoding.
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise UserError(f"{path}: file not found") from None
+        raise UserError(_absent(path)) from None
     except json.JSONDecodeError as error:
         place = f"{path}:{error.lineno}:{error.colno}"
-        raise UserError(f"{place}: not valid JSON: {error.msg}") from None
+        raise UserError(
+            f"{place}: not valid JSON: {error.msg}; mend it, or make or fetch the file again"
+        ) from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _absent(path: Path) -> str:
+    return f"{path}: file not found; put it back, or run again what makes it"
+
+
+def _unreadable(where: Path | str, error: Exception) -> UserError:
+    """Why a file, or a line of one, could not be read as JSON though it is there."""
+    match error:
+        case UnicodeDecodeError():
+            why = f"not UTF-8: {error.reason} at byte {error.start}"
+        case IsADirectoryError():
+            why = "is a directory, not a file"
+        case OSError():
+            why = f"cannot be read: {error.strerror or error}"
+        case RecursionError():
+            why = "nested too deep to be read"
+        case _:  # Python reads no whole number of more than 4300 digits
+            why = "holds a number with thousands of digits"
+    return UserError(f"{where}: {why}; mend it, or make or fetch the file again")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raises `UserError` as `read_json` does, or where it is something else."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise UserError(
+            f"{path}: expected a JSON object, found {type(value).__name__}; write the file again"
+        )
+    return value
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
@@ -117,26 +156,31 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     """Stream one JSON object a line (blank lines skipped).
 
     Raises:
-        UserError: the file is missing, a line is not JSON, or a line is no object.
+        UserError: the file cannot be read, a line is not JSON, or a line is no object.
     """
     try:
-        file = path.open(encoding="utf-8")
+        file = path.open("rb")
     except FileNotFoundError:
-        raise UserError(f"{path}: file not found") from None
+        raise UserError(_absent(path)) from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
     with file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(line.decode())
             except json.JSONDecodeError as error:
                 raise UserError(
                     f"{path}:{number}: not valid JSON: {error.msg} at column {error.colno}; "
                     "mend or delete that line"
                 ) from None
+            except (ValueError, RecursionError) as error:
+                raise _unreadable(f"{path}:{number}", error) from None
             if not isinstance(row, dict):
                 raise UserError(
-                    f"{path}:{number}: expected a JSON object, found {type(row).__name__}"
+                    f"{path}:{number}: expected a JSON object, found {type(row).__name__}; "
+                    "mend or delete that line"
                 )
             yield row
 

@@ -16,6 +16,8 @@ from typing import Any
 
 from mixmerge.errors import UserError
 from mixmerge.files import read_json, sha256, write_json
+from mixmerge.integrity.content import check_content
+from mixmerge.secrecy import redacted_value
 
 MANIFEST = "manifest.json"
 PROVENANCE = "provenance.json"
@@ -47,18 +49,25 @@ def write_manifest(directory: Path, kind: str, facts: dict[str, Any] | None = No
     return target
 
 
-def read_manifest(directory: Path, kind: str | None = None) -> dict[str, Any]:
-    """Read a directory's manifest, checking its kind and that each listed file has its size.
+def read_manifest(
+    directory: Path, kind: str | None = None, *, content: bool = True
+) -> dict[str, Any]:
+    """Read a directory's manifest, checking its kind and that each listed file is what it lists.
 
-    Sizes are compared, not checksums: this runs before every job, and checkpoints are large.
+    Args:
+        directory: the one with the manifest.
+        kind: the kind that it must be of; any where None.
+        content: whether the files' SHA-256 are compared, not their sizes alone. So it is wherever
+            something is made of them; a checkpoint of 3 GB takes 2 seconds.
 
     Raises:
-        UserError: no manifest, another kind, or a file that is missing or has another size.
+        UserError: no manifest or a broken one, another kind, or a file that is missing or has
+            another size or content.
     """
     path = directory / MANIFEST
     if not path.exists():
         raise UserError(f"{path}: no manifest; {directory} is unfinished. Run its rule again.")
-    manifest: dict[str, Any] = read_json(path)
+    manifest = parsed(path)
     if kind is not None and manifest["kind"] != kind:
         raise UserError(f"{path}: is a {manifest['kind']!r}, expected a {kind!r}")
     for name, entry in manifest["files"].items():
@@ -70,7 +79,49 @@ def read_manifest(directory: Path, kind: str | None = None) -> dict[str, Any]:
                 f"{file}: {file.stat().st_size} bytes, but {path} lists {entry['bytes']}; "
                 f"the file was changed or cut off. Delete {path} and run again"
             )
+    if content:
+        check_content(directory, path, manifest["files"])
     return manifest
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """A manifest file's content, of the right form.
+
+    Raises:
+        UserError: it is missing, no JSON, or no manifest.
+    """
+    found = read_json(path)
+    whole = (
+        isinstance(found, dict)
+        and {"kind", "facts", "files"} <= found.keys()
+        and isinstance(found["files"], dict)
+        and isinstance(found["facts"], dict)
+        and all(
+            isinstance(entry, dict) and {"bytes", "sha256"} <= entry.keys()
+            for entry in found["files"].values()
+        )
+    )
+    if not whole:
+        raise UserError(f"{path}: is no manifest; delete it and run again")
+    for name in found["files"]:
+        if name.startswith("/") or ".." in name.split("/"):
+            raise UserError(f"{path}: names a file elsewhere: {name!r}; delete it and run again")
+    manifest: dict[str, Any] = {**found, "facts": _Facts(path, found["facts"])}
+    return manifest
+
+
+class _Facts(dict[str, Any]):
+    """The facts of a manifest; one that is asked for and not there is the user's to mend."""
+
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        super().__init__(facts)
+        self._path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise UserError(
+            f"{self._path}: has no fact {name!r}; it was edited or written by another version of "
+            "mixmerge. Delete it and run again"
+        )
 
 
 def write_provenance(
@@ -101,7 +152,7 @@ def write_provenance(
         directory / PROVENANCE,
         {
             "inputs": {path.as_posix(): sha256(path) for path in sorted(inputs)},
-            "settings": settings,
+            "settings": redacted_value(settings),
             "seed": seed,
             "software": versions,
         },

@@ -72,6 +72,16 @@ def seconds(out: Path) -> float | None:
     return None if record is None else float(record["seconds"])
 
 
+def known_of(out: Path) -> dict[str, Any] | None:
+    """What is recorded of ``out``, if its job left a record.
+
+    Returns:
+        ``text`` of the declared file as it was written, and ``files``: name -> bytes and SHA-256.
+    """
+    record = _read(out)
+    return None if record is None else {name: record[name] for name in ("text", "files")}
+
+
 def _identity(out: Path, decided_by: Mapping[str, Any]) -> dict[str, Any] | None:
     """What decides ``out``; None where an input is missing, which ``make`` will say."""
     script = Path(sys.argv[0])

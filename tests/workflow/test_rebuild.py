@@ -244,6 +244,10 @@ CODE: dict[str, tuple[tuple[str, str, str], Jobs]] = {
         ("src/mixmerge/reuse.py", "\ndef ", "\nEXTRA = 1\n\n\ndef "),
         set(),
     ),
+    "how files are compared with their manifests": (
+        ("src/mixmerge/integrity/content.py", "\ndef ", "\nEXTRA = 1\n\n\ndef "),
+        set(),
+    ),
     "a rule's message and resources": (
         ("rules/score.smk", '"score {wildcards.model}', '"judge {wildcards.model}'),
         set(),

@@ -3,14 +3,23 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from mixmerge.config.document import read_yaml
 from mixmerge.config.study import StudyConfig
 from mixmerge.errors import UserError
+from mixmerge.secrecy import exposed
+from mixmerge.section import in_words
 
 #: Tags of discriminated unions, which pydantic puts into an error's location.
 _TAGS = {"hub", "local", "gguf", "embedded", "packages", "code", "summary"}
+
+#: Said in place of the value.
+_SECRET = (
+    "holds a token, key or password (or a URL with one), which would be copied into logs and "
+    "records; take it out, and give it in the environment: HF_TOKEN, HF_ENDPOINT, PIP_INDEX_URL, "
+    "SNAKEMAKE_STORAGE_S3_ACCESS_KEY and _SECRET_KEY, or the programs' own login"
+)
 
 
 def load_config(path: Path) -> StudyConfig:
@@ -20,13 +29,7 @@ def load_config(path: Path) -> StudyConfig:
         UserError: missing file, invalid YAML, or any value that fails its check; the message has
             one line for each problem, with the file and the path of the field.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: file not found") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
-    return parse_config(data, str(path))
+    return parse_config(read_yaml(path), str(path))
 
 
 def parse_config(data: Any, where: str) -> StudyConfig:
@@ -37,19 +40,20 @@ def parse_config(data: Any, where: str) -> StudyConfig:
         where: what to call it in messages, usually the file.
     """
     if not isinstance(data, dict):
-        raise UserError(f"{where}: expected a mapping of sections, found {type(data).__name__}")
+        raise UserError(
+            f"{where}: expected a mapping of sections, found {type(data).__name__}; begin with "
+            "`study:` and its name"
+        )
+    if places := list(exposed(data)):
+        raise UserError("\n".join(f"{where}: {place}: {_SECRET}" for place in places))
     try:
         return StudyConfig.model_validate(data)
     except ValidationError as error:
         lines = []
         for problem in error.errors():
             field = ".".join(_location(problem["loc"]))
-            message = problem["msg"].removeprefix("Value error, ")
-            shown = ""
-            if problem["type"] != "value_error" and problem["type"] != "missing":
-                shown = f" (found {problem['input']!r})"
-            for line in message.splitlines():
-                lines.append(f"{where}: {field + ': ' if field else ''}{line}{shown}")
+            for line in in_words(problem).splitlines():
+                lines.append(f"{where}: {field + ': ' if field else ''}{line}")
         raise UserError("\n".join(dict.fromkeys(lines))) from None
 
 

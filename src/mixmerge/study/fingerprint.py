@@ -21,7 +21,14 @@ from mixmerge.study.software import libraries, versions
 PACKAGE = "mixmerge"
 
 #: How a job is run, not what it computes: a change there, or in what it imports, re-runs nothing.
-_MACHINERY = {"mixmerge.orphan", "mixmerge.reuse"}
+_MACHINERY = {
+    "mixmerge.checkpoint.jail",
+    "mixmerge.integrity.content",
+    "mixmerge.integrity.hashing",
+    "mixmerge.orphan",
+    "mixmerge.reuse",
+    "mixmerge.secrecy",
+}
 
 _ROOT = Path(__file__).resolve().parents[2]  # .../src
 

@@ -7,7 +7,7 @@ from mixmerge.config.evaluation import CodeSuite, SummarySuite
 from mixmerge.config.models import GgufModel, LocalModel
 from mixmerge.config.sources import EmbeddedSource, LocalSource, PackageSource
 from mixmerge.config.study import MIX, StudyConfig
-from mixmerge.errors import UserError
+from mixmerge.errors import UserError, not_a_file
 from mixmerge.manifest import MANIFEST
 from mixmerge.seeds import derive
 from mixmerge.study.variants import Variant, sft_name, variants
@@ -189,8 +189,14 @@ class Graph:
         """Check that the local files and directories the config names are there.
 
         Raises:
-            UserError: naming the field and the path.
+            UserError: naming the field and the path, one line for each.
         """
+        blocking = next((p for p in (self.root, *self.root.parents) if p.exists()), self.root)
+        if blocking.exists() and not blocking.is_dir():
+            raise UserError(
+                f"results: {self.root} cannot be a folder, because {blocking} is a file; name "
+                "another place, or move the file away"
+            )
         named: list[tuple[str, Path]] = []
         for key, source in self.config.sources.items():
             if isinstance(source, LocalSource):
@@ -205,6 +211,15 @@ class Graph:
                 named.append((f"models.{key}.path", model.path))
             if model.chat_template is not None:
                 named.append((f"models.{key}.chat_template", model.chat_template))
-        missing = [f"{field}: {path} does not exist" for field, path in named if not path.exists()]
+        missing = [
+            f"{field}: {path} does not exist (seen from {Path.cwd()}); mend the path"
+            for field, path in named
+            if not path.exists()
+        ]
+        missing += [
+            f"{field}: {path} {not_a_file(path)}"
+            for field, path in named
+            if path.is_dir() and not field.startswith("models.")
+        ]
         if missing:
             raise UserError("\n".join(missing))

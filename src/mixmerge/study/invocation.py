@@ -1,5 +1,6 @@
 """What the Snakemake that reads its rules right now was asked to do."""
 
+import shlex
 import sys
 from typing import Any
 
@@ -33,3 +34,24 @@ def runs_jobs(given: Any) -> bool:
     if getattr(given, "report", None) and not getattr(given, "report_after_run", False):
         return False
     return not any(getattr(given, option, None) for option in _NO_RUN)
+
+
+def wants(given: Any, target: str) -> bool:
+    """Whether the command line names a target.
+
+    Args:
+        given: what `arguments` returns.
+        target: such as ``preflight``.
+    """
+    return target in (getattr(given, "targets", None) or ())
+
+
+def chosen_options(given: Any) -> str:
+    """The options that say which study is meant, as for a shell: ``--configfile X --profile Y``."""
+    words: list[str] = []
+    for name in ("directory", "profile", "configfile", "config"):
+        value = getattr(given, name, None)
+        if value:
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{name}", *map(str, values)]
+    return shlex.join(words)

@@ -31,7 +31,7 @@ def drop_remains(study: Study) -> list[Path]:
         if not folder.is_dir():
             continue
         try:
-            read_manifest(folder, "checkpoint")
+            read_manifest(folder, "checkpoint", content=False)
         except UserError:
             shutil.rmtree(folder, ignore_errors=True)
             dropped.append(folder)

@@ -7,6 +7,7 @@ from mixmerge.checkpoint.index import TensorInfo, read_index
 from mixmerge.checkpoint.stream import same_bytes
 from mixmerge.checkpoint.tied import EMBEDDINGS, HEAD, embeddings, is_tied
 from mixmerge.errors import UserError
+from mixmerge.manifest import MANIFEST, read_manifest
 
 #: `model.layers.7.mlp...` (Llama, Qwen, ...), `transformer.h.7.attn...` (GPT-2, GPT-BigCode).
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
@@ -52,8 +53,12 @@ def align(directories: list[Path]) -> dict[str, list[TensorInfo]]:
         Name -> the tensor in each checkpoint, in the order of ``directories``; sorted by group.
 
     Raises:
-        UserError: a broken checkpoint, a missing or extra tensor, or another shape.
+        UserError: a broken checkpoint, one whose files are not those of its manifest, a missing or
+            extra tensor, or another shape.
     """
+    for directory in directories:
+        if (directory / MANIFEST).exists():
+            read_manifest(directory, "checkpoint")
     indexes = [read_index(directory) for directory in directories]
     heads = [_has_tied_head(d, index) for d, index in zip(directories, indexes, strict=True)]
     if any(heads):

@@ -1,0 +1,1 @@
+"""Whether files still hold what was written: SHA-256 against the manifests."""

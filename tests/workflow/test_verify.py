@@ -1,0 +1,212 @@
+"""`snakemake verify` on a finished study: what rotted, was edited or lost is named, and mended."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mixmerge.files import sha256
+from workflow_material import ROOT, Workspace
+
+pytestmark = pytest.mark.slow
+
+STUDY = Path("results/shrunken")
+QWEN, LLAMA = "qwen2-small", "llama-small"
+
+
+@pytest.fixture
+def workspace(finished: Workspace, tmp_path: Path) -> Workspace:
+    return finished.copy_to(tmp_path / "copy")
+
+
+def verify(workspace: Workspace) -> tuple[int, list[str], str]:
+    """Exit code, the lines of the faults, and everything: without --cores, as people type it."""
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+        *("--directory", str(workspace.path), "--configfile", str(workspace.path / "study.yaml")),
+        *("--workflow-profile", str(ROOT / "profiles/default"), "verify"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    output = done.stdout + done.stderr
+    assert "Traceback" not in output, output
+    faults = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    return done.returncode, faults, output
+
+
+def rot(file: Path) -> None:
+    """Flip one bit and leave the times as they were."""
+    before = file.stat()
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def edit(file: Path) -> None:
+    """Change a letter, as an editor would: the time is today's."""
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] = ord("#")
+    file.write_bytes(data)
+    os.utime(file, (2e9, 2e9))
+
+
+def edit_with_manifest(folder: Path, name: str) -> None:
+    """Change a file and put its new digest into the manifest."""
+    rot(folder / name)
+    manifest = folder / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["files"][name]["sha256"] = sha256(folder / name)
+    manifest.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def change_weight(recipe: Path) -> None:
+    text = recipe.read_text()
+    assert "weight: 0.3" in text
+    recipe.write_text(text.replace("weight: 0.3", "weight: 0.4", 1))
+
+
+def bring_merge_back(study: Path) -> Path:
+    """A merge's weights where they lay before they were deleted: a winner's are the same."""
+    winner = study / "winners" / QWEN / "dare"
+    target = study / "merged" / QWEN / "dare-w0.3"
+    shutil.copytree(winner, target)
+    shutil.copyfile(
+        study / "checkpoints" / QWEN / "dare-w0.3/manifest.json", target / "manifest.json"
+    )
+    return target
+
+
+def test_a_finished_study_is_sound(finished: Workspace) -> None:
+    before = times(finished)
+    code, faults, output = verify(finished)
+    assert (code, faults) == (0, []), output
+    assert "deleted on purpose  weights of 6 merges" in output
+    assert re.search(r"\d{3} files, .* GB read in \d+ s; \d+ results as they were made", output)
+    assert times(finished) == before
+
+
+def times(workspace: Workspace) -> dict[Path, int]:
+    """When each file of the results was written."""
+    files = (workspace.path / "results").rglob("*")
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def test_everything_that_changed_is_named_in_one_run(workspace: Workspace) -> None:
+    study = workspace.path / STUDY
+    weights = study / "checkpoints" / QWEN / "sft-codegen-p100/model.safetensors"
+    completions = study / "completions" / QWEN / "base/functions.jsonl"
+    rows = study / "data/sets/mix-p100/train.jsonl"
+    scores = study / "scores" / LLAMA / "base/scores.json"
+    layers = study / "weights" / QWEN / "sft-codesum-p100.json"
+    recipe = study / "recipes" / LLAMA / "dare-w0.3.yaml"
+    both = study / "checkpoints" / LLAMA / "sft-codegen-p100"
+    told = study / "checkpoints" / LLAMA / "sft-codesum-p100/provenance.json"
+    tokenizer = study / "checkpoints" / QWEN / "base/tokenizer.json"
+    winner = study / "winners" / LLAMA / "dare/notes.txt"
+    split = study / "data/split/codegen/manifest.json"
+    record = study / "checkpoints" / QWEN / "ties-w0.3/manifest.json"
+    merged = bring_merge_back(study) / "tokenizer.json"
+
+    rot(weights)
+    edit(completions)
+    rows.write_bytes(rows.read_bytes()[:-40])
+    scores.unlink()
+    rot(layers)
+    change_weight(recipe)
+    edit_with_manifest(both, "tokenizer.json")
+    rot(told)
+    edit(tokenizer)
+    winner.write_text("keep this one")
+    split.unlink()
+    record.write_bytes(b"\xff" + record.read_bytes()[1:])
+    rot(merged)
+
+    code, faults, output = verify(workspace)
+    assert code == 1
+    expected: dict[Path, str] = {
+        weights: "rotted: no time says it was written; its SHA-256 is",
+        completions: "edited on 2033-05-18",
+        rows: "cut off or damaged",
+        scores: "missing, but",
+        layers: "is not what its job wrote",
+        recipe: "is neither what the configuration says nor what its merge was made from",
+        both / "manifest.json": "is not the manifest that its job wrote (edited)",
+        told: "is not what its job wrote",
+        tokenizer: "edited on 2033-05-18",
+        winner: "put there by hand",
+        split: "lost: other results were made from it",
+        record: "damaged",
+        merged: "rotted",
+    }
+    for path, words in expected.items():
+        name = path.relative_to(workspace.path)
+        found = [line for line in faults if line.startswith(f"error: {name}: ")]
+        # A size that differs says so by itself; a cut file may also be one that was edited.
+        assert len(found) == 1, (name, output)
+        assert words in found[0] or (path == rows and "edited on" in found[0]), found[0]
+        assert "delete" in found[0] or "makes it again" in found[0]
+    assert len(faults) == len(expected), output
+    assert "(sft)" in next(line for line in faults if str(weights.name) in line)
+
+
+def test_weights_that_the_config_keeps_are_missed(workspace: Workspace) -> None:
+    config: dict[str, Any] = yaml.safe_load((workspace.path / "study.yaml").read_text())
+    config["merging"] = {**config["merging"], "keep": "all"}
+    workspace.write_config(config)
+    code, faults, output = verify(workspace)
+    assert code == 1
+    assert len(faults) == 6, output
+    assert all("lost: merging.keep is 'all'" in line for line in faults)
+    assert all("all_checkpoints" in line for line in faults)
+
+
+def commands(fault: str) -> tuple[str, list[str]]:
+    """What a fault says to delete and to run."""
+    delete = re.search(r"delete (\S+?),? ", fault + " ")
+    run = re.search(r"`snakemake (.*?)`", fault)
+    assert delete and run, fault
+    return delete[1].rstrip(","), shlex.split(run[1])
+
+
+@pytest.mark.parametrize(
+    ("place", "spoil"),
+    [
+        (f"uncertainty/{QWEN}.json", rot),
+        (f"recipes/{QWEN}/linear-w0.3.yaml", change_weight),
+        ("data/sets/codegen-p50/train.jsonl", edit),
+        (f"scores/{LLAMA}/base/scores.json", rot),
+    ],
+)
+def test_the_way_out_leads_out(
+    workspace: Workspace, place: str, spoil: Callable[[Path], None]
+) -> None:
+    """What the message says is done to the letter; then all is sound and nothing is to do."""
+    file = workspace.path / STUDY / place
+    whole = file.read_bytes()
+    spoil(file)
+    code, [fault], output = verify(workspace)
+    assert code == 1, output
+    delete, options = commands(fault)
+    (workspace.path / delete).unlink()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *("--cores", "2", "--workflow-profile", str(ROOT / "profiles/default"), *options),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert file.read_bytes() == whole
+    assert verify(workspace)[0] == 0
