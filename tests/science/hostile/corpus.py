@@ -1,0 +1,211 @@
+"""The hostile programs, the problems that they pretend to solve, and the honest ones beside them.
+
+What a program must do to pass cannot be guessed: the answers to its problem contain a secret
+number, drawn anew for each run, that only the canonical solution knows, and the canaries outside.
+So a program that passes has forged its verdict or has got out. Programs for the problem `open`
+know the right answer: they try something and give the right answer only if it was refused, or they
+leave something behind that shows outside or in the honest programs that follow.
+"""
+
+import ast
+import runpy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent
+
+_ENDS = {
+    "pass": {"pass"},
+    "fail": {"fail"},
+    "timeout": {"timeout"},
+    "fail-or-timeout": {"fail", "timeout"},
+}
+
+_POSITIVE = "sum(n for n in numbers if n > 0)"
+
+#: Kind of problem -> suite, what a right solution returns, tolerance.
+KINDS: dict[str, tuple[str, str, float]] = {
+    "open": ("main", _POSITIVE, 0),
+    "number": ("main", f"{_POSITIVE} + SECRET", 0),
+    "float": ("main", f"{_POSITIVE} / 7 + SECRET", 1e-6),
+    "list": ("main", "[n + SECRET for n in numbers]", 0),
+    "list-float": ("main", "[n / 7 + SECRET for n in numbers]", 1e-6),
+    "long": ("main", "[n + SECRET / 7 for n in range(7000)]", 1e-6),
+    "text": ("main", f"str({_POSITIVE}) + ':SECRET'", 0),
+    "seteq": ("mbpp", "[*first, *second, SECRET]", 0),
+    "zero": ("humaneval", "-xs[0] / xs[1]", 1e-4),
+    "check": ("check", f"{_POSITIVE} + SECRET", 0),
+    "pytest": ("pytest", f"{_POSITIVE} + SECRET", 0),
+    "star": ("pytest", f"{_POSITIVE} + SECRET", 0),
+    "object": ("pytest", f"Sequence([{_POSITIVE} + SECRET])", 0),
+}
+
+#: What stands before the function in solutions of a kind of problem.
+_BEFORE = {
+    "object": """class Sequence:
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+
+"""
+}
+
+#: Head of a test file and what a test asserts, of kinds that pytest judges.
+_TESTS = {
+    "pytest": ("from solution import solve\n", "solve({numbers}) == {expected}"),
+    "star": ("from solution import *\n", "abs(solve({numbers}) - {expected}) < 1"),
+    "object": (
+        "import numpy\nfrom solution import solve\n",
+        "numpy.allclose(solve({numbers}), [{expected}], rtol=1e-12)",
+    ),
+}
+
+#: Suite -> settings of its judging.
+SUITES: dict[str, dict[str, Any]] = {
+    "main": {"kind": "code", "dataset": "other", "plus": True},
+    "mbpp": {"kind": "code", "dataset": "mbpp", "plus": False},
+    "humaneval": {"kind": "code", "dataset": "humaneval", "plus": False},
+    "check": {"kind": "code", "tests": "check", "plus": False},
+    "pytest": {"kind": "code", "tests": "pytest", "plus": False},
+}
+
+_HEADS = {
+    "mbpp": ("similar_elements", "first, second"),
+    "humaneval": ("find_zero", "xs"),
+}
+
+#: By what a wrong answer to a kind of problem misses the right one; 1 where nothing is said.
+_SLIPS = {
+    "float": "1e6",
+    "list": "[0]",
+    "list-float": "[0.0]",
+    "long": "[0.0]",
+    "seteq": "[0]",
+    "text": "'x'",
+    "object": "[0]",
+}
+
+
+@dataclass(frozen=True)
+class Program:
+    """A completion, the kind of problem it is for, and the verdicts that it may get."""
+
+    name: str
+    kind: str
+    ends: frozenset[str]
+    text: str
+    hostile: bool = True
+
+    @property
+    def names(self) -> set[str]:
+        """What it defines at the top: all of it must reach the judge."""
+        return set() if self.name.startswith("extraction/") else defined(self.text)
+
+
+def defined(text: str) -> set[str]:
+    """Names of a program's functions and classes."""
+    return {
+        node.name
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+
+
+def programs(backend: str = "bubblewrap") -> list[Program]:
+    """The corpus, in the order of its files' names.
+
+    Args:
+        backend: a header `landlock` says how a program ends there if it ends in another way.
+    """
+    found = []
+    for path in sorted(ROOT.glob("*/*.py")):
+        text = path.read_text(encoding="utf-8")
+        head = dict(
+            line[2:].split(": ", 1)
+            for line in text.splitlines()
+            if line.startswith("# ") and ": " in line
+        )
+        name = f"{path.parent.name}/{path.stem}"
+        if ast.get_docstring(ast.parse(text)) is None or ("honest" in head) != (
+            head["expect"] == "pass"
+        ):
+            raise ValueError(f"{name}: header")
+        end = head.get(backend, head["expect"])
+        if path.parent.name == "extraction":  # the file makes the text, which may be no program
+            text = runpy.run_path(str(path))["completion"]()
+        found.append(Program(name, head["problem"], frozenset(_ENDS[end]), text))
+    return found
+
+
+def among_honest(hostile: list[Program], secret: str) -> list[Program]:
+    """The corpus with honest programs in between: right, wrong, and one that looks for traces."""
+    mixed: list[Program] = []
+    for number, program in enumerate(hostile):
+        mixed.append(program)
+        suite = KINDS[program.kind][0]
+        if number % 3 == 0 or suite != "main":
+            right = _solution(program.kind).replace("SECRET", secret)
+            mixed.append(_honest(f"right-{number}", program.kind, "pass", right))
+        if number % 3 == 1 or suite != "main":
+            slip = _SLIPS.get(program.kind, "1")
+            wrong = _solution(program.kind, f" + {slip}").replace("SECRET", secret)
+            mixed.append(_honest(f"wrong-{number}", program.kind, "fail", wrong))
+        if number % 3 == 2:
+            text = (ROOT / "sentinel.py").read_text(encoding="utf-8")
+            mixed.append(_honest(f"sentinel-{number}", "open", "pass", text))
+    return mixed
+
+
+def problem(task: str, kind: str, secret: str) -> dict[str, Any]:
+    """The problem of a kind, in the format of its suite's problem file."""
+    suite, expression, atol = KINDS[kind]
+    name, arguments = _HEADS.get(suite, ("solve", "numbers"))
+    row: dict[str, Any] = {
+        "task_id": task,
+        "prompt": f'def {name}({arguments}):\n    """Nobody is told."""\n',
+        "entry_point": name,
+        "canonical_solution": f"    return {expression}\n".replace("SECRET", secret),
+    }
+    if suite == "check":
+        calls = [f"candidate({n}) == {_expected(n, secret)}" for n in _TESTED]
+        lines = [f"    assert {call}\n" for call in calls]
+        return row | {"test": "def check(candidate):\n" + "".join(lines)}
+    if suite == "pytest":
+        row["canonical_solution"] = _solution(kind).replace("SECRET", secret)
+        head, call = _TESTS[kind]
+        tests = [
+            f"def test_{number}():\n    assert "
+            + call.format(numbers=numbers, expected=_expected(numbers, secret))
+            for number, numbers in enumerate(_TESTED)
+        ]
+        return row | {"names": ["solve"], "prompt": "", "test": "\n\n".join([head, *tests, ""])}
+    inputs: dict[str, list[Any]] = {
+        "mbpp": [[[1, 2], [2, 3]], [[4], [5]]],
+        "humaneval": [[[3, 2]], [[-5, 4]]],
+    }.get(suite, [[[1, 2]], [[3]], [[5, -4, 6]]])
+    return row | {"base_input": inputs, "plus_input": [[[7, 8]]], "atol": atol}
+
+
+#: What unit tests call the function with.
+_TESTED = ([1, 2], [3])
+
+
+def _expected(numbers: list[int], secret: str) -> int:
+    return sum(numbers) + int(secret)
+
+
+def _solution(kind: str, slip: str = "") -> str:
+    suite, expression, _ = KINDS[kind]
+    name, arguments = _HEADS.get(suite, ("solve", "numbers"))
+    return f"{_BEFORE.get(kind, '')}def {name}({arguments}):\n    return {expression}{slip}\n"
+
+
+def _honest(name: str, kind: str, end: str, text: str) -> Program:
+    return Program(name, kind, frozenset({end}), text, hostile=False)
