@@ -120,7 +120,7 @@ def write_results(
     root: Path,
     found: Mapping[tuple[str, str], VariantScores],
     layers: int = 3,
-    pearson: float = 0.25,
+    pearson: float | None = 0.25,
 ) -> None:
     """A results directory in the stages' formats."""
     for model in study.models:
@@ -155,7 +155,7 @@ def write_results(
                     *(
                         _group(
                             i,
-                            pearson=pearson + i / 100,
+                            pearson=None if pearson is None else pearson + i / 100,
                             cosine=0.3,
                             sign_conflict=0.4,
                             norm_ratio=0.8,
@@ -189,7 +189,7 @@ def write_results(
     )
 
 
-def _group(layer: int | None, **values: float) -> dict[str, Any]:
+def _group(layer: int | None, **values: float | None) -> dict[str, Any]:
     name = "embeddings" if layer is None else f"layer.{layer}"
     return {"group": name, "layer": layer, "parameters": 10, **values}
 

@@ -9,6 +9,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 
 from snakemake_logger_plugin_mixmerge.joblist import JobList
 from snakemake_logger_plugin_mixmerge.settings import LogHandlerSettings
+from snakemake_logger_plugin_mixmerge.unread import restated
 
 
 class Shown(Protocol):
@@ -89,6 +90,8 @@ class LogHandler(LogHandlerBase):
     def emit(self, record: logging.LogRecord) -> None:
         """Show a record; a fault in showing never ends the run."""
         try:
+            if record.levelno >= logging.ERROR and isinstance(record.msg, str):
+                record.msg = restated(record.msg)
             self._way.emit(record)
         except BrokenPipeError:
             pass  # nobody reads on, as in `snakemake -n | head`

@@ -79,7 +79,7 @@ def test_the_plan_of_a_held_out_suite(demo: dict[str, Any]) -> None:
         ({"fields": None}, "fields: missing; `problems: held-out` needs"),
         (
             {"fields": {"problem": "q", "tests": "t"}},
-            "functions-validation.fields.solution: Field required",
+            "functions-validation.fields.solution: missing; add it",
         ),
         ({"fields": FIELDS | {"test": "t"}}, "unknown key 'test'; did you mean 'tests'?"),
         ({"source": "nowhere"}, "functions-validation.source: unknown source 'nowhere'"),

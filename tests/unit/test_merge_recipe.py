@@ -240,7 +240,7 @@ def test_hand_edited_recipe(models: Path, old: str, new: str, message: str) -> N
     path.write_text(TIES.replace(old, new, 1))
     with pytest.raises(UserError, match=message) as caught:
         read_recipe(path)
-    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).startswith(f"{path}:")
 
 
 def test_weights_that_sum_to_0(models: Path) -> None:

@@ -187,7 +187,7 @@ def test_level_scores_have_no_winner(tmp_path: Path) -> None:
 
 def test_no_merges_and_no_correlation(tmp_path: Path) -> None:
     study = layout(ratios=())
-    decide(study, tmp_path, pearson=float("nan"))
+    decide(study, tmp_path, pearson=None)
     found = read(study, tmp_path)
     text = page_text(study, found)
     assert "Nothing was merged, so there is nothing to compare the data mixture with" in text

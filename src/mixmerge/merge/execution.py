@@ -115,7 +115,7 @@ def _write_config(recipe: Recipe, out: Path) -> None:
     from transformers import AutoConfig
 
     config: Any = AutoConfig.from_pretrained(
-        recipe.base, trust_remote_code=trusts_code(recipe.base)
+        recipe.base, local_files_only=True, trust_remote_code=trusts_code(recipe.base)
     )
     dtype = recipe.content.get("out_dtype") or recipe.content.get("dtype")
     if dtype is not None:

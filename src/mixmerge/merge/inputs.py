@@ -19,6 +19,10 @@ _IRRELEVANT = {
 }  # fmt: skip
 
 
+#: Characters of a library's message that are passed on.
+_SHOWN = 300
+
+
 def check_inputs(recipe: Recipe) -> None:
     """Check all checkpoints of a recipe: whole, finite, and of one kind.
 
@@ -68,10 +72,15 @@ def _config(directory: Path) -> dict[str, Any]:
 
     try:
         trusted = trusts_code(directory)
-        config = AutoConfig.from_pretrained(directory, trust_remote_code=trusted).to_dict()
-    except (OSError, ValueError, KeyError) as error:
-        first = (str(error).strip().splitlines() or [""])[0]
+        config = AutoConfig.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=trusted
+        ).to_dict()
+    except UserError:
+        raise
+    except Exception as error:  # a config may hold anything; each part of it refuses in its way
+        why = " ".join(str(error).split())[:_SHOWN]
         raise UserError(
-            f"{directory / 'config.json'}: transformers cannot read it: {first}"
+            f"{directory / 'config.json'}: transformers cannot read it: {why}; mend it, or fetch "
+            "the base model again"
         ) from None
     return dict(config)

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from mixmerge.config.document import read_yaml
 from mixmerge.errors import UserError, nearest
 from mixmerge.merge.methods import METHODS, Method
 from mixmerge.merge.parameters import check_densities, check_place, find_method, scalars
@@ -57,13 +56,8 @@ def read_recipe(path: Path) -> Recipe:
         UserError: invalid YAML; an unknown or misplaced key or parameter; a value out of range;
             too many or too few models; weights that sum to 0; a model that is no directory.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
-    except FileNotFoundError:
-        raise UserError(f"{path}: file not found") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
+    content = read_yaml(path)
+    text = path.read_text(encoding="utf-8-sig")
     try:
         return _check(path, text, content)
     except ValueError as error:

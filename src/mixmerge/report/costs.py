@@ -13,6 +13,7 @@ from typing import Any
 from mixmerge import reuse
 from mixmerge.files import read_json
 from mixmerge.manifest import PROVENANCE
+from mixmerge.report.handed import handed, number
 from mixmerge.report.layout import Layout, Model, Variant
 from mixmerge.report.scores import scores_path
 from mixmerge.report.timing import read_seconds
@@ -187,9 +188,14 @@ class _Books:
         generation = self._cost("generate", variant, settings.get("device"), 1, threads)
         workers = self._settings("scores", variant).get("code", {}).get("workers", 1)
         scoring = self._cost("score", variant, "cpu", 1, workers)
-        suites = read_json(scores_path(self.shelf, self.model.key, variant))
-        tokens = {key: entry["n"] * entry["completion_tokens"] for key, entry in suites.items()}
-        items = {key: entry["n"] for key, entry in suites.items()}
+        path = scores_path(self.shelf, self.model.key, variant)
+        suites = read_json(path)
+        with handed(path, "score"):
+            items = {key: number(entry["n"], 1) for key, entry in suites.items()}
+            tokens = {
+                key: items[key] * number(entry["completion_tokens"], 0)
+                for key, entry in suites.items()
+            }
         return generation.share(self._part(tokens)) + scoring.share(self._part(items))
 
     def _part(self, sizes: Mapping[str, float]) -> float:
@@ -199,8 +205,11 @@ class _Books:
     def _settings(self, folder: str, variant: str) -> dict[str, Any]:
         """What a job was told and where it ran; empty where its provenance is not there."""
         path = self._place(folder, variant) / PROVENANCE
-        found: dict[str, Any] = read_json(path)["settings"] if path.exists() else {}
-        return found
+        if not path.exists():
+            return {}
+        content = read_json(path)
+        with handed(path, f"whose output {path.parent} is"):
+            return dict(content["settings"])
 
     def _place(self, folder: str, variant: str) -> Path:
         root = self.results if folder == "checkpoints" else self.shelf

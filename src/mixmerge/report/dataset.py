@@ -5,6 +5,7 @@ from typing import Any
 
 from mixmerge.report import notes
 from mixmerge.report.entries import Entry
+from mixmerge.report.handed import number as finite
 from mixmerge.report.layout import Layout
 from mixmerge.report.scores import Scores
 from mixmerge.report.table import UNDEFINED, Cell, Field, Row, Table, label, number
@@ -69,6 +70,25 @@ def data_table(
             ),
         ),
     )
+
+
+def data_counts(layout: Layout, statistics: Mapping[str, Any]) -> None:
+    """Check that the statistics hold what the table takes for granted.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: they do not.
+    """
+    mixtures = [found for found in statistics["sets"].values() if "tasks" in found]
+    for found in (*(statistics["tasks"][task.key] for task in layout.tasks), *mixtures):
+        for part in (found, *found.get("sources", {}).values()):
+            for name in _COUNTS:
+                if name in part:
+                    finite(part[name], 0)
+            for name in _LENGTHS:
+                for value in part.get(name, {}).get("words", {}).values():
+                    finite(value, 0)
+    for found in mixtures:
+        finite(found["train"], 0)
 
 
 def _row(title: str, found: Mapping[str, Any], key: str, source: str = "") -> Row:

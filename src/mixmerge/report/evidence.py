@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from mixmerge.errors import UserError
 from mixmerge.files import read_json
+from mixmerge.report.handed import handed, number
 from mixmerge.report.layout import Layout, Model, Role
 
 #: What a comparison is made against.
@@ -135,10 +135,10 @@ def read_evidence(layout: Layout, results: Path) -> dict[str, Evidence]:
 
 def _read(layout: Layout, model: Model, path: Path) -> Evidence:
     found = read_json(path)
-    try:
+    with handed(path, "uncertainty"):
         return Evidence(
-            confidence=float(found["confidence"]),
-            resamples=int(found["resamples"]),
+            confidence=number(found["confidence"], 0, 1),
+            resamples=int(number(found["resamples"])),
             intervals={
                 variant.name: {
                     column.key: _interval(found["intervals"][variant.name][column.key])
@@ -155,15 +155,13 @@ def _read(layout: Layout, model: Model, path: Path) -> Evidence:
             },
             comparisons=tuple(_comparison(entry) for entry in found["comparisons"]),
         )
-    except KeyError as error:
-        raise UserError(
-            f"{path}: no entry {error}; delete the file and run its rule (uncertainty) again"
-        ) from None
 
 
 def _interval(entry: Mapping[str, float]) -> Interval:
-    return Interval(entry["value"], entry["low"], entry["high"])
+    return Interval(number(entry["value"]), number(entry["low"]), number(entry["high"]))
 
 
 def _comparison(entry: Mapping[str, Any]) -> Comparison:
+    for name in ("difference", "low", "high", "p", "p_adjusted"):
+        number(entry[name])
     return Comparison(**{field.name: entry[field.name] for field in fields(Comparison)})

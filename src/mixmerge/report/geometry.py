@@ -9,6 +9,7 @@ from typing import Any
 
 from mixmerge.errors import UserError
 from mixmerge.files import read_json
+from mixmerge.report.handed import handed, number
 from mixmerge.report.layout import Layout, Model, Variant
 
 
@@ -130,7 +131,9 @@ def read_distances(results: Path, model: str, variant: str) -> Profile:
         variant: name of the checkpoint.
     """
     path = results / "weights" / model / f"{variant}.json"
-    return _profile(path, read_json(path)["groups"], "l2")
+    found = read_json(path)
+    with handed(path, "layers or merged_layers"):
+        return _profile(path, found["groups"], "l2")
 
 
 def read_relative_distance(results: Path, model: str, variant: str) -> float | None:
@@ -141,9 +144,11 @@ def read_relative_distance(results: Path, model: str, variant: str) -> float | N
         model: key of the model.
         variant: name of the checkpoint.
     """
-    total = read_json(results / "weights" / model / f"{variant}.json")["total"]
-    found = total.get("relative_l2")
-    return None if found is None else float(found)
+    path = results / "weights" / model / f"{variant}.json"
+    content = read_json(path)
+    with handed(path, "layers or merged_layers"):
+        found = content["total"].get("relative_l2")
+        return None if found is None else number(found)
 
 
 def read_pairs(layout: Layout, model: Model, results: Path) -> list[Pair]:
@@ -153,7 +158,15 @@ def read_pairs(layout: Layout, model: Model, results: Path) -> list[Pair]:
         UserError: the file is missing or lacks a pair.
     """
     path = results / "weights" / model.key / "updates.json"
-    found = {frozenset((entry["a"], entry["b"])): entry for entry in read_json(path)["pairs"]}
+    content = read_json(path)
+    with handed(path, "updates"):
+        return _pairs(layout, model, path, content["pairs"])
+
+
+def _pairs(
+    layout: Layout, model: Model, path: Path, content: Sequence[Mapping[str, Any]]
+) -> list[Pair]:
+    found = {frozenset((entry["a"], entry["b"])): entry for entry in content}
     pairs = []
     for a, b in combinations([task.key for task in layout.tasks], 2):
         names = (model.specialists[a], model.specialists[b])
@@ -187,7 +200,7 @@ def _profile(path: Path, groups: list[dict[str, Any]], key: str) -> Profile:
     if any(key not in group for group in wanted):
         raise UserError(f"{path}: a layer has no {key!r}; delete the file and run its rule again")
     layers = sorted(
-        (int(group["layer"]), nan if group[key] is None else float(group[key])) for group in wanted
+        (int(group["layer"]), nan if group[key] is None else number(group[key])) for group in wanted
     )
     if not layers:
         raise UserError(f"{path}: names no transformer layer; the figures need at least one")

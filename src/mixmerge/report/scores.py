@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mixmerge.errors import UserError
 from mixmerge.files import read_json
+from mixmerge.report.handed import handed, number
 from mixmerge.report.layout import Layout
 
 
@@ -54,14 +55,18 @@ def _read(layout: Layout, path: Path) -> VariantScores:
     values: dict[str, float] = {}
     for column in layout.columns:
         try:
-            values[column.key] = float(found[column.suite]["metrics"][column.metric])
-        except (KeyError, TypeError, ValueError):
+            values[column.key] = number(found[column.suite]["metrics"][column.metric], 0)
+        except (KeyError, TypeError, ValueError) as error:
+            why = f" ({error})" if isinstance(error, ValueError) else ""
             raise UserError(
-                f"{path}: no value of metric {column.metric!r} for suite {column.suite!r}; "
+                f"{path}: no value of metric {column.metric!r} for suite {column.suite!r}{why}; "
                 "delete the file and run its rule (score) again"
             ) from None
-    return VariantScores(
-        values=values,
-        items={suite.key: int(found[suite.key]["n"]) for suite in layout.suites},
-        stopped={suite.key: float(found[suite.key]["stopped"]) for suite in layout.suites},
-    )
+    with handed(path, "score"):
+        return VariantScores(
+            values=values,
+            items={suite.key: int(number(found[suite.key]["n"], 1)) for suite in layout.suites},
+            stopped={
+                suite.key: number(found[suite.key]["stopped"], 0, 1) for suite in layout.suites
+            },
+        )

@@ -9,9 +9,10 @@ from mixmerge.manifest import MANIFEST
 from mixmerge.report import markdown
 from mixmerge.report.beside import beside_table
 from mixmerge.report.contest import ablation_table, compact_table, strategies_table
-from mixmerge.report.dataset import data_table
+from mixmerge.report.dataset import data_counts, data_table
 from mixmerge.report.entries import INDEX, Entry, paper_entries, table_entries
 from mixmerge.report.evidence import read_evidence
+from mixmerge.report.handed import handed, number
 from mixmerge.report.hyperparameters import hyperparameters_table
 from mixmerge.report.layout import Layout
 from mixmerge.report.marks import EvidenceByModel
@@ -27,9 +28,11 @@ def read_parameters(layout: Layout, results: Path) -> dict[str, int]:
     found = {}
     for model in layout.models:
         base = next(variant.name for variant in model.variants if variant.kind == "base")
-        facts = read_json(results / "checkpoints" / model.key / base / MANIFEST)["facts"]
-        if "parameters" in facts:
-            found[model.key] = int(facts["parameters"])
+        path = results / "checkpoints" / model.key / base / MANIFEST
+        content = read_json(path)
+        with handed(path, "of the base model"):
+            if "parameters" in content["facts"]:
+                found[model.key] = int(number(content["facts"]["parameters"]))
     return found
 
 
@@ -90,6 +93,8 @@ def write_tables(
     statistics = read_json(results / "data" / "statistics.json")
     parameters = read_parameters(layout, results)
     evidence = read_evidence(layout, shelf or results)
+    with handed(results / "data" / "statistics.json", "statistics"):
+        data_counts(layout, statistics)
     tables = list(build_tables(layout, scores, statistics, parameters, evidence))
     for table in tables:
         write_table(table, out)

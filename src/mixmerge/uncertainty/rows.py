@@ -73,6 +73,8 @@ def _read_file(measures: list[Measure], file: Path) -> dict[str, tuple[float, ..
     for row in read_jsonl(file):
         try:
             name, values = row["id"], tuple(_value(row, measure) for measure in measures)
+            if not isinstance(name, str):
+                raise TypeError("the id is no text")
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{file}: row {row.get('id')!r} is not a row of scores ({error}); delete the "
@@ -88,10 +90,16 @@ def _read_file(measures: list[Measure], file: Path) -> dict[str, tuple[float, ..
 
 def _value(row: Mapping[str, Any], measure: Measure) -> float:
     if not measure.counted:
-        return float(row[measure.metric])
+        return _finite(row[measure.metric])
     # As EvalPlus counts: the plus tests are passed only with the base tests.
     passed = row["base"] == "pass" and (measure.metric == "base" or row[measure.metric] == "pass")
     return float(passed)
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise ValueError(f"{value!r} is no finite number")
+    return float(value)
 
 
 def _refuse(first: Path, expected: set[str], other: Path, found: set[str]) -> None:

@@ -1,0 +1,249 @@
+"""Broken configs through all of Snakemake: one message, nothing made, and the mended one plans."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from broken_material import ROOT, Ended, Server, listing
+from workflow_material import shrink
+
+pytestmark = pytest.mark.slow
+
+STUDY: dict[str, Any] = shrink(yaml.safe_load((ROOT / "config/demo.yaml").read_text()))
+TEXT = yaml.safe_dump(STUDY, sort_keys=False)
+TWENTY = ", ".join(["x"] * 20)
+BOMB = f"a: &a [{TWENTY}]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 20)}]\n"
+    for before, name in zip("abc", "bcd", strict=True)
+)
+
+
+def text(old: str, new: str) -> bytes:
+    """The study's text with one place changed."""
+    assert old in TEXT
+    return TEXT.replace(old, new, 1).encode()
+
+
+def put(path: str, value: Any) -> bytes:
+    """The study with one value changed; None takes the key out."""
+    data = copy.deepcopy(STUDY)
+    *parents, last = path.split("/")
+    section = data
+    for part in parents:
+        section = section.setdefault(part, {})
+    if value is None:
+        del section[last]
+    else:
+        section[last] = value
+    return yaml.safe_dump(data, sort_keys=False).encode()
+
+
+#: What is in the file, and what must be said of it.
+CASES: dict[str, tuple[bytes, tuple[str, ...]]] = {
+    "bad YAML": (
+        text("tasks:", "tasks: ["),
+        ("study.yaml:", "not valid YAML", "expected ','", "mend the line"),
+    ),
+    "a tab": (
+        text("  codegen:", "\tcodegen:"),
+        ("study.yaml:59:1: not valid YAML", "indent with blanks, not with tabs"),
+    ),
+    "Latin-1": (
+        text("Data mix", "Für alle: Data mix").decode().encode("latin-1"),
+        ("study.yaml:2: not UTF-8 (byte 0xfc)", "save the file as UTF-8"),
+    ),
+    "UTF-16": (
+        TEXT.encode("utf-16"),
+        ("study.yaml:1: not UTF-8 (it is UTF-16)", "save the file as UTF-8"),
+    ),
+    "a NUL byte": (
+        TEXT.encode() + b"\0",
+        ("study.yaml:156: not valid YAML: holds the character 0x00", "delete it"),
+    ),
+    "nothing": (b"", ("study.yaml: holds nothing", "write the study's sections")),
+    "only whitespace": (b" \n\n  \n", ("study.yaml: holds nothing",)),
+    "a list": (b"- a\n- b\n", ("study.yaml: expected sections such as `study:`",)),
+    "a text": (b"hello\n", ("study.yaml: expected sections such as `study:`",)),
+    "a key twice": (
+        text("study: shrunken", "study: shrunken\nstudy: other"),
+        ("study.yaml:2: 'study' comes twice, first in line 1", "rename or delete"),
+    ),
+    "two models of one name": (
+        text("  llama-small:", "  qwen2-small:"),
+        ("study.yaml:", "'qwen2-small' comes twice, first in line 5"),
+    ),
+    "an alias in a circle": (
+        (TEXT + "mixture: &m\n  weights: *m\n").encode(),
+        ("study.yaml:156: an alias", "stands inside of what it names", "write the value out"),
+    ),
+    "aliases of aliases": (
+        (TEXT + BOMB).encode(),
+        ("study.yaml: its aliases", "more than 200000 values"),
+    ),
+    "a tag that makes objects": (
+        text("title: Data mix", "title: !!python/name:os.system Data mix"),
+        ("study.yaml:2:", "not valid YAML", "python/name:os.system"),
+    ),
+    "a date that there is not": (
+        text("study: shrunken", "study: 2026-02-30"),
+        ("study.yaml:1: 2026-02-30 is no value: day is out of range", "put it in quotes"),
+    ),
+    "a number of 5000 digits": (
+        text("seed: 2026", "seed: " + "9" * 5000),
+        ("study.yaml:3: 9999", "too many digits"),
+    ),
+    "a key that is read as true": (
+        text("  ties:", "  on:"),
+        ("study.yaml:", "the key on is read as True", "put it in quotes"),
+    ),
+    "a large number": (
+        put("seed", 10**30),
+        ("study.yaml: seed: 1e+30 is larger than any machine counts",),
+    ),
+    "NaN": (
+        put("sft/learning_rate", float("nan")),
+        ("study.yaml: sft.learning_rate: ", "(found nan)"),
+    ),
+    "infinity": (
+        put("sft/learning_rate", float("inf")),
+        ("study.yaml: sft.learning_rate: Input should be a finite number (found inf)",),
+    ),
+    "too many epochs": (
+        put("sft/epochs", 1e300),
+        ("study.yaml: sft.epochs: ", "10000 (found 1e+300)"),
+    ),
+    "a ratio out of range": (
+        put("strategies/ties/ratios", [1.5]),
+        ("strategies.ties.ratios: 1.5 is outside 0 <= w <= 1",),
+    ),
+    "NaN as a ratio": (
+        put("strategies/ties/ratios", [float("nan")]),
+        ("strategies.ties.ratios: nan is outside",),
+    ),
+    "no tasks": (put("tasks", {}), ("study.yaml: tasks: 0 given, but it takes at least 2",)),
+    "no sources of a task": (
+        put("tasks/codegen/sources", []),
+        ("study.yaml: tasks.codegen.sources: 0 given",),
+    ),
+    "no section of tasks": (put("tasks", None), ("study.yaml: tasks: missing; add it",)),
+    "a text for a list": (
+        put("data_scale", "50"),
+        ("study.yaml: data_scale: ", "valid list (found '50')"),
+    ),
+    "a list for a section": (
+        put("models", ["a"]),
+        ("study.yaml: models: expected a section", "(found ['a'])"),
+    ),
+    "nothing for a section": (
+        text("  qwen2-small:", "  empty:\n  qwen2-small:"),
+        ("study.yaml: models.empty: expected a section", "(found None)"),
+    ),
+    "a kind that there is not": (
+        put("models/qwen2-small/kind", "hubb"),
+        (
+            "models.qwen2-small: kind: 'hubb' is none of hub, local, gguf, embedded",
+            "did you mean 'hub'?",
+        ),
+    ),
+    "a path as the study's name": (
+        put("study", "../../etc"),
+        ("study.yaml: study: is no name", "lower-case letters", "(found '../../etc')"),
+    ),
+    "a path as a suite's name": (
+        text("  functions:", "  ../functions:"),
+        ("study.yaml: suites.../functions: is no name",),
+    ),
+    "a name of 300 letters": (
+        put("study", "x" * 300),
+        ("study.yaml: study: ", "at most 80 characters"),
+    ),
+    "0 percent": (
+        put("data_scale", [0, 50]),
+        ("study.yaml: data_scale.0: ", "greater than 0 (found 0)"),
+    ),
+    "a template that is none": (
+        put("tasks/codegen/prompt", "{problem"),
+        ("tasks.codegen.prompt: not a template", "write a literal brace twice"),
+    ),
+    "a file that is missing": (
+        put("sources/functions-to-write", {"kind": "local", "path": "no/such.jsonl"}),
+        ("sources.functions-to-write.path: no/such.jsonl does not exist", "mend the path"),
+    ),
+    "a folder for a file": (
+        put("sources/functions-to-write", {"kind": "local", "path": "."}),
+        ("sources.functions-to-write.path: . is a directory", "name a file in it"),
+    ),
+    "a file for the results": (
+        put("results", "study.yaml"),
+        ("results: study.yaml/shrunken cannot be a folder, because study.yaml is a file",),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server("snakemake.cli", "mixmerge.study.plan", "mixmerge.study.storage") as found:
+        yield found
+
+
+def snakemake(server: Server, world: Path, *arguments: str) -> Ended:
+    """The workflow itself; a dry run plans all of the study and reads all of its config."""
+    return server.run(
+        "snakemake.cli",
+        *("--snakefile", ROOT / "Snakefile", "--directory", world, "--configfile", "study.yaml"),
+        *("--workflow-profile", ROOT / "profiles/default", "--cores", "2"),
+        *arguments,
+        cwd=world,
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_broken_config_is_told_in_one_message(server: Server, tmp_path: Path, name: str) -> None:
+    world = tmp_path / "world"
+    world.mkdir()
+    content, says = CASES[name]
+    (world / "study.yaml").write_bytes(content)
+    ended = snakemake(server, world, "all")
+    output = ended.out + ended.err
+    assert ended.code == 1, output
+    assert "Traceback" not in output, output
+    assert output.count("error: ") == 1, output
+    for word in says:
+        assert word in output, output
+    # Snakemake keeps a log of each of its runs; a study would begin with a lock and results.
+    made = {name for name in listing(world) if not name.startswith(".snakemake/log")}
+    assert made <= {"study.yaml", ".snakemake"}, "it made something"
+
+
+def test_a_mended_config_plans_and_a_byte_order_mark_does_no_harm(
+    server: Server, tmp_path: Path
+) -> None:
+    world = tmp_path / "world"
+    world.mkdir()
+    (world / "study.yaml").write_bytes(put("study", "../x"))
+    assert snakemake(server, world, "--dry-run", "--quiet=rules").code == 1
+    (world / "study.yaml").write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
+    ended = snakemake(server, world, "--dry-run", "--quiet=rules")
+    assert ended.code == 0, ended.err
+    assert "sft" in ended.out
+
+
+def test_a_config_that_is_not_there_is_told(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "world").mkdir()
+    ended = snakemake(server, tmp_path / "world", "all")
+    assert ended.code == 1
+    assert "error: study.yaml: file not found" in ended.out + ended.err
+
+
+def test_the_summary_reads_as_strictly(server: Server, tmp_path: Path) -> None:
+    """`make demo` ends with a script that reads the config without Snakemake."""
+    world = tmp_path / "world"
+    world.mkdir()
+    (world / "study.yaml").write_bytes(CASES["a key twice"][0])
+    ended = server.run("summary.py", "--config", "study.yaml", cwd=world)
+    assert ended.code == 1
+    assert ended.err.count("error: ") == 1 and "'study' comes twice" in ended.err
