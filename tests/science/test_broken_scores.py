@@ -104,7 +104,7 @@ SCORE = [
                 s / "items.jsonl", 2, '{"id": "s/2", "messages": ["hi"], "reference": "x"}'
             ),
         ),
-        ("in/s/items.jsonl: row 2: messages: hi is no turn with role and content",),
+        ("in/s/items.jsonl: row 2: messages: 'hi' is no turn with role and content",),
     ),
     Case(
         "truncated completions",

@@ -50,8 +50,13 @@ def parse_config(data: Any, where: str) -> StudyConfig:
         return StudyConfig.model_validate(data)
     except ValidationError as error:
         lines = []
+        told = set()
         for problem in error.errors():
             field = ".".join(_location(problem["loc"]))
+            # Of a value that may be of several types, pydantic tells of each; the first will do.
+            if problem["type"] != "value_error" and field in told:
+                continue
+            told.add(field)
             for line in in_words(problem).splitlines():
                 lines.append(f"{where}: {field + ': ' if field else ''}{line}")
         raise UserError("\n".join(dict.fromkeys(lines))) from None
