@@ -24,6 +24,14 @@ def entry(first: int, last: int, shape: Any = (1,), dtype: str = "F32") -> dict[
     return {"dtype": dtype, "shape": shape, "data_offsets": [first, last]}
 
 
+@pytest.mark.parametrize("length", [0x0280, 0x0380, 0x0480, 0x0580, 0x10280])
+def test_a_length_that_begins_like_a_pickle(tmp_path: Path, length: int) -> None:
+    content = json.dumps({"a": entry(0, 8, [2])}).encode().ljust(length)
+    file = header(tmp_path / "a.safetensors", content)
+    assert file.read_bytes()[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+    assert list(read_header(file)) == ["a"]
+
+
 @pytest.mark.parametrize(
     ("tensors", "said"),
     [
