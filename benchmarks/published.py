@@ -16,7 +16,7 @@ from typing import Any
 from mixmerge.config.evaluation import CodeScoring
 from mixmerge.evaluate.groundtruth import INDEX, make_ground_truth
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
-from mixmerge.evaluate.verdicts import judge
+from mixmerge.evaluate.verdicts import Programs, judge
 from mixmerge.files import read_jsonl
 from mixmerge.manifest import MANIFEST
 
@@ -49,7 +49,8 @@ class Published:
     def judge(self, code: CodeScoring) -> Verdicts:
         """Our verdicts of the published solutions."""
         judging = CodeJudging.model_validate({"dataset": self.name})
-        return judge(list(self.programs.items()), self.tasks, self.truth, judging, code)
+        programs = Programs(list(self.programs.items()), self.tasks, self.truth, judging)
+        return judge({self.name: programs}, code)[self.name].verdicts
 
     def solved(self, verdicts: Verdicts) -> dict[str, tuple[bool, bool]]:
         """Task id -> whether base, and base and plus together, pass."""

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from judging_material import verdicts_of
 from mixmerge.config.evaluation import CodeScoring
 from mixmerge.data.humaneval import package_problems
 from mixmerge.evaluate.extraction import solution
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
 from mixmerge.evaluate.unittruth import make_unit_truth
-from mixmerge.evaluate.verdicts import judge
 from mixmerge.files import read_jsonl
 
 
@@ -43,7 +43,7 @@ def test_verdicts_equal_human_evals_and_the_published_ones(real_data: Path, tmp_
 
     for given in (programs, extracted):
         judging = CodeJudging(tests="check", plus=False)
-        verdicts = judge(list(given.items()), tasks, truth, judging, code)
+        verdicts = verdicts_of(list(given.items()), tasks, truth, judging, code)
         assert {
             task: verdicts[task, text][0] == "pass" for task, text in given.items()
         } == published

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from load import busy
 
+from judging_material import rulings
 from mixmerge.config.evaluation import CodeScoring
 from mixmerge.evaluate.extraction import solution
 from mixmerge.evaluate.groundtruth import make_ground_truth
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
-from mixmerge.evaluate.verdicts import Verdict, judge, pass_at_1
+from mixmerge.evaluate.verdicts import Verdict, pass_at_1
 from mixmerge.files import read_jsonl
 
 pytestmark = pytest.mark.slow
@@ -52,8 +53,9 @@ class Suite:
     judging: CodeJudging
 
     def verdicts(self, programs: dict[str, str]) -> list[Verdict]:
-        found = judge(list(programs.items()), self.tasks, self.truth, self.judging, CODE)
-        return [Verdict(*pair, *found[pair]) for pair in programs.items()]
+        pairs = list(programs.items())
+        found = rulings(pairs, self.tasks, self.truth, self.judging, CODE)
+        return [Verdict(*p, *found.verdicts[p], p in found.timed_out) for p in pairs]
 
     def solutions(self) -> dict[str, str]:
         return {task: row["solution"] for task, row in self.published.items()}

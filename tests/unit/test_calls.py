@@ -118,7 +118,7 @@ def test_what_never_comes_back_times_out(bench: Bench, tmp_path: Path) -> None:
             bench.box, Program(asleep, "f", "other", 0.0), sets.read("base"),
             min_time_limit=0.5, time_limit_factor=4.0, memory_bytes=MEMORY,
         )  # fmt: skip
-    assert outcome == (TIMEOUT, True)  # by the clock: to be run again, alone
+    assert outcome == (TIMEOUT, True, True)  # by the clock: to be run again, alone
 
 
 def test_large_outputs(bench: Bench, tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from evaluate_material import CODE, problem, truth, write_completions, write_problems
+from judging_material import rulings, verdicts_of
 from mixmerge.errors import UserError
 from mixmerge.evaluate import testset
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import CodeJudging, ScoreSettings
-from mixmerge.evaluate.verdicts import judge
+from mixmerge.evaluate.verdicts import Programs, judge
 from mixmerge.evaluate.workers import Workers
 from mixmerge.files import read_json, read_jsonl, write_jsonl
 from mixmerge.manifest import read_manifest, write_manifest
@@ -130,7 +131,9 @@ def test_each_kind_of_completion_gets_its_verdict(
     assert scores["metrics"] == {"base": pytest.approx(3 / n), "plus": pytest.approx(2 / n)}
     assert scores["stopped"] == pytest.approx((n - 1) / n)
     assert scores["not_extracted"] == []
-    assert scores["timeouts"] == 1
+    assert scores["timeouts"] == 2
+    timed_out = [name for name, row in zip(CASES, rows, strict=True) if row["timed_out"]]
+    assert timed_out == ["loops", "catches every time-out"]
     facts = {"suites": {"s": n}, "releases": {"s": None}}
     assert read_manifest(tmp_path / "out", "scores")["facts"] == facts
 
@@ -172,7 +175,7 @@ def test_equal_solutions_are_judged_once(
 ) -> None:
     tasks = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
     text = RIGHT.format(0)
-    verdicts = judge([("t/0", text)] * 3, tasks, ground_truth, code_judging(), CODE)
+    verdicts = verdicts_of([("t/0", text)] * 3, tasks, ground_truth, code_judging(), CODE)
     assert verdicts == {("t/0", text): ("pass", "pass")}
     assert len(asked) == 1
 
@@ -183,10 +186,46 @@ def test_a_time_out_is_run_again_alone_before_it_counts(
     tasks = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
     texts = [CASES["catches every time-out"][0].replace("{0}", "0"), RIGHT.format(0)]
     programs = [("t/0", text) for text in texts]
-    verdicts = judge(programs, tasks, ground_truth, code_judging(), CODE)
+    verdicts = verdicts_of(programs, tasks, ground_truth, code_judging(), CODE)
     assert [verdicts[pair] for pair in programs] == [("timeout", "fail"), ("pass", "pass")]
     assert [request["code"] for request in asked].count(texts[0]) == 2
     assert asked[-1] == next(one for one in asked if one["code"] == texts[0]) | {"alone": True}
+
+
+@pytest.mark.parametrize("caught", [False, True])
+def test_a_test_that_runs_out_of_time_fails_and_is_told_of(
+    suite: Path, ground_truth: Path, asked: list[dict[str, Any]], caught: bool
+) -> None:
+    """EvalPlus calls the program failed; here one also sees that a clock failed it."""
+    text = "def total_0(numbers):\n    try:\n        while True: pass\n    {}"
+    text = text.format("except Exception: return -1" if caught else "finally: pass")
+    tasks = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
+    found = rulings([("t/0", text)], tasks, ground_truth, code_judging(), CODE)
+    assert found.verdicts == {("t/0", text): ("fail", "fail")}
+    assert found.timed_out == {("t/0", text)}
+    assert [request.get("alone", False) for request in asked] == [False, True]
+
+
+def test_suites_are_judged_together(
+    suite: Path, ground_truth: Path, asked: list[dict[str, Any]]
+) -> None:
+    rows = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
+    slow = {id_: row | {"seconds": 100.0 * (id_ == "t/1")} for id_, row in rows.items()}
+    wrong = "def total_{}(numbers): return None"
+    given = {
+        "a": Programs([("t/0", RIGHT.format(0))], rows, ground_truth, code_judging()),
+        "b": Programs([("t/0", wrong.format(0)), ("t/1", RIGHT.format(1)), ("t/2", " ")],
+                      slow, ground_truth, code_judging()),
+    }  # fmt: skip
+    found = judge(given, CODE)
+    assert found["a"].verdicts == {("t/0", RIGHT.format(0)): ("pass", "pass")}
+    assert found["b"].verdicts == {
+        ("t/0", wrong.format(0)): ("fail", "fail"),
+        ("t/1", RIGHT.format(1)): ("pass", "pass"),
+        ("t/2", " "): ("fail", "fail"),
+    }
+    assert asked[0]["code"] == RIGHT.format(1)  # the slowest of all
+    assert len(asked) == 3
 
 
 def test_what_was_wrong_before_a_time_out_is_wrong(suite: Path, ground_truth: Path) -> None:
@@ -195,7 +234,7 @@ def test_what_was_wrong_before_a_time_out_is_wrong(suite: Path, ground_truth: Pa
         "def total_0(numbers):\n    if numbers == [3]:\n        sum(range(10**12))\n    return -1"
     )
     tasks = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
-    verdicts = judge([("t/0", text)], tasks, ground_truth, code_judging(), CODE)
+    verdicts = verdicts_of([("t/0", text)], tasks, ground_truth, code_judging(), CODE)
     assert verdicts == {("t/0", text): ("fail", "fail")}
 
 
@@ -224,7 +263,7 @@ def test_checks_run_in_a_box_with_a_reduced_environment(
     text = f"HERE = {str(ground_truth)!r}\n{SURROUNDINGS}"
     wrong = text.replace("not in os.environ", "in os.environ")
     programs = [("t/0", text), ("t/0", wrong)]
-    verdicts = judge(programs, tasks, ground_truth, code_judging(), CODE)
+    verdicts = verdicts_of(programs, tasks, ground_truth, code_judging(), CODE)
     assert [verdicts[pair] for pair in programs] == [("pass", "pass"), ("fail", "fail")]
 
 
@@ -234,7 +273,7 @@ def test_where_no_sandbox_can_be_had_nothing_is_run(
     monkeypatch.setenv("MIXMERGE_SANDBOX", "no-such-thing")
     tasks = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
     with pytest.raises(UserError, match="no-such-thing"):
-        judge([("t/0", RIGHT.format(0))], tasks, ground_truth, code_judging(), CODE)
+        verdicts_of([("t/0", RIGHT.format(0))], tasks, ground_truth, code_judging(), CODE)
 
 
 def test_recursion_has_the_headroom_of_evalplus(tmp_path: Path) -> None:
@@ -252,7 +291,7 @@ def test_recursion_has_the_headroom_of_evalplus(tmp_path: Path) -> None:
     judging = code_judging()
     fits = "def total_0(n):\n    return 0 if n == 0 else 1 + total_0(n - 1)"
     overflows = fits.replace("n == 0", "n == -5")
-    verdicts = judge([("t/0", fits), ("t/0", overflows)], tasks, made, judging, CODE)
+    verdicts = verdicts_of([("t/0", fits), ("t/0", overflows)], tasks, made, judging, CODE)
     assert verdicts["t/0", fits][0] == "pass"
     assert verdicts["t/0", overflows][0] == "fail"
 
@@ -276,7 +315,7 @@ def test_the_special_oracle_of_find_zero(tmp_path: Path) -> None:
     wrong = "def find_zero(xs):\n    return 1.99"
     none = "def find_zero(xs):\n    return None"
     programs = [("t/0", text) for text in (other, wrong, none)]
-    verdicts = judge(programs, tasks, made, judging, CODE)
+    verdicts = verdicts_of(programs, tasks, made, judging, CODE)
     assert [verdicts[pair][0] for pair in programs] == ["pass", "fail", "fail"]
 
 
@@ -454,7 +493,7 @@ def judged_alone(text: str, tmp_path: Path, seconds: float) -> tuple[str, str | 
     made = truth(suite, tmp_path / "truth")
     tasks = {row["id"]: row for row in read_jsonl(made / "tasks.jsonl")}
     code = CODE.model_copy(update={"min_time_limit": seconds})
-    return judge([("t/0", text)], tasks, made, CodeJudging(), code)["t/0", text]
+    return verdicts_of([("t/0", text)], tasks, made, CodeJudging(), code)["t/0", text]
 
 
 def test_the_limit_is_processor_time(tmp_path: Path) -> None:
@@ -512,5 +551,5 @@ def test_a_program_that_draws_numbers_draws_the_same_ones(tmp_path: Path) -> Non
     same = f"import random, numpy\ndef total_0(n):\n    return [{drawn}]"
     other = f"import random, numpy\nrandom.random()\ndef total_0(n):\n    return [{drawn}]"
     programs = [("t/0", same), ("t/0", other)]
-    verdicts = judge(programs, tasks, made, CodeJudging(), CODE)
+    verdicts = verdicts_of(programs, tasks, made, CodeJudging(), CODE)
     assert [verdicts[pair] for pair in programs] == [("pass", "pass"), ("fail", "fail")]

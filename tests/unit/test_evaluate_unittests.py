@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from evaluate_material import CODE, write_completions
+from judging_material import verdicts_of
 from mixmerge.config.evaluation import CodeScoring
 from mixmerge.data.humaneval import package_problems
 from mixmerge.data.lines import read_rows
@@ -18,7 +19,7 @@ from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings, ScoreSettings
 from mixmerge.evaluate.suite import Completion
 from mixmerge.evaluate.unittruth import make_unit_truth
-from mixmerge.evaluate.verdicts import judge, judge_suite
+from mixmerge.evaluate.verdicts import CodeSuite, judge_suites
 from mixmerge.files import read_json, read_jsonl, write_jsonl
 from mixmerge.manifest import read_manifest, write_manifest
 
@@ -165,7 +166,7 @@ def test_each_kind_of_completion_gets_its_verdict(made: Path) -> None:
     tasks = {row["id"]: row for row in read_jsonl(made / "truth/tasks.jsonl")}
     programs = {name: ("plain", module_of(text) or "") for name, (text, _) in COMPLETIONS.items()}
     code = CODE.model_copy(update={"memory_bytes": 2 * 1024**3})
-    verdicts = judge(list(programs.values()), tasks, made / "truth", JUDGING, code)
+    verdicts = verdicts_of(list(programs.values()), tasks, made / "truth", JUDGING, code)
     found = {name: verdicts[pair][0] for name, pair in programs.items()}
     assert found == {name: verdict for name, (_, verdict) in COMPLETIONS.items()}
     assert {plus for _, plus in verdicts.values()} == {None}
@@ -214,12 +215,13 @@ def test_human_eval_problems_through_its_own_tests(tmp_path: Path) -> None:
         programs += [(row["task_id"], row["prompt"] + row["canonical_solution"])]
         programs += [(row["task_id"], alone)]
     judging = CodeJudging(tests="check", plus=False)
-    verdicts = judge(programs, tasks, directory, judging, CodeScoring(workers=1))
+    verdicts = verdicts_of(programs, tasks, directory, judging, CodeScoring(workers=1))
     found = [verdicts[pair] for pair in programs]
     assert found == [("pass", None), ("fail", None)] * 2
     # A model that completes writes the body alone.
     answers = [Completion(row["task_id"], row["canonical_solution"], "stop", 1, 1) for row in rows]
-    judged = judge_suite(answers, tmp_path / "problems.jsonl", directory, judging, CODE)
+    suite = CodeSuite(answers, tmp_path / "problems.jsonl", directory, judging)
+    judged = judge_suites({"s": suite}, CODE)["s"]
     assert [row.base for row in judged.rows] == ["pass", "pass"]
 
 

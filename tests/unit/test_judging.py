@@ -170,8 +170,8 @@ ENDS = {
     Ended("signal", 9, 0.1, True): Outcome(FAIL, True),
     Ended("memory", 9, 0.1, False): Outcome(FAIL, False),
     Ended("output", 9, 0.1, False): Outcome(FAIL, False),
-    Ended("cpu", 24, 0.1, False): Outcome(TIMEOUT, False),
-    Ended("wall", 9, 0.1, True): Outcome(TIMEOUT, True),
+    Ended("cpu", 24, 0.1, False): Outcome(TIMEOUT, False, True),
+    Ended("wall", 9, 0.1, True): Outcome(TIMEOUT, True, True),
     Ended.lost(): Outcome(FAIL, True),
 }
 
@@ -180,6 +180,17 @@ ENDS = {
 def test_a_program_that_ends_before_its_last_output(tmp_path: Path, ended: Ended) -> None:
     for frames in ([], [outputs(1, "two")]):
         assert judged(tmp_path, THREE, frames, ended)[0] == ENDS[ended]
+
+
+def test_a_call_that_ran_out_of_time_is_told_of(tmp_path: Path) -> None:
+    raised = Ended("exit", 0, 0.1, False)
+    for frames in ([b"T", b"F"], [outputs(1), b"T", b"F"], [outputs(1), b"T", outputs(2)], [b"T"]):
+        outcome = judged(tmp_path, THREE, frames, raised)[0]
+        assert outcome == Outcome(FAIL, False, True)
+    good = [outputs(*THREE[:1]), b"T", outputs(*THREE[1:])]
+    assert judged(tmp_path, THREE, good)[0] == Outcome(PASS, False, False)
+    for frames in ([b"T", b"T", outputs(*THREE)], [b"TT", outputs(*THREE)]):
+        assert judged(tmp_path, THREE, frames)[0].verdict == FAIL
 
 
 def test_an_equal_large_output_is_never_asked_for(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from evaluate_material import CODE
+from judging_material import verdicts_of
 from mixmerge.errors import UserError
 from mixmerge.evaluate.probes import runs_answers
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
 from mixmerge.evaluate.unittruth import _examined, make_unit_truth
-from mixmerge.evaluate.verdicts import judge
 from mixmerge.evaluate.workers import WorkerDied
 from mixmerge.files import read_json, read_jsonl, write_json, write_jsonl
 
@@ -81,7 +81,7 @@ def test_what_the_reference_let_tests_do_is_kept(tmp_path: Path) -> None:
         + "def P(x):\n    return Q(x)\n",
         "wrong": SOLUTION.replace("self.x = x", "self.x = 3"),
     }
-    verdicts = judge(
+    verdicts = verdicts_of(
         [("asks", code) for code in programs.values()], tasks, directory, judging, CODE
     )
     found = {name: verdicts["asks", code][0] for name, code in programs.items()}
@@ -96,7 +96,7 @@ def test_a_ground_truth_of_one_process_is_refused(tmp_path: Path) -> None:
     write_json(directory / row["tests"], content)
     judging = CodeJudging(tests="pytest", plus=False)
     with pytest.raises(UserError, match=r"made by an older version.*ground_truth"):
-        judge([("asks", SOLUTION)], {"asks": row}, directory, judging, CODE)
+        verdicts_of([("asks", SOLUTION)], {"asks": row}, directory, judging, CODE)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,9 @@ cores. The clocks here do not depend on the machine's load:
 - All tests of a set together, too; EvalPlus's cap of a minute gives way where the reference needs
   more itself.
 - Waiting (sleep, locks) counts apart, and what it waits for a core does not count.
+
+A test that runs out of its time fails, as in EvalPlus; a set of tests that does ends in a time-out.
+Either is to be run again, alone, before it counts: neighbours also take a core's caches.
 """
 
 from typing import NamedTuple
@@ -35,6 +38,9 @@ class Outcome(NamedTuple):
 
     starved: bool
     """Whether something other than the program may be to blame; see `sandbox.limits.Ended`."""
+
+    timed_out: bool = False
+    """Whether it did not pass and a test, or all of them together, ran out of time."""
 
 
 def check(
@@ -85,6 +91,8 @@ def check(
         verdict = judging.verdict(running)
         if verdict is not None:
             running.kill()
-            return Outcome(verdict, False)
+            return Outcome(verdict, False, judging.timed_out and verdict != PASS)
         ended = running.wait()
-    return Outcome(TIMEOUT if ended.reason in ("cpu", "wall") else FAIL, ended.starved)
+    if ended.reason in ("cpu", "wall"):
+        return Outcome(TIMEOUT, ended.starved, True)
+    return Outcome(FAIL, ended.starved, judging.timed_out)

@@ -68,6 +68,9 @@ class Judging:
         self._asked = 0
         self._judged = 0
         self._announced: bytes | None = None
+        self.timed_out = False
+        """Whether a call ran out of its time, as far as the program's side says."""
+
         self.iterates = self._comparison.iterates
 
     def verdict(self, running: Check) -> str | None:
@@ -81,7 +84,7 @@ class Judging:
                     return FAIL
                 if self._judged == len(self._tests):
                     return PASS
-                if self._judged == self._asked:
+                if self._judged == self._asked and frame != b"T":
                     running.send(next(self._batches))
         except (codec.CodecError, MemoryError):
             return FAIL
@@ -110,6 +113,9 @@ class Judging:
             CodecError: it holds no data.
         """
         kind, content = frame[:1], memoryview(frame)[1:]
+        if frame == b"T" and not self.timed_out:
+            self.timed_out = True
+            return True
         if kind == b"R" and self._announced is None:
             if self._same(content):
                 return True

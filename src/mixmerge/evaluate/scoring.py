@@ -3,13 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mixmerge.config.evaluation import CodeScoring
 from mixmerge.errors import UserError
 from mixmerge.evaluate.settings import CodeJudging, ScoreSettings
 from mixmerge.evaluate.suite import Completion, read_completions, read_items
 from mixmerge.files import atomic_dir, write_json, write_jsonl
 from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
+
+if TYPE_CHECKING:
+    from mixmerge.evaluate.verdicts import Judged
 
 _PACKAGES = [
     "evalplus",
@@ -55,22 +59,20 @@ def score(
     _prepare_meteor(settings, nltk_data)
     processes = processes or settings.code.workers
     code = settings.code.model_copy(update={"workers": processes})
+    judged = _judge(answers, suites, ground_truths, settings, code)
     rows: dict[str, Sequence[Mapping[str, Any]]] = {}
     summary: dict[str, dict[str, Any]] = {}
     for name, judging in settings.suites.items():
         directory = suites[name]
         if isinstance(judging, CodeJudging):
-            from mixmerge.evaluate.verdicts import judge_suite, pass_at_1
+            rows[name] = [asdict(row) for row in judged[name].rows]
+            from mixmerge.evaluate.verdicts import pass_at_1
 
-            problems = directory / "problems.jsonl"
-            judged = judge_suite(answers[name], problems, ground_truths[name], judging, code)
-            rows[name] = [asdict(row) for row in judged.rows]
-            metrics = pass_at_1(judged.rows, judging.plus)
-            release = read_manifest(directory, "suite")["facts"].get("release")
+            metrics = pass_at_1(judged[name].rows, judging.plus)
             details = {
-                "not_extracted": judged.not_extracted,
-                "timeouts": judged.timeouts,
-                "release": release,
+                "not_extracted": judged[name].not_extracted,
+                "timeouts": judged[name].timeouts,
+                "release": read_manifest(directory, "suite")["facts"].get("release"),
             }
         else:
             from mixmerge.evaluate.summaries import means, score_summaries
@@ -108,6 +110,28 @@ def score(
             },
         }
         write_manifest(target, "scores", facts)
+
+
+def _judge(
+    answers: Mapping[str, list[Completion]],
+    suites: Mapping[str, Path],
+    ground_truths: Mapping[str, Path],
+    settings: ScoreSettings,
+    code: CodeScoring,
+) -> "dict[str, Judged]":
+    """Verdicts of all code suites; they are judged together, so that no core waits for another."""
+    judgings = {n: j for n, j in settings.suites.items() if isinstance(j, CodeJudging)}
+    if not judgings:
+        return {}
+    from mixmerge.evaluate.verdicts import CodeSuite, judge_suites
+
+    given = {
+        name: CodeSuite(
+            answers[name], suites[name] / "problems.jsonl", ground_truths[name], judging
+        )
+        for name, judging in judgings.items()
+    }
+    return judge_suites(given, code)
 
 
 def _ends(rows: list[Completion]) -> dict[str, float]:

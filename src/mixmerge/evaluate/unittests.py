@@ -62,7 +62,8 @@ def judge(bench: "Bench", tests: str, code: str, seconds: float) -> dict[str, An
     Returns:
         ``verdicts``: ``{"base": "pass" | "fail" | "timeout"}``; ``passed``: tests that passed;
         ``interface``: what they did with objects; ``seconds``: processor time of both;
-        ``starved``: whether something other than the program may be to blame.
+        ``timed_out``: whether that ran out; ``starved``: whether something other than the program
+        may be to blame.
 
     Raises:
         UserError: the tests are of an older version.
@@ -146,5 +147,6 @@ def _verdict(
         "passed": said.passed if said is not None else 0,
         "interface": said.interface if said is not None else [],
         "seconds": sum(end.cpu_seconds for end in ends),
+        "timed_out": verdict == "timeout",
         "starved": first is not None and first[0].starved,
     }

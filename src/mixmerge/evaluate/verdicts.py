@@ -1,15 +1,15 @@
-"""Judges the completions of a code suite."""
+"""Judges the completions of code suites, of all of them together: the longest check comes first."""
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from mixmerge.config.evaluation import CodeScoring
 from mixmerge.errors import UserError
-from mixmerge.evaluate.check import TIMEOUT
 from mixmerge.evaluate.groundtruth import judge_request, read_ground_truth
 from mixmerge.evaluate.programs import module_of
 from mixmerge.evaluate.settings import CodeJudging
@@ -26,6 +26,8 @@ class Verdict:
     solution: str
     base: str
     plus: str | None
+    timed_out: bool
+    """Whether it failed because a test, or all of a set, ran out of time; also when run alone."""
 
 
 @dataclass(frozen=True)
@@ -40,103 +42,162 @@ class Judged:
 
     @property
     def timeouts(self) -> int:
-        """Problems whose tests, base or plus, ended in a time-out."""
-        return sum(TIMEOUT in (row.base, row.plus) for row in self.rows)
+        """Problems whose tests, base or plus, ran out of time."""
+        return sum(row.timed_out for row in self.rows)
 
 
-def judge_suite(
-    completions: list[Completion],
-    problems_path: Path,
-    ground_truth: Path,
-    judging: CodeJudging,
-    code: CodeScoring,
-) -> Judged:
+class CodeSuite(NamedTuple):
+    """What was answered to a code suite, and what it is judged by."""
+
+    completions: list[Completion]
+    problems: Path
+    ground_truth: Path
+    judging: CodeJudging
+
+
+class Programs(NamedTuple):
+    """Programs of one suite."""
+
+    pairs: list[tuple[str, str]]
+    """Task and solution each."""
+
+    tasks: Mapping[str, dict[str, Any]]
+    """Rows of the ground truth's index."""
+
+    ground_truth: Path
+    judging: CodeJudging
+
+
+@dataclass
+class Rulings:
+    """What became of a suite's programs."""
+
+    verdicts: dict[tuple[str, str], tuple[str, str | None]] = field(default_factory=dict)
+    """Task and solution -> base and plus verdict."""
+
+    timed_out: set[tuple[str, str]] = field(default_factory=set)
+    """Those of them that failed by a clock."""
+
+
+class _Check(NamedTuple):
+    """One program to be judged."""
+
+    suite: str
+    pair: tuple[str, str]
+    request: dict[str, Any]
+    cost: tuple[float, int]
+    """Seconds of the reference, bytes of its tests."""
+
+
+def judge_suites(suites: Mapping[str, CodeSuite], code: CodeScoring) -> dict[str, Judged]:
     """Extract each completion's solution and judge it; rows come in the completions' order.
 
     Problems that the ground truth dropped have no row.
 
     Raises:
-        UserError: the ground truth is not that of the suite's problems.
+        UserError: a ground truth is not that of its suite's problems.
     """
-    tasks = read_ground_truth(ground_truth, problems_path, judging.dataset, judging.plus)
-    dropped = dropped_problems(ground_truth) if judging.tests != "inputs" else set()
-    completions = [row for row in completions if row.id not in dropped]
+    programs: dict[str, Programs] = {}
+    not_extracted: dict[str, list[str]] = {}
+    for name, suite in suites.items():
+        programs[name], not_extracted[name] = _programs(suite, code)
+    rulings = judge(programs, code)
+    found = {}
+    for name, (pairs, *_) in programs.items():
+        verdicts, timed_out = rulings[name].verdicts, rulings[name].timed_out
+        rows = [Verdict(*pair, *verdicts[pair], pair in timed_out) for pair in pairs]
+        found[name] = Judged(rows, not_extracted[name])
+    return found
+
+
+def _programs(suite: CodeSuite, code: CodeScoring) -> tuple[Programs, list[str]]:
+    """A suite's programs, and the ids of completions in which the search for one was given up."""
+    judging, truth = suite.judging, suite.ground_truth
+    tasks = read_ground_truth(truth, suite.problems, judging.dataset, judging.plus)
+    dropped = dropped_problems(truth) if judging.tests != "inputs" else set()
+    completions = [row for row in suite.completions if row.id not in dropped]
     unknown = [row.id for row in completions if row.id not in tasks]
     if unknown:
         raise UserError(
-            f"{problems_path}: the suite's items name problems it does not hold: {listed(unknown)}"
+            f"{suite.problems}: the suite's items name problems it does not hold: {listed(unknown)}"
         )
     if judging.tests == "pytest":
         found: list[str | None] = [module_of(row.completion) for row in completions]
     else:
         found = _extracted(completions, tasks, code)
-    programs = [(row.id, text or "") for row, text in zip(completions, found, strict=True)]
-    verdicts = judge(programs, tasks, ground_truth, judging, code)
-    not_extracted = [row.id for row, text in zip(completions, found, strict=True) if text is None]
-    if not_extracted:
+    given_up = [row.id for row, text in zip(completions, found, strict=True) if text is None]
+    if given_up:
         tqdm.write(
-            f"warning: {problems_path}: no program could be found in reasonable time in the "
-            f"completions of {listed(not_extracted)}; they count as failed",
+            f"warning: {suite.problems}: no program could be found in reasonable time in the "
+            f"completions of {listed(given_up)}; they count as failed",
             file=sys.stderr,
         )
-    rows = [Verdict(task, text, *verdicts[task, text]) for task, text in programs]
-    return Judged(rows, not_extracted)
+    pairs = [(row.id, text or "") for row, text in zip(completions, found, strict=True)]
+    return Programs(pairs, tasks, truth, judging), given_up
 
 
-def judge(
-    programs: list[tuple[str, str]],
-    tasks: dict[str, dict[str, Any]],
-    ground_truth: Path,
-    judging: CodeJudging,
-    code: CodeScoring,
-) -> dict[tuple[str, str], tuple[str, str | None]]:
-    """Judge each distinct ``(task, solution)`` once; returns its base and plus verdicts.
+def judge(suites: Mapping[str, Programs], code: CodeScoring) -> dict[str, Rulings]:
+    """Judge each distinct program of each suite once.
 
-    What timed out, or what the machine's load may have failed, is judged again, alone.
+    What ran out of time, or what the machine's load may have failed, is judged again, alone.
 
     Raises:
         UserError: no sandbox can be had.
     """
-    nothing = ("fail", "fail" if judging.plus else None)
-    verdicts = {pair: nothing for pair in programs if not pair[1].strip()}
-    pairs = [pair for pair in dict.fromkeys(programs) if pair not in verdicts]
-
-    def order(pair: tuple[str, str]) -> tuple[float, int, tuple[str, str]]:
-        # A long check that starts last would leave the other workers idle.
-        row = tasks[pair[0]]
-        return -row["seconds"], -(ground_truth / row["tests"]).stat().st_size, pair
-
-    pairs.sort(key=order)
-    requests = [
-        judge_request(
-            ground_truth,
-            tasks[task],
-            text,
-            judging.dataset,
-            code.min_time_limit,
-            code.time_limit_factor,
-        )
-        if judging.tests == "inputs"
-        else request(ground_truth, tasks[task], text, code)
-        for task, text in pairs
-    ]
+    rulings = {name: Rulings() for name in suites}
+    checks = []
+    for name, programs in suites.items():
+        for pair in dict.fromkeys(programs.pairs):
+            if pair[1].strip():
+                checks.append(_check(name, pair, programs, code))
+            else:
+                nothing = ("fail", "fail" if programs.judging.plus else None)
+                rulings[name].verdicts[pair] = nothing
+    # A long check that starts last would leave the other workers idle.
+    checks.sort(key=lambda check: (*(-part for part in check.cost), check.suite, check.pair))
     again: list[int] = []
     with (
         Workers(code) as workers,
-        tqdm(total=len(pairs), desc="judge", unit="program", mininterval=1) as bar,
+        tqdm(total=len(checks), desc="judge", unit="program", mininterval=1) as bar,
     ):
-        for number, answer in workers.answers(requests):
+        for number, answer in workers.answers([check.request for check in checks]):
             bar.update()
-            verdicts[pairs[number]] = _verdict(answer, judging.plus)
-            if not isinstance(answer, WorkerDied) and (
-                answer["starved"] or TIMEOUT in answer["verdicts"].values()
-            ):
+            _rule(rulings, checks[number], answer, suites)
+            if not isinstance(answer, WorkerDied) and (answer["starved"] or answer["timed_out"]):
                 again.append(number)
+        bar.total = len(checks) + len(again)
         for number in sorted(again):
-            alone = requests[number] | ({"alone": True} if judging.tests == "inputs" else {})
+            check = checks[number]
+            of_inputs = suites[check.suite].judging.tests == "inputs"
+            alone = check.request | ({"alone": True} if of_inputs else {})
             for _, answer in workers.answers([alone]):
-                verdicts[pairs[number]] = _verdict(answer, judging.plus)
-    return verdicts
+                bar.update()
+                _rule(rulings, check, answer, suites)
+    return rulings
+
+
+def _check(name: str, pair: tuple[str, str], programs: Programs, code: CodeScoring) -> _Check:
+    row, truth, judging = programs.tasks[pair[0]], programs.ground_truth, programs.judging
+    if judging.tests == "inputs":
+        limits = (code.min_time_limit, code.time_limit_factor)
+        asked = judge_request(truth, row, pair[1], judging.dataset, *limits)
+    else:
+        asked = request(truth, row, pair[1], code)
+    return _Check(name, pair, asked, (row["seconds"], (truth / row["tests"]).stat().st_size))
+
+
+def _rule(
+    rulings: Mapping[str, Rulings],
+    check: _Check,
+    answer: dict[str, Any] | WorkerDied,
+    suites: Mapping[str, Programs],
+) -> None:
+    """Note an answer, instead of an earlier one if there was one."""
+    ruling, plus = rulings[check.suite], suites[check.suite].judging.plus
+    ruling.verdicts[check.pair] = _verdict(answer, plus)
+    ruling.timed_out.discard(check.pair)
+    if not isinstance(answer, WorkerDied) and answer["timed_out"]:
+        ruling.timed_out.add(check.pair)
 
 
 def _extracted(

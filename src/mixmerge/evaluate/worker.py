@@ -68,17 +68,18 @@ def _judge(
 
     Returns:
         ``verdicts``: "base" and "plus" -> pass, fail or timeout (plus only where there are plus
-        tests; not run where base did not pass). ``starved``: see `mixmerge.evaluate.check`.
+        tests; not run where base did not pass). ``starved``, ``timed_out``: see
+        `mixmerge.evaluate.check`.
     """
     program = Program(code, entry_point, dataset, atol)
     verdicts: dict[str, str] = {}
-    starved = False
+    starved = timed_out = False
     with testset.Reader(Path(tests)) as sets:
         for name in sets.names:
             if name == "plus" and verdicts["base"] != PASS:
                 verdicts[name] = FAIL
                 continue
-            verdicts[name], unsure = check(
+            outcome = check(
                 bench.box,
                 program,
                 sets.read(name),
@@ -87,8 +88,10 @@ def _judge(
                 memory_bytes=bench.memory_bytes,
                 at_once=alone,
             )
-            starved = starved or unsure
-    return {"verdicts": verdicts, "starved": starved}
+            verdicts[name] = outcome.verdict
+            starved = starved or outcome.starved
+            timed_out = timed_out or outcome.timed_out
+    return {"verdicts": verdicts, "starved": starved, "timed_out": timed_out}
 
 
 def _extract(bench: Bench, completion: str, entry_point: str, prompt: str) -> dict[str, Any]:

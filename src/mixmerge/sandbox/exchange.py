@@ -11,6 +11,7 @@ Messages to the judge:
 - ``L``: the digest of a large one; the judge answers.
 - ``W``: a large one itself.
 - ``F``: the program raised something; the end.
+- ``T``: a call ran out of its time for the first time; what it came to follows.
 - ``P``, ``O``: for ground truth, a piece of a value's bytes; its end, with the seconds it took.
 - ``E``: for ground truth, what was raised.
 """

@@ -38,6 +38,9 @@ class TimeoutException(Exception):
 class _CpuLimit:
     """EvalPlus's `time_limit`, over the process's processor time."""
 
+    expired = False
+    """Whether any call has run out of its time."""
+
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
@@ -55,6 +58,7 @@ class _CpuLimit:
 
 
 def _expired(number: int, frame: FrameType | None) -> None:
+    _CpuLimit.expired = True
     raise TimeoutException("Timed out!")
 
 
@@ -66,6 +70,7 @@ class _Results:
         self._held: list[bytes] = []
         self._size = 0
         self._sent = -1.0
+        self._late = False
 
     def put(self, value: Any) -> None:
         if type(value) is not bool and type(value) is not float:
@@ -95,6 +100,13 @@ class _Results:
             return codec.pack(value)
         except codec.CodecError as error:
             return codec.pack(codec.Opaque(str(error)))
+
+    def tell_of_time(self) -> None:
+        """Say so, once, where a call has run out of its time, also if the program caught that."""
+        if _CpuLimit.expired and not self._late:
+            self._late = True
+            self.flush()
+            self._channel.send(b"T")
 
     def flush(self) -> None:
         if self._held:
@@ -150,9 +162,11 @@ def _call(code: str, entry_point: str, channel: "Channel", results: _Results) ->
             for seconds, arguments in zip(*read_batch(message), strict=True):
                 with _CpuLimit(seconds), swallow():
                     out = function(*arguments)
+                results.tell_of_time()
                 results.put(out)
             results.flush()
     except BaseException:
+        results.tell_of_time()
         results.flush()
         channel.send(b"F")
 
