@@ -42,7 +42,7 @@ def verdict(
     entry_point: str = "f",
     atol: float = 0.0,
     seconds: float = 2.0,
-    at_once: bool = False,
+    alone: bool = False,
 ) -> str:
     with Reader(tests) as sets:
         outcome = check(
@@ -52,7 +52,7 @@ def verdict(
             min_time_limit=seconds,
             time_limit_factor=4.0,
             memory_bytes=MEMORY,
-            at_once=at_once,
+            alone=alone,
         )
     assert not outcome.starved
     return outcome.verdict
@@ -100,12 +100,12 @@ def squares(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_by(bench, tmp_path_factory.mktemp("squares"), code, inputs)
 
 
-@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize("code", SQUARES)
 def test_each_program_gets_its_verdict(
-    bench: Bench, squares: Path, code: str, at_once: bool
+    bench: Bench, squares: Path, code: str, alone: bool
 ) -> None:
-    assert verdict(bench, squares, code, at_once=at_once) == SQUARES[code]
+    assert verdict(bench, squares, code, alone=alone) == SQUARES[code]
 
 
 def test_what_never_comes_back_times_out(bench: Bench, tmp_path: Path) -> None:

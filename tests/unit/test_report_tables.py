@@ -286,7 +286,7 @@ def test_script_writes_the_declared_files(root: Path, tmp_path: Path) -> None:
     (tmp_path / "scores/tiny/base/scores.json").unlink()
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
-    assert failed.stderr.strip().endswith("base/scores.json: file not found")
+    assert "base/scores.json: file not found; put it back" in failed.stderr
     assert "Traceback" not in failed.stderr
 
 

@@ -28,6 +28,8 @@ PASS, FAIL = "pass", "fail"
 _FIRST, _GROWTH, _MOST, _MOST_BYTES = 16, 4, 1024, 256 * 1024
 #: Longest message of small outputs; an honest one is half as long at most.
 _RESULTS_BYTES = 128 * 1024
+#: What the program's side says of a call's time.
+_TIMES = (b"T", b"X")
 #: What an output may exceed the expected one by, as a factor and in bytes besides. A float takes
 #: nine times as much as the small integer that it equals.
 _FACTOR, _MORE = 10, 2**20
@@ -68,8 +70,7 @@ class Judging:
         self._asked = 0
         self._judged = 0
         self._announced: bytes | None = None
-        self.timed_out = False
-        """Whether a call ran out of its time, as far as the program's side says."""
+        self._told: set[bytes] = set()
 
         self.iterates = self._comparison.iterates
 
@@ -84,11 +85,25 @@ class Judging:
                     return FAIL
                 if self._judged == len(self._tests):
                     return PASS
-                if self._judged == self._asked and frame != b"T":
+                if self._judged == self._asked and frame not in _TIMES:
                     running.send(next(self._batches))
         except (codec.CodecError, MemoryError):
             return FAIL
         return None
+
+    @property
+    def late(self) -> bool:
+        """Whether a call took longer than it may and came back, as far as the program's side says.
+
+        A program could hide that, as it could switch its clock off; the limit of all calls together
+        is not in its hands.
+        """
+        return b"T" in self._told
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether a call was ended because it did not come back, as far as that side says."""
+        return b"X" in self._told
 
     def _size(self) -> int:
         """Bytes of the expected output that comes next."""
@@ -113,8 +128,8 @@ class Judging:
             CodecError: it holds no data.
         """
         kind, content = frame[:1], memoryview(frame)[1:]
-        if frame == b"T" and not self.timed_out:
-            self.timed_out = True
+        if frame in _TIMES and frame not in self._told:
+            self._told.add(frame)
             return True
         if kind == b"R" and self._announced is None:
             if self._same(content):

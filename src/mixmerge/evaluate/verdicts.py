@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from mixmerge.config.evaluation import CodeScoring
 from mixmerge.errors import UserError
+from mixmerge.evaluate.check import TIMEOUT
 from mixmerge.evaluate.groundtruth import judge_request, read_ground_truth
 from mixmerge.evaluate.programs import module_of
 from mixmerge.evaluate.settings import CodeJudging
@@ -27,7 +28,7 @@ class Verdict:
     base: str
     plus: str | None
     timed_out: bool
-    """Whether it failed because a test, or all of a set, ran out of time; also when run alone."""
+    """Whether it failed because a test, or all of a set, took longer than it may."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ def _programs(suite: CodeSuite, code: CodeScoring) -> tuple[Programs, list[str]]
 def judge(suites: Mapping[str, Programs], code: CodeScoring) -> dict[str, Rulings]:
     """Judge each distinct program of each suite once.
 
-    What ran out of time, or what the machine's load may have failed, is judged again, alone.
+    What timed out, or what the machine's load may have failed, is judged again, alone (see
+    `mixmerge.evaluate.check`).
 
     Raises:
         UserError: no sandbox can be had.
@@ -163,7 +165,9 @@ def judge(suites: Mapping[str, Programs], code: CodeScoring) -> dict[str, Ruling
         for number, answer in workers.answers([check.request for check in checks]):
             bar.update()
             _rule(rulings, checks[number], answer, suites)
-            if not isinstance(answer, WorkerDied) and (answer["starved"] or answer["timed_out"]):
+            if not isinstance(answer, WorkerDied) and (
+                answer["starved"] or TIMEOUT in answer["verdicts"].values()
+            ):
                 again.append(number)
         bar.total = len(checks) + len(again)
         for number in sorted(again):

@@ -86,7 +86,7 @@ def _judge(
                 min_time_limit=min_time_limit,
                 time_limit_factor=time_limit_factor,
                 memory_bytes=bench.memory_bytes,
-                at_once=alone,
+                alone=alone,
             )
             verdicts[name] = outcome.verdict
             starved = starved or outcome.starved

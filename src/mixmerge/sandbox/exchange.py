@@ -11,7 +11,8 @@ Messages to the judge:
 - ``L``: the digest of a large one; the judge answers.
 - ``W``: a large one itself.
 - ``F``: the program raised something; the end.
-- ``T``: a call ran out of its time for the first time; what it came to follows.
+- ``T``: a call took longer than it may, and came back; said once.
+- ``X``: a call was ended because it did not come back; said once.
 - ``P``, ``O``: for ground truth, a piece of a value's bytes; its end, with the seconds it took.
 - ``E``: for ground truth, what was raised.
 """

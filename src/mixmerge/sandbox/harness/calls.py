@@ -38,15 +38,17 @@ class TimeoutException(Exception):
 class _CpuLimit:
     """EvalPlus's `time_limit`, over the process's processor time."""
 
+    late = False
+    """Whether a call has taken longer than it may, and came back."""
     expired = False
-    """Whether any call has run out of its time."""
+    """Whether one has been ended."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float, grace: float) -> None:
+        self._seconds, self._grace = seconds, grace
 
     def __enter__(self) -> None:
         signal.signal(signal.SIGPROF, _expired)
-        signal.setitimer(signal.ITIMER_PROF, self._seconds)
+        signal.setitimer(signal.ITIMER_PROF, self._seconds * self._grace)
 
     def __exit__(
         self,
@@ -54,7 +56,9 @@ class _CpuLimit:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        left, _ = signal.setitimer(signal.ITIMER_PROF, 0)
+        if 0 < left < (self._grace - 1) * self._seconds:
+            _CpuLimit.late = True
 
 
 def _expired(number: int, frame: FrameType | None) -> None:
@@ -65,12 +69,12 @@ def _expired(number: int, frame: FrameType | None) -> None:
 class _Results:
     """Packs values as they are returned, before the program can change them, and sends them."""
 
-    def __init__(self, channel: "Channel", at_once: bool, iterated: bool) -> None:
-        self._channel, self._at_once, self._iterated = channel, at_once, iterated
+    def __init__(self, channel: "Channel", alone: bool, iterated: bool) -> None:
+        self._channel, self._at_once, self._iterated = channel, alone, iterated
         self._held: list[bytes] = []
         self._size = 0
         self._sent = -1.0
-        self._late = False
+        self._told: set[bytes] = set()
 
     def put(self, value: Any) -> None:
         if type(value) is not bool and type(value) is not float:
@@ -102,11 +106,12 @@ class _Results:
             return codec.pack(codec.Opaque(str(error)))
 
     def tell_of_time(self) -> None:
-        """Say so, once, where a call has run out of its time, also if the program caught that."""
-        if _CpuLimit.expired and not self._late:
-            self._late = True
-            self.flush()
-            self._channel.send(b"T")
+        """Say so, once each, where a call took too long, also if the program caught that."""
+        for word, true in ((b"T", _CpuLimit.late), (b"X", _CpuLimit.expired)):
+            if true and word not in self._told:
+                self._told.add(word)
+                self.flush()
+                self._channel.send(word)
 
     def flush(self) -> None:
         if self._held:
@@ -123,10 +128,11 @@ def run(request: bytes, channel: "Channel") -> None:
     """Serve the judge until it has no more inputs, or until the program raises.
 
     Args:
-        request: packed ``{"code", "entry_point", "truth", "not_none", "at_once", "iterated"}``.
-            ``truth``: the code is a reference, whose outputs come whole and with their times;
-            ``not_none``: of them, only whether there is one. ``at_once``: each value is sent before
-            the next call. ``iterated``: an iterable that is no data is sent with its items.
+        request: packed ``{"code", "entry_point", "truth", "not_none", "alone", "grace",
+            "iterated"}``. ``truth``: the code is a reference, whose outputs come whole and with
+            their times; ``not_none``: of them, only whether there is one. ``alone``: each value is
+            sent before the next call. ``grace``: multiple of its time after which a call is ended.
+            ``iterated``: an iterable that is no data is sent with its items.
         channel: pipes to the judge.
     """
     leave = os._exit
@@ -139,8 +145,8 @@ def run(request: bytes, channel: "Channel") -> None:
             _record(program, channel)
         else:
             guard()
-            results = _Results(channel, program["at_once"], program["iterated"])
-            _call(program["code"], program["entry_point"], channel, results)
+            results = _Results(channel, program["alone"], program["iterated"])
+            _call(program, channel, results)
     finally:
         leave(0)
 
@@ -152,15 +158,16 @@ def _depth() -> int:
     return depth
 
 
-def _call(code: str, entry_point: str, channel: "Channel", results: _Results) -> None:
+def _call(program: dict[str, Any], channel: "Channel", results: _Results) -> None:
     namespace: dict[str, Any] = {}
+    grace = program["grace"]
     try:
         with swallow():
-            exec(code, namespace)
-            function = namespace[entry_point]
+            exec(program["code"], namespace)
+            function = namespace[program["entry_point"]]
         while message := channel.receive():
             for seconds, arguments in zip(*read_batch(message), strict=True):
-                with _CpuLimit(seconds), swallow():
+                with _CpuLimit(seconds, grace), swallow():
                     out = function(*arguments)
                 results.tell_of_time()
                 results.put(out)
