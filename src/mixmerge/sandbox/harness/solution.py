@@ -11,6 +11,7 @@ import copy
 import os
 import random
 import sys
+import threading
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -102,7 +103,11 @@ def _serve(link: "SolutionLink", module: types.ModuleType, program: dict[str, st
             sys.modules["solution"] = module
             text = program["code"]
             exec(compile(text, module.__file__ or "solution.py", "exec"), vars(module))
-        return [name for name in vars(module) if not name.startswith("_")]
+        return [
+            name
+            for name, value in vars(module).items()
+            if not name.startswith("_") and not describing.is_imported(value)
+        ]
 
     link.load, link.module = load, module
     sys.setrecursionlimit(_depth() + _HEADROOM)
@@ -120,6 +125,9 @@ class SolutionLink(Link):
         self.output: list[list[Any]] = []
         self.known: set[int] = set()
         self._foreign: dict[int, Any] = {}
+        # Questions of both sides that wait for an answer; the last one is answered first.
+        self._open = 0
+        self._turn = threading.Condition(self.lock)
 
     def serve(self) -> None:
         """Do what the examiner asks, until there is nobody to ask."""
@@ -130,9 +138,12 @@ class SolutionLink(Link):
     def ask(self, do: str, at: dict[str, Any], **values: Any) -> Any:
         """Let the examiner do something, and do in between what it asks."""
         with self.lock:
+            self._open += 1
             self._say(do, at, **values)
             while (data := self.channel.receive()) is not None:
                 message = self.unpack(data)
+                if message.do in ("reply", "raise"):
+                    self._close()
                 if message.do == "reply":
                     return message.values["value"]
                 if message.do == "raise":
@@ -140,18 +151,26 @@ class SolutionLink(Link):
                 self._answer(message)
         os._exit(1)
 
+    def _close(self) -> None:
+        self._open -= 1
+        self._turn.notify_all()
+
     def _say(self, do: str, at: dict[str, Any], **values: Any) -> None:
         output, self.output = self.output, []
         self.channel.send(self.pack(do, at | {"out": output}, **values))
 
     def _answer(self, message: Message) -> None:
-        self.lock.release()
+        self._open += 1
+        depth = self._open
+        self.lock.release()  # other threads of the solution may ask meanwhile
         answer: tuple[str, str, Any]
         try:
             answer = ("reply", "value", self._done(message))
         except BaseException as error:
             answer = ("raise", "error", error.with_traceback(None))
         self.lock.acquire()
+        self._turn.wait_for(lambda: self._open == depth)
+        self._close()
         message.values.clear()
         do, name, value = answer
         del answer
