@@ -70,6 +70,7 @@ REFUSED: dict[str, tuple[int, int | None]] = {
     "vmsplice": (278, 75),
     "splice": (275, 76),
     "tee": (276, 77),
+    "sendfile": (40, 71),
     "remap_file_pages": (216, 234),
     "mbind": (237, 235),
     # the kernel's less trodden paths

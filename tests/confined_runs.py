@@ -23,8 +23,9 @@ def _version() -> tuple[int, str]:
         return 1, str(error)
 
 
-NEWEST, _MISSING = _version()
-MARKS = [pytest.mark.slow, pytest.mark.skipif(bool(_MISSING), reason=f"{_MISSING}: NOT TESTED")]
+NEWEST, MISSING = _version()
+"""The newest version of landlock to be tested here; what is missing, if something is."""
+MARKS = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=f"{MISSING}: NOT TESTED")]
 LIMITS = Limits(cpu_seconds=20, wall_seconds=60, memory_bytes=4 * 2**30)
 
 #: A program that leaves three daemons behind; it sends its process id and theirs.

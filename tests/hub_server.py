@@ -95,15 +95,6 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
 
-    def do_HEAD(self) -> None:
-        self._answer()
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_POST(self) -> None:
-        self._answer()
-
     def _answer(self) -> None:
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = unquote(urlsplit(self.path).path)
@@ -122,6 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
                     self._file(repo, sha, file, bool(cdn))
         else:
             self._refuse(404, "", "Sorry, we can't find the page you are looking for.")
+
+    do_HEAD = do_GET = do_POST = _answer
 
     def _repository(self, kind: str, name: str) -> Repository | None:
         repo = self.hub.repositories.get((kind, name))

@@ -9,7 +9,7 @@ import checkpoint_material
 from mixmerge.preflight.command import look
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
-from mixmerge.preflight.settings import readable
+from mixmerge.preflight.readable import readable
 from mixmerge.study.plan import Study
 
 ROOT = Path(__file__).resolve().parents[1]

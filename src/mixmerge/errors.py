@@ -55,4 +55,6 @@ def not_a_file(path: "Path") -> str:
             return f"is a symbolic link to {path.readlink()}, which does not exist"
         except OSError as error:  # a loop, or a folder on the way that may not be entered
             return f"is a symbolic link that leads nowhere: {error.strerror}"
+    if path.exists():
+        return "is no ordinary file (a pipe, socket or device)"
     return "file not found"

@@ -5,8 +5,7 @@ with shards of gigabytes may mean that it never ends. Here what has arrived is k
 as ``NAME.part``, goes on by a range request in the next process, and is compared with the checksum
 that the hub lists before it gets its name.
 
-The library is imported late: it reads ``HF_ENDPOINT`` and its like when it is imported, and takes a
-second.
+The library is imported late: it reads its variables only then, and takes a second.
 """
 
 import hashlib
@@ -67,12 +66,11 @@ def resolve(
         id: its name, ``owner/name``.
         revision: commit, tag or branch.
         where: the config's section, such as ``models.qwen``, for messages.
-        out: where the job publishes; what it published before says which commit a tag or branch
-            stood at.
+        out: where the job publishes; what stands there or beside it says which commit a tag or
+            branch stood at before: all splits of a study are of one commit.
 
     Raises:
-        UserError: no such repository or revision, no connection, no access, or a revision that
-            stands at another commit than the one pinned or recorded.
+        UserError: not there, no access or connection, or another commit than pinned or recorded.
     """
     check_endpoint()
     from huggingface_hub import HfApi
@@ -84,15 +82,16 @@ def resolve(
     if is_commit(revision) and info.sha != revision:
         raise UserError(
             f"{where}.revision: the hub answers with commit {info.sha} of {id} where {revision} "
-            "was asked for; is HF_ENDPOINT a faulty mirror?"
+            "was asked for; mend HF_ENDPOINT, which names a faulty mirror"
         )
-    before = recorded_commit(out, id, revision)
-    if before is not None and info.sha != before:
-        raise UserError(
-            f"{where}.revision: {revision!r} of {id} has moved: it stood at commit {before} when "
-            f"{out} was made, and stands at {info.sha} now. Write the commit as `revision`: the "
-            "first one keeps the study as it is, the second one takes what is new"
-        )
+    for made in [out, *sorted(path.parent for path in out.parent.glob(f"[!.]*/{PROVENANCE}"))]:
+        before = recorded_commit(made, id, revision)
+        if before not in (None, info.sha):
+            raise UserError(
+                f"{where}.revision: {revision!r} of {id} has moved: it stood at commit {before} "
+                f"when {made} was made, and stands at {info.sha} now. Write a commit as `revision`:"
+                " the first keeps the study as it is, the second takes what is new"
+            )
     files = [
         HubFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else file.blob_id or "")
         for file in info.siblings or []
@@ -247,4 +246,4 @@ def explained(
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -97,14 +97,17 @@ def parsed(path: Path) -> dict[str, Any]:
         and isinstance(found["files"], dict)
         and isinstance(found["facts"], dict)
         and all(
-            isinstance(entry, dict) and {"bytes", "sha256"} <= entry.keys()
+            isinstance(entry, dict)
+            and isinstance(entry.get("bytes"), int)
+            and isinstance(entry.get("sha256"), str)
             for entry in found["files"].values()
         )
     )
     if not whole:
         raise UserError(f"{path}: is no manifest; delete it and run again")
     for name in found["files"]:
-        if name.startswith("/") or ".." in name.split("/"):
+        # What cannot be printed can be no name of ours either.
+        if not name.isprintable() or name.startswith("/") or {"", "..", "."} & set(name.split("/")):
             raise UserError(f"{path}: names a file elsewhere: {name!r}; delete it and run again")
     manifest: dict[str, Any] = {**found, "facts": _Facts(path, found["facts"])}
     return manifest

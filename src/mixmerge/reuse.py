@@ -164,6 +164,11 @@ def _read(out: Path) -> dict[str, Any] | None:
     try:
         record: dict[str, Any] = read_json(_record(out))
         whole = {"identity", "declared", "text", "files", "seconds"} <= record.keys()
+        # One that was edited is as good as none.
+        whole = whole and isinstance(record["text"], str) and isinstance(record["files"], dict)
+        whole = whole and all(
+            {"bytes", "sha256"} <= entry.keys() for entry in record["files"].values()
+        )
     except (UserError, AttributeError, UnicodeDecodeError):
         return None
     return record if whole else None

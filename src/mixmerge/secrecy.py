@@ -7,13 +7,14 @@ that holds one is refused, since Snakemake copies settings into logs, records an
 """
 
 import io
+import json
 import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TextIO
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 _HIDDEN = "***"
 #: Shorter values are words, such as `true`, that stand everywhere.
@@ -25,18 +26,32 @@ _IN_QUERY = re.compile(
     r"|\bsig)=)[^&\s'\"<>]+",
     re.IGNORECASE,
 )
-_IN_HEADER = re.compile(r"(authorization['\"]?\s*[:=]\s*['\"]?)(?:(\w+)\s+)?[^\s'\",}]+", re.I)
-#: What the tokens of Hugging Face, GitHub, GitLab, Slack, AWS and model vendors look like.
+#: As a mapping, a list of pairs or a line of HTTP, of text or of bytes.
+_IN_HEADER = re.compile(
+    r"(authorization(?:['\"]\s*,|['\"]?\s*[:=])\s*(?:b(?=['\"]))?['\"]?)(?:(\w+)\s+)?[^\s'\",}]+",
+    re.IGNORECASE,
+)
+#: What the tokens of Hugging Face, GitHub, GitLab, Slack, AWS, Google, package indexes and model
+#: vendors look like, and signed ones of any service. Tight, as a config that holds one is refused:
+#: `sk-` is Slovak too, and `hf_` begins many a name.
 _TOKENS = re.compile(
-    r"\b(?:hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|glpat-[\w-]{16,}|xox[a-z]-[\w-]{12,}"
-    r"|(?:AKIA|ASIA)[A-Z0-9]{16}|sk-[\w-]{20,})"
+    r"\b(?:hf_[A-Za-z0-9]{30,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{22,}|glpat-[\w-]{16,}"
+    r"|xox[abeoprs]-\d[\w-]{12,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{35}|npm_[A-Za-z0-9]{36}"
+    r"|pypi-[\w-]{50,}|sk-[A-Za-z0-9]{32,}|sk-(?:proj|svcacct|admin|ant|or)-[\w-]{32,}"
+    r"|(?:hf_(?:oauth|jwt)_)?eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?)"
 )
 
 #: Parts of a variable's name that say that its value is a secret.
-_WORDS = {"TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "CREDENTIAL"}
-_PAIRS = ({"API", "KEY"}, {"ACCESS", "KEY"}, {"PRIVATE", "KEY"}, {"SIGNING", "KEY"})
-#: Such a variable names a place, not the secret itself.
-_PLACES = {"PATH", "FILE", "DIR", "HOME", "SOCK", "SOCKET"}
+_WORDS = {"PASS", "PWD", "PAT", "PASSPHRASE", "CREDENTIALS", "CREDENTIAL"}
+#: Ends of such parts: PGPASSWORD.
+_ENDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD")
+_PAIRS = (
+    *({kind, "KEY"} for kind in ("API", "ACCESS", "ACCOUNT", "PRIVATE", "SIGNING", "STORAGE")),
+    {"CONNECTION", "STRING"},
+)
+#: Such a variable names a place, or says something about the secret: not the secret itself.
+_PLACES = {"PATH", "FILE", "DIR", "HOME", "SOCK", "SOCKET", "HELPER", "TYPE"}
+_PLACES |= {"EXPIRATION", "EXPIRY", "TTL", "LENGTH", "LIMIT"}
 
 
 def redacted(text: str, known: Sequence[str] | None = None) -> str:
@@ -103,6 +118,8 @@ def exposed(
 def _environment() -> list[str]:
     """Secrets in this process's variables, the longest first."""
     found = {secret for name, value in os.environ.items() for secret in _secrets(name, value)}
+    # A proxy's URL may name its user alone, whose name stands in every path of a home.
+    found -= {os.environ.get("USER", ""), os.environ.get("LOGNAME", "")}
     return sorted(found, key=len, reverse=True)
 
 
@@ -112,12 +129,18 @@ def _secrets(name: str, value: str) -> tuple[str, ...]:
     found: set[str] = set()
     parts = set(name.upper().replace("-", "_").split("_"))
     named = parts & _WORDS or any(pair <= parts for pair in _PAIRS)
+    named = named or any(part.endswith(_ENDS) for part in parts)
     if named and not parts & _PLACES and not value.startswith("/"):
-        found.add(value)
-    for _, user in _IN_URL.findall(value):
-        # Of `user:password` the password; a token may stand alone before the @.
-        secret = user.partition(":")[2] or user
+        found |= {value, value.strip()}
+    for scheme, user in _IN_URL.findall(value):
+        # Of `user:password` the password; a token may stand alone before the @, except for ssh,
+        # which knows none.
+        first, _, password = user.partition(":")
+        secret = password or ("" if "ssh" in scheme.lower() else first)
         found |= {secret, unquote(secret)}
+    # As messages quote it, as JSON writes it, as a URL does.
+    for one in list(found):
+        found |= {repr(one)[1:-1], json.dumps(one)[1:-1], quote(one, safe="")}
     return tuple(one for one in found if len(one) >= _SHORTEST)
 
 

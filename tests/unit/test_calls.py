@@ -102,9 +102,7 @@ def squares(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize("code", SQUARES)
-def test_each_program_gets_its_verdict(
-    bench: Bench, squares: Path, code: str, alone: bool
-) -> None:
+def test_each_program_gets_its_verdict(bench: Bench, squares: Path, code: str, alone: bool) -> None:
     assert verdict(bench, squares, code, alone=alone) == SQUARES[code]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import checkpoint_material as material
+from mixmerge.checkpoint.chat import load_tokenizer, template_of
 from mixmerge.checkpoint.checks import check_dtypes, check_finite, check_same_tensors
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.tied import without_tied_head
@@ -126,3 +127,23 @@ def test_chat_template_in_each_place(qwen: Path) -> None:
         json.dumps({**config, "chat_template": material.TEMPLATE})
     )
     check_chat_template(qwen)
+
+
+def test_a_chat_template_that_no_tokenizer_reads(qwen: Path) -> None:
+    """Such a checkpoint was published, and its training failed hours later."""
+    (qwen / "chat_template.jinja").unlink()
+    (qwen / "chat_template.json").write_text(json.dumps({"chat_template": material.TEMPLATE}))
+    assert template_of(load_tokenizer(qwen)) is None
+    with pytest.raises(UserError, match=r"no chat template \(chat_template\.json is not"):
+        check_chat_template(qwen)
+    path = qwen / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    for names, works in ((["rag", "tool_use"], False), (["rag", "default"], True)):
+        several = [{"name": name, "template": material.TEMPLATE} for name in names]
+        path.write_text(json.dumps({**config, "chat_template": several}))
+        assert (template_of(load_tokenizer(qwen)) is not None) == works
+        if works:
+            check_chat_template(qwen)
+        else:
+            with pytest.raises(UserError, match=r"must be named 'default', found \['rag', 'tool"):
+                check_chat_template(qwen)

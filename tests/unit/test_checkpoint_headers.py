@@ -10,6 +10,7 @@ import checkpoint_material as material
 from mixmerge.checkpoint.chat import load_tokenizer, stop_tokens
 from mixmerge.checkpoint.index import read_header
 from mixmerge.checkpoint.snapshot import snapshot
+from mixmerge.checkpoint.stream import raw_chunks
 from mixmerge.config.models import LocalModel
 from mixmerge.errors import UserError
 
@@ -30,6 +31,25 @@ def test_a_length_that_begins_like_a_pickle(tmp_path: Path, length: int) -> None
     file = header(tmp_path / "a.safetensors", content)
     assert file.read_bytes()[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
     assert list(read_header(file)) == ["a"]
+    file = header(tmp_path / "b.safetensors", b" " + content[:-1])
+    assert list(read_header(file)) == ["a"]  # safetensors, too, reads a blank before the brace
+    file.write_bytes(file.read_bytes()[:20])
+    with pytest.raises(UserError, match=r"b\.safetensors: not a whole safetensors file \(20 bytes"):
+        read_header(file)
+
+
+@pytest.mark.parametrize("dtype", ["C64", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ"])
+def test_dtypes_that_cannot_be_merged_are_whole_files(tmp_path: Path, dtype: str) -> None:
+    """The way out is another checkpoint, not to fetch this one again."""
+    from safetensors import safe_open
+
+    size = 8 if dtype == "C64" else 1
+    content = json.dumps({"a": entry(0, 8, [8 // size], dtype)}).encode()
+    file = header(tmp_path / "a.safetensors", content)
+    with safe_open(file, framework="pt") as opened:
+        assert list(opened.keys()) == ["a"]
+    with pytest.raises(UserError, match=f"dtype {dtype}; only .* Take the model's unquantised"):
+        next(raw_chunks(read_header(file)["a"]))
 
 
 @pytest.mark.parametrize(
@@ -49,6 +69,10 @@ def test_a_length_that_begins_like_a_pickle(tmp_path: Path, length: int) -> None
         ({"a": entry(0, 4, dtype="OBJECT")}, "unknown dtype 'OBJECT'"),
         ({"a": [0, 4]}, "broken safetensors header"),
         ({"a": {"dtype": "F32", "shape": [1]}}, "broken safetensors header ('data_offsets')"),
+        ({"a": entry(0, 0, [2**40, 2**40, 0])}, "do not fit its shape"),
+        ({"a": {**entry(0, 8, [2]), "x": float("nan")}}, "NaN is no JSON"),
+        ({"a": entry(0, 8, [2]), "__metadata__": {"format": 1}}, "no mapping of text to text"),
+        ({"a": entry(0, 8, [2]), "__metadata__": "pt"}, "no mapping of text to text"),
         ([1, 2], "broken safetensors header"),
     ],
 )

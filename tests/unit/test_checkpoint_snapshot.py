@@ -82,6 +82,21 @@ def test_checkpoint_without_chat_template_is_refused(source: Path, tmp_path: Pat
         snapshot("mine", LocalModel(kind="local", path=source), tmp_path / "base")
 
 
+@pytest.mark.parametrize("name", ["tokenizer.model", "vocab.json"])
+def test_a_tokenizer_that_cannot_be_read_here_is_told_now(
+    source: Path, tmp_path: Path, name: str
+) -> None:
+    """Not after the checkpoint was published, by the first job that trains."""
+    (source / "tokenizer.json").rename(source / name)
+    with pytest.raises(
+        UserError, match=r"make a tokenizer\.json of its files once, .*\(kind 'local'"
+    ):
+        snapshot("mine", LocalModel(kind="local", path=source), tmp_path / "base")
+    assert not list(tmp_path.glob("*base*"))
+    (source / name).rename(source / "tokenizer.json")
+    snapshot("mine", LocalModel(kind="local", path=source), tmp_path / "base")
+
+
 def names_own_tokenizer(directory: Path, name: object = ("a.B", None)) -> Path:
     """Give a checkpoint code of its own; the code says so where it is run."""
     (directory / "a.py").write_text(f"open({str(directory / 'RAN')!r}, 'w')\nclass B: pass\n")
@@ -163,9 +178,10 @@ def test_code_of_another_repository_is_refused_even_where_code_is_trusted(
 def test_kernels_of_the_hub_are_refused(source: Path, tmp_path: Path) -> None:
     config = source / "config.json"
     content = json.loads(config.read_text()) | {"attn_implementation": "someone/flash"}
-    config.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"config.json: attn_implementation: 'someone/flash' is co"):
-        snapshot("mine", local(source), tmp_path / "base")
+    for given in (content, {**content, "attn_implementation": "eager", "text_config": [content]}):
+        config.write_text(json.dumps(given))
+        with pytest.raises(UserError, match=r"config.json: attn_implementation: 'someone/flash' i"):
+            snapshot("mine", local(source), tmp_path / "base")
 
 
 @pytest.mark.parametrize("value", [True, "main", "yes", "a" * 41, 1, ["a" * 40]])

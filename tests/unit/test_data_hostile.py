@@ -1,21 +1,17 @@
 """Data made to do harm: bombs, nesting, pickles in columns, cards that point elsewhere."""
 
 import gzip
-import io
 import json
 import pickle
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_hub_data import ID, Fetching, source
 
 import checkpoint_material as material
-from hub_server import Hub, serving
 from mixmerge.checkpoint.chat import Chat, load_tokenizer
 from mixmerge.config.sources import LocalSource
 from mixmerge.data import fetch as fetching
@@ -150,6 +146,29 @@ def test_a_schema_that_is_nested_without_end(tmp_path: Path, out: Path, depth: i
     assert "not a readable Parquet file: Parquet schema too deeply nested" in refused(path, out)
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([1, 10**13], "timestamp[s]"), ([1, 10**7], "date32[day]"), ([1, 10**18], "duration[s]")],
+)
+def test_times_that_there_are_not(tmp_path: Path, out: Path, values: list[int], kind: str) -> None:
+    """Milliseconds written as seconds are years beyond 9999, which Python has not."""
+    path = tmp_path / "a.parquet"
+    column = pa.array(values, pa.int32() if "date" in kind else pa.int64()).cast(kind)
+    pq.write_table(pa.table({"fine": ["x", "y"], "when": column}), path)
+    assert "column 'when' holds a value that cannot be read (" in refused(path, out)
+    pq.write_table(pa.table({"fine": ["x", "y"]}), path)
+    assert rows_of(path, out) == [{"fine": "x"}, {"fine": "y"}]
+
+
+def test_text_that_is_no_utf8_and_columns_of_one_name(tmp_path: Path, out: Path) -> None:
+    path = tmp_path / "a.parquet"
+    buffers = [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")]
+    pq.write_table(pa.table({"a": pa.Array.from_buffers(pa.string(), 1, buffers)}), path)
+    assert "column 'a' holds a value that cannot be read ('utf-8' codec" in refused(path, out)
+    pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
+    assert "has two columns 'a'; rename or drop one of them" in refused(path, out)
+
+
 def test_nul_and_half_characters_go_through(tmp_path: Path, out: Path) -> None:
     text = "a\0b \ud83d \udc00 \ufeff \u202e \x1b[2J é"
     path = tmp_path / "a.jsonl"
@@ -160,73 +179,3 @@ def test_nul_and_half_characters_go_through(tmp_path: Path, out: Path) -> None:
     tokens = chat.prompt([{"role": "user", "content": text}])
     assert chat.tokenizer.decode(tokens).count("\ufffd") == 2
     assert "\0" in chat.tokenizer.decode(tokens)
-
-
-@pytest.fixture
-def hub() -> Iterator[Hub]:
-    with serving() as hub:
-        yield hub
-
-
-def table(text: str) -> bytes:
-    data = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([{"a": text}]), data)
-    return data.getvalue()
-
-
-def card(path: str) -> bytes:
-    head = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: "
-    return f"{head}{json.dumps(path)}\n---\n".encode()
-
-
-@pytest.mark.slow
-def test_a_data_sets_card_points_nowhere_else(hub: Hub, tmp_path: Path) -> None:
-    secret = tmp_path / "secret.jsonl"
-    secret.write_text('{"a": "of this machine"}\n')
-    repository = hub.repository("datasets", ID)
-    other = hub.repository("datasets", "someone/other").commit({"x.parquet": table("other")})
-    commits = [
-        repository.commit({"train.parquet": table("mine"), "README.md": card(path)})
-        for path in (
-            "train.parquet",
-            str(secret),
-            f"file://{secret}",
-            "../../../../../../../../.." + str(secret),
-            f"{hub.endpoint}/datasets/someone/other/resolve/{other}/x.parquet",
-            f"hf://datasets/someone/other@{other}/x.parquet",
-        )
-    ]
-    fetching = Fetching(tmp_path, hub)
-    found = fetching.each(*(source(commit, subsets=["default"]) for commit in commits))
-    assert found[0] == ("", [{"a": "mine"}])
-    for said, rows in found[1:]:
-        assert said.startswith("sources.code"), said
-        assert rows == [{"a": "mine"}]  # what was there before
-    for number in (1, 2, 4, 5):
-        assert f"Data files don't belong to {ID}" in found[number][0]
-    assert "of this machine" not in json.dumps(found)
-
-
-@pytest.mark.slow
-def test_scripts_and_formats_that_are_programs(hub: Hub, tmp_path: Path) -> None:
-    canary = tmp_path / "canary"
-    script = f"open({str(canary)!r}, 'w')\nimport datasets\n".encode()
-    repository = hub.repository("datasets", ID)
-    name = ID.split("/")[1]
-    commits = [
-        repository.commit(files)
-        for files in (
-            {f"{name}.py": script},
-            {f"{name}.py": script, "train.jsonl": b'{"a": 1}\n'},
-            {"train.pkl": pickle.dumps(Bomb(canary))},
-            {"train.tar": b"no tar", "README.md": card("train.tar")},
-            {"train.xml": b"<a/>", "README.md": card("train.xml")},
-        )
-    ]
-    fetching = Fetching(tmp_path, hub)
-    found = fetching.each(*(source(commit, subsets=["default"]) for commit in commits))
-    assert not canary.exists()
-    for number, (said, _) in enumerate(found):
-        # A script beside data is not run, and the data are read without it, or all is refused.
-        assert said.startswith("sources.code") or number == 1, found
-    assert "only tables are (" in found[3][0] and "only tables are (" in found[4][0]

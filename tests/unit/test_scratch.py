@@ -1,6 +1,10 @@
 """Scratch folders: what they take up is seen however it is hidden, and nothing else is deleted."""
 
+import mmap
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,6 +49,46 @@ def test_files_without_a_name_count_while_a_process_holds_them(scratch: Scratch)
         assert scratch.used(LIMIT) == 0
         assert scratch.used(LIMIT, [os.getpid()]) >= 2**20
     assert scratch.used(LIMIT, [os.getpid()]) < 2**20
+
+
+def test_a_library_that_was_replaced_on_disk_is_not_the_programs(
+    scratch: Scratch, tmp_path: Path
+) -> None:
+    """The runner mapped it while it had its name, and so has each process that it forks."""
+    library = tmp_path / "library.so"
+    library.write_bytes(bytes(2**20))
+    with library.open("r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 2**20)
+    library.unlink()
+    with mapped, forked() as pid:
+        assert scratch.used(LIMIT, [pid]) < 2**20
+    with forked(Path(scratch.path, "own")) as pid:
+        assert scratch.used(LIMIT, [pid]) >= 2**20
+
+
+@contextmanager
+def forked(mapping: Path | None = None) -> Iterator[int]:
+    """A child of this process, which has mapped a file that has no name any more."""
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        if mapping is not None:
+            mapping.write_bytes(bytes(2**20))
+            descriptor = os.open(mapping, os.O_RDWR)
+            held = mmap.mmap(descriptor, 2**20)
+            os.close(descriptor)
+            mapping.unlink()
+            assert held
+        os.write(theirs, b"1")
+        signal.pause()
+    assert os.read(ours, 1) == b"1"
+    try:
+        yield pid
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_what_a_link_points_at_is_kept(scratch: Scratch, tmp_path: Path) -> None:

@@ -1,23 +1,17 @@
-"""The filter of system calls: by what it says about each call, and by real processes behind it."""
+"""The filter of system calls, by what it says about each call."""
 
-import ctypes
 import errno
-import json
-import mmap
 import os
 import platform
 import re
 import signal
 import struct
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from confined_material import CLONE_FLAGS, RAW_CALLS, REFUSED, expected
+from confined_material import CLONE_FLAGS, REFUSED
 from mixmerge.sandbox import seccomp
 from mixmerge.sandbox.seccomp import BOXED, RUNNER, Profile
 from mixmerge.sandbox.syscalls import AUDIT, NEWEST, NUMBERS, Machine
@@ -29,9 +23,6 @@ CHECKS = {
     "behind landlock": Profile(),
     "behind an old landlock": Profile(signals_to=4711, truncate=False),
 }
-here = pytest.mark.skipif(
-    platform.machine() not in NUMBERS, reason=f"no filter for {platform.machine()}: NOT TESTED"
-)
 
 
 def ask(program: bytes, audit: int, number: int, *arguments: int) -> int:
@@ -160,6 +151,43 @@ def test_only_a_truncating_open_for_reading_is_refused_to_an_old_landlock(
         assert old("open", 1, sly) == ERRNO | errno.EPERM
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("profile", CHECKS.values(), ids=list(CHECKS))
+def test_memory_and_locks_in_no_account(profile: Profile, machine: Machine) -> None:
+    by_name = asker(profile, machine)
+    shared, private, fixed, anonymous, huge = 1, 2, 0x10, 0x20, 0x40000
+    for flags in (private | anonymous, private, shared, shared | fixed, private | fixed):
+        assert by_name("mmap", 0, 4096, 3, flags, 9) == ALLOW
+        assert by_name("mmap", 0, 4096, 3, flags | huge, 9) == ERRNO | errno.ENOMEM
+    for flags in (shared | anonymous, shared | private | anonymous):
+        assert by_name("mmap", 0, 4096, 3, flags, 9) == ERRNO | errno.EPERM
+    for command in (6, 7, 37, 38):
+        assert by_name("fcntl", 9, command, 1) == ERRNO | 0
+    for command in (5, 36):  # to ask for one
+        assert by_name("fcntl", 9, command, 1) == ALLOW
+    full = ERRNO | errno.EOPNOTSUPP
+    assert by_name("fallocate", 9) == (ALLOW if profile == BOXED else full)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("profile", CHECKS.values(), ids=list(CHECKS))
+def test_the_limit_of_core_dumps_stays(profile: Profile, machine: Machine) -> None:
+    by_name = asker(profile, machine)
+    core, somewhere, far = 4, 4096, 1 << 40
+    assert by_name("prlimit64", 0, core, 0, somewhere) == ALLOW
+    for limits in (somewhere, far):
+        assert by_name("prlimit64", 0, core, limits, 0) == ERRNO | 0
+        assert by_name("setrlimit", core, limits) == ERRNO | 0
+        for other in (0, 3, 5, 7, 9):
+            assert by_name("prlimit64", 0, other, limits, 0) == ALLOW
+            assert by_name("setrlimit", other, limits) == ALLOW
+    for pid in (1, 4711, -1):
+        for resource in (0, core):
+            assert by_name("prlimit64", pid, resource, 0, somewhere) == ERRNO | errno.EPERM
+    for name in ("prlimit64", "setrlimit"):
+        assert asker(RUNNER, machine)(name, 0, core, somewhere) == ALLOW
+
+
 def test_the_runner_may_pass_descriptors_and_lock_itself_in_and_a_check_may_not() -> None:
     for name in ("recvmsg", "sendmsg", "seccomp", "landlock_restrict_self", "prctl", "capset"):
         assert asker(RUNNER)(name, 1000) == ALLOW
@@ -192,186 +220,6 @@ def test_names_and_numbers_are_those_of_the_kernels_headers(machine: Machine) ->
     # And the other way: a call that this machine has is not left out by mistake.
     known = {name for table in NUMBERS.values() for name in table}
     assert known & numbers.keys() == set(NUMBERS[machine]) & numbers.keys()
-
-
-def behind(profile: str | None, program: str) -> dict[str, Any]:
-    """What a program finds in a process of its own behind a filter."""
-    code = (
-        "import json, os, sys\n"
-        "from mixmerge.sandbox import seccomp\n"
-        "from confined_material import CLONE_FLAGS as CLONE, REFUSED\n"
-        f"COLUMN = {MACHINES.index(seccomp.machine())}\n"
-        + (f"seccomp.install({profile})\n" if profile else "")
-        + f"{program}\n"
-        "print(json.dumps(FOUND))"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
-    )
-    assert ran.returncode == 0, ran.stderr
-    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    return found
-
-
-@here
-@pytest.mark.parametrize(
-    "profile",
-    [
-        "seccomp.BOXED",
-        "seccomp.Profile()",
-        "seccomp.Profile(signals_to=os.getpid(), truncate=False)",
-    ],
-)
-def test_a_real_process_is_refused_what_the_filter_refuses(profile: str) -> None:
-    found = behind(profile, RAW_CALLS)
-    assert len(found) > 130
-    assert found == expected(found)
-
-
-@here
-def test_without_a_filter_the_same_calls_fail_for_other_reasons() -> None:
-    # Otherwise the test above could not fail: as nobody, EPERM is a common answer.
-    found = behind(None, RAW_CALLS)
-    names = ("socket", "ptrace", "process_vm_readv", "shmget", "memfd_create", "mq_open", "unshare")
-    assert all(found[name] not in (0, errno.EPERM, errno.ENOSYS) for name in names), found
-    works = ("clone3", "prlimit of another", "prctl PDEATHSIG", "shared anonymous memory")
-    assert [found[name] for name in works] == [0] * len(works)
-
-
-@here
-def test_a_foreign_process_gets_no_signal() -> None:
-    canary = subprocess.Popen(["sleep", "60"])
-    try:
-        program = f"""
-import errno, os
-FOUND = {{}}
-for name, call in {{
-    "kill": lambda: os.kill({canary.pid}, 9),
-    "probe": lambda: os.kill({canary.pid}, 0),
-    "group": lambda: os.killpg({canary.pid}, 9),
-    "own": lambda: os.kill(os.getpid(), 0),
-}}.items():
-    try:
-        FOUND[name] = call() or 0
-    except OSError as error:
-        FOUND[name] = error.errno
-"""
-        found = behind("seccomp.Profile(signals_to=os.getpid())", program)
-        assert found == {"kill": errno.EPERM, "probe": errno.EPERM, "group": errno.EPERM, "own": 0}
-        assert canary.poll() is None
-    finally:
-        canary.kill()
-        canary.wait()
-
-
-HONEST = """
-import asyncio, io, os, random, resource, shutil, socket, subprocess, sys, tempfile, threading, time
-import concurrent.futures, multiprocessing, signal
-import numpy
-FOUND = {}
-with tempfile.TemporaryDirectory() as folder:
-    os.chdir(folder)
-    open("a", "w").write("text")
-    shutil.copy2("a", "b")
-    os.makedirs("c/d")
-    os.rename("b", "c/d/b")
-    FOUND["files"] = sorted(os.listdir("c/d")) + [open("c/d/b").read()]
-    os.mkfifo("pipe")
-    os.truncate("a", 2)
-    os.chdir("/")
-threads = [threading.Thread(target=time.sleep, args=(0.01,)) for _ in range(8)]
-[thread.start() for thread in threads]
-[thread.join() for thread in threads]
-with concurrent.futures.ThreadPoolExecutor(4) as pool:
-    FOUND["threads"] = list(pool.map(abs, [-1, -2]))
-FOUND["asyncio"] = asyncio.run(asyncio.sleep(0.01, "slept"))
-ran = subprocess.run([sys.executable, "-c", "print(6 * 7)"], capture_output=True, text=True)
-FOUND["subprocess"] = ran.stdout
-child = multiprocessing.get_context("fork").Process(target=print)
-child.start()
-child.join()
-FOUND["fork"] = child.exitcode
-matrix = numpy.random.default_rng(0).random((400, 400))
-FOUND["numpy"] = bool(numpy.allclose(matrix @ numpy.linalg.inv(matrix), numpy.eye(400)))
-hits = []
-signal.signal(signal.SIGALRM, lambda *_: hits.append(1))
-signal.setitimer(signal.ITIMER_REAL, 0.01)
-time.sleep(0.1)
-signal.raise_signal(signal.SIGALRM)
-FOUND["signals"] = len(hits)
-resource.setrlimit(resource.RLIMIT_CPU, (50, 50))
-one, two = socket.socketpair()
-one.sendall(b"pair")
-FOUND["pair"] = two.recv(9).decode()
-"""
-
-
-@here
-@pytest.mark.parametrize("profile", ["seccomp.BOXED", "seccomp.Profile(signals_to=os.getpid())"])
-def test_honest_programs_do_not_notice(profile: str) -> None:
-    assert behind(profile, HONEST) == {
-        "files": ["b", "text"],
-        "threads": [1, 2],
-        "asyncio": "slept",
-        "subprocess": "42\n",
-        "fork": 0,
-        "numpy": True,
-        "signals": 2,
-        "pair": "pair",
-    }
-
-
-@here
-def test_threads_that_run_already_are_behind_the_filter_too() -> None:
-    program = """
-import queue, socket, threading
-from mixmerge.sandbox import seccomp
-asked, answered = queue.Queue(), queue.Queue()
-def wait():
-    asked.get()
-    try:
-        socket.socket().close()
-        answered.put(0)
-    except OSError as error:
-        answered.put(error.errno)
-threading.Thread(target=wait, daemon=True).start()
-seccomp.install(seccomp.BOXED)
-asked.put(1)
-FOUND = {"errno": answered.get(timeout=10)}
-"""
-    assert behind(None, program) == {"errno": errno.EPERM}
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """How a forked process ends: its code, or minus the signal."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        finally:
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="int 0x80 is x86's: NOT TESTED")
-def test_a_32_bit_call_ends_the_process() -> None:
-    def call() -> None:
-        page = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=7)
-        page.write(bytes.fromhex("b814000000 cd80 c3"))  # mov eax, 20 (getpid); int 0x80; ret
-        address = ctypes.addressof(ctypes.c_char.from_buffer(page))
-        os._exit(0 if ctypes.CFUNCTYPE(ctypes.c_int)(address)() == os.getpid() else 2)
-
-    def filtered() -> None:
-        seccomp.install(BOXED)
-        call()
-
-    if in_child(call) != 0:
-        pytest.skip("this kernel makes no 32-bit calls at all: the kill is NOT TESTED")
-    assert in_child(filtered) == -signal.SIGSYS
 
 
 def test_a_machine_without_a_filter_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,14 +25,14 @@ AGREES = "from solution import P\n\ndef test_a():\n    assert P(1) == P(1)\n"
 ASKS = AGREES + "    assert P(1) != P(2) and P(3).x == 3\n"
 
 
-def truth(directory: Path, tests: dict[str, str]) -> Path:
+def truth(directory: Path, tests: dict[str, str], solution: str = SOLUTION) -> Path:
     rows = [
         {
             "task_id": name,
             "prompt": "Write P.",
             "entry_point": "P",
             "names": ["P"],
-            "canonical_solution": SOLUTION,
+            "canonical_solution": solution,
             "test": text,
         }
         for name, text in tests.items()
@@ -55,6 +55,24 @@ def test_a_reference_that_varies_or_is_slow_is_dropped() -> None:
     assert _examined(WorkerDied(), WorkerDied()).reason == "reference_fails"
     both = _examined(good, answer("pass", 3, ".x: object"))
     assert both == (None, 2, [".x: object", "f(): object"], 3.0)
+
+
+LOOPS = {
+    "zip": "assert all(a == b for a, b in zip(P(1), [1]))",
+    "map": "assert all(map(P, [1])) and not any(map(P, [2]))",
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_problems_whose_tests_loop_over_nothing_are_dropped(tmp_path: Path, loop: str) -> None:
+    asks = "from solution import P\n\ndef test_a():\n    "
+    found = truth(
+        tmp_path,
+        {"asks": asks + "assert P(1) == [1]\n", "loops": asks + LOOPS[loop] + "\n"},
+        "def P(x):\n    return [x] if x == 1 else []\n",
+    )
+    assert [row["id"] for row in read_jsonl(found / "tasks.jsonl")] == ["asks"]
+    assert [*read_jsonl(found / "dropped.jsonl")] == [{"id": "loops", "reason": "tests_nothing"}]
 
 
 def test_problems_whose_tests_pass_whatever_agrees_are_dropped(tmp_path: Path) -> None:

@@ -66,6 +66,29 @@ def test_a_sound_study(workspace: Path) -> None:
     assert not list((workspace / ".snakemake").rglob("locks/*"))
 
 
+def test_relative_paths_beside_a_directory(workspace: Path) -> None:
+    """Snakemake goes to `--directory` first; the plan's process must look from where it was called.
+
+    The Snakefile of these calls is relative, and so is the config file.
+    """
+    config = workspace / "elsewhere"
+    config.mkdir()
+    (workspace / "study.yaml").rename(config / "study.yaml")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "--configfile", "study.yaml"),
+            *("--snakefile", os.path.relpath(ROOT / "Snakefile", config), "--directory", ".."),
+            *("--workflow-profile", str(ROOT / "profiles/default"), "--", "preflight"),
+        ],
+        cwd=config,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert any(line.startswith("plan ") and " jobs" in line for line in done.stdout.splitlines())
+
+
 def test_all_that_is_wrong_is_told_in_one_run(workspace: Path) -> None:
     """A slip in the config, a column, a template, a checkpoint, a lost file, a version."""
     config = copy.deepcopy(material.CONFIG)

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 
 STUDY = Path("results/shrunken")
 QWEN, LLAMA = "qwen2-small", "llama-small"
+RECORDS = ("manifest.json", "provenance.json")
 
 
 @pytest.fixture
@@ -74,6 +75,16 @@ def change_weight(recipe: Path) -> None:
     recipe.write_text(text.replace("weight: 0.3", "weight: 0.4", 1))
 
 
+def count_one_row_more(manifest: Path) -> None:
+    """A fact of a manifest that no record beside it witnesses, changed as rot does: no new time."""
+    before = manifest.stat()
+    text = manifest.read_text()
+    more = re.sub(r'"rows": (\d+)', lambda found: f'"rows": {int(found[1]) + 1}', text)
+    assert more != text
+    manifest.write_text(more)
+    os.utime(manifest, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 def bring_merge_back(study: Path) -> Path:
     """A merge's weights where they lay before they were deleted: a winner's are the same."""
     winner = study / "winners" / QWEN / "dare"
@@ -90,6 +101,9 @@ def test_a_finished_study_is_sound(finished: Workspace) -> None:
     code, faults, output = verify(finished)
     assert (code, faults) == (0, []), output
     assert "deleted on purpose  weights of 6 merges" in output
+    assert re.search(
+        r"sound .*\d figures.*1 statistics, .*\d tables, 4 timing, .*10 verdict", output
+    )
     assert re.search(r"\d{3} files, .* GB read in \d+ s; \d+ results as they were made", output)
     assert times(finished) == before
 
@@ -115,8 +129,20 @@ def test_everything_that_changed_is_named_in_one_run(workspace: Workspace) -> No
     split = study / "data/split/codegen/manifest.json"
     record = study / "checkpoints" / QWEN / "ties-w0.3/manifest.json"
     merged = bring_merge_back(study) / "tokenizer.json"
+    table = study / "tables/verdict.csv"
+    figure = study / "figures/figure2-distance.png"
+    counts = study / "data/statistics.json"
+    facts = study / "data/sources/functions-to-write/manifest.json"
+    truth = study / "groundtruth/functions"
+    linked = min(path for path in truth.iterdir() if path.name not in RECORDS)
 
     rot(weights)
+    edit(table)
+    rot(figure)
+    counts.unlink()
+    count_one_row_more(facts)
+    linked.rename(workspace.path / "elsewhere")
+    linked.symlink_to(workspace.path / "elsewhere")
     edit(completions)
     rows.write_bytes(rows.read_bytes()[:-40])
     scores.unlink()
@@ -146,6 +172,11 @@ def test_everything_that_changed_is_named_in_one_run(workspace: Workspace) -> No
         split: "lost: other results were made from it",
         record: "damaged",
         merged: "rotted",
+        table: "edited on 2033-05-18",
+        figure: "rotted: no time says it was written; its SHA-256 is",
+        counts: "missing, but",
+        facts: "is not the manifest that results were made from",
+        linked: "is a symbolic link to",
     }
     for path, words in expected.items():
         name = path.relative_to(workspace.path)
@@ -153,7 +184,7 @@ def test_everything_that_changed_is_named_in_one_run(workspace: Workspace) -> No
         # A size that differs says so by itself; a cut file may also be one that was edited.
         assert len(found) == 1, (name, output)
         assert words in found[0] or (path == rows and "edited on" in found[0]), found[0]
-        assert "delete" in found[0] or "makes it again" in found[0]
+        assert "delete " in found[0] or "makes it again" in found[0]
     assert len(faults) == len(expected), output
     assert "(sft)" in next(line for line in faults if str(weights.name) in line)
 
@@ -184,6 +215,7 @@ def commands(fault: str) -> tuple[str, list[str]]:
         (f"recipes/{QWEN}/linear-w0.3.yaml", change_weight),
         ("data/sets/codegen-p50/train.jsonl", edit),
         (f"scores/{LLAMA}/base/scores.json", rot),
+        ("tables/verdict.csv", edit),
     ],
 )
 def test_the_way_out_leads_out(

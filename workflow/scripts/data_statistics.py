@@ -2,6 +2,7 @@
 
 from mixmerge.data.statistics import statistics
 from mixmerge.files import write_json
+from mixmerge.integrity.sums import write_sums
 from mixmerge.job import parser, path_argument, run
 
 
@@ -17,6 +18,7 @@ def main() -> None:
         given.out,
         statistics(given.sources, given.tasks, given.clean, given.splits, given.sets),
     )
+    write_sums(given.out.with_name(".statistics.sha256"), [given.out])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Draw the figures of a study as SVG and PNG."""
 
+from mixmerge.integrity.sums import write_sums
 from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.report.entries import figure_files
 from mixmerge.report.figures import write_figures
 from mixmerge.report.layout import Layout
 from mixmerge.report.scores import read_scores
@@ -16,6 +18,8 @@ def main() -> None:
     layout = Layout.model_validate(given.layout)
     scores = read_scores(layout, given.shelf or given.results)
     write_figures(layout, given.results, scores, given.out)
+    files = (given.out / name for name in figure_files(layout))
+    write_sums(given.out.with_name(".figures.sha256"), files)
 
 
 if __name__ == "__main__":

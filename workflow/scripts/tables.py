@@ -1,6 +1,8 @@
 """Write every table of a study as CSV, Markdown, LaTeX and HTML, and an index of them all."""
 
+from mixmerge.integrity.sums import write_sums
 from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.report.entries import table_files
 from mixmerge.report.layout import Layout
 from mixmerge.report.scores import read_scores
 from mixmerge.report.tables import write_tables
@@ -18,6 +20,8 @@ def main() -> None:
     layout = Layout.model_validate(given.layout)
     shelf = given.shelf or given.results
     write_tables(layout, given.results, read_scores(layout, shelf), given.out, shelf)
+    files = (given.out / name for name in table_files(layout))
+    write_sums(given.out.with_name(".tables.sha256"), files)
 
 
 if __name__ == "__main__":

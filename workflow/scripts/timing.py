@@ -1,6 +1,8 @@
 """Gather Snakemake's benchmark files into one table of where the time went."""
 
+from mixmerge.integrity.sums import write_sums
 from mixmerge.job import parser, path_argument, run
+from mixmerge.report.entries import TIMING_FILES
 from mixmerge.report.timing import read_jobs, timing_table
 from mixmerge.report.writing import write_table
 
@@ -13,6 +15,8 @@ def main() -> None:
     arguments.add_argument("--out", type=path_argument, required=True, help="folder of timing.*")
     given = arguments.parse_args()
     write_table(timing_table(read_jobs(given.benchmarks)), given.out, ("csv", "md", "html", "txt"))
+    files = (given.out / name for name in TIMING_FILES)
+    write_sums(given.out.with_name(".timing.sha256"), files)
 
 
 if __name__ == "__main__":

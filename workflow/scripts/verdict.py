@@ -1,7 +1,9 @@
 """Write the verdict of a study: a page of text and tables, tables as CSV, a few lines of text."""
 
+from mixmerge.integrity.sums import write_sums
 from mixmerge.job import json_argument, parser, path_argument, run
 from mixmerge.report.dossier import write_verdict
+from mixmerge.report.entries import VERDICT_FILES
 from mixmerge.report.evidence import read_evidence
 from mixmerge.report.layout import Layout
 from mixmerge.report.scores import read_scores
@@ -24,6 +26,8 @@ def main() -> None:
     scores, evidence = read_scores(layout, shelf), read_evidence(layout, shelf)
     found = verdicts(layout, scores, evidence, given.results, shelf)
     write_verdict(layout, found, given.out)
+    files = (given.out / name for name in VERDICT_FILES)
+    write_sums(given.out.with_name(".verdict.sha256"), files)
 
 
 if __name__ == "__main__":

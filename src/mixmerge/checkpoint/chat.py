@@ -11,6 +11,7 @@ from typing import Any
 
 from mixmerge.checkpoint.code import trusts_code
 from mixmerge.checkpoint.rendering import BadTemplate, render
+from mixmerge.checkpoint.tokenizer import CONVERSION, FILE
 from mixmerge.errors import UserError
 from mixmerge.files import read_object
 
@@ -45,9 +46,8 @@ def load_tokenizer(checkpoint: Path) -> Any:
         raise
     except Exception as error:  # the tokenizers library raises nothing else than that
         said = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-        raise UserError(
-            f"{checkpoint}: the tokenizer cannot be read: {said}; fetch or write its files again"
-        ) from None
+        way = "fetch or write its files again" if (checkpoint / FILE).exists() else CONVERSION
+        raise UserError(f"{checkpoint}: the tokenizer cannot be read: {said}; {way}") from None
     ids = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
     back = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
     if back != _PROBE:

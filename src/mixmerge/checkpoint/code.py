@@ -8,6 +8,7 @@ job runs code that it does not stand for.
 """
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def check_named_code(directory: Path, where: str) -> None:
     """
     for name in (_CONFIG, _TOKENIZER):
         content = _content(directory / name)
-        for value in _strings(content.get(_AUTO_MAP)):
+        for value in _strings(list(_under(content, _AUTO_MAP))):
             if "--" in value or "/" in value:
                 raise UserError(
                     f"{where}: {name}: auto_map: {value!r} is code of another repository, at "
@@ -95,7 +96,7 @@ def check_named_code(directory: Path, where: str) -> None:
                     "mend auto_map, and use kind 'local'"
                 )
         for key in _KERNELS:
-            for value in _strings(content.get(key)):
+            for value in _strings(list(_under(content, key))):
                 if "/" in value:
                     raise UserError(
                         f"{where}: {name}: {key}: {value!r} is compiled code of another "
@@ -145,6 +146,15 @@ def _strings(value: Any) -> list[str]:
         return [value]
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [text for item in inner for text in _strings(item)]
+
+
+def _under(value: Any, key: str) -> Iterator[Any]:
+    """What stands under a key, at any depth: models of several parts have a config in a config."""
+    if isinstance(value, dict):
+        yield from (item for name, item in value.items() if name == key)
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _under(inner, key)
 
 
 def _forget_code(file: Path) -> None:

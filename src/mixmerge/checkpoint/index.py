@@ -20,7 +20,8 @@ INDEX = "model.safetensors.index.json"
 
 #: Bytes of an element of each safetensors dtype.
 ITEM_BYTES = {
-    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
+    "C64": 8, "F64": 8, "F32": 4, "F16": 2, "BF16": 2,
+    "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1,
     "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
 }  # fmt: skip
 
@@ -95,8 +96,10 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
             text = stream.read(start - 8) if start <= min(size, _MAX_HEADER) else b""
     except FileNotFoundError:
         raise UserError(f"{file}: file not found") from None
-    # A header's length may begin with the same bytes as a pickle: 640 is 80 02.
-    if not text.startswith(b"{") and looks_pickled(magic):
+    # A header's length may begin with the same bytes as a pickle: 640 is 80 02. A pickle's next
+    # bytes, taken for a length, are beyond any header; those of torch's zip need not be.
+    is_length = start <= _MAX_HEADER and (text.startswith(b"{") or not magic.startswith(b"PK"))
+    if not is_length and looks_pickled(magic):
         raise UserError(refusal(f"{file}: is no safetensors file whatever its name;", file.name))
     if size < 8 or start > min(size, _MAX_HEADER):
         raise UserError(
@@ -104,25 +107,17 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
             "it was cut off or is no safetensors file. Fetch or write it again"
         )
     try:
-        header = json.loads(text, object_pairs_hook=_without_repeats)
-        tensors = {
-            name: _tensor(file, start, name, entry)
-            for name, entry in header.items()
-            if name != "__metadata__"
-        }
-        _check_gapless(tensors, start)
+        # Decoded here: `json` itself takes UTF-16 for what it is, and NaN for a number.
+        header = json.loads(
+            text.decode(), object_pairs_hook=_without_repeats, parse_constant=_no_number
+        )
+        _check_metadata(header.pop("__metadata__", None))
+        tensors = {name: _tensor(file, start, name, entry) for name, entry in header.items()}
+        expected = _check_gapless(tensors, start)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{file}: broken safetensors header ({_short(error)}); fetch or write the file again"
         ) from None
-    expected = start
-    for info in sorted(tensors.values(), key=lambda info: (info.offset, info.nbytes)):
-        if info.offset < expected:
-            raise UserError(
-                f"{file}: broken safetensors header (tensor {info.name!r} overlaps another); fetch "
-                "or write the file again"
-            )
-        expected = info.offset + info.nbytes
     if size != expected:
         kind = "truncated" if size < expected else "longer than its header says"
         raise UserError(
@@ -141,6 +136,17 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _check_metadata(metadata: Any) -> None:
+    """Check that a header's metadata are texts; ValueError where safetensors reads none of it."""
+    values = metadata.values() if isinstance(metadata, dict) else [None]
+    if metadata is not None and not all(isinstance(value, str) for value in values):
+        raise ValueError("__metadata__ is no mapping of text to text")
+
+
 def _tensor(file: Path, start: int, name: str, entry: dict[str, Any]) -> TensorInfo:
     """Build one tensor's entry; ValueError where shape, dtype and offsets do not agree."""
     first, last = entry["data_offsets"]
@@ -151,13 +157,14 @@ def _tensor(file: Path, start: int, name: str, entry: dict[str, Any]) -> TensorI
     if any(type(number) is not int or number < 0 for number in (first, last, *shape)):
         raise ValueError(f"tensor {name!r}: shape and offsets are no whole numbers from 0 on")
     nbytes = math.prod(shape) * ITEM_BYTES[dtype]
-    if last - first != nbytes:
+    # Readers multiply in 64 bits before they come to a zero.
+    if last - first != nbytes or math.prod(number for number in shape if number) >= 1 << 60:
         raise ValueError(f"tensor {name!r}: offsets {first}..{last} do not fit its shape {shape}")
     return TensorInfo(name, shape, dtype, file, start + first, nbytes)
 
 
-def _check_gapless(tensors: dict[str, TensorInfo], start: int) -> None:
-    """Check that the tensors' data follow on one another, as the format demands.
+def _check_gapless(tensors: dict[str, TensorInfo], start: int) -> int:
+    """Check that the tensors' data follow on one another, as the format demands; returns their end.
 
     Tensors that share bytes would be merged twice; a gap may hide what no check looks at.
 
@@ -170,6 +177,7 @@ def _check_gapless(tensors: dict[str, TensorInfo], start: int) -> None:
             fault = "overlaps another one" if info.offset < end else "follows on bytes of none"
             raise ValueError(f"tensor {info.name!r} {fault}")
         end += info.nbytes
+    return end
 
 
 def _short(error: Exception) -> str:

@@ -17,6 +17,8 @@ def lock_in(memory_bytes: int) -> None:
         memory_bytes: of address space, beside what is in use.
     """
     used = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+    # Before the filter, which freezes it. Not 0: a program that dumps are piped to would start.
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
     try:
         # Before the limits: to lock itself in takes a descriptor.
         landlock.lock([], landlock.version())
@@ -28,7 +30,6 @@ def lock_in(memory_bytes: int) -> None:
         resource.RLIMIT_NOFILE: 0,
         resource.RLIMIT_NPROC: 0,
         resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_CORE: 0,
     }
     for kind, bound in bounds.items():
         resource.setrlimit(kind, (bound, bound))

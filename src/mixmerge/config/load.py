@@ -16,7 +16,8 @@ _TAGS = {"hub", "local", "gguf", "embedded", "packages", "code", "summary"}
 
 #: Said in place of the value.
 _SECRET = (
-    "holds a token, key or password (or a URL with one), which would be copied into logs and "
+    "holds a token, key or password (or a URL with one, or what a variable of your environment "
+    "holds that is named TOKEN, PASSWORD or the like), which would be copied into logs and "
     "records; take it out, and give it in the environment: HF_TOKEN, HF_ENDPOINT, PIP_INDEX_URL, "
     "SNAKEMAKE_STORAGE_S3_ACCESS_KEY and _SECRET_KEY, or the programs' own login"
 )

@@ -54,7 +54,10 @@ def fetch(
                 if packed is not None:
                     _ROWS.check(packed, size, packed_bytes)
         if not count:
-            raise UserError(f"sources.{name}: {describe(source)} holds no rows")
+            raise UserError(
+                f"sources.{name}: {describe(source)} holds no rows; name another origin, or delete "
+                "the source"
+            )
         write_provenance(
             scratch, inputs=inputs, settings=settings, seed=None, packages=["datasets", "pyarrow"]
         )

@@ -13,6 +13,7 @@ from mixmerge.hub import check_endpoint, resolve
 
 #: What reads rows of a data set: `datasets`' own modules for tables.
 _READERS = frozenset({"arrow", "csv", "json", "parquet", "text", "cache"})
+_TABLES = ", ".join(sorted(_READERS - {"cache"}))
 
 
 def pin(source: HubSource, name: str, out: Path) -> HubSource:
@@ -69,6 +70,7 @@ def read_hub(source: HubSource, name: str) -> Iterator[dict[str, Any]]:
             HTTPError,
             OSError,
             ValueError,
+            OverflowError,  # a date after the year 9999
             RuntimeError,
         ) as error:
             raise UserError(_explain(source, name, subset, error)) from None
@@ -77,14 +79,23 @@ def read_hub(source: HubSource, name: str) -> Iterator[dict[str, Any]]:
 def _open(source: HubSource, name: str, subset: str, streaming: bool) -> Any:
     """One subset's rows, certainly of the commit that was asked for."""
     from datasets import load_dataset_builder
+    from huggingface_hub import constants
 
     builder = load_dataset_builder(source.id, name=subset, revision=source.revision)
-    # Where the hub does not answer, the library takes the latest cached copy, of whatever commit.
+    # Where the hub does not answer, or has no files that the library reads, it takes the latest
+    # cached copy, of whatever commit.
+    if builder.hash != source.revision and not constants.HF_HUB_OFFLINE:
+        raise UserError(
+            f"sources.{name}: {source.id}@{source.revision} holds no files that are read as tables "
+            f"({_TABLES}), or the hub stopped answering; the cache "
+            f"({_cache()}), which holds commit {builder.hash}, is no substitute. Run this rule "
+            "again, or convert the data to Parquet by hand and use a source of kind `local`"
+        )
     if builder.hash != source.revision:
         raise UserError(
             f"sources.{name}.revision: {source.id}@{source.revision} is not in the cache "
-            f"({_cache()}), which holds commit {builder.hash}, and the hub does not answer or "
-            "HF_HUB_OFFLINE forbids to ask it; fetch it once on a machine with internet"
+            f"({_cache()}), which holds commit {builder.hash}, and HF_HUB_OFFLINE forbids to "
+            "ask the hub; fetch it once on a machine with internet"
         )
     _check_reader(source, name, builder)
     if streaming:
@@ -105,8 +116,7 @@ def _check_reader(source: HubSource, name: str, builder: Any) -> None:
         raise UserError(
             f"sources.{name}: {source.id}@{source.revision} is read by "
             f"{type(builder).__module__.split('.')[-1]!r}; only tables are "
-            f"({', '.join(sorted(_READERS))}). Convert it to Parquet by hand and use a source of "
-            "kind `local`"
+            f"({_TABLES}). Convert it to Parquet by hand and use a source of kind `local`"
         )
 
 

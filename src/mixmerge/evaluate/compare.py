@@ -1,9 +1,9 @@
 """Whether an output is right: EvalPlus's comparison, over data that came out of the box.
 
-The same steps as in EvalPlus 0.3.1's `unsafe_execute`, with two differences. Special oracles see
-the inputs as they were given, not as the program left them. And `find_zero` (HumanEval/32) is
-judged by its oracle, whose bookkeeping 0.3.1 skips, so that no solution passes there; upstream has
-mended it since.
+The same steps as in EvalPlus 0.3.1's `unsafe_execute`, with three differences. Special oracles see
+the inputs as they were given, not as the program left them. `find_zero` (HumanEval/32) is judged by
+its oracle, whose bookkeeping 0.3.1 skips, so that no solution passes there; upstream has mended it
+since. And what holds no number is close to none: of `[[]]` numpy's `allclose` says that it is.
 """
 
 import math
@@ -91,6 +91,8 @@ class Comparison:
             self.atol = _ATOL
 
     def _passes(self, out: Any, expected: Any, arguments: Arguments) -> bool:
+        if too_wide(out, expected):
+            return False
         if self._zero:
             return bool(abs(_polynomial(arguments()[0], out)) <= self.atol)
         exact = self._exact(out, expected, arguments)
@@ -125,8 +127,42 @@ class Comparison:
         return exact
 
 
+def too_wide(out: Any, expected: Any) -> bool:
+    """Whether numpy, asked if these are equal, would lay rows beside columns, and make far more.
+
+    A column of 60,000 numbers beside a list of as many is a table of 4 GB.
+    """
+    return _compared(out, expected) > _MOST_NUMBERS + 4 * (_sized(out) + _sized(expected))
+
+
+def _compared(out: Any, expected: Any) -> int:
+    """How many pairs numpy would compare at once."""
+    if _is_array(out) or _is_array(expected):
+        import numpy
+
+        try:
+            return math.prod(numpy.broadcast_shapes(numpy.shape(out), numpy.shape(expected)))
+        except ValueError:  # they don't fit, or are ragged
+            return 0
+    for kind in (list, tuple, deque):
+        if isinstance(out, kind) and isinstance(expected, kind):
+            return max(map(_compared, out, expected), default=0)
+    if isinstance(out, dict) and isinstance(expected, dict):
+        both = (key for key in out if key in expected)
+        return max((_compared(out[key], expected[key]) for key in both), default=0)
+    return 0
+
+
+def _sized(value: Any) -> int:
+    return int(value.size) if _is_array(value) else 0
+
+
+def _is_array(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and type(value).__name__ == "ndarray"
+
+
 def close(out: Any, expected: Any, atol: float) -> bool:
-    """Numpy's `allclose`, unless it would have to make something huge of a small output.
+    """Numpy's `allclose`, unless it would make something huge of a small output, or nothing.
 
     Args:
         out: what the program returned.
@@ -139,6 +175,8 @@ def close(out: Any, expected: Any, atol: float) -> bool:
         return False
     one, other = numpy.asarray(out), numpy.asarray(expected)
     together = math.prod(numpy.broadcast_shapes(one.shape, other.shape))
+    if not together and one.shape != other.shape:
+        return False  # without a number between them, `allclose` calls anything close
     if together > 4 * max(one.size, other.size) + _MOST_NUMBERS:
         return False
     return bool(numpy.allclose(one, other, rtol=1e-07, atol=atol))
@@ -159,8 +197,8 @@ def is_floats(value: Any) -> bool:
         return True
     if isinstance(value, list | tuple):
         return bool(value) and all(isinstance(item, float) for item in value)
-    if type(value).__module__ == "numpy" and type(value).__name__ == "ndarray":
-        return value.dtype.str[1:] in ("f4", "f8")
+    if _is_array(value):
+        return bool(value.dtype.str[1:] in ("f4", "f8"))
     return False
 
 

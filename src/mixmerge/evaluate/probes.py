@@ -4,9 +4,10 @@ import ast
 import warnings
 from typing import Any
 
-# Every name is there and raises what no `except Exception` and no `pytest.raises` expects.
+# Every name is there and raises what no `except Exception` and no `pytest.raises` expects, or what
+# ends a loop over `map`.
 _RAISES = """
-class _Absent(BaseException):
+class _Absent({error}):
     pass
 
 
@@ -15,6 +16,15 @@ def _absent(*arguments, **named):
 
 
 {names} = _absent
+"""
+
+# Every name is there and answers with nothing to loop over.
+_EMPTY = """
+def _empty(*arguments, **named):
+    return []
+
+
+{names} = _empty
 """
 
 # Every name is there, and whatever it answers agrees to everything that is asked of it.
@@ -71,7 +81,10 @@ def probes(problem: dict[str, Any]) -> list[str]:
     names = problem.get("names") or [problem["entry_point"]]
     classes = _classes(problem["canonical_solution"])
     agrees = [f"{name} = {'Agrees' if name in classes else '_yes'}\n" for name in names]
-    return [_RAISES.format(names=" = ".join(names)), _AGREES + "".join(agrees)]
+    every = " = ".join(names)
+    errors = ("BaseException", "StopIteration")
+    raises = [_RAISES.format(names=every, error=error) for error in errors]
+    return [*raises, _EMPTY.format(names=every), _AGREES + "".join(agrees)]
 
 
 def runs_answers(test: str) -> bool:

@@ -1,9 +1,10 @@
 """Ground truth of suites with unit tests: which problems' tests can judge, and how long they take.
 
-A problem is kept if its reference solution passes its tests twice, and if neither a solution that
-only raises does nor one whose answers agree to everything (`mixmerge.evaluate.probes`). Others are
-dropped and reported: nobody's completion could be judged by them. So are tests that run text as a
-program: the solution's would then run where its verdict is found.
+A problem is kept if its reference solution passes its tests twice, and if these fail solutions that
+only raise, that answer with an empty list, and that agree to everything
+(`mixmerge.evaluate.probes`). Others are dropped and reported: nobody's completion could be judged
+by them. So are tests that run text as a program: the solution's would then run where its verdict is
+found.
 
 What the reference let its tests do with objects is kept as the problem's *interface*; see
 `mixmerge.sandbox.harness.examiner`.

@@ -28,12 +28,13 @@ class Fault:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A file whose bytes are still to be hashed."""
+    """A file whose bytes are still to be hashed; `listing` says what they should be."""
 
     path: Path
     bytes: int
     sha256: str
     place: Place
+    listing: Path
 
 
 @dataclass
@@ -42,7 +43,8 @@ class Found:
 
     Attributes:
         place: the place.
-        state: ``here``; ``absent``: not made yet, or temporary and gone.
+        state: ``here``; ``absent``: not made yet, or temporary and gone; ``unknown``: here, but
+            nothing is recorded of it.
         faults: what is wrong already.
         wanted: files to hash.
         manifest: the manifest's text, to see whether it changed meanwhile; None for a file.
@@ -63,8 +65,14 @@ def inspect(place: Place, options: str) -> Found:
         options: of the command line that makes the study, such as ``--configfile X``.
     """
     found = Found(place)
-    if not _anchor(place).exists():
+    anchor = _anchor(place)
+    if not anchor.exists():
         found.state = "absent"
+    elif not anchor.is_file():
+        # A pipe would keep its reader waiting for ever.
+        found.faults.append(
+            Fault(anchor, "is no file (put there by hand)", way_out(place, options))
+        )
     elif place.form == "file":
         _look_at_file(found, options)
     elif place.form != "recipe":
@@ -84,26 +92,29 @@ def way_out(place: Place, options: str) -> str:
 
 def changed(wanted: Wanted, digest: str, options: str) -> Fault:
     """The fault of a file that holds something else than its manifest lists."""
-    when = _edited(wanted.path, wanted.place)
-    how = f"edited on {when}, after its manifest" if when else "rotted: no time says it was written"
-    listed = wanted.place.path / MANIFEST
+    listing = wanted.listing
+    when = _edited(wanted.path, listing)
+    after = "after its manifest" if listing.name == MANIFEST else "after its job"
+    how = f"edited on {when}, {after}" if when else "rotted: no time says it was written"
     return Fault(
         wanted.path,
-        f"{how}; its SHA-256 is {digest}, {listed} lists {wanted.sha256}",
+        f"{how}; its SHA-256 is {digest}, {listing} lists {wanted.sha256}",
         way_out(wanted.place, options),
     )
 
 
 def _anchor(place: Place) -> Path:
     """The file that stands for a place."""
-    if place.form in ("file", "recipe"):
+    if place.form in ("file", "recipe", "printed"):
         return place.path
     return place.path / MANIFEST
 
 
 def _look_at_file(found: Found, options: str) -> None:
     record = known_of(found.place.path)
-    if record is not None and record["text"].encode() != found.place.path.read_bytes():
+    if record is None:
+        found.state = "unknown"
+    elif record["text"].encode() != found.place.path.read_bytes():
         found.faults.append(
             Fault(
                 found.place.path,
@@ -132,16 +143,26 @@ def _look_at_directory(found: Found, options: str) -> None:
     files = {} if place.form == "record" else manifest["files"]
     for name, entry in sorted(files.items()):
         file = place.path / name
-        if not file.is_file():
+        if not _is_file(file):
             found.faults.append(Fault(file, f"missing, but {path} lists it", again))
+        elif file.is_symlink():
+            # No job makes one: what it points to lies elsewhere, and may go or change there.
+            found.faults.append(
+                Fault(
+                    file,
+                    f"is a symbolic link to {file.readlink()} (put there by hand)",
+                    "put the file itself there (`cp --remove-destination "
+                    f"{file.resolve()} {file}`), or {again}",
+                )
+            )
         elif file.stat().st_size != entry["bytes"]:
             size = file.stat().st_size
-            when = _edited(file, place)
+            when = _edited(file, path)
             how = f"edited on {when}" if when else "cut off or damaged"
             problem = f"{how}: {size:,} bytes, {path} lists {entry['bytes']:,}"
             found.faults.append(Fault(file, problem, again))
         else:
-            found.wanted.append(Wanted(file, entry["bytes"], entry["sha256"], place))
+            found.wanted.append(Wanted(file, entry["bytes"], entry["sha256"], place, path))
     for file in _unlisted(place.path, files):
         found.faults.append(
             Fault(file, f"put there by hand: {path} does not list it", f"delete {file}")
@@ -161,13 +182,24 @@ def _unlisted(directory: Path, files: dict[str, Any]) -> list[Path]:
     return sorted(
         path
         for path in directory.rglob("*")
-        if path.is_file() and path.relative_to(directory).as_posix() not in known
+        if (path.is_symlink() or not path.is_dir())
+        and path.relative_to(directory).as_posix() not in known
+        # NFS calls so what was deleted while somebody read it.
+        and not path.name.startswith(".nfs")
     )
 
 
-def _edited(file: Path, place: Place) -> str | None:
-    """When a file was written, where that was after its manifest, which is written last."""
+def _edited(file: Path, listing: Path) -> str | None:
+    """When a file was written, where that was after its manifest or list, which comes last."""
     written = file.stat().st_mtime
-    if written <= (place.path / MANIFEST).stat().st_mtime + 1:
+    if written <= listing.stat().st_mtime + 1:
         return None
     return f"{datetime.fromtimestamp(written).astimezone():%Y-%m-%d %H:%M}"
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

@@ -21,13 +21,13 @@ class Place:
         rule: the rule that makes it.
         form: ``directory``; ``record`` of a merge, whose files lie elsewhere; ``weights`` of a
             merge, which go when they have been read; ``file``, known by its job's own record;
-            ``recipe``.
+            ``recipe``; ``printed``, a file of the report, known by its job's list.
         target: what to ask Snakemake for.
     """
 
     path: Path
     rule: str
-    form: Literal["directory", "record", "weights", "file", "recipe"]
+    form: Literal["directory", "record", "weights", "file", "recipe", "printed"]
     target: str
 
     @property
@@ -39,7 +39,7 @@ class Place:
 def places(study: Study, remote: bool = False) -> list[Place]:
     """All results of a study that have a digest somewhere, made or not.
 
-    Tables, figures and statistics have none.
+    Tables, figures and statistics are not among them: see `mixmerge.integrity.printed`.
 
     Args:
         study: the plan.

@@ -9,11 +9,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mixmerge.errors import UserError
-from mixmerge.files import read_json, sha256
+from mixmerge.files import sha256
 from mixmerge.integrity.hashing import digests
 from mixmerge.integrity.inspection import Fault, Found, Wanted, changed, inspect, way_out
+from mixmerge.integrity.lineage import Use, unlike_its_uses, uses
 from mixmerge.integrity.places import Place, places
-from mixmerge.manifest import MANIFEST, PROVENANCE
+from mixmerge.integrity.printed import printed
+from mixmerge.manifest import MANIFEST
 from mixmerge.merge.recipe import RecipeSettings, render_recipe
 from mixmerge.merge.record import holds_recorded
 from mixmerge.reuse import known_of
@@ -53,14 +55,24 @@ def verify(study: Study, options: str = "", remote: bool = False) -> Verdict:
     """
     verdict = Verdict()
     looked = [inspect(place, options) for place in places(study, remote)]
-    inputs = _inputs(study.root)
+    made = uses(study.root)
     for found in looked:
         if found.state == "absent":
-            _missing(found, study, inputs, verdict, options)
+            _missing(found, study, made, verdict, options)
+        elif found.faults:
+            continue
+        elif found.state == "unknown":
+            verdict.notes.append(
+                f"{found.place.path}: its job's record is gone, so it was compared with nothing; "
+                f"delete it and it is made again ({found.place.rule})"
+            )
         elif found.place.form == "weights":
             _same_as_record(found, study, options)
         elif found.place.form == "recipe":
-            _recipe(found, study, inputs, options)
+            _recipe(found, study, made, options)
+        elif found.place.form == "directory":
+            _as_it_was_used(found, study, made, verdict, options)
+    looked += printed(study, options)
     _hash(looked, verdict, options)
     for found in looked:
         if found.faults and _was_replaced(found):
@@ -103,7 +115,7 @@ def _unreadable(entry: Wanted, error: OSError, options: str) -> Fault:
 
 
 def _missing(
-    found: Found, study: Study, inputs: dict[str, set[str]], verdict: Verdict, options: str
+    found: Found, study: Study, made: dict[str, list[Use]], verdict: Verdict, options: str
 ) -> None:
     """Tell what is gone on purpose, or not made yet, from what was lost."""
     place = found.place
@@ -120,7 +132,7 @@ def _missing(
         # Made again before its merge is; nothing is lost with it.
         verdict.absent[place.rule] += 1
         return
-    named = _tail(target, study) in inputs
+    named = _tail(target, study) in made
     if named or known_of(place.path) is not None or _holds_files(place):
         why = "other results were made from it" if named else "its job left a record of it"
         if not named and known_of(place.path) is None:
@@ -145,12 +157,15 @@ def _same_as_record(found: Found, study: Study, options: str) -> None:
         found.faults.append(Fault(path, problem, way_out(found.place, options)))
 
 
-def _recipe(found: Found, study: Study, inputs: dict[str, set[str]], options: str) -> None:
+def _recipe(found: Found, study: Study, made: dict[str, list[Use]], options: str) -> None:
     """A recipe is what the configuration says, or what its merge was made from."""
     path = found.place.path
     model, variant = path.parent.name, path.name.removesuffix(".yaml")
     said = render_recipe(RecipeSettings.model_validate(study.recipe_settings(model, variant)))
-    if path.read_bytes() == said.encode() or sha256(path) in inputs.get(_tail(path, study), set()):
+    digest = sha256(path)
+    if path.read_bytes() == said.encode() or any(
+        use.sha256 == digest for use in made.get(_tail(path, study), ())
+    ):
         return
     found.faults.append(
         Fault(
@@ -161,20 +176,15 @@ def _recipe(found: Found, study: Study, inputs: dict[str, set[str]], options: st
     )
 
 
-def _inputs(root: Path) -> dict[str, set[str]]:
-    """File below the study's root -> SHA-256 that results were made from, by their provenance."""
-    found: dict[str, set[str]] = {}
-    for path in root.rglob(PROVENANCE):
-        try:
-            inputs = read_json(path)["inputs"].items()
-        except (UserError, KeyError, TypeError, AttributeError):
-            continue
-        for name, digest in inputs:
-            # Paths are as the job saw them; results may have been moved since.
-            _, separator, tail = name.rpartition(f"{root.name}/")
-            if separator:
-                found.setdefault(tail, set()).add(digest)
-    return found
+def _as_it_was_used(
+    found: Found, study: Study, made: dict[str, list[Use]], verdict: Verdict, options: str
+) -> None:
+    path = found.place.path / MANIFEST
+    for told in unlike_its_uses(found, made.get(_tail(path, study), []), options):
+        if isinstance(told, Fault):
+            found.faults.append(told)
+        else:
+            verdict.notes.append(told)
 
 
 def _tail(path: Path, study: Study) -> str:
@@ -209,7 +219,7 @@ def rendered(verdict: Verdict, seconds: float) -> str:
         ("sound", _counts(verdict.sound)),
         ("not made yet", _counts(verdict.absent)),
         ("deleted on purpose", f"weights of {verdict.temporary} merges (docs/disk.md)"),
-        ("without a digest", "tables, figures, statistics, logs, benchmarks"),
+        ("without a digest", "logs, benchmarks, the HTML report"),
     ]
     return "\n".join([*lines, *(f"  {name:<20}{text or '-'}" for name, text in rows)])
 

@@ -18,6 +18,7 @@ from mixmerge.files import sha256
 from mixmerge.manifest import MANIFEST, read_manifest
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
+from mixmerge.preflight.paths import unusable
 from mixmerge.preflight.tokenizer import LightTokenizer
 from mixmerge.sft.base import check_length
 
@@ -40,7 +41,7 @@ def here(context: Context) -> dict[str, Path]:
             published = Path(context.study.path("checkpoints", key, "base"))
             if (published / MANIFEST).exists():
                 found[key] = published
-            elif isinstance(model, LocalModel) and model.path.is_dir():
+            elif isinstance(model, LocalModel) and unusable(model.path, folder=True) is None:
                 found[key] = model.path
     return found
 
@@ -128,9 +129,9 @@ def _embeddings(directory: Path, index: Any, config: dict[str, Any], area: Area)
         )
         return
     rows, said = source.shape[0], config.get("vocab_size")
-    if isinstance(said, int) and said != rows:
+    if said is not None and said != rows:
         area.error(
-            f"{file}: vocab_size is {said}, but {source.name} in {source.file.name} has {rows} "
+            f"{file}: vocab_size is {said!r}, but {source.name} in {source.file.name} has {rows} "
             "rows; take config and weights from the same revision"
         )
     if not is_tied(directory, index) and HEAD not in index:
@@ -202,7 +203,7 @@ def _same_config(directory: Path, base: Path) -> None:
 
 def _gguf(where: str, model: GgufModel, area: Area) -> None:
     path = model.path
-    if path is None or not path.is_file():
+    if path is None or unusable(path):
         return
     with path.open("rb") as file:
         magic = file.read(4)

@@ -15,12 +15,15 @@ from mixmerge.preflight import (
     software,
     suites,
     templates,
+    wordnet,
 )
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
 from mixmerge.preflight.plan import Planning
+from mixmerge.preflight.readable import readable
 from mixmerge.preflight.rendering import rendered
 from mixmerge.study.dialect import PREFIX, Dialect
+from mixmerge.study.invocation import started_in
 from mixmerge.study.plan import Study
 
 #: The target's name on the command line.
@@ -44,11 +47,11 @@ def preflight(config: Mapping[str, Any], workflow: Any, given: Any) -> int:
     start = time.monotonic()
     where = " + ".join(map(str, workflow.configfiles)) or "config"
     repository = Path(workflow.basedir)
-    found, told = settings.readable(config, where)
+    found, told = readable(config, where)
     planning = None
     if not told:
         arguments = [word for word in sys.argv[1:] if word != TARGET]
-        planning = Planning(arguments, repository / "src")
+        planning = Planning(arguments, repository / "src", started_in())
     defaults = workflow.resource_settings.default_resources
     context = Context(
         where=where,
@@ -82,7 +85,7 @@ def look(context: Context, told: list[str], planning: Planning | None) -> list[A
         _safely("chat templates", lambda: templates.check(context, bases)),
         _safely("software", lambda: software.check(context)),
         _safely("sandbox", lambda: machine.sandbox(context)),
-        _safely("WordNet", lambda: machine.wordnet(context)),
+        _safely("WordNet", lambda: wordnet.check(context)),
         _safely("GPUs", lambda: machine.gpu(context)),
     ]
     plan = Area("plan")
@@ -91,7 +94,10 @@ def look(context: Context, told: list[str], planning: Planning | None) -> list[A
         plan.unchecked.append("the config must be mended first")
     else:
         planned, why = planning.result()
-        if planned is None and not _told(why, areas):
+        if planned is None and planning.late:
+            # That says something of this machine's load, nothing of the study.
+            plan.unchecked.append(why)
+        elif planned is None and not _told(why, areas):
             plan.error(why)
         elif planned is not None:
             plan.checked.append(f"{planned['jobs']:,} jobs")

@@ -18,6 +18,7 @@ from mixmerge.errors import UserError, nearest
 from mixmerge.manifest import MANIFEST, read_manifest
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area, few
+from mixmerge.preflight.paths import unusable
 from mixmerge.preflight.rows import Faults, Reader
 from mixmerge.study.plan import Study
 
@@ -61,7 +62,7 @@ def _moving(context: Context, area: Area) -> None:
 
 
 def _packages(key: str, source: PackageSource, area: Area) -> None:
-    if source.lock is not None and not source.lock.exists():
+    if source.lock is not None and unusable(source.lock):
         return
     try:
         parts = chosen_packages(source, key)
@@ -75,7 +76,7 @@ def _rows_of(study: Study, key: str, area: Area) -> Path | None:
     """The file with a source's rows, where there is one by now."""
     entry = study.config.sources[key]
     if isinstance(entry, LocalSource):
-        return entry.path if entry.path.is_file() else None
+        return None if unusable(entry.path) else entry.path
     folder = Path(study.path("data", "sources", key))
     if not (folder / MANIFEST).exists():
         return None

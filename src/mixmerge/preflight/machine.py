@@ -1,22 +1,20 @@
-"""This machine: disk, GPUs, the sandbox, WordNet."""
+"""This machine: disk, GPUs, the sandbox."""
 
 import os
 import shutil
-import stat
+import subprocess
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixmerge.config.evaluation import SummarySuite
+from mixmerge.config.evaluation import CodeScoring
 from mixmerge.config.memory import misfit
 from mixmerge.config.parameters import parameters_of
 from mixmerge.config.tasks import MIX
 from mixmerge.errors import UserError
-from mixmerge.manifest import MANIFEST, read_manifest
 from mixmerge.preflight.context import Context
-from mixmerge.preflight.finding import Area, few
+from mixmerge.preflight.finding import Area
 from mixmerge.study import gpus
 
 if TYPE_CHECKING:
@@ -24,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Share of a GPU's memory that weights may take where something is generated beside them.
 _FOR_WEIGHTS = 0.85
+
+#: Seconds for the driver's answer.
+_SECONDS = 10
 
 
 def disk(context: Context) -> Area:
@@ -130,19 +131,47 @@ def _visible(context: Context, area: Area) -> None:
             f"torch {build} of this environment ({sys.prefix}) was built without CUDA, but "
             "hardware.device is 'gpu'; install torch's CUDA build"
         )
-    area.checked.append(f"{count} GPUs of this machine")
+    told, there = f"{count} GPUs of this machine", _memory_gb()
+    if there is None:
+        area.unchecked.append("how much memory they have: nvidia-smi does not say")
+    else:
+        told += f", {there:.0f} GB each"
+    if there is not None and config.hardware.gpu_memory_gb > there:
+        area.error(
+            f"{context.where}: hardware.gpu_memory_gb: {config.hardware.gpu_memory_gb:g}, but this "
+            f"machine's GPUs have {there:.0f} GB; write {int(there)}, processes and memory of "
+            "training follow from it"
+        )
+    area.checked.append(told)
+
+
+def _memory_gb() -> float | None:
+    """Memory of this machine's largest GPU, as its driver tells; None where it does not."""
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=True,
+        )
+        return max(int(line) for line in done.stdout.split()) * 2**20 / 1e9
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
 
 
 def sandbox(context: Context) -> Area:
     """Whether generated programs can be run boxed in here."""
     area = Area("sandbox")
-    if context.study is None or not context.study.code_suites():
+    if context.study is not None and not context.study.code_suites():
         area.checked.append("no suite runs generated programs")
         return area
     # Late: it looks through the environment for what programs may import.
     from mixmerge.sandbox import machine
 
-    packages = tuple(context.config.code_scoring.packages)
+    # Whatever is wrong with the config: what this machine offers does not hang on it.
+    scoring = CodeScoring() if context.study is None else context.config.code_scoring
+    packages = tuple(scoring.packages)
     try:
         offers = _offers(packages)
         if not any(offer.works for offer in offers) or os.environ.get(machine.VARIABLE):
@@ -167,61 +196,3 @@ def _offers(packages: tuple[str, ...]) -> list["Offer"]:
     from mixmerge.sandbox import machine
 
     return machine.offered(packages)
-
-
-#: Where nltk looks, besides its environment variable; see `nltk.data`.
-_NLTK = ("/usr/share/nltk_data", "/usr/local/share/nltk_data", "/usr/lib/nltk_data")
-
-
-def wordnet(context: Context) -> Area:
-    """The data that METEOR needs: fetched, on this machine, or to be fetched."""
-    area = Area("WordNet")
-    if context.study is None:
-        return area
-    suites = [
-        key
-        for key, suite in context.config.suites.items()
-        if isinstance(suite, SummarySuite) and "meteor" in suite.metrics
-    ]
-    if not suites:
-        area.checked.append("no suite is scored with METEOR")
-        return area
-    published = context.config.results / "nltk_data"
-    if (published / MANIFEST).exists():
-        try:
-            read_manifest(published, "nltk_data")
-            area.checked.append(str(published))
-        except UserError as error:
-            area.refused(error)
-        return area
-    present = [root for root in _nltk_roots() if _holds_wordnet(root)]
-    for root in present:
-        if root.stat().st_mode & stat.S_IWOTH:
-            area.error(
-                f"{root}: nltk refuses data that others may write to; run `chmod -R o-w {root}`"
-            )
-    if present:
-        area.checked.append(f"{present[0]} (for {few(suites)})")
-    else:
-        routes = ["nltk's server"]
-        routes += ["Debian's packages"] * bool(shutil.which("apt-get") and shutil.which("dpkg-deb"))
-        area.unchecked.append(
-            f"not here; will be fetched from {' or '.join(routes)} (`snakemake nltk_data` does it "
-            "now)"
-        )
-    return area
-
-
-def _nltk_roots() -> list[Path]:
-    given = [Path(part) for part in os.environ.get("NLTK_DATA", "").split(os.pathsep) if part]
-    own = [Path("~/nltk_data").expanduser()]
-    own += [
-        Path(sys.prefix, *parts)
-        for parts in (("nltk_data",), ("share", "nltk_data"), ("lib", "nltk_data"))
-    ]
-    return [root for root in (*given, *own, *map(Path, _NLTK)) if root.is_dir()]
-
-
-def _holds_wordnet(root: Path) -> bool:
-    folder = root / "corpora/wordnet"
-    return folder.is_dir() or folder.with_name("wordnet.zip").is_file()

@@ -45,16 +45,22 @@ def main() -> None:
 
 
 class Planning:
-    """A plan that is made while other things are looked at."""
+    """A plan that is made while other things are looked at.
 
-    def __init__(self, arguments: Sequence[str], sources: Path) -> None:
+    Attributes:
+        late: whether it was given up because it took too long.
+    """
+
+    def __init__(self, arguments: Sequence[str], sources: Path, directory: Path) -> None:
         """Start.
 
         Args:
             arguments: Snakemake's, without the target ``preflight``.
             sources: the directory of the package.
+            directory: where Snakemake was called; relative paths are meant from there.
         """
         path = f"{sources}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
+        self.late = False
         # A thread reads both streams, so that neither fills up while other things are looked at.
         self._pool = ThreadPoolExecutor(1)
         self._answer = self._pool.submit(
@@ -66,6 +72,7 @@ class Planning:
             errors="replace",
             timeout=_PATIENCE,
             check=False,
+            cwd=directory,
             env={**os.environ, "PYTHONPATH": path, "NO_COLOR": "1"},
         )
 
@@ -74,7 +81,11 @@ class Planning:
         try:
             done = self._answer.result()
         except subprocess.TimeoutExpired:
-            return None, f"planning took longer than {_PATIENCE:.0f} s"
+            self.late = True
+            return None, (
+                f"planning took longer than {_PATIENCE:.0f} s; run again when the machine is less "
+                "busy, or look at `snakemake -n`"
+            )
         finally:
             self._pool.shutdown()
         if done.returncode == 0:

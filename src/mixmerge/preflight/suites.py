@@ -11,6 +11,7 @@ from mixmerge.data.releases import FILES, KNOWN, check_release, md5_of
 from mixmerge.errors import UserError
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area, few
+from mixmerge.preflight.paths import unusable
 
 #: Seconds for the problems of one file of the user's own.
 _SECONDS = 3.0
@@ -63,7 +64,7 @@ def _cached(name: str, version: str | None) -> Path | None:
     """Where a release lies on this machine, if it does; see `mixmerge.data.releases`."""
     variable = f"{name.upper()}_OVERRIDE_PATH"
     if override := os.environ.get(variable):
-        if not Path(override).is_file():
+        if unusable(Path(override)):
             raise UserError(f"{variable}: {override}: file not found; mend or unset the variable")
         return Path(override)
     try:
@@ -80,7 +81,8 @@ def _cached(name: str, version: str | None) -> Path | None:
 
 def _own(key: str, path: Path, suite: CodeSuite, area: Area) -> None:
     """A file of one's own, read as its job reads it."""
-    if not path.exists():
+    if unusable(path):
+        # Told among the files of the config.
         return
     if not path.name.endswith((".jsonl", ".jsonl.gz")):
         raise UserError(f"{path}: not a .jsonl or .jsonl.gz; name a file in EvalPlus's format")

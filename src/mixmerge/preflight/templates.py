@@ -9,6 +9,7 @@ from mixmerge.checkpoint.rendering import BadTemplate
 from mixmerge.errors import UserError
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
+from mixmerge.preflight.paths import unusable
 from mixmerge.preflight.tokenizer import LightTokenizer
 
 #: Texts of the probe; no template writes them of itself.
@@ -47,7 +48,7 @@ def check(context: Context, checkpoints: Mapping[str, Path]) -> Area:
                 else f"{key}: comes with the checkpoint, which is not fetched yet"
             )
             continue
-        if file is not None and not file.is_file():
+        if file is not None and unusable(file):
             continue
         tokenizer: Any = _NoTokenizer()
         if directory is not None and (directory / "tokenizer.json").exists():

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from mixmerge.errors import UserError
-from mixmerge.files import read_json
+from mixmerge.files import read_object
 
 _NAMED = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")
 
@@ -35,14 +35,13 @@ class LightTokenizer:
     @cached_property
     def _config(self) -> dict[str, Any]:
         path = self.directory / "tokenizer_config.json"
-        found = read_json(path) if path.exists() else {}
-        return found if isinstance(found, dict) else {}
+        return read_object(path) if path.exists() else {}
 
     @cached_property
     def special_tokens_map(self) -> dict[str, str]:
         """Role -> token, as templates name them."""
         path = self.directory / "special_tokens_map.json"
-        given = {**self._config, **(read_json(path) if path.exists() else {})}
+        given = {**self._config, **(read_object(path) if path.exists() else {})}
         found = {}
         for name in _NAMED:
             value = given.get(name)
@@ -79,8 +78,7 @@ class LightTokenizer:
         file = self.directory / "chat_template.jinja"
         if file.exists():
             return file.read_text(encoding="utf-8")
-        other = self.directory / "chat_template.json"
-        found = (read_json(other) if other.exists() else self._config).get("chat_template")
+        found = self._config.get("chat_template")
         if isinstance(found, list):
             found = {entry.get("name"): entry.get("template") for entry in found}
         if isinstance(found, dict):

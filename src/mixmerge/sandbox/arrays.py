@@ -8,6 +8,9 @@ from typing import Any, Literal
 #: Plain types: no objects, no records.
 _DTYPE = re.compile(r"[<>|=](?:[biufcUS]\d{1,9}|[mM]8(?:\[[0-9a-zA-Z]{1,12}\])?)")
 
+#: Types of numpy's strings without a character.
+_NO_TEXT = ("<U0", ">U0", "|S0")
+
 
 class CodecError(Exception):
     """A value that can't be packed, or bytes that hold none."""
@@ -66,7 +69,11 @@ def scalar(content: Any) -> Any:
     Raises:
         CodecError: they don't fit each other.
     """
+    import numpy
+
     text, data = listed(content, str, bytes)
+    if text in _NO_TEXT:
+        return numpy.dtype(text).type()
     return array([text, [1], data])[0]
 
 

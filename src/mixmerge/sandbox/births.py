@@ -14,6 +14,9 @@ from mixmerge.sandbox.limits import Limits
 _REPORT: Final = harness.OUTPUT + 1
 #: Descriptors that a process may have open.
 _FILES: Final = 256
+#: No core dump. Not 0: the program that they are piped to would still be started, outside and as
+#: root; "we use cprm.limit of 1 here as a special value" (Linux, fs/coredump.c), for none.
+_CORE: Final = (1, 1)
 # What a program puts in its place is not what ends its process.
 _leave = os._exit
 
@@ -56,6 +59,10 @@ def _keep(descriptors: tuple[int, int, int]) -> None:
     moved = [fcntl.fcntl(number, fcntl.F_DUPFD, _FILES) for number in descriptors]
     for number, target in zip(moved, (harness.INPUT, harness.OUTPUT, _REPORT), strict=True):
         os.dup2(number, target)
+    # Its own: flags of the runner's would be every check's.
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
     os.closerange(_REPORT + 1, 2 * _FILES)
 
 
@@ -68,7 +75,7 @@ def _watch_over(child: int) -> NoReturn:
         if pid == child:
             break
     if os.WIFSIGNALED(status):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CORE, _CORE)
         signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
         os.kill(os.getpid(), os.WTERMSIG(status))
     _leave(os.waitstatus_to_exitcode(status) & 0xFF)
@@ -83,7 +90,7 @@ def _limit(limits: Limits) -> None:
         (resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes)),
         (resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes)),
         (resource.RLIMIT_NOFILE, (_FILES, _FILES)),
-        (resource.RLIMIT_CORE, (0, 0)),
+        (resource.RLIMIT_CORE, _CORE),
     ):
         # What the machine's user may not raise again stays as it is.
         hard = resource.getrlimit(which)[1]

@@ -4,8 +4,9 @@ msgpack holds the plain types; the others are extensions of it, one code each (`
 makes values of these types and nothing else: it imports, calls and instantiates nothing that the
 bytes name. Bytes from a hostile program therefore yield data or `CodecError`.
 
-Exact types are kept. An instance of a subclass of a builtin type (a named tuple, an `IntEnum`)
-becomes one of a stand-in subclass, which compares as the builtin does. Anything else becomes
+Exact types are kept. An instance of a subclass of a builtin type (a named tuple, an `IntEnum`), or
+of a type that compares as one (`ChainMap`, sympy's numbers), becomes one of a stand-in subclass,
+which compares as the builtin does. Anything else becomes
 `Opaque`, which equals nothing. One exception: within another value a bytearray or a memoryview
 becomes bytes, which equal it, as msgpack knows no difference.
 

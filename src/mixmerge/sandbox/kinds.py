@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from mixmerge.sandbox import arrays
+from mixmerge.sandbox import alike, arrays
 from mixmerge.sandbox.arrays import CodecError, listed
 
 TUPLE, SET, FROZENSET, INT, COMPLEX, BYTEARRAY, RANGE, SLICE = range(1, 9)
@@ -42,25 +42,6 @@ class Opaque:
     def __repr__(self) -> str:
         return f"Opaque({self.kind!r}, {self.items!r})"
 
-
-#: Builtin type -> what gives the plain value of an instance of a subclass, whatever that overrides.
-_PLAIN: dict[type, Callable[[Any], Any]] = {
-    int: int.__int__,
-    float: float.__float__,
-    complex: complex.__pos__,
-    str: str.__str__,
-    bytes: lambda value: bytes(memoryview(value)),
-    bytearray: lambda value: bytearray(memoryview(value)),
-    tuple: lambda value: tuple(tuple.__iter__(value)),
-    list: lambda value: list(list.__iter__(value)),
-    set: lambda value: set(set.__iter__(value)),
-    frozenset: lambda value: frozenset(frozenset.__iter__(value)),
-    dict: lambda value: dict(dict.items(value)),
-}
-#: Builtin type -> its stand-in subclass.
-STAND_INS: dict[type, type] = {
-    base: type(f"Subclass of {base.__name__}", (base,), {}) for base in _PLAIN
-}
 
 _TAKEN: dict[type, tuple[int, Callable[[Any], Any]]] = {
     tuple: (TUPLE, list),
@@ -109,12 +90,9 @@ def taken_apart(value: Any) -> tuple[int, Any]:
     found = arrays.taken_apart(value)
     if found is not None:
         return {"scalar": SCALAR, "array": NDARRAY, "objects": OBJECTS}[found[0]], found[1]
-    for base, plain in _PLAIN.items():
-        if isinstance(value, base):
-            # One that compares as it likes is no data.
-            if kind.__eq__ is base.__eq__ and base in kind.__mro__:
-                return SUBCLASS, [base.__name__, plain(value)]
-            break
+    like = alike.plain(value)
+    if like is not None:
+        return SUBCLASS, [*like]
     return OPAQUE, [f"{kind.__module__}.{kind.__qualname__}"[:_NAME], None]
 
 
@@ -197,15 +175,12 @@ def _counter(content: dict[Any, int]) -> "Counter[Any]":
     return made
 
 
-_BY_NAME = {base.__name__: base for base in _PLAIN}
-
-
 def _subclass(content: Any) -> Any:
     name, value = listed(content, str, object)
-    base = _BY_NAME.get(name)
+    base = alike.BY_NAME.get(name)
     if base is None or type(value) is not base:
         raise CodecError("an instance of a subclass of something else")
-    return STAND_INS[base](value)
+    return alike.STAND_INS[base](value)
 
 
 def _opaque(content: Any) -> Opaque:

@@ -25,10 +25,15 @@ from mixmerge.sandbox.scratch import Scratch
 
 #: The variable in which the runner finds what it needs to know of its lock.
 PLAN: Final = "MIXMERGE_LOCKED_IN"
-DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+#: Devices, and what may be done with them. Memory that /dev/zero gives to who may write to it is in
+#: no account (see `mixmerge.sandbox.seccomp`).
+DEVICES: Final = {
+    **dict.fromkeys(("/dev/null", "/dev/full", "/dev/random", "/dev/urandom"), landlock.DEVICE),
+    "/dev/zero": landlock.READ,
+}
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER, _GET_NO_NEW_PRIVS = 1, 36, 39
-#: A look at the disk takes at most this share of the runner's time.
-_LOOKING, _EVERY = 0.1, 0.1
+#: Looking at the disk takes at most this share of a core; it is done once in so many seconds.
+_LOOKING, _EVERY = 0.25, 0.1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -70,7 +75,7 @@ class Locked:
         self._reads: list[str] = plan["reads"]
         self._version: int = plan["version"]
         self._scratch: dict[int, Scratch] = {}
-        #: Emptied, for the next check: most write nothing, and a busy disk makes folders slowly.
+        #: For the next check: most write nothing, and a busy disk makes folders slowly.
         self._empty: list[Scratch] = []
         self._look_at: dict[int, float] = {}
         self._own: Scratch | None = None
@@ -130,7 +135,7 @@ class Locked:
         os.chdir(self._own.path)
         # What of these folders the check may not see, the runner's own lock keeps from it as well.
         rules = [(path, landlock.READ) for path in self._reads]
-        rules += [(path, landlock.DEVICE) for path in DEVICES]
+        rules += DEVICES.items()
         landlock.lock([*rules, (self._own.path, landlock.WRITE)], self._version)
         seccomp.install(
             seccomp.Profile(
@@ -140,7 +145,7 @@ class Locked:
         )
 
     def kill(self, init: int) -> None:
-        """Kill the process group, wait until it is gone, and empty its scratch folder."""
+        """Kill the process group, wait until it is gone, and see to its scratch folder."""
         # All at once: the kernel lets no fork slip through between the members of a group.
         os.killpg(init, signal.SIGKILL)
         os.waitid(os.P_PID, init, os.WEXITED | os.WNOWAIT)
@@ -152,8 +157,10 @@ class Locked:
         self._look_at.pop(init, None)
         if scratch is not None:
             with contextlib.suppress(OSError):  # the sweeper tries again when the box ends
-                scratch.clear()
-                self._empty.append(scratch)
+                if scratch.untouched():
+                    self._empty.append(scratch)
+                else:
+                    scratch.remove()
 
     def tree(self, init: int, most: int) -> list[int]:
         """All processes of the check: its orphans become children of its first."""
@@ -161,13 +168,14 @@ class Locked:
 
     def excess(self, init: int, limits: Limits) -> Reason | None:
         """Look, at times, at what the check takes of the disk."""
-        began = time.monotonic()
-        if began < self._look_at.get(init, began - 1) or init not in self._scratch:
+        now, began = time.monotonic(), time.process_time()
+        if now < self._look_at.get(init, now) or init not in self._scratch:
             return None
         pids = self.tree(init, limits.processes + 1)
         used = self._scratch[init].used(limits.file_bytes, pids)
-        now = time.monotonic()
-        self._look_at[init] = now + max(_EVERY, (now - began) / _LOOKING)
+        # By its processor time: a busy machine must not make looks rare.
+        took = time.process_time() - began
+        self._look_at[init] = time.monotonic() + max(_EVERY, took / _LOOKING)
         return "disk" if used > limits.file_bytes else None
 
 

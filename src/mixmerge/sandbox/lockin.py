@@ -141,7 +141,7 @@ def _become_runner(plan: dict[str, Any], place: str, sweeper: int) -> NoReturn:
     rules = list(readable(plan["readable"], set(plan["hidden"])))
     rules += [(path, landlock.READ) for path in (*plan["site"].values(), site, "/proc")]
     # The runner offers itself first where memory runs out.
-    rules += [(path, landlock.DEVICE) for path in (*locked.DEVICES, "/proc/self/oom_score_adj")]
+    rules += [*locked.DEVICES.items(), ("/proc/self/oom_score_adj", landlock.DEVICE)]
     told = {"checks": checks, "reads": reads, "version": plan["version"]}
     environment = plan["environment"] | {
         "PYTHONPATH": site,

@@ -15,6 +15,9 @@ from pathlib import Path
 _ENTRY = 4096
 #: Folders within folders; what goes deeper hides something.
 _DEPTH = 64
+#: Bytes of what the kernel tells of a process's mapped files, several times as many as with all
+#: packages loaded; who has more of them wants looking to take long.
+_MAPPINGS = 2**20
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -29,12 +32,15 @@ class Scratch:
 
     def __init__(self, below: str, prefix: str) -> None:
         self.path = tempfile.mkdtemp(prefix=prefix, dir=below)
-        self._identity = _identity(os.lstat(self.path))
+        made = os.lstat(self.path)
+        self._identity = _identity(made)
+        self._traces = _traces(made)
 
     def used(self, limit: int, processes: Iterable[int] = ()) -> int:
         """Bytes that it takes up, or some number above the limit as soon as that is certain.
 
-        What lies in a folder that can't be listed, or too deep, counts as above the limit.
+        What lies in a folder that can't be listed, or too deep, counts as above the limit, and so
+        do ten thousand mapped files of a process.
 
         Args:
             limit: bytes beyond which it does not matter how many.
@@ -50,8 +56,20 @@ class Scratch:
             os.close(folder)
         nameless: dict[tuple[int, int], int] = {}
         for process in processes:
-            nameless |= _nameless(process, self._identity[0])
+            nameless |= _open_nameless(process)
+            maps = _maps(process, _MAPPINGS)
+            if len(maps) == _MAPPINGS:
+                return limit + 1
+            nameless = _mapped_nameless(maps, self._identity[0]) | nameless
+        if nameless:
+            # Not libraries that were replaced on disk since this process, which forked them, began.
+            for key in _mapped_nameless(_maps(os.getpid(), _MAPPINGS), self._identity[0]):
+                nameless.pop(key, None)
         return total + sum(nameless.values())
+
+    def untouched(self) -> bool:
+        """Whether nothing was ever made in it, or looked for: what can be seen of that stays."""
+        return _traces(os.lstat(self.path)) == self._traces
 
     def remove(self) -> None:
         """Delete it with all that is in it; see `clear`."""
@@ -75,6 +93,11 @@ class Scratch:
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
+
+
+def _traces(status: os.stat_result) -> tuple[int, ...]:
+    """What remains of a folder's past when it is empty again; on ext4 also its size."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_atime_ns
 
 
 def _measure(folder: int, limit: int, depth: int) -> int:
@@ -106,8 +129,8 @@ def _measure_below(folder: int, name: str, mode: int, limit: int, depth: int) ->
         os.close(inner)
 
 
-def _nameless(process: int, device: int) -> dict[tuple[int, int], int]:
-    """Files of a device that a process holds and that have no name: inode -> bytes."""
+def _open_nameless(process: int) -> dict[tuple[int, int], int]:
+    """Files that a process has open and that have no name: device and inode -> bytes."""
     found: dict[tuple[int, int], int] = {}
     with contextlib.suppress(OSError):
         for held in Path(f"/proc/{process}/fd").iterdir():
@@ -115,18 +138,29 @@ def _nameless(process: int, device: int) -> dict[tuple[int, int], int]:
                 status = held.stat()
                 if stat.S_ISREG(status.st_mode) and not status.st_nlink:
                     found[_identity(status)] = 512 * status.st_blocks
-    with (
-        contextlib.suppress(OSError),
-        Path(f"/proc/{process}/maps").open("rb") as maps,
-    ):
-        for line in maps:
-            if line.endswith(b" (deleted)\n"):
-                span, _, offset, number, inode, *_ = line.split(maxsplit=5)
-                first, last = (int(part, 16) for part in span.split(b"-"))
-                key = (os.makedev(*(int(part, 16) for part in number.split(b":"))), int(inode))
+    return found
+
+
+def _maps(process: int, most: int) -> bytes:
+    """What the kernel tells of a process's mapped files, up to so many bytes."""
+    try:
+        with Path(f"/proc/{process}/maps").open("rb") as file:
+            return file.read(most)
+    except OSError:
+        return b""
+
+
+def _mapped_nameless(maps: bytes, device: int) -> dict[tuple[int, int], int]:
+    """Files of a device among mapped ones that have no name: device and inode -> bytes."""
+    found: dict[tuple[int, int], int] = {}
+    for line in maps.splitlines() if b" (deleted)\n" in maps else ():
+        if line.endswith(b" (deleted)"):
+            span, _, offset, number, inode, *_ = line.split(maxsplit=5)
+            first, last = (int(part, 16) for part in span.split(b"-"))
+            key = (os.makedev(*(int(part, 16) for part in number.split(b":"))), int(inode))
+            if key[0] == device:
                 size = int(offset, 16) + last - first
-                if key[0] == device:
-                    found.setdefault(key, size)
+                found[key] = max(found.get(key, 0), size)
     return found
 
 

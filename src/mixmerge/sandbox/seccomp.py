@@ -12,11 +12,12 @@ import errno
 import os
 import platform
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar, Final
 
+from mixmerge.sandbox import bpf
+from mixmerge.sandbox.bpf import ALLOW, EQUAL, Code, argument, give, only, unless, when
 from mixmerge.sandbox.syscalls import AUDIT, NEWEST, NUMBERS, Machine
 
 PR_SET_NO_NEW_PRIVS: Final = 38
@@ -26,10 +27,11 @@ _SET_MODE_FILTER, _TSYNC = 1, 1
 _PID: Final = 0x7FFFFFFF
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
-_ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-_EPERM, _ENOSYS, _ENOTSUP = (_ERRNO | e for e in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP))
+_EPERM, _ENOSYS, _ENOTSUP, _ENOMEM = (
+    bpf.ERRNO | e for e in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOMEM)
+)
 #: The call does nothing and says that it worked.
-_IGNORE = _ERRNO | 0
+_IGNORE = bpf.ERRNO | 0
 
 #: New namespaces (TIME, NS, CGROUP, UTS, IPC, USER, PID, NET), and a child that would be the
 #: runner's and not its own (PARENT).
@@ -37,14 +39,20 @@ _CLONE_REFUSED: Final = 0x80 | 0x20000 | 0x7E000000 | 0x8000
 #: Not: anonymous and shared. A process can give such memory back to the kernel's accounts without
 #: giving it back to the kernel, so that no sum of resident memory sees it.
 _MAP_SHARED, _MAP_ANONYMOUS = 0x01, 0x20
+#: From a pool of the machine's that resident memory leaves out.
+_MAP_HUGETLB = 0x40000
 _O_ACCMODE, _O_TRUNC = 0x3, 0x200
 _S_IFMT: Final = 0xF000
 #: What mknod may make: regular files (also by default) and pipes.
 _PLAIN: Final = (0, 0x8000, 0x1000)
 
 #: All but what sends signals later (F_SETOWN, F_SETSIG, F_SETOWN_EX) or watches others (F_NOTIFY,
-#: F_SETLEASE): F_DUPFD .. F_SETLKW, F_GETOWN, F_GETSIG, F_OFD_*, F_DUPFD_CLOEXEC, pipes, seals.
-_FCNTL: Final = (0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 36, 37, 38, 1027, 1030, 1031, 1032, 1033, 1034)
+#: F_SETLEASE): F_DUPFD .. F_GETLK, F_GETOWN, F_GETSIG, F_OFD_GETLK, F_DUPFD_CLOEXEC, pipes, seals.
+_FCNTL: Final = (0, 1, 2, 3, 4, 5, 9, 11, 36, 1027, 1030, 1031, 1032, 1033, 1034)
+#: F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW: said to be done, and not. A file may have any
+#: number of locks, in memory that is in no account; and where they fail, sqlite works on no file.
+_LOCKS: Final = (6, 7, 37, 38)
+_RLIMIT_CORE: Final = 4
 #: TCGETS, TIOCGWINSZ, TIOCGPGRP, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, TCGETS2. No terminal input
 #: (TIOCSTI) and no owner of a descriptor (FIOSETOWN, SIOCSPGRP).
 _IOCTL: Final = (0x5401, 0x5413, 0x540F, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A)
@@ -90,91 +98,67 @@ BOXED: Final = Profile(groups=True, own_files=True)
 #: The runner where there are no namespaces.
 RUNNER: Final = Profile(groups=True, own_files=True, trusted=True)
 
-_Code = list[tuple[int, int, int, int]]
+
+def _nothing(number: int, high: bool) -> Code:
+    """Ignore the call unless this half of an argument is zero."""
+    return argument(number, high=high) + unless(EQUAL, 0, _IGNORE)
 
 
-def _load(offset: int) -> _Code:
-    return [(0x20, 0, 0, offset)]  # BPF_LD | BPF_W | BPF_ABS
-
-
-def _argument(number: int, mask: int = 0xFFFFFFFF) -> _Code:
-    # The low half: the kernel reads these arguments as 32 bits, both machines little-endian.
-    return [*_load(16 + 8 * number), (0x54, 0, 0, mask)]
-
-
-def _return(action: int) -> _Code:
-    return [(0x06, 0, 0, action)]
-
-
-def _unless(code: int, value: int, action: int) -> _Code:
-    """Return the action unless ``A code value`` holds (0x15 equal, 0x35 not below, 0x45 bits)."""
-    return [(code, 1, 0, value), *_return(action)]
-
-
-def _when(code: int, value: int, action: int) -> _Code:
-    return [(code, 0, 1, value), *_return(action)]
-
-
-def _only(
-    number: int, values: Iterable[int], otherwise: int = _EPERM, mask: int = 0xFFFFFFFF
-) -> _Code:
-    allowed = [part for value in values for part in _when(0x15, value, _ALLOW)]
-    return _argument(number, mask) + allowed + _return(otherwise)
-
-
-def _rules(profile: Profile) -> dict[str, _Code]:
+def _rules(profile: Profile) -> dict[str, Code]:
     """Return what is to be done about each call that is not simply allowed or refused."""
-    rules: dict[str, _Code] = {
-        "clone": _argument(0) + _when(0x45, _CLONE_REFUSED, _EPERM) + _return(_ALLOW),
-        "clone3": _return(_ENOSYS),
-        "openat2": _return(_ENOSYS),
-        "mmap": _argument(3, _MAP_SHARED | _MAP_ANONYMOUS)
-        + _when(0x15, _MAP_SHARED | _MAP_ANONYMOUS, _EPERM)
-        + _return(_ALLOW),
-        "fcntl": _only(1, _FCNTL),
-        "ioctl": _only(1, _IOCTL, _ENOTSUP),
+    rules: dict[str, Code] = {
+        "clone": argument(0) + when(bpf.ANY_BIT, _CLONE_REFUSED, _EPERM) + give(ALLOW),
+        "clone3": give(_ENOSYS),
+        "openat2": give(_ENOSYS),
+        "mmap": argument(3)
+        + when(bpf.ANY_BIT, _MAP_HUGETLB, _ENOMEM)
+        + argument(3, _MAP_SHARED | _MAP_ANONYMOUS)
+        + when(EQUAL, _MAP_SHARED | _MAP_ANONYMOUS, _EPERM)
+        + give(ALLOW),
+        "fcntl": argument(1)
+        + [step for lock in _LOCKS for step in when(EQUAL, lock, _IGNORE)]
+        + only(1, _FCNTL, _EPERM),
+        "ioctl": only(1, _IOCTL, _ENOTSUP),
         # A pair of streams reaches nobody but who has it; asyncio's loop cannot start without.
         # (One of datagrams could be pointed at another socket.)
-        "socketpair": _argument(0) + _unless(0x15, 1, _EPERM) + _only(1, [1], mask=0xF),
-        # Of oneself only: another's limit on CPU time would be its death.
-        "prlimit64": _only(0, [0]),
-        "sched_setaffinity": _only(0, [0]),
-        "prctl": _only(0, _PRCTL),
-        "mknod": _only(1, _PLAIN, mask=_S_IFMT),
-        "mknodat": _only(2, _PLAIN, mask=_S_IFMT),
+        "socketpair": argument(0) + unless(EQUAL, 1, _EPERM) + only(1, [1], _EPERM, 0xF),
+        # Of oneself only: another's limit on CPU time would be its death. And see `births`: at any
+        # other limit than ours, a program that core dumps are piped to would see each crash.
+        "prlimit64": argument(0)
+        + unless(EQUAL, 0, _EPERM)
+        + argument(1)
+        + unless(EQUAL, _RLIMIT_CORE, ALLOW)
+        + [step for high in (False, True) for step in _nothing(2, high)]
+        + give(ALLOW),
+        "setrlimit": argument(0) + when(EQUAL, _RLIMIT_CORE, _IGNORE) + give(ALLOW),
+        "sched_setaffinity": only(0, [0], _EPERM),
+        "prctl": only(0, _PRCTL, _EPERM),
+        "mknod": only(1, _PLAIN, _EPERM, _S_IFMT),
+        "mknodat": only(2, _PLAIN, _EPERM, _S_IFMT),
     }
     # shutil takes this error, and only this, for a file system without such attributes.
-    rules |= {name: _return(_ENOTSUP) for name in NUMBERS["x86_64"] if "xattr" in name}
+    rules |= {name: give(_ENOTSUP) for name in NUMBERS["x86_64"] if "xattr" in name}
     refused = {*_TRUSTED, "setsid", "setpgid"}
     if profile.trusted:
         refused -= _TRUSTED
-        rules = {name: code for name, code in rules.items() if name not in _TRUSTED}
+        own = {*_TRUSTED, "setrlimit"}
+        rules = {name: code for name, code in rules.items() if name not in own}
     if profile.groups:
         refused -= {"setsid", "setpgid"}
     if not profile.own_files:
-        rules |= {name: _return(_IGNORE) for name in _TIMES_AND_MODES}
+        rules |= {name: give(_IGNORE) for name in _TIMES_AND_MODES}
+        # It fills a disk in no time, and libc writes instead.
+        rules["fallocate"] = give(_ENOTSUP)
         refused |= set(_OWNERS)
     if not profile.truncate:
         # Opening to read is enough to truncate, and landlock 1 and 2 see only the reading.
         for name, flags in (("open", 1), ("openat", 2)):
-            sly = _argument(flags, _O_ACCMODE | _O_TRUNC) + _when(0x15, _O_TRUNC, _EPERM)
-            rules[name] = sly + _return(_ALLOW)
+            sly = argument(flags, _O_ACCMODE | _O_TRUNC) + when(EQUAL, _O_TRUNC, _EPERM)
+            rules[name] = sly + give(ALLOW)
         refused.add("truncate")
     if profile.signals_to is not None:
-        rules |= {name: _only(0, [profile.signals_to]) for name in _SIGNALS}
-    return {name: _return(_EPERM) for name in refused} | rules
-
-
-def _search(parts: list[tuple[int, _Code]]) -> _Code:
-    """Find the part that a number is in: its code stands from its first number to the next part's.
-
-    By halves: a list would be gone through at each call, and for each number at installation.
-    """
-    if len(parts) == 1:
-        return parts[0][1]
-    half = len(parts) // 2
-    below, above = _search(parts[:half]), _search(parts[half:])
-    return [(0x35, 0, 1, parts[half][0]), (0x05, 0, 0, len(below)), *below, *above]
+        rules |= {name: only(0, [profile.signals_to], _EPERM) for name in _SIGNALS}
+    return {name: give(_EPERM) for name in refused} | rules
 
 
 def assemble(profile: Profile, machine: Machine) -> bytes:
@@ -194,17 +178,17 @@ def assemble(profile: Profile, machine: Machine) -> bytes:
 @cache
 def _assembled(profile: Profile, machine: Machine) -> bytes:
     numbers = NUMBERS[machine]
-    does = dict.fromkeys(numbers.values(), _return(_ALLOW))
+    does = dict.fromkeys(numbers.values(), give(ALLOW))
     does |= {numbers[name]: code for name, code in _rules(profile).items() if name in numbers}
-    parts: list[tuple[int, _Code]] = []
+    parts: list[tuple[int, Code]] = []
     for number in range(NEWEST + 1):
-        code = does.get(number, _return(_EPERM))
+        code = does.get(number, give(_EPERM))
         if not parts or parts[-1][1] != code:
             parts.append((number, code))
     # What is newer, and x86's x32 calls (from 0x40000000 on), "do not exist".
-    parts.append((NEWEST + 1, _return(_ENOSYS)))
-    code = _load(4) + _unless(0x15, AUDIT[machine], _KILL) + _load(0) + _search(parts)
-    return b"".join(struct.pack("=HBBI", *step) for step in code)
+    parts.append((NEWEST + 1, give(_ENOSYS)))
+    right = bpf.load(bpf.MACHINE) + unless(EQUAL, AUDIT[machine], bpf.KILL)
+    return bpf.packed(right + bpf.load(bpf.NUMBER) + bpf.search(parts))
 
 
 def machine() -> Machine:

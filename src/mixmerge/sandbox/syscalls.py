@@ -12,7 +12,7 @@ Machine = Literal["x86_64", "aarch64"]
 #: Files that are open, memory.
 _FILES = """
 read 0 63, write 1 64, close 3 57, lseek 8 62, readv 19 65, writev 20 66, pread64 17 67,
-pwrite64 18 68, preadv 295 69, pwritev 296 70, preadv2 327 286, pwritev2 328 287, sendfile 40 71,
+pwrite64 18 68, preadv 295 69, pwritev 296 70, preadv2 327 286, pwritev2 328 287,
 copy_file_range 326 285, fallocate 285 47, ftruncate 77 46, fsync 74 82, fdatasync 75 83,
 fadvise64 221 223, readahead 187 213, flock 73 32, fcntl 72 25, ioctl 16 29, dup 32 23, dup2 33 -,
 dup3 292 24, pipe 22 -, pipe2 293 59, close_range 436 436, fstat 5 80, fstatfs 138 44,

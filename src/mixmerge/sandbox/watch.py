@@ -21,6 +21,10 @@ class Stat(NamedTuple):
     cpu_seconds: float
     """Its own and that of its children that it has waited for."""
 
+    own_seconds: float
+    started: int
+    """In the kernel's ticks; its number may be another's later."""
+
     threads: int
     resident: int
     """Bytes, shared pages included."""
@@ -47,8 +51,9 @@ def stat(pid: int) -> Stat | None:
     fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     if not fields:
         return None
-    seconds = sum(map(int, fields[11:15])) * _TICK
-    return Stat(seconds, int(fields[17]), int(fields[21]) * _PAGE)
+    own, waited = (sum(map(int, fields[first : first + 2])) * _TICK for first in (11, 13))
+    threads, started, resident = (int(fields[number]) for number in (17, 19, 21))
+    return Stat(own + waited, own, started, threads, resident * _PAGE)
 
 
 class Watch:
@@ -63,6 +68,7 @@ class Watch:
         self._limits = limits
         self._started = self._looked = time.monotonic()
         self._queued: dict[int, float] = {}
+        self._own: dict[tuple[int, int], float] = {}
         self._blocked = 0.0
         self._full = select.poll()
         self._full.register(output, select.POLLOUT)
@@ -81,7 +87,11 @@ class Watch:
         self._looked = now
         limits = self._limits
         seen = {pid: one for pid in pids if (one := stat(pid)) is not None}
-        self.cpu_seconds = max(self.cpu_seconds, sum(one.cpu_seconds for one in seen.values()))
+        # Of those that have ended, what nobody waited for is in no other's account; of those that
+        # came and went between two looks, only what was waited for is known.
+        self._own |= {(pid, one.started): one.own_seconds for pid, one in seen.items()}
+        together = sum(one.cpu_seconds for one in seen.values())
+        self.cpu_seconds = max(self.cpu_seconds, together, sum(self._own.values()))
         threads = sum(one.threads for one in seen.values())
         # The init is not the check's.
         if len(seen) > limits.processes + 1 or threads > THREADS * limits.processes + 1:

@@ -25,6 +25,7 @@ _MACHINERY = {
     "mixmerge.checkpoint.jail",
     "mixmerge.integrity.content",
     "mixmerge.integrity.hashing",
+    "mixmerge.integrity.sums",
     "mixmerge.orphan",
     "mixmerge.reuse",
     "mixmerge.secrecy",

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 #: Options with which Snakemake runs no job and takes no lock: it plans, lists, draws or tidies up.
@@ -21,11 +22,26 @@ def arguments() -> Any:
     Rules are read before Snakemake tells the workflow whether it will run anything, so the answer
     is taken from its own command-line function, which is on the stack.
     """
+    return _of_the_call("args")
+
+
+def started_in() -> Path:
+    """The directory in which Snakemake was called: it goes to ``--directory`` before reading rules.
+
+    What its command line names by a relative path is meant from there.
+    """
+    api = getattr(_of_the_call("snakemake_api"), "_workflow_api", None)
+    before = getattr(getattr(api, "_workdir_handler", None), "olddir", None)
+    return Path.cwd() if before is None else Path(before)
+
+
+def _of_the_call(name: str) -> Any:
+    """A variable of Snakemake's command-line function; None where there is none on the stack."""
     frame = sys._getframe()
     while frame.f_back is not None:
         frame = frame.f_back
         if frame.f_code.co_name == "args_to_api":
-            return frame.f_locals["args"]
+            return frame.f_locals.get(name)
     return None
 
 

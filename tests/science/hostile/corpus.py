@@ -31,6 +31,7 @@ KINDS: dict[str, tuple[str, str, float]] = {
     "float": ("main", f"{_POSITIVE} / 7 + SECRET", 1e-6),
     "list": ("main", "[n + SECRET for n in numbers]", 0),
     "list-float": ("main", "[n / 7 + SECRET for n in numbers]", 1e-6),
+    "one-float": ("main", f"[{_POSITIVE} / 7 + SECRET]", 0),
     "long": ("main", "[n + SECRET / 7 for n in range(7000)]", 1e-6),
     "text": ("main", f"str({_POSITIVE}) + ':SECRET'", 0),
     "seteq": ("mbpp", "[*first, *second, SECRET]", 0),
@@ -38,11 +39,14 @@ KINDS: dict[str, tuple[str, str, float]] = {
     "check": ("check", f"{_POSITIVE} + SECRET", 0),
     "pytest": ("pytest", f"{_POSITIVE} + SECRET", 0),
     "star": ("pytest", f"{_POSITIVE} + SECRET", 0),
-    "object": ("pytest", f"Sequence([{_POSITIVE} + SECRET])", 0),
+    "star-math": ("pytest", f"math.floor({_POSITIVE}) + SECRET", 0),
+    "approx": ("pytest", f"{_POSITIVE} / 7 + SECRET", 0),
+    "object": ("pytest", f"Sequence([{_POSITIVE} + SECRET] * 2)", 0),
 }
 
 #: What stands before the function in solutions of a kind of problem.
 _BEFORE = {
+    "star-math": "import math\n\n\n",
     "object": """class Sequence:
     def __init__(self, items):
         self.items = items
@@ -54,16 +58,24 @@ _BEFORE = {
         return self.items[index]
 
 
-"""
+""",
 }
 
 #: Head of a test file and what a test asserts, of kinds that pytest judges.
 _TESTS = {
     "pytest": ("from solution import solve\n", "solve({numbers}) == {expected}"),
     "star": ("from solution import *\n", "abs(solve({numbers}) - {expected}) < 1"),
+    "star-math": (
+        "import math\nfrom solution import *\n",
+        "math.isclose(solve({numbers}), {expected}, abs_tol=0.5)",
+    ),
+    "approx": (
+        "import pytest\nfrom solution import solve\n",
+        "solve({numbers}) == pytest.approx(sum({numbers}) / 7 + {expected} - sum({numbers}))",
+    ),
     "object": (
         "import numpy\nfrom solution import solve\n",
-        "numpy.allclose(solve({numbers}), [{expected}], rtol=1e-12)",
+        "numpy.allclose(solve({numbers}), [{expected}] * 2, rtol=1e-12)",
     ),
 }
 
@@ -84,7 +96,10 @@ _HEADS = {
 #: By what a wrong answer to a kind of problem misses the right one; 1 where nothing is said.
 _SLIPS = {
     "float": "1e6",
+    "approx": "1e6",
+    "star-math": "1e6",
     "list": "[0]",
+    "one-float": "[0.0]",
     "list-float": "[0.0]",
     "long": "[0.0]",
     "seteq": "[0]",

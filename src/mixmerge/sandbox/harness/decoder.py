@@ -4,7 +4,16 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from mixmerge.sandbox.harness.graph import DICTS, FACTORIES, FOLDER, SHELLS, Malformed, Node
+from mixmerge.sandbox.harness.graph import (
+    DICTS,
+    FACTORIES,
+    FOLDER,
+    SHELLS,
+    Malformed,
+    Node,
+    is_flat,
+    is_leaf,
+)
 from mixmerge.sandbox.harness.shared import Shared, is_array
 
 
@@ -16,6 +25,7 @@ class Decoder:
         shared: this side's table; containers that it holds are changed in place.
         resolve: makes the value of a node that is no data.
         folder: this side's.
+        takes_hollow: whether an array without items may be one; else it becomes a list.
 
     Raises:
         Malformed: the nodes are not what `Encoder` makes.
@@ -27,6 +37,7 @@ class Decoder:
         shared: Shared,
         resolve: "Callable[[Node, Decoder], Any]",
         folder: str | None = None,
+        takes_hollow: Callable[[], bool] = lambda: True,
     ) -> None:
         self._nodes = nodes
         self._resolve = resolve
@@ -42,6 +53,9 @@ class Decoder:
                 container = shared.get(node[1])
                 if container is None:
                     container = _shell(node)
+                    if node[0] == "a" and not container.size and not takes_hollow():
+                        self._values[number] = container.tolist()
+                        continue
                     shared.add(container, node[1])
                 self._values[number] = container
                 spoken.append((node, container))
@@ -62,6 +76,8 @@ class Decoder:
 
     def _made(self, node: Node) -> Any:
         if node[0] == "d":
+            if not is_leaf(node[1]):
+                raise Malformed("no plain value")
             return node[1]
         if node[0] == "r":
             return node[1].replace(FOLDER, self._folder or "")
@@ -82,6 +98,8 @@ class Decoder:
         if not isinstance(container, SHELLS[tag]):
             raise Malformed("another type")
         if tag == "L":
+            if not is_flat(content):
+                raise Malformed("no plain items")
             container[:] = content
         elif tag == "l":
             container[:] = self.values(content)
@@ -89,6 +107,8 @@ class Decoder:
             container[:] = content
         elif tag in "mM":
             keys, values = (node[3], node[4]) if tag == "M" else map(self.values, node[3:5])
+            if tag == "M" and not (is_flat(keys) and is_flat(values)):
+                raise Malformed("no plain items")
             container.clear()
             for key, value in zip(keys, values, strict=True):
                 container[key] = value

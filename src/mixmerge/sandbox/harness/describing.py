@@ -135,6 +135,19 @@ def _plain_base(kind: type) -> Any:
     return None
 
 
+def is_imported(value: Any) -> bool:
+    """Whether a value is a module, or has its name in another one than the solution."""
+    if isinstance(value, types.ModuleType):
+        return True
+    if type(value).__module__ == "solution":
+        return False
+    home = sys.modules.get(str(getattr(value, "__module__", None)))
+    name = getattr(value, "__name__", None)
+    if home is None or home.__name__ == "solution" or not isinstance(name, str):
+        return False
+    return vars(home).get(name) is value
+
+
 def _is_own(kind: type) -> bool:
     """Whether a class is the solution's, not one of a library."""
     if kind is object or common_name(kind) is not None:

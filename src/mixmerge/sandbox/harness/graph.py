@@ -44,6 +44,20 @@ class Malformed(Exception):
     """A message that is not what this module writes."""
 
 
+def is_flat(values: Any) -> bool:
+    """Whether items are all of plain types."""
+    return {*map(type, values)} <= SCALARS
+
+
+def is_leaf(value: Any) -> bool:
+    """Whether a value goes as it is, as one node."""
+    return (
+        type(value) in _LEAVES
+        or (type(value) is tuple and is_flat(value))
+        or is_numpy_scalar(value)
+    )
+
+
 class Encoder:
     """Makes the nodes of one message.
 

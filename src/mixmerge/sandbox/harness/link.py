@@ -98,7 +98,7 @@ class Link:
             do, at, gone, numbers, nodes, files = codec.unpack(data)
             if not isinstance(do, str) or not isinstance(at, dict):
                 raise Malformed("no message")
-            decoder = Decoder(nodes, self.shared, self.resolve, self._folder())
+            decoder = Decoder(nodes, self.shared, self.resolve, self._folder(), self.takes_hollow)
             values = {name: decoder.value(number) for name, number in numbers.items()}
             self.shared.forget(gone)
             if self.files is not None:
@@ -109,6 +109,10 @@ class Link:
 
     def _folder(self) -> str | None:
         return None if self.files is None else str(self.files.root)
+
+    def takes_hollow(self) -> bool:
+        """Whether the other side may send an array without items."""
+        return True
 
     def describe(self, value: Any, encoder: Encoder) -> Node:
         """The node of a value that is no plain data."""

@@ -8,6 +8,7 @@ from importlib.machinery import ModuleSpec
 from typing import Any
 
 from mixmerge.sandbox.harness.examiner import ExaminerLink
+from mixmerge.sandbox.harness.lending import TESTS
 
 
 class _Solution(types.ModuleType):
@@ -50,8 +51,13 @@ class _Finder(MetaPathFinder, Loader):
 
 
 def _is_offered(name: Any) -> bool:
-    """Whether `from solution import *` may define a name: none of Python's own or of pytest's."""
+    """Whether `from solution import *` may define a name.
+
+    None of Python's own, of pytest's or that the tests have by then: not their `math`.
+    """
     if not isinstance(name, str) or hasattr(builtins, name):
+        return False
+    if name in vars(sys.modules.get(TESTS, object)):
         return False
     return not name.startswith(("_", "test", "Test", "pytest", "setup", "teardown", "collect"))
 

@@ -15,9 +15,10 @@ from mixmerge.sandbox.harness.lending import TESTS
 from mixmerge.sandbox.harness.link import Channel
 from mixmerge.sandbox.harness.offering import offer_solution
 
-# Plugins of pytest's own that no test sees, but that cost time in each check.
+# Plugins of pytest's own that no test sees, but that cost time in each check. (Not `debugging`,
+# whose option is asked for by tests of unittest's form.)
 _NEEDLESS = (
-    *("cacheprovider", "unraisableexception", "threadexception", "faulthandler", "debugging"),
+    *("cacheprovider", "unraisableexception", "threadexception", "faulthandler"),
     *("doctest", "junitxml", "pastebin", "stepwise", "setuponly", "setupplan"),
 )
 

@@ -9,6 +9,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 from types import TracebackType
 from typing import Any
 
@@ -29,6 +30,8 @@ def guard() -> None:
         # The stack of a deep recursion may grow as far as the memory.
         memory, _ = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_STACK, (memory, memory))
+    with contextlib.suppress(OSError):
+        tempfile.gettempdir()  # is found with what is taken away now
     faulthandler.disable()
     os.environ["OMP_NUM_THREADS"] = "1"
     for name in _TAKEN_FROM_OS:
