@@ -29,8 +29,8 @@ TIMEOUT = "timeout"
 
 #: Seconds that all tests of a set may take together, unless the reference is slow (EvalPlus's).
 _CAP = 60.0
-#: Beside others a test is ended at so many times its limit. Neighbours make a program take up to 1.3
-#: times the processor time (random reads of 128 MB, eight programs on two cores of an AMD EPYC).
+#: Beside others a test is ended at so many times its limit. Neighbours make a program take up to
+#: 1.3 times the processor time (reading 128 MB at random; eight programs, two cores, AMD EPYC).
 _GRACE = 1.5
 #: Bytes that may come out of a check: so many times those that are expected, and more; at most all.
 _FACTOR, _MORE, _ALL_BYTES = 10, 16 * 2**20, 256 * 2**20
