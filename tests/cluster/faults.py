@@ -133,10 +133,17 @@ class Faults:
         return True
 
     def _requeue(self, job: dict[str, str]) -> bool:
-        return self._has_saved("mix-p100") and self._tell("scontrol", "requeue", job["id"])
+        if self.fallen is not None or not self._has_saved("mix-p100"):
+            return False
+        return self._tell("scontrol", "requeue", job["id"])
 
     def _crash(self, job: dict[str, str]) -> bool:
         if not self._has_saved("sft-codesum-p100"):
+            return False
+        # Slurm 22.05 loses the GPUs of a requeued job whose node fails before that has let it go:
+        # its next start ends with "Invalid generic resource (gres) specification".
+        states = {job["comment"]: job["state"] for job in self.lab.queue()}
+        if "requeue" in self.done and states.get(VICTIMS["requeue"], "RUNNING") != "RUNNING":
             return False
         self.lab.crash_node(job["node"])
         self.fallen = job
