@@ -133,7 +133,8 @@ class Faults:
         return True
 
     def _requeue(self, job: dict[str, str]) -> bool:
-        if self.fallen is not None or not self._has_saved("mix-p100"):
+        on_fallen = self.fallen is not None and job["node"] == self.fallen["node"]
+        if on_fallen or not self._has_saved("mix-p100"):
             return False
         return self._tell("scontrol", "requeue", job["id"])
 
