@@ -133,18 +133,15 @@ class Faults:
         return True
 
     def _requeue(self, job: dict[str, str]) -> bool:
+        # After the crash, and elsewhere: Slurm 22.05 loses the GPUs of a requeued job whose node
+        # fails before that has let it go; its next start ends with "Invalid generic resource".
         on_fallen = self.fallen is not None and job["node"] == self.fallen["node"]
-        if on_fallen or not self._has_saved("mix-p100"):
+        if "node down" not in self.done or on_fallen or not self._has_saved("mix-p100"):
             return False
         return self._tell("scontrol", "requeue", job["id"])
 
     def _crash(self, job: dict[str, str]) -> bool:
         if not self._has_saved("sft-codesum-p100"):
-            return False
-        # Slurm 22.05 loses the GPUs of a requeued job whose node fails before that has let it go:
-        # its next start ends with "Invalid generic resource (gres) specification".
-        states = {job["comment"]: job["state"] for job in self.lab.queue()}
-        if "requeue" in self.done and states.get(VICTIMS["requeue"], "RUNNING") != "RUNNING":
             return False
         self.lab.crash_node(job["node"])
         self.fallen = job
