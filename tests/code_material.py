@@ -1,9 +1,14 @@
 """Completions of a small code suite and the verdicts on them, for tests of judging."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from evaluate_material import CODE
+import pytest
+
+from evaluate_material import CODE, problem, write_problems
 from mixmerge.evaluate.settings import CodeJudging, ScoreSettings
+from mixmerge.evaluate.workers import Workers
 
 RIGHT = "def total_{0}(numbers):\n    return sum(n for n in numbers if n > 0) + {0}\n"
 
@@ -75,3 +80,22 @@ def settings(**suites: Any) -> ScoreSettings:
 def code_judging() -> CodeJudging:
     """Of a suite of inputs."""
     return CodeJudging(kind="code")
+
+
+def write_suite(directory: Path) -> Path:
+    """A suite with a problem a completion."""
+    return write_problems(directory, [problem(number) for number in range(len(CASES))])
+
+
+def noted_requests(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Every request that workers are asked from now on; they answer it as always."""
+    seen: list[dict[str, Any]] = []
+    answers = Workers.answers
+
+    def noted(self: Workers, requests: Iterable[dict[str, Any]]) -> Any:
+        requests = list(requests)
+        seen.extend(requests)
+        return answers(self, requests)
+
+    monkeypatch.setattr(Workers, "answers", noted)
+    return seen

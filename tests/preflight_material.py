@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import checkpoint_material
+from mixmerge.config.load import parse_config
 from mixmerge.preflight.command import look
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
@@ -108,8 +109,8 @@ def looked(config: dict[str, Any], **more: Any) -> dict[str, Area]:
     """All areas by name, but for those that only a plan tells of; from the working directory."""
     found, told = readable(config, "study.yaml")
     study = None if found is None else Study(found)
-    context = Context("study.yaml", config, study, ROOT, **more)
-    return {area.name: area for area in look(context, told, None)}
+    areas = look(Context("study.yaml", config, study, ROOT, **more), told, None)
+    return {area.name: area for area in areas}
 
 
 def errors(areas: dict[str, Area]) -> list[str]:
@@ -120,3 +121,31 @@ def errors(areas: dict[str, Area]) -> list[str]:
 def warnings(areas: dict[str, Area]) -> list[str]:
     """The warnings of all areas."""
     return [f.text for area in areas.values() for f in area.findings if f.level == "warning"]
+
+
+def context(config: dict[str, Any], **more: Any) -> Context:
+    """What areas look at, of a config that can be read."""
+    study = Study(parse_config(config, "study.yaml"))
+    return Context("study.yaml", config, study, ROOT, **more)
+
+
+def planned(**more: Any) -> dict[str, Any]:
+    """What a plan says, but for what is given."""
+    found = {"jobs": 1, "peak_mb": 1, "final_mb": 1, "stages": {"merge": 1}, "rules": {}}
+    return found | more
+
+
+def only(area: Area, level: str = "error") -> str:
+    """The only finding, of this level."""
+    assert [finding.level for finding in area.findings] == [level], area.findings
+    return area.findings[0].text
+
+
+def one_error(config: dict[str, Any], *words: str) -> str:
+    """The only error, which must hold all the words."""
+    found = errors(looked(config))
+    assert len(found) == 1, found
+    for word in words:
+        assert word in found[0], found[0]
+    assert "\n" not in found[0]
+    return found[0]

@@ -2,24 +2,21 @@
 
 import multiprocessing
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from code_material import CASES, RIGHT, code_judging
+from code_material import CASES, RIGHT, code_judging, noted_requests, write_suite
 from evaluate_material import CODE, problem, truth, write_problems
 from judging_material import rulings, verdicts_of
 from mixmerge.evaluate.settings import CodeJudging
-from mixmerge.evaluate.workers import Workers
 from mixmerge.files import read_jsonl
 
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    problems = [problem(number) for number in range(len(CASES))]
-    return write_problems(tmp_path_factory.mktemp("code") / "suite", problems)
+    return write_suite(tmp_path_factory.mktemp("code") / "suite")
 
 
 @pytest.fixture(scope="module")
@@ -29,17 +26,7 @@ def ground_truth(suite: Path) -> Path:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Every request that workers are asked; they answer it as always."""
-    seen: list[dict[str, Any]] = []
-    answers = Workers.answers
-
-    def noted(self: Workers, requests: Iterable[dict[str, Any]]) -> Any:
-        requests = list(requests)
-        seen.extend(requests)
-        return answers(self, requests)
-
-    monkeypatch.setattr(Workers, "answers", noted)
-    return seen
+    return noted_requests(monkeypatch)
 
 
 def test_a_time_out_is_run_again_alone_before_it_counts(

@@ -3,26 +3,23 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from code_material import CASES, RIGHT, code_judging, settings, texts
+from code_material import CASES, RIGHT, code_judging, noted_requests, settings, texts, write_suite
 from evaluate_material import CODE, problem, truth, write_completions, write_problems
 from judging_material import verdicts_of
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.verdicts import Programs, judge
-from mixmerge.evaluate.workers import Workers
 from mixmerge.files import read_json, read_jsonl
 from mixmerge.manifest import read_manifest, write_manifest
 
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    problems = [problem(number) for number in range(len(CASES))]
-    return write_problems(tmp_path_factory.mktemp("code") / "suite", problems)
+    return write_suite(tmp_path_factory.mktemp("code") / "suite")
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +29,7 @@ def ground_truth(suite: Path) -> Path:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Every request that workers are asked; they answer it as always."""
-    seen: list[dict[str, Any]] = []
-    answers = Workers.answers
-
-    def noted(self: Workers, requests: Iterable[dict[str, Any]]) -> Any:
-        requests = list(requests)
-        seen.extend(requests)
-        return answers(self, requests)
-
-    monkeypatch.setattr(Workers, "answers", noted)
-    return seen
+    return noted_requests(monkeypatch)
 
 
 def test_each_kind_of_completion_gets_its_verdict(

@@ -12,6 +12,7 @@ import checkpoint_material
 import preflight_material as material
 from mixmerge.checkpoint.seal import seal
 from mixmerge.preflight.tokenizer import LightTokenizer
+from preflight_material import one_error
 
 Config = dict[str, Any]
 
@@ -20,16 +21,6 @@ Config = dict[str, Any]
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.chdir(tmp_path)
     return material.sound(tmp_path)
-
-
-def one_error(config: Config, *words: str) -> str:
-    """The only error, which must hold all the words."""
-    found = material.errors(material.looked(config))
-    assert len(found) == 1, found
-    for word in words:
-        assert word in found[0], found[0]
-    assert "\n" not in found[0]
-    return found[0]
 
 
 def rewrite(model: str, family: str, seed: int = 1, **changed: Any) -> Path:

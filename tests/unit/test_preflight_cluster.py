@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 
 import preflight_material as material
-from mixmerge.config.load import parse_config
 from mixmerge.preflight import cluster
-from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
 from mixmerge.study.dialect import Dialect
-from mixmerge.study.plan import Study
+from preflight_material import context, only, planned
 
 Config = dict[str, Any]
 
@@ -21,22 +19,6 @@ Config = dict[str, Any]
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.chdir(tmp_path)
     return material.sound(tmp_path)
-
-
-def context(config: Config, **more: Any) -> Context:
-    study = Study(parse_config(config, "study.yaml"))
-    return Context("study.yaml", config, study, material.ROOT, **more)
-
-
-def only(area: Area, level: str = "error") -> str:
-    """The only finding, of this level."""
-    assert [finding.level for finding in area.findings] == [level], area.findings
-    return area.findings[0].text
-
-
-def planned(**more: Any) -> dict[str, Any]:
-    found = {"jobs": 1, "peak_mb": 1, "final_mb": 1, "stages": {"merge": 1}, "rules": {}}
-    return found | more
 
 
 SINFO = """\

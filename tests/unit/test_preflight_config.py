@@ -18,16 +18,6 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     return material.sound(tmp_path)
 
 
-def one_error(config: Config, *words: str) -> str:
-    """The only error, which must hold all the words."""
-    found = material.errors(material.looked(config))
-    assert len(found) == 1, found
-    for word in words:
-        assert word in found[0], found[0]
-    assert "\n" not in found[0]
-    return found[0]
-
-
 def test_everything_wrong_with_a_config_is_told_at_once(config: Config) -> None:
     """Slips of fields, and what spans sections, which is usually looked at only afterwards."""
     config["sft"]["learning_rat"] = 1

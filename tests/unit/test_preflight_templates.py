@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import preflight_material as material
+from preflight_material import one_error
 
 Config = dict[str, Any]
 
@@ -14,16 +15,6 @@ Config = dict[str, Any]
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.chdir(tmp_path)
     return material.sound(tmp_path)
-
-
-def one_error(config: Config, *words: str) -> str:
-    """The only error, which must hold all the words."""
-    found = material.errors(material.looked(config))
-    assert len(found) == 1, found
-    for word in words:
-        assert word in found[0], found[0]
-    assert "\n" not in found[0]
-    return found[0]
 
 
 GOOD = (

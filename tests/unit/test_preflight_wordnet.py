@@ -14,6 +14,7 @@ from mixmerge.preflight import wordnet
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
 from mixmerge.study.plan import Study
+from preflight_material import only
 
 Config = dict[str, Any]
 
@@ -32,12 +33,6 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 def looked(config: Config) -> Area:
     study = Study(parse_config(config, "study.yaml"))
     return wordnet.check(Context("study.yaml", config, study, material.ROOT))
-
-
-def only(area: Area, level: str) -> str:
-    """The only finding, of this level."""
-    assert [finding.level for finding in area.findings] == [level], area.findings
-    return area.findings[0].text
 
 
 def test_no_suite_needs_it(config: Config) -> None:
