@@ -17,6 +17,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "workflow/scripts"
+#: What the stages from completions to tables import.
+EVIDENCE = (
+    "numpy",
+    "mixmerge.evaluate.scoring",
+    "mixmerge.uncertainty.analysis",
+    "mixmerge.report.tables",
+    "mixmerge.report.verdict",
+    "mixmerge.evaluate.summaries",
+)
 
 
 @dataclass(frozen=True)

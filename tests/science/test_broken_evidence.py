@@ -8,7 +8,7 @@ import pytest
 
 import uncertainty_material
 from broken_damage import cut, line, reseal
-from broken_material import Case, Server, Stage, Worlds, cases
+from broken_material import EVIDENCE, Case, Server, Stage, Worlds, cases
 from mixmerge.config.uncertainty import Uncertainty
 from mixmerge.study.uncertainty import uncertainty_settings
 
@@ -136,19 +136,10 @@ CASES = {
     "uncertainty": WEIGHING,
 }
 
-MODULES = (
-    "numpy",
-    "mixmerge.evaluate.scoring",
-    "mixmerge.uncertainty.analysis",
-    "mixmerge.report.tables",
-    "mixmerge.report.verdict",
-    "mixmerge.evaluate.summaries",
-)
-
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
-    with Server(*MODULES) as server:
+    with Server(*EVIDENCE) as server:
         yield Worlds(server, tmp_path_factory.mktemp("broken"))
 
 

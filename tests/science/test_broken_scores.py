@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from broken_damage import cut, edit, flip, line, reseal, shut
-from broken_material import Case, Server, Stage, Worlds, cases
+from broken_material import EVIDENCE, Case, Server, Stage, Worlds, cases
 from evaluate_material import write_completions
 from mixmerge.files import write_jsonl
 from mixmerge.manifest import write_manifest
@@ -187,19 +187,10 @@ CASES = {
     "score": SCORE,
 }
 
-MODULES = (
-    "numpy",
-    "mixmerge.evaluate.scoring",
-    "mixmerge.uncertainty.analysis",
-    "mixmerge.report.tables",
-    "mixmerge.report.verdict",
-    "mixmerge.evaluate.summaries",
-)
-
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
-    with Server(*MODULES) as server:
+    with Server(*EVIDENCE) as server:
         yield Worlds(server, tmp_path_factory.mktemp("broken"))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import report_material
 from broken_damage import cut, edit
-from broken_material import Case, Server, Stage, Worlds, cases
+from broken_material import EVIDENCE, Case, Server, Stage, Worlds, cases
 
 pytestmark = pytest.mark.slow
 
@@ -173,19 +173,10 @@ CASES = {
     "verdict": VERDICT,
 }
 
-MODULES = (
-    "numpy",
-    "mixmerge.evaluate.scoring",
-    "mixmerge.uncertainty.analysis",
-    "mixmerge.report.tables",
-    "mixmerge.report.verdict",
-    "mixmerge.evaluate.summaries",
-)
-
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
-    with Server(*MODULES) as server:
+    with Server(*EVIDENCE) as server:
         yield Worlds(server, tmp_path_factory.mktemp("broken"))
 
 
