@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixmerge.config.evaluation import CodeScoring
+from mixmerge.artifacts.manifest import MANIFEST
+from mixmerge.core.io import read_jsonl
 from mixmerge.evaluate.groundtruth import INDEX, make_ground_truth
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
+from mixmerge.evaluate.suite_settings import CodeScoring
 from mixmerge.evaluate.verdicts import Programs, judge
-from mixmerge.files import read_jsonl
-from mixmerge.manifest import MANIFEST
 
 _FILES = {"humaneval": "HumanEvalPlus.jsonl.gz", "mbpp": "MbppPlus-v0.1.0.jsonl.gz"}
 

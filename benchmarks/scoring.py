@@ -20,9 +20,9 @@ from pathlib import Path
 
 from published import Published, published
 
+from mixmerge.artifacts.manifest import write_manifest
+from mixmerge.core.io import read_json, read_jsonl, write_jsonl
 from mixmerge.evaluate.settings import ScoreSettings
-from mixmerge.files import read_json, read_jsonl, write_jsonl
-from mixmerge.manifest import write_manifest
 
 #: EvalPlus's time over ours.
 _WANTED = 2.5

@@ -16,7 +16,7 @@ from pathlib import Path
 from load import busy
 from published import published
 
-from mixmerge.config.evaluation import CodeScoring
+from mixmerge.evaluate.suite_settings import CodeScoring
 
 
 def main() -> None:

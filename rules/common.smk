@@ -10,24 +10,22 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-sys.path.insert(0, str(Path(workflow.basedir, "src")))
-
 # A plan is millions of objects that all stay; to look for garbage among them so often as Python
 # does of itself takes a fifth of the time (docs/benchmarks.md).
 gc.set_threshold(500_000, 20, 20)
 
 from mixmerge.config.document import read_yaml
 from mixmerge.config.load import parse_config
-from mixmerge.errors import UserError
-from mixmerge.study import gpus
-from mixmerge.study.dialect import Dialect, prefer
-from mixmerge.study.fingerprint import stage_code
-from mixmerge.study.needs import Needs
+from mixmerge.core.errors import UserError
+from mixmerge.resources import gpus
+from mixmerge.resources.gpu_request import Dialect, prefer
+from mixmerge.artifacts.fingerprint import stage_code
+from mixmerge.resources.needs import Needs
 from mixmerge.study.plan import Study
 from mixmerge.study.signatures import remember_signatures
-from mixmerge.study.software import read_lock
+from mixmerge.artifacts.software import read_lock
 from mixmerge.study.storage import Shelf, check_storage
-from mixmerge.study.takeover import start
+from mixmerge.study.stale_run import start
 from snakemake_logger_plugin_mixmerge.expected import expect
 
 try:
@@ -80,7 +78,7 @@ if (
 _prefix = '%sscript() { %sPYTHONPATH=%s %s -P $claim %s/$1 "${@:2}"; }; ' % (
     f"export {gpus.VISIBLE}=; " if CONFIG.hardware.device == "cpu" else "",
     gpus.claiming(_gpus),
-    shlex.quote(str(Path(workflow.basedir, "src"))),
+    shlex.quote(":".join(SOURCES)),
     "python" if _deployed else shlex.quote(sys.executable),
     shlex.quote(str(Path(workflow.basedir, "workflow/scripts"))),
 )

@@ -1,5 +1,5 @@
 # Merging: a recipe that MergeKit itself accepts, then the merged checkpoint.
-from mixmerge.study import keeping
+from mixmerge.study import retention as keeping
 from mixmerge.study.invocation import arguments, runs_jobs
 
 MERGE_CODE = code("merge.py")

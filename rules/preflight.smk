@@ -3,7 +3,17 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir, "src")))
+# What the rules and scripts import: the package, the libraries beside it, the tools.
+SOURCES = [
+    str(Path(workflow.basedir, folder))
+    for folder in (
+        "src",
+        "packages/judgebox/src",
+        "packages/snakemake-logger-plugin-mixmerge/src",
+        "tools",
+    )
+]
+sys.path[:0] = SOURCES
 
 from mixmerge.study.invocation import arguments, wants
 

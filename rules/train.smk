@@ -1,7 +1,7 @@
 # Training: base checkpoints (pre-trained here, or snapshots), then fine-tuning.
 import signal
 
-from mixmerge.study.nodes import spread
+from mixmerge.resources.nodes import spread
 
 # Slurm sends SIGUSR1, which training waits for, to all processes of a job, and the Snakemake in it
 # would end by it, and the job with it, before anything is saved. Other jobs take no notice of it.

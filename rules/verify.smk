@@ -3,7 +3,7 @@
 from mixmerge.study.invocation import arguments, chosen_options, wants
 
 if workflow.is_main_process and wants(arguments(), "verify"):
-    from mixmerge.integrity.verify import main as verify
+    from mixmerge.verify.verify import main as verify
 
     sys.exit(verify(STUDY, chosen_options(arguments()), SHELF.remote))
 

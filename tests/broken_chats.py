@@ -10,7 +10,7 @@ import numpy as np
 import checkpoint_material as material
 import sft_material
 from broken_damage import reseal, rewrite
-from mixmerge.manifest import write_manifest
+from mixmerge.artifacts.manifest import write_manifest
 
 MARKED = sft_material.TEMPLATE.replace("<|im_start|>", "<|user|>").replace("<|im_end|>", "<|end|>")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import checkpoint_material as material
-from mixmerge.manifest import write_manifest
+from mixmerge.artifacts.manifest import write_manifest
 
 #: The shards of a checkpoint in two, and a tensor of the second.
 FIRST, SECOND = (f"model-0000{n}-of-00002.safetensors" for n in (1, 2))

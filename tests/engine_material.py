@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import checkpoint_material as material
+from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.evaluate.engines.base import Engine, Prompt
 from mixmerge.evaluate.settings import SuiteDecoding
 from mixmerge.evaluate.suite import Completion
-from mixmerge.manifest import write_manifest
 
 
 def write_checkpoint(directory: Path, family: str = "qwen2", **generation: Any) -> Path:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from mixmerge.config.evaluation import CodeScoring
 from mixmerge.evaluate.settings import CodeJudging
+from mixmerge.evaluate.suite_settings import CodeScoring
 from mixmerge.evaluate.verdicts import Programs, Rulings, judge
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from mixmerge.orphan import descendants, kill
+from mixmerge.core.parent_watchdog import descendants, kill
 from workflow_material import ROOT, Workspace
 
 #: Kind of victim -> the script that its job runs; the driver is Snakemake itself.

@@ -5,8 +5,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-from mixmerge.files import write_jsonl
-from mixmerge.manifest import write_manifest
+from mixmerge.artifacts.manifest import write_manifest
+from mixmerge.core.io import write_jsonl
 
 TEMPLATE = (
     "{%- for message in messages %}"

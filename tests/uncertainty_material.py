@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.config.uncertainty import Uncertainty
-from mixmerge.manifest import write_manifest
 from mixmerge.report.layout import Layout
 from mixmerge.study.uncertainty import uncertainty_settings
 from mixmerge.uncertainty.settings import UncertaintySettings

@@ -22,7 +22,7 @@ from snakemake_interface_scheduler_plugins.base import (  # type: ignore[import-
 #: Name of the resource.
 RESOURCE = "merged"
 
-#: Where each Snakemake that runs jobs in this directory has a file (`mixmerge.study.takeover`).
+#: Where each Snakemake that runs jobs in this directory has a file (`mixmerge.study.stale_run`).
 _DRIVERS = Path(".snakemake/drivers")
 
 #: How many merged checkpoints may exist where no ``--resources merged=N`` says so.

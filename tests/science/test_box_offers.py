@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from box_material import need_bubblewrap
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.sandbox import bubblewrap, machine
 from mixmerge.sandbox.box import Box
 from mixmerge.sandbox.syscalls import NUMBERS
@@ -63,7 +63,7 @@ def test_an_unknown_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 #: Puts itself behind a filter as a strict container's: no user namespace, no landlock.
 _STRICT = """
 import ctypes, errno, sys
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.sandbox import bpf, seccomp
 from mixmerge.sandbox.box import Box
 from mixmerge.sandbox.syscalls import NUMBERS

@@ -9,8 +9,8 @@ import pytest
 from broken_chats import MODULES, anew, eos, sealed, template, write_base
 from broken_damage import SECOND, cut, edit, line
 from broken_material import Case, Server, Stage, Worlds, cases
-from mixmerge.files import write_jsonl
-from mixmerge.manifest import write_manifest
+from mixmerge.artifacts.manifest import write_manifest
+from mixmerge.core.io import write_jsonl
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import pytest
 
 from broken_damage import cut, edit, line
 from broken_material import Case, Server, Stage, Worlds, cases
-from mixmerge.manifest import write_manifest
+from mixmerge.artifacts.manifest import write_manifest
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ import sft_material
 from broken_chats import EMBED, LARGE, MARKED, MODULES, anew, eos, sealed, template, write_base
 from broken_damage import SECOND, UP, cut, line, spoilt
 from broken_material import Case, Server, Stage, Worlds, cases
-from mixmerge.files import write_jsonl
+from mixmerge.core.io import write_jsonl
 
 pytestmark = pytest.mark.slow
 

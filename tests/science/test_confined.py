@@ -18,7 +18,7 @@ import pytest
 
 from confined_material import CLONE_FLAGS, RAW_CALLS, REFUSED, expected
 from confined_runs import MARKS, NEWEST, run
-from mixmerge import errors
+from mixmerge.core import errors
 from mixmerge.sandbox import landlock, seccomp
 from mixmerge.sandbox.box import Box
 from mixmerge.sandbox.runtime import runtime

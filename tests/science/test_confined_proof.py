@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from confined_runs import MARKS, NEWEST
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.sandbox import confined, landlock, locked, machine, proof, seccomp
 from mixmerge.sandbox.runtime import runtime
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from judging_material import verdicts_of
-from mixmerge.config.evaluation import CodeScoring
+from mixmerge.core.io import read_jsonl
 from mixmerge.data.humaneval import package_problems
 from mixmerge.evaluate.extraction import solution
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
+from mixmerge.evaluate.suite_settings import CodeScoring
 from mixmerge.evaluate.unittruth import make_unit_truth
-from mixmerge.files import read_jsonl
 
 
 @pytest.mark.slow

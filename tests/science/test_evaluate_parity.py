@@ -10,12 +10,12 @@ import pytest
 from load import busy
 
 from judging_material import rulings
-from mixmerge.config.evaluation import CodeScoring
+from mixmerge.core.io import read_jsonl
 from mixmerge.evaluate.extraction import solution
 from mixmerge.evaluate.groundtruth import make_ground_truth
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
+from mixmerge.evaluate.suite_settings import CodeScoring
 from mixmerge.evaluate.verdicts import Verdict, pass_at_1
-from mixmerge.files import read_jsonl
 
 pytestmark = pytest.mark.slow
 

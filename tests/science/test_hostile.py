@@ -16,8 +16,8 @@ from hostile import corpus, study, watch
 from hostile.corpus import KINDS, SUITES, Program
 from hostile.world import VARIABLE, World
 
-from mixmerge.config.evaluation import CodeScoring
-from mixmerge.files import read_jsonl, write_jsonl
+from mixmerge.core.io import read_jsonl, write_jsonl
+from mixmerge.evaluate.suite_settings import CodeScoring
 from mixmerge.sandbox import machine
 
 pytestmark = [

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 import checkpoint_material as material
+from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.checkpoint.index import INDEX, read_index
 from mixmerge.checkpoint.stream import chunks
-from mixmerge.config.merging import Strategy
-from mixmerge.errors import UserError
-from mixmerge.files import sha256
-from mixmerge.manifest import read_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import sha256
 from mixmerge.merge.execution import merge
 from mixmerge.merge.methods import METHODS
 from mixmerge.merge.recipe import RecipeSettings, render_recipe
+from mixmerge.merge.settings import Strategy
 
 #: The methods of the paper with its parameters.
 PAPER: dict[str, dict[str, Any]] = {

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import sft_material as material
-from mixmerge.config.sft import Sft
-from mixmerge.errors import UserError
-from mixmerge.files import read_json, write_jsonl
-from mixmerge.manifest import read_manifest, write_manifest
+from mixmerge.artifacts.manifest import read_manifest, write_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json, write_jsonl
 from mixmerge.sft.job import Job
+from mixmerge.sft.settings import Sft
 from mixmerge.sft.stage import fine_tune
 
 

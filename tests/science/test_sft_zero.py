@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import sft_material as material
-from mixmerge.files import read_json
+from mixmerge.core.io import read_json
 from sft_run import Run, weights
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import checkpoint_material as material
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.weights.agreement import update_agreement
 from mixmerge.weights.distance import layer_distances
 

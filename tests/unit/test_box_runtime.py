@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.config.evaluation import CodeScoring
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
+from mixmerge.evaluate.suite_settings import CodeScoring
 from mixmerge.sandbox import packages, runtime, watch
 from mixmerge.sandbox.box import PACKAGES
 

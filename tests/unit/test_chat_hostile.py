@@ -12,7 +12,7 @@ from mixmerge.checkpoint import rendering
 from mixmerge.checkpoint.chat import Chat, load_tokenizer
 from mixmerge.checkpoint.rendering import BadTemplate, render
 from mixmerge.config.models import LocalModel
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.sft.encoding import Encoder, load_encoder
 
 CHAT = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]

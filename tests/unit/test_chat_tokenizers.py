@@ -7,7 +7,7 @@ import pytest
 
 from chat_material import CHATML, KINDS, SHIPPED, trl_template, write
 from mixmerge.checkpoint.chat import first_difference, load_tokenizer
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.sft.encoding import load_encoder
 
 

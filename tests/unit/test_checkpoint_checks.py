@@ -12,7 +12,7 @@ from mixmerge.checkpoint.checks import check_dtypes, check_finite, check_same_te
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.tied import without_tied_head
 from mixmerge.checkpoint.tokenizer import check_chat_template, check_same_tokenizer
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 EMBED, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 

@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from gguf_material import HEADS, KV_HEADS, LAYERS, TEMPLATE, model_of, write_gguf
+from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.checkpoint.gguf import dequantise
-from mixmerge.files import sha256
-from mixmerge.manifest import read_manifest
+from mixmerge.core.io import sha256
 
 
 def unpermuted(values: np.ndarray, heads: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 
 from gguf_material import model_of, write_gguf
 from mixmerge.checkpoint.gguf import dequantise
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 
 @pytest.mark.parametrize("change", ["missing", "no GGUF", "truncated", "sha256", "splitting"])

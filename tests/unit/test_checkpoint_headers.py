@@ -12,7 +12,7 @@ from mixmerge.checkpoint.index import read_header
 from mixmerge.checkpoint.snapshot import snapshot
 from mixmerge.checkpoint.stream import raw_chunks
 from mixmerge.config.models import LocalModel
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 
 def header(path: Path, content: bytes, data: int = 8, length: int | None = None) -> Path:

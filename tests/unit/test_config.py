@@ -9,7 +9,7 @@ import yaml
 
 from mixmerge.config import reference
 from mixmerge.config.load import load_config, parse_config
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 
 @pytest.fixture

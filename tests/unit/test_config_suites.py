@@ -9,7 +9,7 @@ import yaml
 
 from mixmerge.config.load import parse_config
 from mixmerge.config.study import StudyConfig
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.study.plan import Study
 
 FIELDS = {"problem": "question", "tests": "test_code", "solution": "solution"}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mixmerge.files import read_json
+from mixmerge.core.io import read_json
 
 ROOT = Path(__file__).parents[2]
 JAVA = {

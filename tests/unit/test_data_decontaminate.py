@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from mixmerge.config.tasks import Decontamination
+from mixmerge.artifacts.manifest import read_manifest, write_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json, write_jsonl
 from mixmerge.data.decontaminate import decontaminate
 from mixmerge.data.ngrams import Index, tokens
 from mixmerge.data.prepare import PrepareSettings, prepare
-from mixmerge.errors import UserError
-from mixmerge.files import read_json, write_jsonl
-from mixmerge.manifest import read_manifest, write_manifest
+from mixmerge.data.task_settings import Decontamination
 
 # Nine words of instruction: a template of its own would be an overlap at n = 5.
 TEMPLATES = {

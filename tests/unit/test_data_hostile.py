@@ -13,11 +13,11 @@ import pytest
 
 import checkpoint_material as material
 from mixmerge.checkpoint.chat import Chat, load_tokenizer
-from mixmerge.config.sources import LocalSource
+from mixmerge.core.errors import UserError
 from mixmerge.data import fetch as fetching
 from mixmerge.data import lines
 from mixmerge.data.fetch import fetch
-from mixmerge.errors import UserError
+from mixmerge.data.source_settings import LocalSource
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

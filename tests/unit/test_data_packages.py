@@ -12,9 +12,9 @@ import pytest
 from pydantic import ValidationError
 from test_data_functions import GOOD
 
-from mixmerge.config.sources import PackageSource
+from mixmerge.core.errors import UserError
 from mixmerge.data.packages import chosen_packages, read_packages
-from mixmerge.errors import UserError
+from mixmerge.data.source_settings import PackageSource
 
 
 def install(site: Path, name: str, version: str, modules: dict[str, str]) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.config.sources import LocalSource
+from mixmerge.artifacts.manifest import read_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json
 from mixmerge.data.fetch import fetch
 from mixmerge.data.mapping import field_texts
 from mixmerge.data.prepare import PrepareSettings, prepare
-from mixmerge.errors import UserError
-from mixmerge.files import read_json
-from mixmerge.manifest import read_manifest
+from mixmerge.data.source_settings import LocalSource
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "prepare.py"
 TEMPLATES = {"prompt": "Solve:\n{problem}", "answer": "```python\n{solution}\n```"}

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from mixmerge.artifacts.manifest import read_manifest
+from mixmerge.core.errors import UserError
 from mixmerge.data import releases
 from mixmerge.data.releases import check_release, md5_of
-from mixmerge.errors import UserError
-from mixmerge.manifest import read_manifest
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 TEMPLATES = {"prompt": "{problem}", "answer": "{answer}"}

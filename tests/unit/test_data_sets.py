@@ -3,14 +3,14 @@ from collections import Counter
 
 import pytest
 
+from mixmerge.artifacts.manifest import read_manifest, write_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import write_json, write_jsonl
 from mixmerge.data.mix import mix
 from mixmerge.data.sampling import lowest, rank, share
 from mixmerge.data.shuffle import sort_lines
 from mixmerge.data.split import split, subset
 from mixmerge.data.statistics import statistics
-from mixmerge.errors import UserError
-from mixmerge.files import write_json, write_jsonl
-from mixmerge.manifest import read_manifest, write_manifest
 
 
 def clean(root, task, rows):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from mixmerge.artifacts.manifest import read_manifest
+from mixmerge.core.errors import UserError
 from mixmerge.data.heldout import hold_out_problems
 from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.data.suites import code_suite
-from mixmerge.errors import UserError
-from mixmerge.manifest import read_manifest
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 TEMPLATES = {"prompt": "Solve this.\n{problem}", "answer": "{solution}"}

@@ -7,11 +7,11 @@ import sys
 import pytest
 from test_data_suites import SCRIPTS, read, settings, write
 
-from mixmerge.config.sources import LocalSource
+from mixmerge.core.errors import UserError
 from mixmerge.data.fetch import fetch
 from mixmerge.data.heldout import hold_out_rows
+from mixmerge.data.source_settings import LocalSource
 from mixmerge.data.suites import summary_suite
-from mixmerge.errors import UserError
 
 
 def summaries(tmp_path, rows):

@@ -1,8 +1,8 @@
 import pytest
 
+from mixmerge.core.errors import UserError
 from mixmerge.data.docstrings import without_triple_quoted
 from mixmerge.data.template import MissingField, NotText, Template, UnknownLanguage
-from mixmerge.errors import UserError
 
 
 def render(text, row, columns=None):

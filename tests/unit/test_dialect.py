@@ -11,7 +11,7 @@ from snakemake.resources import Resource, Resources
 from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 
-from mixmerge.study.dialect import Dialect
+from mixmerge.resources.gpu_request import Dialect
 
 
 def resources(defaults: dict[str, str], rule: dict[str, Any], attempt: int = 1) -> dict[str, Any]:

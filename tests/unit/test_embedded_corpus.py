@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from mixmerge.core.errors import UserError
 from mixmerge.embedded.corpus import build_corpus
 from mixmerge.embedded.settings import CorpusSettings, EmbeddedModel
-from mixmerge.errors import UserError
 
 SMALL = CorpusSettings(pretrain_items=150, train_items=80, validation_items=15, test_items=20)
 KEYS = {

@@ -4,10 +4,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from mixmerge.core.errors import UserError
 from mixmerge.embedded.corpus import build_corpus
 from mixmerge.embedded.pretraining import form_batches, learning_rate, pretrain
 from mixmerge.embedded.settings import CorpusSettings, EmbeddedModel
-from mixmerge.errors import UserError
 
 CHAT = [
     {"role": "user", "content": "Complete this function:\ndef f(numbers):"},

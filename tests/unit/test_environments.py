@@ -11,9 +11,9 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from mixmerge.errors import UserError
+from mixmerge.artifacts.fingerprint import third_party
+from mixmerge.core.errors import UserError
 from mixmerge.study import environments
-from mixmerge.study.fingerprint import third_party
 
 STAGES = ["data", "evaluate", "generate", "merge", "report", "train", "weights"]
 

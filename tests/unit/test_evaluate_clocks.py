@@ -10,8 +10,8 @@ import pytest
 from code_material import CASES, RIGHT, code_judging, noted_requests, write_suite
 from evaluate_material import CODE, problem, truth, write_problems
 from judging_material import rulings, verdicts_of
+from mixmerge.core.io import read_jsonl
 from mixmerge.evaluate.settings import CodeJudging
-from mixmerge.files import read_jsonl
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import pytest
 from code_material import CASES, RIGHT, code_judging, noted_requests, settings, texts, write_suite
 from evaluate_material import CODE, problem, truth, write_completions, write_problems
 from judging_material import verdicts_of
+from mixmerge.artifacts.manifest import read_manifest, write_manifest
+from mixmerge.core.io import read_json, read_jsonl
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.verdicts import Programs, judge
-from mixmerge.files import read_json, read_jsonl
-from mixmerge.manifest import read_manifest, write_manifest
 
 
 @pytest.fixture(scope="module")

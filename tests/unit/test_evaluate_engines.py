@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from engine_material import decode, naive, prompts_of, texts, write_checkpoint
-from mixmerge.config.evaluation import Decoding
-from mixmerge.errors import UserError
+from mixmerge.artifacts.manifest import write_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import write_jsonl
 from mixmerge.evaluate.engines import continuous
 from mixmerge.evaluate.engines.base import Engine, Prompt
 from mixmerge.evaluate.engines.choice import choose, load_engine
 from mixmerge.evaluate.engines.continuous import ContinuousEngine
 from mixmerge.evaluate.engines.padded import PaddedEngine
 from mixmerge.evaluate.settings import SuiteDecoding
-from mixmerge.files import write_jsonl
-from mixmerge.manifest import write_manifest
+from mixmerge.evaluate.suite_settings import Decoding
 
 FAMILIES = ["qwen2", "llama"]
 # The template's own, and a few bytes that the models write often.

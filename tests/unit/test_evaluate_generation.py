@@ -14,14 +14,14 @@ import pytest
 
 import checkpoint_material as material
 from engine_material import naive, write_checkpoint
-from mixmerge.config.evaluation import Decoding
-from mixmerge.errors import UserError
+from mixmerge.artifacts.manifest import read_manifest, write_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_jsonl, write_jsonl
 from mixmerge.evaluate.engines.continuous import ContinuousEngine
 from mixmerge.evaluate.engines.padded import PaddedEngine
 from mixmerge.evaluate.generation import generate
 from mixmerge.evaluate.settings import GenerateSettings, SuiteDecoding
-from mixmerge.files import read_jsonl, write_jsonl
-from mixmerge.manifest import read_manifest, write_manifest
+from mixmerge.evaluate.suite_settings import Decoding
 
 TEXTS = [
     "a",

@@ -8,11 +8,11 @@ import nltk
 import pytest
 
 from evaluate_material import nltk_data
-from mixmerge.errors import UserError
+from mixmerge.artifacts.manifest import read_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json
 from mixmerge.evaluate import nltkdata, packages
 from mixmerge.evaluate.nltkdata import fetch_nltk_data
-from mixmerge.files import read_json
-from mixmerge.manifest import read_manifest
 
 
 def test_nothing_to_be_had_gets_one_message(

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from evaluate_material import write_completions
-from mixmerge.errors import UserError
+from mixmerge.artifacts.manifest import MANIFEST, write_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json, read_jsonl, write_jsonl
 from mixmerge.evaluate import summaries
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import ScoreSettings
 from mixmerge.evaluate.suite import Completion, Item
-from mixmerge.files import read_json, read_jsonl, write_jsonl
-from mixmerge.manifest import MANIFEST, write_manifest
 
 SCORE = Path(__file__).parents[2] / "workflow/scripts/score.py"
 METRICS = ["bleu4", "chrfpp", "rouge_l"]

@@ -7,9 +7,9 @@ import pytest
 from code_material import CASES, RIGHT, code_judging
 from evaluate_material import CODE, problem, truth, write_problems
 from judging_material import verdicts_of
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_jsonl
 from mixmerge.evaluate.settings import CodeJudging
-from mixmerge.files import read_jsonl
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import pytest
 
 from code_material import CASES, settings, texts
 from evaluate_material import problem, truth, write_completions, write_problems
-from mixmerge.errors import UserError
+from mixmerge.artifacts.manifest import read_manifest, write_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_jsonl, write_jsonl
 from mixmerge.evaluate import testset
 from mixmerge.evaluate.scoring import score
-from mixmerge.files import read_jsonl, write_jsonl
-from mixmerge.manifest import read_manifest, write_manifest
 
 
 @pytest.fixture(scope="module")

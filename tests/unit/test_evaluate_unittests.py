@@ -10,18 +10,18 @@ import pytest
 
 from evaluate_material import CODE, write_completions
 from judging_material import verdicts_of
-from mixmerge.config.evaluation import CodeScoring
+from mixmerge.artifacts.manifest import read_manifest, write_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json, read_jsonl, write_jsonl
 from mixmerge.data.humaneval import package_problems
 from mixmerge.data.lines import read_rows
-from mixmerge.errors import UserError
 from mixmerge.evaluate.programs import module_of
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings, ScoreSettings
 from mixmerge.evaluate.suite import Completion
+from mixmerge.evaluate.suite_settings import CodeScoring
 from mixmerge.evaluate.unittruth import make_unit_truth
 from mixmerge.evaluate.verdicts import CodeSuite, judge_suites
-from mixmerge.files import read_json, read_jsonl, write_jsonl
-from mixmerge.manifest import read_manifest, write_manifest
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/ground_truth.py"
 RIGHT = "def double(x):\n    if x is None:\n        raise ValueError(x)\n    return 2 * x\n"

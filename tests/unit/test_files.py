@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.errors import UserError
-from mixmerge.files import atomic_dir, atomic_open, read_json, read_jsonl, write_jsonl
-from mixmerge.manifest import read_manifest, write_manifest, write_provenance
+from mixmerge.artifacts.manifest import read_manifest, write_manifest, write_provenance
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_dir, atomic_open, read_json, read_jsonl, write_jsonl
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_scratch(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_what_a_killed_process_left_is_cleaned_by_the_next(tmp_path: Path) -> No
     path = tmp_path / "d"
     program = (
         "import os, sys, pathlib\n"
-        "from mixmerge.files import atomic_dir\n"
+        "from mixmerge.core.io import atomic_dir\n"
         "with atomic_dir(pathlib.Path(sys.argv[1])) as scratch:\n"
         "    (scratch / 'half').write_text('x')\n"
         "    os.kill(os.getpid(), 9)\n"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.study import fingerprint as module
+from mixmerge.artifacts import fingerprint as module
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 import yaml
 
-from mixmerge.config.hardware import Hardware
 from mixmerge.config.load import parse_config
-from mixmerge.config.memory import choices, fewest_processes, gpu_gb, misfit, states_gb
 from mixmerge.config.parameters import embedded_parameters, parameters_of
-from mixmerge.config.sft import Lora, Sft
 from mixmerge.config.study import StudyConfig
+from mixmerge.core.errors import UserError
 from mixmerge.embedded.settings import EmbeddedModel
-from mixmerge.errors import UserError
+from mixmerge.resources.hardware import Hardware
+from mixmerge.resources.memory import choices, fewest_processes, gpu_gb, misfit, states_gb
+from mixmerge.sft.settings import Lora, Sft
 from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.config.sources import LocalSource
-from mixmerge.config.tasks import Decontamination
+from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.data.decontaminate import decontaminate
 from mixmerge.data.fetch import fetch
 from mixmerge.data.prepare import PrepareSettings, prepare
+from mixmerge.data.source_settings import LocalSource
 from mixmerge.data.split import split
-from mixmerge.manifest import read_manifest
+from mixmerge.data.task_settings import Decontamination
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 TEMPLATES = {"prompt": "{problem}", "answer": "{solution}"}

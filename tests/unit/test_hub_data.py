@@ -13,7 +13,7 @@ import pytest
 
 from hub_material import left_beside, message_of
 from hub_server import TOKEN, Hub, serving
-from mixmerge.files import read_json
+from mixmerge.core.io import read_json
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -24,10 +24,10 @@ ID = "someone/code_to_text"
 DRIVER = """
 import json, sys
 from pathlib import Path
-from mixmerge.config.sources import Source
+from mixmerge.data.source_settings import Source
 from mixmerge.data.fetch import fetch
-from mixmerge.errors import UserError
-from mixmerge.section import validated
+from mixmerge.core.errors import UserError
+from mixmerge.core.section import validated
 out = Path(sys.argv[1])
 for given in json.loads(sys.argv[2]):
     try:

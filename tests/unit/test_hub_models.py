@@ -15,9 +15,9 @@ import pytest
 import checkpoint_material as material
 from hub_material import left_beside, message_of
 from hub_server import TOKEN, Hub, files_of, serving
+from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.checkpoint.index import read_index
-from mixmerge.files import read_json
-from mixmerge.manifest import read_manifest
+from mixmerge.core.io import read_json
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = "model-00001-of-00002.safetensors"

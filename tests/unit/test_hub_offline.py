@@ -13,7 +13,7 @@ SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 FETCHING = {"fetch.py", "snapshot.py"}
 #: A job's `main` that asks the hub for what no rule has fetched.
 JOB = """
-from mixmerge.job import run
+from mixmerge.core.cli import run
 def main():
     from huggingface_hub import snapshot_download
     try:
@@ -34,7 +34,7 @@ def test_only_fetching_scripts_go_online() -> None:
             and isinstance(node.func, ast.Name)
             and node.func.id == "run"
         ]
-        assert len(calls) == 1, f"{script.name} must end in mixmerge.job.run"
+        assert len(calls) == 1, f"{script.name} must end in mixmerge.core.cli.run"
         if calls[0].keywords:
             online.add(script.name)
     assert online == FETCHING

@@ -11,10 +11,10 @@ import pytest
 
 import checkpoint_material as material
 import sft_material
-from mixmerge.checkpoint.seal import seal
-from mixmerge.errors import UserError
-from mixmerge.files import write_jsonl
-from mixmerge.manifest import MANIFEST, read_manifest, write_manifest
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest
+from mixmerge.checkpoint.finalize import seal
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import write_jsonl
 from mixmerge.merge.inputs import check_inputs
 from mixmerge.merge.reading import read_recipe
 from mixmerge.merge.recipe import RecipeSettings, render_recipe

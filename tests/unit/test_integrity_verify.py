@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 import preflight_material as material
+from mixmerge.artifacts.manifest import MANIFEST, parsed, write_manifest, write_provenance
+from mixmerge.artifacts.sums import read_sums, write_sums
 from mixmerge.config.load import parse_config
-from mixmerge.errors import UserError
-from mixmerge.files import write_jsonl
-from mixmerge.integrity.sums import read_sums, write_sums
-from mixmerge.integrity.verify import Verdict, rendered, verify
-from mixmerge.manifest import MANIFEST, parsed, write_manifest, write_provenance
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import write_jsonl
 from mixmerge.study.plan import Study
+from mixmerge.verify.verify import Verdict, rendered, verify
 
 ROWS = Path("results/checked/data/sources/train")
 TASK = Path("results/checked/data/tasks/codegen")

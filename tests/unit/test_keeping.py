@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 import checkpoint_material as material
+from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE, read_manifest, write_manifest
 from mixmerge.config.load import parse_config
-from mixmerge.errors import UserError
-from mixmerge.manifest import MANIFEST, PROVENANCE, read_manifest, write_manifest
+from mixmerge.core.errors import UserError
 from mixmerge.merge.execution import merge
 from mixmerge.merge.recipe import RecipeSettings, render_recipe
 from mixmerge.merge.record import (
@@ -25,7 +25,7 @@ from mixmerge.merge.record import (
 )
 from mixmerge.report.comparison import chosen
 from mixmerge.report.layout import Layout
-from mixmerge.study import keeping
+from mixmerge.study import retention as keeping
 from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study
 from report_material import scores

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import checkpoint_material as material
-from mixmerge.errors import UserError
-from mixmerge.manifest import read_manifest, write_manifest
+from mixmerge.artifacts.manifest import read_manifest, write_manifest
+from mixmerge.core.errors import UserError
 from mixmerge.merge.execution import merge
 from mixmerge.merge.inputs import check_inputs
 from mixmerge.merge.reading import read_recipe

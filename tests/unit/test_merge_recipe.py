@@ -7,12 +7,12 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from mixmerge.config.merging import Strategy
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.merge.methods import METHODS
 from mixmerge.merge.parameters import check_parameters
 from mixmerge.merge.reading import TEMPLATES, read_recipe
 from mixmerge.merge.recipe import RecipeSettings, build_recipe, render_recipe
+from mixmerge.merge.settings import Strategy
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mixmerge.config.load import parse_config
-from mixmerge.study.needs import GPU_RULES, RULES, Needs
+from mixmerge.resources.needs import GPU_RULES, RULES, Needs
 from mixmerge.study.plan import Study
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.study.gpus import SCRIPTS, claiming, visible, wanted
-from mixmerge.study.needs import GPU_RULES
+from mixmerge.resources.gpus import SCRIPTS, claiming, visible, wanted
+from mixmerge.resources.needs import GPU_RULES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,7 +31,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def start(place: Path, script: str, *arguments: str, gpus: str = "0,1,2") -> subprocess.Popen[str]:
-    command = ["-m", "mixmerge.study.gpus", gpus, str(place / script), *arguments, str(place)]
+    command = ["-m", "mixmerge.resources.gpus", gpus, str(place / script), *arguments, str(place)]
     return subprocess.Popen(
         [sys.executable, "-P", *command],
         env={**os.environ, "TMPDIR": str(place), "PYTHONPATH": str(ROOT / "src")},
@@ -92,7 +92,7 @@ def test_gpus_are_those_that_cuda_would_see(tmp_path: Path) -> None:
 def test_the_shell_claims_for_scripts_that_take_gpus_and_only_among_several() -> None:
     assert {script.removesuffix(".py") for script in SCRIPTS} == GPU_RULES
     assert claiming([]) == claiming(["0"]) == "local claim=; "
-    for script, expected in (("sft.py", "-m mixmerge.study.gpus 0,1"), ("merge.py", "")):
+    for script, expected in (("sft.py", "-m mixmerge.resources.gpus 0,1"), ("merge.py", "")):
         code = f'set -euo pipefail; f() {{ {claiming(["0", "1"])}echo "$claim"; }}; f {script}'
         done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.strip() == expected

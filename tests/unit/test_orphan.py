@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from mixmerge.orphan import DRIVER, descendants, is_alive, is_here, token
+from mixmerge.core.parent_watchdog import DRIVER, descendants, is_alive, is_here, token
 
 #: A script as rules call it, which starts a child in a session of its own and then sleeps.
 JOB = """
 import subprocess, sys, time
-from mixmerge.job import run
+from mixmerge.core.cli import run
 def main():
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
                              start_new_session=True)

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from mixmerge.config.outputs import PaperColumn
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.paper.printed import METRICS
 from mixmerge.report.beside import beside_table
 from mixmerge.report.entries import paper_entries, table_files
 from mixmerge.report.layout import Layout
 from mixmerge.report.pages import pages
 from mixmerge.report.scores import read_scores
+from mixmerge.report.settings import PaperColumn
 from mixmerge.report.table import Row, Table
 from mixmerge.report.tables import write_tables
 from paper_material import built, content, scores

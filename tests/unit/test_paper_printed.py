@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.paper import slip
 from mixmerge.paper.printed import METRICS, read_results, read_scale
 from mixmerge.paper.rounding import HALF_PERCENT, around, baselines, percents

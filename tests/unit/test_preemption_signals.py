@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.config.sft import Sft
 from mixmerge.sft import slurm
 from mixmerge.sft.preemption import Preempted, listening
+from mixmerge.sft.settings import Sft
 
 HEAR = """
 import sys, time

@@ -10,7 +10,7 @@ import pytest
 
 import checkpoint_material
 import preflight_material as material
-from mixmerge.checkpoint.seal import seal
+from mixmerge.checkpoint.finalize import seal
 from mixmerge.preflight.tokenizer import LightTokenizer
 from preflight_material import one_error
 

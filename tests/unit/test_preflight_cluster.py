@@ -9,7 +9,7 @@ import pytest
 import preflight_material as material
 from mixmerge.preflight import cluster
 from mixmerge.preflight.finding import Area
-from mixmerge.study.dialect import Dialect
+from mixmerge.resources.gpu_request import Dialect
 from preflight_material import context, only, planned
 
 Config = dict[str, Any]

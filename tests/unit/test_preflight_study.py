@@ -96,7 +96,7 @@ def test_fetched_rows_are_looked_at_and_others_said_not_to_be(config: Config) ->
     folder = Path("results/checked/data/sources/train")
     folder.mkdir(parents=True)
     material.write_rows(folder / "rows.jsonl", [{"problem": "p", "answer": "a"}])
-    from mixmerge.manifest import write_manifest
+    from mixmerge.artifacts.manifest import write_manifest
 
     write_manifest(folder, "rows", {"rows": 1})
     found = material.errors(material.looked(config))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import preflight_material as material
+from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.config.load import parse_config
-from mixmerge.manifest import write_manifest
 from mixmerge.preflight import wordnet
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.report import latex, markdown, page, plain, sheet
 from mixmerge.report.contest import ablation_table, compact_table, strategies_table
 from mixmerge.report.entries import table_entries

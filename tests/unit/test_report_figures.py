@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.report import figures, style
 from mixmerge.report.entries import figure_files
 from mixmerge.report.geometry import Pair, Profile, read_distances, read_pairs

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.report import sheet
 from mixmerge.report.contest import ablation_table, compact_table, strategies_table
 from mixmerge.report.entries import Entry, table_entries, table_files

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.report import sheet
 from mixmerge.report.entries import TIMING_FILES
 from mixmerge.report.timing import read_jobs, read_seconds, timing_table

@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from mixmerge import reuse
-from mixmerge.files import atomic_dir, read_json, sha256
-from mixmerge.manifest import MANIFEST, PROVENANCE, write_manifest, write_provenance
-from mixmerge.study import fingerprint
+from mixmerge.artifacts import fingerprint, reuse
+from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE, write_manifest, write_provenance
+from mixmerge.core.io import atomic_dir, read_json, sha256
 
 SETTINGS = {"rate": 0.5, "order": {"b": 1, "a": 2}}
 
@@ -63,7 +62,7 @@ class Stage:
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The script that runs, as far as its code counts."""
     path = tmp_path / "script.py"
-    path.write_text("from mixmerge.files import sha256\n")
+    path.write_text("from mixmerge.core.io import sha256\n")
     monkeypatch.setattr(sys, "argv", [str(path)])
     monkeypatch.delenv(reuse.FORCE, raising=False)
     return path
@@ -96,7 +95,7 @@ def change_input(stage: Stage) -> None:
 
 
 def change_code() -> None:
-    Path(sys.argv[0]).write_text("from mixmerge.files import read_json\n")
+    Path(sys.argv[0]).write_text("from mixmerge.core.io import read_json\n")
     # Read once a process.
     for cached in (fingerprint._parse, fingerprint._imported, fingerprint._imports):
         cached.cache_clear()

@@ -6,10 +6,10 @@ from urllib.parse import quote
 
 import pytest
 
+from mixmerge.artifacts.manifest import write_provenance
 from mixmerge.config.load import parse_config
-from mixmerge.errors import UserError
-from mixmerge.manifest import write_provenance
-from mixmerge.secrecy import exposed, redacted
+from mixmerge.core.errors import UserError
+from mixmerge.core.redaction import exposed, redacted
 
 ROOT = Path(__file__).parents[2]
 PLANTED = "pl4nted-S3cret"

@@ -25,7 +25,7 @@ def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 JOB = """
 import logging, sys, warnings
-from mixmerge.job import run
+from mixmerge.core.cli import run
 def main():
     import huggingface_hub.utils.logging as hub
     print("out", SECRET)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.config.sft import Sft
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.sft.base import check_length
 from mixmerge.sft.job import Job
+from mixmerge.sft.settings import Sft
 from mixmerge.sft.stage import fine_tune
 from sft_material import SETTINGS, write_base, write_set
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.sft.encoding import IGNORED, Encoder, load_encoder
 from sft_material import TEMPLATE, write_tokenizer
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.config.sft import Sft
-from mixmerge.errors import UserError
-from mixmerge.files import write_jsonl
-from mixmerge.manifest import write_manifest
+from mixmerge.artifacts.manifest import write_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import write_jsonl
 from mixmerge.sft.job import Job, close_job, load_job, open_job, was_resumed
+from mixmerge.sft.settings import Sft
 
 
 @pytest.fixture

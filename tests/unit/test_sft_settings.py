@@ -2,8 +2,8 @@
 
 import pytest
 
-from mixmerge.config.sft import Sft
 from mixmerge.sft.callbacks import evaluation_steps
+from mixmerge.sft.settings import Sft
 from mixmerge.sft.zero import zero_config
 
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 import sft_material as material
 from mixmerge.checkpoint.index import read_index
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.sft import weights
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.study import fingerprint, software
+from mixmerge.artifacts import fingerprint, software
 
 
 def distribution(target: Path, name: str, version: str) -> None:
@@ -99,7 +99,11 @@ def test_what_libraries_compute_with_is_in_the_lock(root: Path) -> None:
 def test_how_a_job_is_run_is_no_part_of_its_code(root: Path) -> None:
     for script in sorted((root / "workflow/scripts").glob("*.py")):
         modules = fingerprint._modules(script)
-        assert not {"mixmerge.reuse", "mixmerge.orphan", "mixmerge.study.software"} & set(modules)
+        assert not {
+            "mixmerge.artifacts.reuse",
+            "mixmerge.core.parent_watchdog",
+            "mixmerge.artifacts.software",
+        } & set(modules)
 
 
 def test_standard_library_needs_no_version(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mixmerge.config.load import parse_config
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.study.plan import Study
 from mixmerge.study.storage import Shelf
 from storage_material import BUCKET, Server

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from mixmerge.errors import UserError
-from mixmerge.orphan import DRIVER, token
-from mixmerge.study import takeover
+from mixmerge.core.errors import UserError
+from mixmerge.core.parent_watchdog import DRIVER, token
+from mixmerge.study import stale_run as takeover
 from mixmerge.study.invocation import arguments, runs_jobs
 
 UUID = "0b5f9a52-7c1e-4d0b-9a55-0f4f6f3b2c11"

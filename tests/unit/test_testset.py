@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.evaluate import longlist
 from mixmerge.evaluate.compare import Comparison
 from mixmerge.evaluate.plain import AT_ONCE, is_plain

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mixmerge.config.uncertainty import Uncertainty
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.report import comparison
 from mixmerge.report.evidence import read_evidence
 from mixmerge.report.layout import Layout

@@ -7,12 +7,12 @@ import pytest
 
 from evaluate_material import CODE
 from judging_material import verdicts_of
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json, read_jsonl, write_json, write_jsonl
 from mixmerge.evaluate.probes import runs_answers
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
 from mixmerge.evaluate.unittruth import _examined, make_unit_truth
 from mixmerge.evaluate.workers import WorkerDied
-from mixmerge.files import read_json, read_jsonl, write_json, write_jsonl
 
 SOLUTION = """
 class P:

@@ -9,7 +9,7 @@ import pytest
 
 import checkpoint_material as material
 from hub_server import files_of, serving
-from mixmerge.files import read_json
+from mixmerge.core.io import read_json
 from workflow_material import Workspace
 
 pa = pytest.importorskip("pyarrow")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kill_material import KINDS, Kills, Run, fingerprints
-from mixmerge.orphan import descendants, token
+from mixmerge.core.parent_watchdog import descendants, token
 from workflow_material import Workspace
 
 pytestmark = pytest.mark.slow

@@ -233,7 +233,7 @@ CODE: dict[str, tuple[tuple[str, str, str], Jobs]] = {
         set(),
     ),
     "a docstring": (
-        ("src/mixmerge/files.py", '"""', '"""Said otherwise. '),
+        ("src/mixmerge/core/io.py", '"""', '"""Said otherwise. '),
         set(),
     ),
     "a table's format": (
@@ -241,11 +241,11 @@ CODE: dict[str, tuple[tuple[str, str, str], Jobs]] = {
         REPORT - {"figures"},
     ),
     "how a job is cut off": (
-        ("src/mixmerge/reuse.py", "\ndef ", "\nEXTRA = 1\n\n\ndef "),
+        ("src/mixmerge/artifacts/reuse.py", "\ndef ", "\nEXTRA = 1\n\n\ndef "),
         set(),
     ),
     "how files are compared with their manifests": (
-        ("src/mixmerge/integrity/content.py", "\ndef ", "\nEXTRA = 1\n\n\ndef "),
+        ("src/mixmerge/artifacts/content.py", "\ndef ", "\nEXTRA = 1\n\n\ndef "),
         set(),
     ),
     "a rule's message and resources": (

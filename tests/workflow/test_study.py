@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.config.load import load_config
-from mixmerge.manifest import read_manifest
 from mixmerge.merge.record import differing
 from mixmerge.report import entries
-from mixmerge.study import keeping
+from mixmerge.study import retention as keeping
 from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study
 from workflow_material import Workspace

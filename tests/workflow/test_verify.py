@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mixmerge.files import sha256
+from mixmerge.core.io import sha256
 from workflow_material import ROOT, Workspace
 
 pytestmark = pytest.mark.slow

@@ -1,9 +1,9 @@
 """Count rows and lengths for Table 2; directories are called as their source, task or set is."""
 
+from mixmerge.artifacts.sums import write_sums
+from mixmerge.core.cli import parser, path_argument, run
+from mixmerge.core.io import write_json
 from mixmerge.data.statistics import statistics
-from mixmerge.files import write_json
-from mixmerge.integrity.sums import write_sums
-from mixmerge.job import parser, path_argument, run
 
 
 def main() -> None:

@@ -3,11 +3,11 @@
 Settings: the section `data.decontamination` as JSON.
 """
 
-from mixmerge.config.tasks import Decontamination
+from mixmerge.artifacts.reuse import unless_made
+from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
+from mixmerge.core.section import validated
 from mixmerge.data.decontaminate import decontaminate
-from mixmerge.job import json_argument, named_path, parser, path_argument, run
-from mixmerge.reuse import unless_made
-from mixmerge.section import validated
+from mixmerge.data.task_settings import Decontamination
 
 
 def main() -> None:

@@ -5,8 +5,8 @@
 
 from mixmerge.checkpoint.gguf import dequantise
 from mixmerge.config.models import GgufModel
-from mixmerge.job import json_argument, parser, path_argument, run
-from mixmerge.section import validated
+from mixmerge.core.cli import json_argument, parser, path_argument, run
+from mixmerge.core.section import validated
 
 
 def main() -> None:

@@ -1,12 +1,12 @@
 """Fetch one source: raw rows of the hub, a local file or the embedded corpus.
 
-Settings are a `mixmerge.config.sources` section (hub, local or embedded) as JSON.
+Settings are a `mixmerge.data.source_settings` section (hub, local or embedded) as JSON.
 """
 
-from mixmerge.config.sources import Source
+from mixmerge.core.cli import json_argument, parser, path_argument, run
+from mixmerge.core.section import validated
 from mixmerge.data.fetch import fetch
-from mixmerge.job import json_argument, parser, path_argument, run
-from mixmerge.section import validated
+from mixmerge.data.source_settings import Source
 
 
 def main() -> None:

@@ -1,14 +1,14 @@
 """Complete every prompt of every suite with one checkpoint, in one model load."""
 
+from mixmerge.artifacts.reuse import unless_made
+from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
+from mixmerge.core.section import validated
 from mixmerge.evaluate.generation import generate
 from mixmerge.evaluate.settings import (
     GenerateSettings,
     check_named,
     named_paths,
 )
-from mixmerge.job import json_argument, named_path, parser, path_argument, run
-from mixmerge.reuse import unless_made
-from mixmerge.section import validated
 
 
 def main() -> None:

@@ -1,12 +1,12 @@
 """Compute the expected outputs of a code suite's canonical solutions."""
 
-from mixmerge.errors import UserError
+from mixmerge.artifacts.reuse import unless_made
+from mixmerge.core.cli import json_argument, parser, path_argument, run
+from mixmerge.core.errors import UserError
+from mixmerge.core.section import validated
 from mixmerge.evaluate.groundtruth import make_ground_truth
 from mixmerge.evaluate.settings import GroundTruthSettings
 from mixmerge.evaluate.unittruth import make_unit_truth
-from mixmerge.job import json_argument, parser, path_argument, run
-from mixmerge.reuse import unless_made
-from mixmerge.section import validated
 
 
 def main() -> None:

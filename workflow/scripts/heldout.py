@@ -3,13 +3,13 @@
 Settings: {"suite": {"kind", "problems", "version", "source", "fields"}, "templates", "columns"}.
 """
 
+from mixmerge.core.cli import json_argument, parser, path_argument, run
+from mixmerge.core.errors import UserError
+from mixmerge.core.section import validated
 from mixmerge.data.heldout import hold_out_problems, hold_out_rows
 from mixmerge.data.humaneval import hold_out_package
 from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.data.validation import hold_out_validation
-from mixmerge.errors import UserError
-from mixmerge.job import json_argument, parser, path_argument, run
-from mixmerge.section import validated
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Rule layers: layer-wise distance of a checkpoint from its base model."""
 
-from mixmerge.files import write_json
-from mixmerge.job import parser, path_argument, run
-from mixmerge.reuse import unless_made
+from mixmerge.artifacts.reuse import unless_made
+from mixmerge.core.cli import parser, path_argument, run
+from mixmerge.core.io import write_json
 from mixmerge.weights.distance import layer_distances
 
 

@@ -9,8 +9,8 @@ stays: manifest and provenance.
 
 import os
 
-from mixmerge.errors import UserError
-from mixmerge.job import parser, path_argument, run
+from mixmerge.core.cli import parser, path_argument, run
+from mixmerge.core.errors import UserError
 
 
 def main() -> None:

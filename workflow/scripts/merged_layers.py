@@ -4,10 +4,10 @@ Reads the merge's weights where they still lie. Where they were deleted, merges 
 scratch directory, checks that the bytes are the recorded ones, and deletes it in the end.
 """
 
-from mixmerge.files import write_json
-from mixmerge.job import parser, path_argument, run
+from mixmerge.artifacts.reuse import unless_made
+from mixmerge.core.cli import parser, path_argument, run
+from mixmerge.core.io import write_json
 from mixmerge.merge.record import recorded_weights
-from mixmerge.reuse import unless_made
 from mixmerge.weights.distance import layer_distances
 
 

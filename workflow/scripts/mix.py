@@ -1,9 +1,9 @@
 """Mix the tasks' training rows at their weights (JSON: task -> multiple of its size), shuffled."""
 
-from mixmerge.config.tasks import Mixture
+from mixmerge.core.cli import json_argument, named_path, named_seed, parser, path_argument, run
+from mixmerge.core.section import validated
 from mixmerge.data.mix import mix
-from mixmerge.job import json_argument, named_path, named_seed, parser, path_argument, run
-from mixmerge.section import validated
+from mixmerge.data.task_settings import Mixture
 
 
 def main() -> None:

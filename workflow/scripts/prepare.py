@@ -4,10 +4,10 @@ Settings: {"templates": {"system", "prompt", "answer"}, "columns": {SOURCE: {"co
 "on_empty"}}, "deduplicate": bool}.
 """
 
+from mixmerge.artifacts.reuse import unless_made
+from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
+from mixmerge.core.section import validated
 from mixmerge.data.prepare import PrepareSettings, prepare
-from mixmerge.job import json_argument, named_path, parser, path_argument, run
-from mixmerge.reuse import unless_made
-from mixmerge.section import validated
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
 """Pre-train an embedded base model from scratch on the embedded corpus."""
 
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
+from mixmerge.artifacts.reuse import unless_made
+from mixmerge.core.cli import json_argument, parser, path_argument, run
+from mixmerge.core.io import atomic_dir
 from mixmerge.embedded.pretraining import pretrain
 from mixmerge.embedded.settings import EmbeddedModel
-from mixmerge.files import atomic_dir
-from mixmerge.job import json_argument, parser, path_argument, run
-from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
-from mixmerge.reuse import unless_made
 
 
 def main() -> None:

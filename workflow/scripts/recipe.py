@@ -3,10 +3,10 @@
 --settings holds method, parameters, model_parameters, weights, pivot, dtype, base and specialists.
 """
 
-from mixmerge.files import atomic_open
-from mixmerge.job import json_argument, parser, path_argument, run
+from mixmerge.core.cli import json_argument, parser, path_argument, run
+from mixmerge.core.io import atomic_open
+from mixmerge.core.section import validated
 from mixmerge.merge.recipe import RecipeSettings, render_recipe
-from mixmerge.section import validated
 
 
 def main() -> None:

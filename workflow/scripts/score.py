@@ -1,6 +1,9 @@
 """Score a checkpoint's completions: verdicts of code suites, metrics of summary suites."""
 
-from mixmerge.errors import UserError
+from mixmerge.artifacts.reuse import unless_made
+from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
+from mixmerge.core.errors import UserError
+from mixmerge.core.section import validated
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import (
     CodeJudging,
@@ -8,9 +11,6 @@ from mixmerge.evaluate.settings import (
     check_named,
     named_paths,
 )
-from mixmerge.job import json_argument, named_path, parser, path_argument, run
-from mixmerge.reuse import unless_made
-from mixmerge.section import validated
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
 import logging
 import sys
 
-from mixmerge.config.sft import Sft
-from mixmerge.job import json_argument, parser, path_argument, run
-from mixmerge.reuse import unless_made
+from mixmerge.artifacts.reuse import unless_made
+from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.sft.job import Job
+from mixmerge.sft.settings import Sft
 from mixmerge.sft.stage import fine_tune
 
 

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from mixmerge.checkpoint.snapshot import snapshot
 from mixmerge.config.models import HubModel, LocalModel
-from mixmerge.job import json_argument, parser, path_argument, run
-from mixmerge.section import validated
+from mixmerge.core.cli import json_argument, parser, path_argument, run
+from mixmerge.core.section import validated
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Hold a seeded share of a task's rows out for the validation loss."""
 
+from mixmerge.core.cli import parser, path_argument, run
 from mixmerge.data.split import split
-from mixmerge.job import parser, path_argument, run
 
 
 def main() -> None:

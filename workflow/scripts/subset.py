@@ -1,7 +1,7 @@
 """Take a seeded, nested percentage of a task's training rows."""
 
+from mixmerge.core.cli import parser, path_argument, run
 from mixmerge.data.split import subset
-from mixmerge.job import parser, path_argument, run
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from mixmerge.config.load import load_config
-from mixmerge.errors import UserError
-from mixmerge.job import parser, path_argument, run
+from mixmerge.core.cli import parser, path_argument, run
+from mixmerge.core.errors import UserError
 from mixmerge.study.plan import Study
 
 

@@ -1,7 +1,7 @@
 """Gather Snakemake's benchmark files into one table of where the time went."""
 
-from mixmerge.integrity.sums import write_sums
-from mixmerge.job import parser, path_argument, run
+from mixmerge.artifacts.sums import write_sums
+from mixmerge.core.cli import parser, path_argument, run
 from mixmerge.report.entries import TIMING_FILES
 from mixmerge.report.timing import read_jobs, timing_table
 from mixmerge.report.writing import write_table

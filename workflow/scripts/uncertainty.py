@@ -1,11 +1,11 @@
 """Intervals and tests on the scores of all checkpoints of a model."""
 
-from mixmerge.errors import UserError
-from mixmerge.files import write_json
-from mixmerge.job import json_argument, named_path, parser, path_argument, run
-from mixmerge.manifest import read_manifest
-from mixmerge.reuse import unless_made
-from mixmerge.section import validated
+from mixmerge.artifacts.manifest import read_manifest
+from mixmerge.artifacts.reuse import unless_made
+from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import write_json
+from mixmerge.core.section import validated
 from mixmerge.uncertainty.settings import UncertaintySettings
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from mixmerge.errors import UserError
-from mixmerge.files import write_json
-from mixmerge.job import parser, path_argument, run
-from mixmerge.reuse import unless_made
+from mixmerge.artifacts.reuse import unless_made
+from mixmerge.core.cli import parser, path_argument, run
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import write_json
 from mixmerge.weights.agreement import update_agreement
 
 

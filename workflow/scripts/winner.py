@@ -7,9 +7,9 @@ byte for byte. A winner that is there already is not merged again.
 import logging
 import sys
 
-from mixmerge.errors import UserError
-from mixmerge.job import json_argument, named_path, parser, path_argument, run
-from mixmerge.manifest import MANIFEST
+from mixmerge.artifacts.manifest import MANIFEST
+from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
+from mixmerge.core.errors import UserError
 from mixmerge.merge.record import differing, merge_again, name_manifest, write_record
 from mixmerge.report.comparison import chosen
 from mixmerge.report.layout import Layout

@@ -12,8 +12,8 @@ from typing import Any
 from mixmerge.checkpoint.code import trusts_code
 from mixmerge.checkpoint.rendering import BadTemplate, render
 from mixmerge.checkpoint.tokenizer import CONVERSION, FILE
-from mixmerge.errors import UserError
-from mixmerge.files import read_object
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_object
 
 Messages = list[dict[str, str]]
 Span = tuple[int, int]

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from mixmerge.checkpoint.index import TensorInfo, read_index
 from mixmerge.checkpoint.stream import raw_chunks
 from mixmerge.checkpoint.tied import HEAD, is_tied
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 #: Bits of a float's exponent, by dtype; all set means NaN or infinity.
 _EXPONENT = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000, "F64": 0x7FF0000000000000}

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mixmerge.errors import UserError
-from mixmerge.files import read_object, sha256, write_json
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_object, sha256, write_json
 
 #: Names the code that the config allows; written here alone, never copied from a foreign directory.
 RECORD = "remote_code.json"

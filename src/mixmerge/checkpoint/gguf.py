@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.checkpoint.checks import check_finite
+from mixmerge.checkpoint.finalize import seal
 from mixmerge.checkpoint.ggufheader import check_header
-from mixmerge.checkpoint.seal import seal
 from mixmerge.checkpoint.snapshot import install_chat_template
 from mixmerge.checkpoint.wheel import wheel_member
 from mixmerge.config.models import GgufModel
-from mixmerge.errors import UserError
-from mixmerge.files import atomic_dir, read_json, sha256, write_json
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_dir, read_json, sha256, write_json
 
 _MAGIC = b"GGUF"
 

@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 from typing import IO
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 #: What no real model comes near: DeepSeek-V3 has 91 000 tensors as single matrices, a hundredth of
 #: that as GGUF; the longest list, of merges, has half a million entries.

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.checkpoint.pickles import looks_pickled, pickled, refusal
-from mixmerge.errors import UserError, not_a_file
-from mixmerge.files import read_object
+from mixmerge.core.errors import UserError, not_a_file
+from mixmerge.core.io import read_object
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mixmerge.checkpoint import templater
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 #: Of one chat: the longest rows take milliseconds.
 CPU_SECONDS = 10.0

@@ -11,15 +11,15 @@ from pathlib import Path
 from mixmerge.checkpoint.chat import load_tokenizer
 from mixmerge.checkpoint.checks import check_finite
 from mixmerge.checkpoint.code import RECORD, allow_code, without_code
+from mixmerge.checkpoint.finalize import SIDE_FILES, copy_named, seal
 from mixmerge.checkpoint.index import INDEX, SINGLE, read_index
 from mixmerge.checkpoint.pickles import pickled, refusal
-from mixmerge.checkpoint.seal import SIDE_FILES, copy_named, seal
 from mixmerge.checkpoint.stream import weight_files
 from mixmerge.checkpoint.tokenizer import FILE, SENTENCEPIECE
 from mixmerge.config.models import HubModel, LocalModel
-from mixmerge.errors import UserError
-from mixmerge.files import read_object, replace_dir, write_json
-from mixmerge.hub import Repository, download, resolve
+from mixmerge.core.errors import UserError
+from mixmerge.core.hub import Repository, download, resolve
+from mixmerge.core.io import read_object, replace_dir, write_json
 
 logger = logging.getLogger(__name__)
 

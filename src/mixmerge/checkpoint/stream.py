@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixmerge.checkpoint.index import ITEM_BYTES, TensorInfo
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 #: Elements of a piece: small enough for the processor's cache, large enough to hide Python.
 CHUNK = 1 << 17

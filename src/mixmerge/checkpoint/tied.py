@@ -9,7 +9,7 @@ from typing import Any
 
 from mixmerge.checkpoint.index import TensorInfo
 from mixmerge.checkpoint.stream import same_bytes
-from mixmerge.files import read_object
+from mixmerge.core.io import read_object
 
 HEAD = "lm_head.weight"
 EMBEDDINGS = ("model.embed_tokens.weight", "transformer.wte.weight", "gpt_neox.embed_in.weight")

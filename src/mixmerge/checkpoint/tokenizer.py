@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mixmerge.errors import UserError
-from mixmerge.files import read_object
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_object
 
 FILE = "tokenizer.json"
 SENTENCEPIECE = "tokenizer.model"

@@ -9,8 +9,8 @@ from pathlib import Path
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from mixmerge.archives import BadArchive, Bounds, members, opened, unzip
-from mixmerge.errors import UserError
+from mixmerge.core.archives import BadArchive, Bounds, members, opened, unzip
+from mixmerge.core.errors import UserError
 
 #: Weights hardly shrink when they are packed; what does is no model.
 _BOUNDS = Bounds(bytes=200 << 30, ratio=20)

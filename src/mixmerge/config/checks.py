@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mixmerge.config.evaluation import CodeSuite
-from mixmerge.config.merging import Ratio, Strategy
 from mixmerge.config.models import EmbeddedBase
 from mixmerge.config.parameters import parameters_of
-from mixmerge.config.sources import EmbeddedSource, PackageSource
-from mixmerge.config.tasks import MIX
+from mixmerge.core.errors import UserError, nearest
+from mixmerge.data.source_settings import EmbeddedSource, PackageSource
+from mixmerge.data.task_settings import MIX
 from mixmerge.data.template import Template
-from mixmerge.errors import UserError, nearest
+from mixmerge.evaluate.suite_settings import CodeSuite
+from mixmerge.merge.settings import Ratio, Strategy
 
 if TYPE_CHECKING:
     from mixmerge.config.study import StudyConfig

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from mixmerge.errors import UserError, not_a_file
+from mixmerge.core.errors import UserError, not_a_file
 
 #: Values that a document may have, aliases written out; the largest study has a few thousand.
 _MOST = 200_000

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from mixmerge.config.document import read_yaml
 from mixmerge.config.study import StudyConfig
-from mixmerge.errors import UserError
-from mixmerge.secrecy import exposed
-from mixmerge.section import in_words
+from mixmerge.core.errors import UserError
+from mixmerge.core.redaction import exposed
+from mixmerge.core.section import in_words
 
 #: Tags of discriminated unions, which pydantic puts into an error's location.
 _TAGS = {"hub", "local", "gguf", "embedded", "packages", "code", "summary"}

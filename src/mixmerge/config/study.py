@@ -6,20 +6,20 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from mixmerge.config.checks import problems
-from mixmerge.config.evaluation import CodeScoring, Decoding, Suite
-from mixmerge.config.hardware import Hardware
-from mixmerge.config.memory import fewest_processes
-from mixmerge.config.merging import Merging, Ratio, Strategy
 from mixmerge.config.models import Model
-from mixmerge.config.outputs import Figures, Tables
 from mixmerge.config.parameters import parameters_of
-from mixmerge.config.sft import Sft, SftPlan, overlay
-from mixmerge.config.sources import Source
 from mixmerge.config.storage import BucketPrefix
-from mixmerge.config.tasks import MIX, Data, Mixture, Task
 from mixmerge.config.uncertainty import Uncertainty
+from mixmerge.core.section import Name, Section
+from mixmerge.data.source_settings import Source
+from mixmerge.data.task_settings import MIX, Data, Mixture, Task
 from mixmerge.embedded.settings import CorpusSettings
-from mixmerge.section import Name, Section
+from mixmerge.evaluate.suite_settings import CodeScoring, Decoding, Suite
+from mixmerge.merge.settings import Merging, Ratio, Strategy
+from mixmerge.report.settings import Figures, Tables
+from mixmerge.resources.hardware import Hardware
+from mixmerge.resources.memory import fewest_processes
+from mixmerge.sft.settings import Sft, SftPlan, overlay
 
 __all__ = ["MIX", "StudyConfig"]
 

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mixmerge.config.tasks import Decontamination
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_dir, write_json
 from mixmerge.data.layout import DROPPED, REPORT, ROWS, TEXTS
 from mixmerge.data.lines import encode, progress, read_rows
 from mixmerge.data.mapping import field_texts
 from mixmerge.data.ngrams import Index
-from mixmerge.errors import UserError
-from mixmerge.files import atomic_dir, write_json
-from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
+from mixmerge.data.task_settings import Decontamination
 
 
 def decontaminate(

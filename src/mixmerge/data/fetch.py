@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mixmerge.archives import Bounds
-from mixmerge.config.sources import EmbeddedSource, HubSource, LocalSource, PackageSource
+from mixmerge.artifacts.manifest import MANIFEST, write_manifest, write_provenance
+from mixmerge.core.archives import Bounds
+from mixmerge.core.errors import UserError, not_a_file
+from mixmerge.core.io import atomic_dir
 from mixmerge.data.hub import pin, read_hub
 from mixmerge.data.layout import ROWS
 from mixmerge.data.lines import Row, encode, progress, read_rows
 from mixmerge.data.packages import read_packages
 from mixmerge.data.parquet import plain, read_parquet
-from mixmerge.errors import UserError, not_a_file
-from mixmerge.files import atomic_dir
-from mixmerge.manifest import MANIFEST, write_manifest, write_provenance
+from mixmerge.data.source_settings import EmbeddedSource, HubSource, LocalSource, PackageSource
 
 #: What the rows of a file may come to: packed columns shrink further than text, but not for ever.
 _ROWS = Bounds(bytes=1 << 50, ratio=1000, free=1 << 30)

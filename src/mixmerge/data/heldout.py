@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_dir
 from mixmerge.data.layout import PROBLEMS, ROWS, TEXTS
 from mixmerge.data.lines import Row, encode, progress, read_rows
 from mixmerge.data.mapping import Mapping
 from mixmerge.data.problems import problems_path, read_problems
 from mixmerge.data.releases import FILES, check_release, md5_of
 from mixmerge.data.suite_settings import SuiteSettings
-from mixmerge.errors import UserError
-from mixmerge.files import atomic_dir
-from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
 
 
 def hold_out_problems(

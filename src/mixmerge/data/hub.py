@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mixmerge.config.revision import is_commit
-from mixmerge.config.sources import HubSource
+from mixmerge.core.errors import UserError
+from mixmerge.core.hub import check_endpoint, resolve
+from mixmerge.core.revision import is_commit
 from mixmerge.data.parquet import plain
-from mixmerge.errors import UserError
-from mixmerge.hub import check_endpoint, resolve
+from mixmerge.data.source_settings import HubSource
 
 #: What reads rows of a data set: `datasets`' own modules for tables.
 _READERS = frozenset({"arrow", "csv", "json", "parquet", "text", "cache"})

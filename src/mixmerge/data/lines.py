@@ -10,8 +10,8 @@ from typing import IO, Any, TypeVar
 
 from tqdm import tqdm
 
-from mixmerge.archives import Bounds
-from mixmerge.errors import UserError
+from mixmerge.core.archives import Bounds
+from mixmerge.core.errors import UserError
 
 #: Bytes; the longest row of a known suite has 200 thousand.
 LONGEST_LINE = 256 << 20

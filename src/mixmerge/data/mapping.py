@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from mixmerge.core.errors import UserError, nearest
 from mixmerge.data.docstrings import LANGUAGES
 from mixmerge.data.lines import Row
 from mixmerge.data.settings import Columns, Templates
 from mixmerge.data.template import MissingField, NotText, Template, Turn, UnknownLanguage
-from mixmerge.errors import UserError, nearest
 
 
 class Mapping:

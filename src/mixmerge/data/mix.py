@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_dir
 from mixmerge.data.layout import TRAIN, VALIDATION
 from mixmerge.data.lines import check_row, encode, parse_line, progress, read_lines
 from mixmerge.data.sampling import check_count, lowest, rank, ranks, share
 from mixmerge.data.shuffle import sort_lines
-from mixmerge.errors import UserError
-from mixmerge.files import atomic_dir
-from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
 
 _BUCKET = 64 << 20
 

@@ -14,12 +14,12 @@ from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
-from mixmerge.config.sources import PackageSource
+from mixmerge.core.errors import UserError, nearest
 from mixmerge.data.functions import is_wanted, read_functions
 from mixmerge.data.identity import Seen
 from mixmerge.data.lines import Row, progress
 from mixmerge.data.quality import Quality, canonical
-from mixmerge.errors import UserError, nearest
+from mixmerge.data.source_settings import PackageSource
 
 #: The standard library, which is no distribution.
 PYTHON = "python"

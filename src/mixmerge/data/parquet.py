@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 _BATCH = 500
 _BATCH_BYTES = 64 << 20

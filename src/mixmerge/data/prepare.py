@@ -6,15 +6,15 @@ from typing import Any
 
 from pydantic import Field
 
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_dir, write_json
+from mixmerge.core.section import Name, Section
 from mixmerge.data.identity import Seen, content_id
 from mixmerge.data.layout import REPORT, ROWS
 from mixmerge.data.lines import Row, encode, progress, read_rows
 from mixmerge.data.mapping import Blanks, Mapping, spans
 from mixmerge.data.settings import Columns, Templates
-from mixmerge.errors import UserError
-from mixmerge.files import atomic_dir, write_json
-from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
-from mixmerge.section import Name, Section
 
 
 class PrepareSettings(Section):

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mixmerge.core.errors import UserError, nearest
 from mixmerge.data.lines import parse_line, read_lines
 from mixmerge.data.releases import FILES, released_path
-from mixmerge.errors import UserError, nearest
 
 #: What EvalPlus's evaluation reads of a problem.
 KEYS = (

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mixmerge.section import Section
+from mixmerge.core.section import Section
 
 
 class Quality(Section):

@@ -13,9 +13,9 @@ import urllib.request
 import zlib
 from pathlib import Path
 
-from mixmerge.archives import Bounds, gunzip
-from mixmerge.errors import UserError
-from mixmerge.files import atomic_open
+from mixmerge.core.archives import Bounds, gunzip
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_open
 
 #: A suite's name in the config -> the name of EvalPlus's file.
 FILES = {"humaneval": "HumanEvalPlus", "mbpp": "MbppPlus"}

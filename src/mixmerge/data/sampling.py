@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mixmerge.core.errors import UserError
 from mixmerge.data.lines import progress, read_rows
-from mixmerge.errors import UserError
 
 Ranks = npt.NDArray[np.uint64]
 

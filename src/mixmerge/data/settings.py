@@ -6,7 +6,7 @@ the study's `Task` and `Suite`.
 
 from typing import Literal
 
-from mixmerge.section import Section
+from mixmerge.core.section import Section
 
 
 class Templates(Section):

@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_dir
 from mixmerge.data.layout import ROWS, TRAIN, VALIDATION
 from mixmerge.data.lines import read_lines
 from mixmerge.data.sampling import lowest, ranks, share
-from mixmerge.errors import UserError
-from mixmerge.files import atomic_dir
-from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
 
 
 def split(task: str, fraction: float, rows: Path, out: Path, seed: int) -> tuple[int, int]:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from mixmerge.artifacts.manifest import read_manifest
+from mixmerge.core.io import read_json
 from mixmerge.data.layout import REPORT, ROWS
 from mixmerge.data.lines import progress, read_rows
-from mixmerge.files import read_json
-from mixmerge.manifest import read_manifest
 
 _MEASURES = ("characters", "words")
 

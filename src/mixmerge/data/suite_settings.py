@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from mixmerge.config.heldout import HeldOutFields
+from mixmerge.core.section import Name, Section
 from mixmerge.data.settings import Columns, Templates
-from mixmerge.section import Name, Section
+from mixmerge.evaluate.heldout_settings import HeldOutFields
 
 
 class SuiteEntry(Section):

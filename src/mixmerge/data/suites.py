@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
+from mixmerge.core.errors import UserError, nearest
+from mixmerge.core.io import atomic_dir
 from mixmerge.data.identity import Seen, content_id
 from mixmerge.data.layout import ITEMS, PROBLEMS, ROWS
 from mixmerge.data.lines import Row, encode, progress, read_rows
@@ -16,9 +19,6 @@ from mixmerge.data.problems import KEYS, UNIT_TEST_KEYS, read_problems
 from mixmerge.data.sampling import lowest, rank
 from mixmerge.data.suite_settings import SuiteEntry, SuiteSettings
 from mixmerge.data.template import Template
-from mixmerge.errors import UserError, nearest
-from mixmerge.files import atomic_dir
-from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
 
 T = TypeVar("T")
 

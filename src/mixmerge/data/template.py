@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mixmerge.core.errors import UserError, nearest
 from mixmerge.data.docstrings import LANGUAGES, without_docstrings, without_triple_quoted
-from mixmerge.errors import UserError, nearest
 
 _WITHOUT_DOCSTRINGS = "without_docstrings"
 

@@ -14,15 +14,15 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
+from mixmerge.core.errors import UserError, nearest
+from mixmerge.core.io import atomic_dir, write_json
 from mixmerge.data.identity import Seen, content_id
 from mixmerge.data.layout import PROBLEMS, REPORT, ROWS, TEXTS, TRAIN, VALIDATION
 from mixmerge.data.lines import Row, encode, progress, read_rows
 from mixmerge.data.mapping import Mapping
 from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.data.unittests import Unusable, read_tests
-from mixmerge.errors import UserError, nearest
-from mixmerge.files import atomic_dir, write_json
-from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
 
 
 def hold_out_validation(

@@ -7,14 +7,14 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import write_jsonl
+from mixmerge.core.seeds import derive
 from mixmerge.embedded import wording
 from mixmerge.embedded.grammar import draw
 from mixmerge.embedded.problem import problem, prompt
 from mixmerge.embedded.program import Program
 from mixmerge.embedded.settings import CorpusSettings
-from mixmerge.errors import UserError
-from mixmerge.files import write_jsonl
-from mixmerge.seeds import derive
 
 Row = dict[str, Any]
 

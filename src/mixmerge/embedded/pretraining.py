@@ -4,10 +4,10 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_jsonl
 from mixmerge.embedded.family import family_of, train_tokenizer
 from mixmerge.embedded.settings import EmbeddedModel
-from mixmerge.errors import UserError
-from mixmerge.files import read_jsonl
 
 if TYPE_CHECKING:
     import torch

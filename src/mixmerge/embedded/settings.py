@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from mixmerge.section import Section
+from mixmerge.core.section import Section
 
 
 class CorpusSettings(Section):

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from mixmerge.errors import UserError
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_dir, read_json, sha256, write_jsonl
 from mixmerge.evaluate.settings import GenerateSettings, SuiteDecoding
 from mixmerge.evaluate.suite import Completion, Item, read_items
-from mixmerge.files import atomic_dir, read_json, sha256, write_jsonl
-from mixmerge.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
 
 if TYPE_CHECKING:
     from mixmerge.evaluate.engines.base import Engine, Prompt

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 #: Words whose stems and synonyms are remembered: summaries use few.
 _WORDS = 20_000

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mixmerge.archives import BadArchive, Bounds, folder, unzip
-from mixmerge.errors import UserError
+from mixmerge.artifacts.manifest import write_manifest, write_provenance
+from mixmerge.core.archives import BadArchive, Bounds, folder, unzip
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_dir
 from mixmerge.evaluate import packages
 from mixmerge.evaluate.packages import Unavailable
-from mixmerge.files import atomic_dir
-from mixmerge.manifest import write_manifest, write_provenance
 
 _DOWNLOAD_SECONDS = 180
 #: Debian's package of the database, of its sense index, and (for `lexnames`) of its manual pages.

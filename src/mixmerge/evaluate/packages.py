@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mixmerge.archives import Bounds, Wanted, gunzip, untar
+from mixmerge.core.archives import Bounds, Wanted, gunzip, untar
 
 _SECONDS = 600
 #: What a package or a manual page of the little data that METEOR needs may unpack to.
@@ -80,7 +80,7 @@ def unpack_deb(package: Path, tree: Path, wanted: Wanted) -> None:
 
     Raises:
         Unavailable: no dpkg, or it cannot read the package.
-        BadArchive: see `mixmerge.archives.untar`.
+        BadArchive: see `mixmerge.core.archives.untar`.
     """
     try:
         process = subprocess.Popen(

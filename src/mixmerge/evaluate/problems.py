@@ -4,8 +4,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from mixmerge.errors import UserError
-from mixmerge.files import read_jsonl
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_jsonl
 
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "task_id": str,

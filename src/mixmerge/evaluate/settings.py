@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from mixmerge.config.evaluation import CodeScoring, Decoding, Penalty, SummaryMetric
-from mixmerge.errors import UserError
-from mixmerge.section import Section
+from mixmerge.core.errors import UserError
+from mixmerge.core.section import Section
+from mixmerge.evaluate.suite_settings import CodeScoring, Decoding, Penalty, SummaryMetric
 
 #: Whose special oracles judge a code suite: EvalPlus's own two, or none.
 Dataset = Literal["humaneval", "mbpp", "other"]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixmerge.errors import UserError
-from mixmerge.files import read_jsonl
-from mixmerge.manifest import read_manifest
+from mixmerge.artifacts.manifest import read_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_jsonl
 
 _SHOWN = 5
 _COMPLETE_AGAIN = "delete the completions' manifest and generate them again"

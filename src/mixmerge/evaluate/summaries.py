@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.evaluate.metrics import METRICS, reopen_files
 from mixmerge.evaluate.normalise import normalise
 from mixmerge.evaluate.suite import Completion, Item

@@ -19,7 +19,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.sandbox import codec
 from mixmerge.sandbox.limits import Ended, Limits
 

@@ -18,15 +18,15 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from mixmerge.config.evaluation import CodeScoring
-from mixmerge.errors import UserError
+from mixmerge.artifacts.manifest import write_manifest, write_provenance
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_dir, read_jsonl, sha256, write_json, write_jsonl
 from mixmerge.evaluate.groundtruth import INDEX
 from mixmerge.evaluate.probes import probes, runs_answers
 from mixmerge.evaluate.problems import coarse_seconds
 from mixmerge.evaluate.settings import GroundTruthSettings
+from mixmerge.evaluate.suite_settings import CodeScoring
 from mixmerge.evaluate.workers import WorkerDied, Workers
-from mixmerge.files import atomic_dir, read_jsonl, sha256, write_json, write_jsonl
-from mixmerge.manifest import write_manifest, write_provenance
 
 #: Problems that are not judged, with the reason.
 DROPPED = "dropped.jsonl"

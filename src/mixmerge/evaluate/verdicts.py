@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from mixmerge.config.evaluation import CodeScoring
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.evaluate.check import TIMEOUT
 from mixmerge.evaluate.groundtruth import judge_request, read_ground_truth
 from mixmerge.evaluate.programs import module_of
 from mixmerge.evaluate.settings import CodeJudging
 from mixmerge.evaluate.suite import Completion, listed
+from mixmerge.evaluate.suite_settings import CodeScoring
 from mixmerge.evaluate.unittruth import dropped_problems, request
 from mixmerge.evaluate.workers import WorkerDied, Workers
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.evaluate import reference, testset, unittests
 from mixmerge.evaluate.bench import Bench, bound_own_memory
 from mixmerge.evaluate.check import FAIL, PASS, Program, check

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mixmerge.config.evaluation import CodeScoring
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.evaluate.bench import Bench
+from mixmerge.evaluate.suite_settings import CodeScoring
 
 #: Variables of ours that a worker keeps; credentials and the rest stay out of its reach.
 _KEPT = (*("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "MIXMERGE_SANDBOX"),)

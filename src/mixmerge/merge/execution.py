@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.checkpoint.checks import check_finite, check_same_tensors
 from mixmerge.checkpoint.code import trusts_code
-from mixmerge.checkpoint.seal import copy_side_files, seal
-from mixmerge.files import atomic_dir
-from mixmerge.manifest import MANIFEST
+from mixmerge.checkpoint.finalize import copy_side_files, seal
+from mixmerge.core.io import atomic_dir
 from mixmerge.merge.inputs import check_inputs
 from mixmerge.merge.reading import Recipe, read_recipe
 from mixmerge.merge.tying import drop_tied_head

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.checkpoint.checks import check_dtypes, check_finite, check_same_tensors
 from mixmerge.checkpoint.code import trusts_code
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.tokenizer import check_chat_template, check_same_tokenizer
-from mixmerge.errors import UserError
-from mixmerge.manifest import MANIFEST, read_manifest
+from mixmerge.core.errors import UserError
 from mixmerge.merge.reading import Recipe
 
 #: Config keys that say nothing about what the weights mean. Token ids are among them: training

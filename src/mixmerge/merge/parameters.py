@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from mixmerge.errors import nearest
+from mixmerge.core.errors import nearest
 from mixmerge.merge.methods import METHODS, Method
 
 #: Parameters that are fractions: MergeKit accepts a density of 3 and writes garbage.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.config.document import read_yaml
-from mixmerge.errors import UserError, nearest
+from mixmerge.core.errors import UserError, nearest
 from mixmerge.merge.methods import METHODS, Method
 from mixmerge.merge.parameters import check_densities, check_place, find_method, scalars
 

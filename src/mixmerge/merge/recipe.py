@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, model_validator
 
+from mixmerge.core.section import Section
 from mixmerge.merge.methods import METHODS
 from mixmerge.merge.parameters import check_inputs, check_parameters, check_weights
-from mixmerge.section import Section
 
 #: MergeKit reads `a+b` as a model with a LoRA and `a@b` as a revision.
 _BAD_IN_PATHS = ("+", "@")

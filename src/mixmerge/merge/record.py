@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mixmerge.errors import UserError
-from mixmerge.files import atomic_open, read_json, sha256, write_json
-from mixmerge.manifest import MANIFEST, PROVENANCE
+from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_open, read_json, sha256, write_json
 
 
 def write_record(weights: Path, record: Path) -> None:

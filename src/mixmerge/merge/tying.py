@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mixmerge.checkpoint.index import INDEX, read_header, read_index
 from mixmerge.checkpoint.tied import HEAD, is_tied
-from mixmerge.files import read_json, write_json
+from mixmerge.core.io import read_json, write_json
 
 
 def drop_tied_head(directory: Path) -> None:

@@ -7,8 +7,8 @@ fails where the page lags behind.
 from pathlib import Path
 from textwrap import fill
 
-from mixmerge.files import atomic_open
-from mixmerge.job import parser, path_argument, run
+from mixmerge.core.cli import parser, path_argument, run
+from mixmerge.core.io import atomic_open
 from mixmerge.paper.cause import Paper
 from mixmerge.paper.page import page, summary
 from mixmerge.paper.printed import read_results, read_scale

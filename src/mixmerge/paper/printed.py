@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Which models' training may not fit the memory of the GPUs it asks for."""
 
 from mixmerge.config.load import parse_config
-from mixmerge.config.memory import misfit
 from mixmerge.config.parameters import parameters_of
-from mixmerge.config.tasks import MIX
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
+from mixmerge.data.task_settings import MIX
 from mixmerge.planning.dryrun import Planned
+from mixmerge.resources.memory import misfit
 
 
 def misfits(planned: Planned) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.checkpoint.checks import check_same_tensors
 from mixmerge.checkpoint.code import names_code
 from mixmerge.checkpoint.index import read_index
@@ -12,10 +13,9 @@ from mixmerge.checkpoint.stream import RAW, parameter_count
 from mixmerge.checkpoint.tied import HEAD, embeddings, is_tied, read_config, without_tied_head
 from mixmerge.checkpoint.tokenizer import check_chat_template, check_same_tokenizer
 from mixmerge.config.models import GgufModel, HubModel, LocalModel
-from mixmerge.config.tasks import MIX
-from mixmerge.errors import UserError
-from mixmerge.files import sha256
-from mixmerge.manifest import MANIFEST, read_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import sha256
+from mixmerge.data.task_settings import MIX
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
 from mixmerge.preflight.paths import unusable

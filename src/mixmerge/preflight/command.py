@@ -22,7 +22,7 @@ from mixmerge.preflight.finding import Area
 from mixmerge.preflight.plan import Planning
 from mixmerge.preflight.readable import readable
 from mixmerge.preflight.rendering import rendered
-from mixmerge.study.dialect import PREFIX, Dialect
+from mixmerge.resources.gpu_request import PREFIX, Dialect
 from mixmerge.study.invocation import started_in
 from mixmerge.study.plan import Study
 

@@ -4,18 +4,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from mixmerge.config.evaluation import CodeSuite, SummarySuite
-from mixmerge.config.revision import Pinned, is_commit
-from mixmerge.config.sources import HubSource, LocalSource, PackageSource
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest
+from mixmerge.core.errors import UserError, nearest
+from mixmerge.core.revision import Pinned, is_commit
 from mixmerge.data.layout import ROWS
 from mixmerge.data.lines import Row, parse_line, read_lines
 from mixmerge.data.mapping import Mapping
 from mixmerge.data.packages import chosen_packages
 from mixmerge.data.parquet import read_parquet
 from mixmerge.data.prepare import PrepareSettings
+from mixmerge.data.source_settings import HubSource, LocalSource, PackageSource
 from mixmerge.data.suite_settings import SuiteSettings
-from mixmerge.errors import UserError, nearest
-from mixmerge.manifest import MANIFEST, read_manifest
+from mixmerge.evaluate.suite_settings import CodeSuite, SummarySuite
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area, few
 from mixmerge.preflight.paths import unusable

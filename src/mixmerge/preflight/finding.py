@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from mixmerge.config.evaluation import CodeScoring
-from mixmerge.config.memory import misfit
 from mixmerge.config.parameters import parameters_of
-from mixmerge.config.tasks import MIX
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
+from mixmerge.data.task_settings import MIX
+from mixmerge.evaluate.suite_settings import CodeScoring
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
-from mixmerge.study import gpus
+from mixmerge.resources import gpus
+from mixmerge.resources.memory import misfit
 
 if TYPE_CHECKING:
     from mixmerge.sandbox.machine import Offer

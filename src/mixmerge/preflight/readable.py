@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mixmerge.config.load import parse_config
 from mixmerge.config.study import StudyConfig
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 #: Wrong fields are left out so often at most before the rest is looked at.
 _ROUNDS = 8

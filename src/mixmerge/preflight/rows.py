@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from mixmerge.core.errors import UserError, nearest
 from mixmerge.data.identity import Seen
 from mixmerge.data.lines import Row
 from mixmerge.data.mapping import Blanks, Mapping
 from mixmerge.data.template import MissingField, NotText, Template, UnknownLanguage
-from mixmerge.errors import UserError, nearest
 
 #: Different problems told of one file at most.
 _MOST = 10

@@ -6,12 +6,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mixmerge.config.models import GgufModel, LocalModel
-from mixmerge.config.sources import LocalSource, PackageSource
+from mixmerge.core.section import explained
+from mixmerge.data.source_settings import LocalSource, PackageSource
 from mixmerge.merge.recipe import RecipeSettings
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
 from mixmerge.preflight.paths import unusable
-from mixmerge.section import explained
 from mixmerge.study.plan import Study
 
 

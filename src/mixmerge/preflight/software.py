@@ -3,9 +3,9 @@
 import sys
 from importlib.metadata import distributions
 
+from mixmerge.artifacts.software import read_lock
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area, few
-from mixmerge.study.software import read_lock
 
 #: Other versions that are named one by one.
 _NAMED = 6

@@ -4,11 +4,11 @@ import os
 import time
 from pathlib import Path
 
-from mixmerge.config.evaluation import CodeSuite
+from mixmerge.core.errors import UserError
 from mixmerge.data.humaneval import package_problems
 from mixmerge.data.problems import read_problems
 from mixmerge.data.releases import FILES, KNOWN, check_release, md5_of
-from mixmerge.errors import UserError
+from mixmerge.evaluate.suite_settings import CodeSuite
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area, few
 from mixmerge.preflight.paths import unusable

@@ -6,7 +6,7 @@ from typing import Any
 
 from mixmerge.checkpoint.chat import Chat, check_stops, stop_tokens
 from mixmerge.checkpoint.rendering import BadTemplate
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
 from mixmerge.preflight.paths import unusable

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from mixmerge.errors import UserError
-from mixmerge.files import read_object
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_object
 
 _NAMED = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")
 

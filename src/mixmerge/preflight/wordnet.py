@@ -7,9 +7,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from mixmerge.config.evaluation import SummarySuite
-from mixmerge.errors import UserError
-from mixmerge.manifest import MANIFEST, read_manifest
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.evaluate.suite_settings import SummarySuite
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area, few
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixmerge import reuse
-from mixmerge.files import read_json
-from mixmerge.manifest import PROVENANCE
+from mixmerge.artifacts import reuse
+from mixmerge.artifacts.manifest import PROVENANCE
+from mixmerge.core.io import read_json
 from mixmerge.report.handed import handed, number
 from mixmerge.report.layout import Layout, Model, Variant
 from mixmerge.report.scores import scores_path

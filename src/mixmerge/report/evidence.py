@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from mixmerge.files import read_json
+from mixmerge.core.io import read_json
 from mixmerge.report.handed import handed, number
 from mixmerge.report.layout import Layout, Model, Role
 

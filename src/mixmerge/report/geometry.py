@@ -7,8 +7,8 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from mixmerge.errors import UserError
-from mixmerge.files import read_json
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json
 from mixmerge.report.handed import handed, number
 from mixmerge.report.layout import Layout, Model, Variant
 

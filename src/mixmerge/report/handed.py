@@ -6,7 +6,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mixmerge.section import Section
+from mixmerge.core.section import Section
 
 Role = Literal["test", "validation"]
 

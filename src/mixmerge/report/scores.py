@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mixmerge.errors import UserError
-from mixmerge.files import read_json
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json
 from mixmerge.report.handed import handed, number
 from mixmerge.report.layout import Layout
 

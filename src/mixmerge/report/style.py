@@ -108,7 +108,7 @@ def save(drawing: Any, path: Path, title: str, dpi: int) -> None:
         title: description in the file's metadata, for screen readers and search.
         dpi: resolution of a PNG.
     """
-    from mixmerge.files import atomic_open
+    from mixmerge.core.io import atomic_open
 
     form = path.suffix.removeprefix(".")
     # No date, no software version: the same numbers give the same file.

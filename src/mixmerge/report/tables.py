@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mixmerge.files import read_json
-from mixmerge.manifest import MANIFEST
+from mixmerge.artifacts.manifest import MANIFEST
+from mixmerge.core.io import read_json
 from mixmerge.report import markdown
 from mixmerge.report.beside import beside_table
 from mixmerge.report.contest import ablation_table, compact_table, strategies_table

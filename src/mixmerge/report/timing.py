@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.report.table import UNDEFINED, Cell, Field, Row, Table, label, number
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mixmerge.files import atomic_open
+from mixmerge.core.io import atomic_open
 from mixmerge.report import latex, markdown, page, plain, sheet
 from mixmerge.report.entries import TABLE_FORMATS
 from mixmerge.report.table import Table

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.sandbox import bubblewrap, confined, proof
 from mixmerge.sandbox.backend import Backend, Launched, Refused
 from mixmerge.sandbox.runtime import Runtime, runtime

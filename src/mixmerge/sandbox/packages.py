@@ -8,7 +8,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 #: What the harnesses import.
 _NEEDED = ("numpy", "msgpack", "pytest")

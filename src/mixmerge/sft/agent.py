@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixmerge.errors import UserError
-from mixmerge.secrecy import guard_output
+from mixmerge.core.errors import UserError
+from mixmerge.core.redaction import guard_output
 from mixmerge.sft.job import Job, load_job
 from mixmerge.sft.preemption import EXIT_CODE, Preempted, Request, listening
 from mixmerge.sft.slurm import address_of

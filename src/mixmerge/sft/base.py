@@ -6,8 +6,8 @@ from mixmerge.checkpoint.checks import check_finite
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.stream import parameter_count
 from mixmerge.checkpoint.tied import embeddings, without_tied_head
-from mixmerge.errors import UserError
-from mixmerge.files import read_json
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json
 from mixmerge.sft.encoding import Encoder
 
 

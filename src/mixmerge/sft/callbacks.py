@@ -6,7 +6,7 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback
 
-from mixmerge.config.sft import Sft
+from mixmerge.sft.settings import Sft
 
 
 def evaluation_steps(steps: int, evaluations: int) -> list[int]:

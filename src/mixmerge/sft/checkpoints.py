@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mixmerge.files import read_json, write_json
+from mixmerge.core.io import read_json, write_json
 
 _COMPLETE = "complete.json"
 _WEIGHTS = ("model", "adapter", "config.json")

@@ -14,7 +14,7 @@ from mixmerge.checkpoint.chat import (
     template_of,
 )
 from mixmerge.checkpoint.rendering import BadTemplate
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 #: Label of a token outside the loss, as torch's cross-entropy has it.
 IGNORED = -100

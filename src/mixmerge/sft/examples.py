@@ -7,8 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mixmerge.errors import UserError
-from mixmerge.files import read_json, read_jsonl, write_json
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json, read_jsonl, write_json
 from mixmerge.sft.encoding import IGNORED, Encoder
 from mixmerge.sft.job import Job
 

@@ -7,10 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mixmerge.config.sft import Sft
-from mixmerge.errors import UserError
-from mixmerge.files import read_json, sha256, write_json
-from mixmerge.manifest import MANIFEST, read_manifest
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json, sha256, write_json
+from mixmerge.sft.settings import Sft
 
 logger = logging.getLogger(__name__)
 

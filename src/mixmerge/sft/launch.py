@@ -2,7 +2,7 @@
 
 import logging
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.sft.agent import first_error, forget_errors, run_ranks
 from mixmerge.sft.job import Job
 from mixmerge.sft.preemption import EXIT_CODE, Preempted, Request

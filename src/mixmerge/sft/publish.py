@@ -5,11 +5,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.checkpoint.checks import check_finite, check_same_tensors
-from mixmerge.checkpoint.seal import copy_side_files, seal
-from mixmerge.errors import UserError
-from mixmerge.files import atomic_dir, read_json, write_json
-from mixmerge.manifest import MANIFEST
+from mixmerge.checkpoint.finalize import copy_side_files, seal
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_dir, read_json, write_json
 from mixmerge.sft.checkpoints import best_step, history, last_complete, step_of
 from mixmerge.sft.encoding import Encoder
 from mixmerge.sft.examples import Counts

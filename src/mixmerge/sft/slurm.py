@@ -8,7 +8,7 @@ import sys
 from shutil import which
 from typing import Any
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.sft.job import Job
 from mixmerge.sft.preemption import Request
 

@@ -3,8 +3,8 @@
 import logging
 from typing import NoReturn
 
-from mixmerge.errors import UserError
-from mixmerge.files import write_json
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import write_json
 from mixmerge.sft.base import check_base, check_length
 from mixmerge.sft.checkpoints import is_finished, last_complete, step_of
 from mixmerge.sft.encoding import load_encoder

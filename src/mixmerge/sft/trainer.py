@@ -6,7 +6,7 @@ from typing import Any
 
 from trl import SFTTrainer
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.sft.checkpoints import mark_complete, prune
 from mixmerge.sft.encoding import IGNORED
 from mixmerge.sft.preemption import Request

@@ -6,8 +6,8 @@ from typing import Any
 
 from mixmerge.checkpoint.index import INDEX, SINGLE, TensorInfo, read_index
 from mixmerge.checkpoint.tied import HEAD
-from mixmerge.errors import UserError
-from mixmerge.files import read_json, write_json
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json, write_json
 
 #: Bytes a shard; bounds the memory of writing one, and of whoever reads the shards one by one.
 SHARD_BYTES = 2_000_000_000

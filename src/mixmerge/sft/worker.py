@@ -5,9 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from mixmerge.errors import UserError
-from mixmerge.files import read_json
-from mixmerge.secrecy import guard_output
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json
+from mixmerge.core.redaction import guard_output
 from mixmerge.sft.agent import PARENT, write_error
 from mixmerge.sft.examples import read_counts
 from mixmerge.sft.job import load_job

@@ -4,8 +4,8 @@ import os
 import socket
 from typing import Any
 
-from mixmerge.config.sft import Sft
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
+from mixmerge.sft.settings import Sft
 
 #: Elements a communication bucket; DeepSpeed's own 5e8 would allocate gigabytes for small models.
 _BUCKET = 200_000_000

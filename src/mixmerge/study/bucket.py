@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from snakemake_interface_storage_plugins.io import Mtime
 from snakemake_storage_plugin_s3 import StorageObject
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 #: Answers for which the keys are to blame.
 _REFUSED = {"400", "401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}

@@ -14,9 +14,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from mixmerge.errors import UserError
-from mixmerge.files import atomic_open
-from mixmerge.study.fingerprint import third_party
+from mixmerge.artifacts.fingerprint import third_party
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_open
 
 #: Modules that are used where they are there, and that no file installs.
 OPTIONAL = {"vllm"}

@@ -3,13 +3,13 @@
 from functools import cached_property
 from pathlib import Path
 
-from mixmerge.config.evaluation import CodeSuite, SummarySuite
+from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.config.models import GgufModel, LocalModel
-from mixmerge.config.sources import EmbeddedSource, LocalSource, PackageSource
 from mixmerge.config.study import MIX, StudyConfig
-from mixmerge.errors import UserError, not_a_file
-from mixmerge.manifest import MANIFEST
-from mixmerge.seeds import derive
+from mixmerge.core.errors import UserError, not_a_file
+from mixmerge.core.seeds import derive
+from mixmerge.data.source_settings import EmbeddedSource, LocalSource, PackageSource
+from mixmerge.evaluate.suite_settings import CodeSuite, SummarySuite
 from mixmerge.study.variants import Variant, sft_name, variants
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mixmerge.config.evaluation import CodeSuite, Suite, SummarySuite
-from mixmerge.config.merging import Strategy
-from mixmerge.config.sources import HubSource, LocalSource, PackageSource
 from mixmerge.config.study import MIX, StudyConfig
+from mixmerge.data.source_settings import HubSource, LocalSource, PackageSource
+from mixmerge.evaluate.suite_settings import CodeSuite, Suite, SummarySuite
+from mixmerge.merge.settings import Strategy
 from mixmerge.report import layout as report
 from mixmerge.study.paper import with_paper
 from mixmerge.study.variants import Variant, sft_name

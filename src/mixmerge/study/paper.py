@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from mixmerge.config.study import StudyConfig
-from mixmerge.errors import UserError, nearest
+from mixmerge.core.errors import UserError, nearest
 from mixmerge.paper.printed import SCALE_METRICS, TABLES, Line, read_results, read_scale
 from mixmerge.report import layout as report
 

@@ -6,10 +6,10 @@ settings it reads, so a change of any other value leaves it alone.
 
 from typing import Any
 
-from mixmerge.config.evaluation import UNIT_TESTS, CodeSuite, SummarySuite
 from mixmerge.config.models import EmbeddedBase
-from mixmerge.config.sources import EmbeddedSource, PackageSource
 from mixmerge.config.study import MIX
+from mixmerge.data.source_settings import EmbeddedSource, PackageSource
+from mixmerge.evaluate.suite_settings import UNIT_TESTS, CodeSuite, SummarySuite
 from mixmerge.study.graph import Graph
 from mixmerge.study.wording import without_wording
 

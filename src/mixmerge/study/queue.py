@@ -5,7 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 #: The executor plugin names all jobs of a run alike: the profile's prefix, then a random UUID.
 _NAME = re.compile(r"(.+_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mixmerge.manifest import MANIFEST, PROVENANCE
+from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE
 from mixmerge.study.plan import Study
 
 #: Summary of a checkpoint's scores; `mixmerge.report.scores.scores_path` reads it.

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from mixmerge.config.merging import Ratio
 from mixmerge.config.study import MIX, StudyConfig
+from mixmerge.merge.settings import Ratio
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mixmerge.errors import UserError
-from mixmerge.seeds import derive
+from mixmerge.core.errors import UserError
+from mixmerge.core.seeds import derive
 from mixmerge.uncertainty.average import averages
 from mixmerge.uncertainty.family import AVERAGE, Match, holm, matches
 from mixmerge.uncertainty.proportion import mcnemar_p, paired_interval, share_interval

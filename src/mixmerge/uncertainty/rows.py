@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mixmerge.errors import UserError
-from mixmerge.files import read_jsonl
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_jsonl
 from mixmerge.uncertainty.settings import Measure
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

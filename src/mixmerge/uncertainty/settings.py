@@ -3,7 +3,7 @@
 from typing import Literal
 
 from mixmerge.config.uncertainty import Uncertainty
-from mixmerge.section import Section
+from mixmerge.core.section import Section
 
 
 class Measure(Section):

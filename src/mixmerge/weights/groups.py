@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.checkpoint.index import TensorInfo, read_index
 from mixmerge.checkpoint.stream import same_bytes
 from mixmerge.checkpoint.tied import EMBEDDINGS, HEAD, embeddings, is_tied
-from mixmerge.errors import UserError
-from mixmerge.manifest import MANIFEST, read_manifest
+from mixmerge.core.errors import UserError
 
 #: `model.layers.7.mlp...` (Llama, Qwen, ...), `transformer.h.7.attn...` (GPT-2, GPT-BigCode).
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")

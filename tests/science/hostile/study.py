@@ -10,12 +10,12 @@ from hostile import corpus, watch
 from hostile.corpus import KINDS, SUITES, Program
 from hostile.world import VARIABLE, World
 
-from mixmerge.config.evaluation import CodeScoring
+from mixmerge.artifacts.manifest import write_manifest
+from mixmerge.core.io import read_jsonl, write_jsonl
 from mixmerge.evaluate.groundtruth import make_ground_truth
 from mixmerge.evaluate.settings import GroundTruthSettings
+from mixmerge.evaluate.suite_settings import CodeScoring
 from mixmerge.evaluate.unittruth import make_unit_truth
-from mixmerge.files import read_jsonl, write_jsonl
-from mixmerge.manifest import write_manifest
 
 
 def write_suite(world: World, suite: str, tasks: dict[str, Program], code: CodeScoring) -> None:

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 from mixmerge.checkpoint.chat import Chat, check_stops, load_tokenizer, stop_tokens, template_of
 from mixmerge.checkpoint.code import trusts_code
-from mixmerge.config.evaluation import Decoding
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.evaluate.settings import SuiteDecoding
 from mixmerge.evaluate.stopping import first_stop
 from mixmerge.evaluate.suite import Completion
+from mixmerge.evaluate.suite_settings import Decoding
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from mixmerge.config.evaluation import Decoding
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.evaluate.engines.base import Engine
 from mixmerge.evaluate.settings import SuiteDecoding
+from mixmerge.evaluate.suite_settings import Decoding
 
 
 def choose(engine: str, suites: Iterable[SuiteDecoding], *, cuda: bool, vllm: bool) -> str:

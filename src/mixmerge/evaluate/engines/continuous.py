@@ -5,12 +5,12 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from mixmerge.config.evaluation import Decoding
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 from mixmerge.evaluate.engines.base import Engine, Prompt
 from mixmerge.evaluate.engines.weights import greedy, load_model
 from mixmerge.evaluate.settings import SuiteDecoding
 from mixmerge.evaluate.suite import Completion
+from mixmerge.evaluate.suite_settings import Decoding
 
 _PAGE = 256
 _CPU_CACHE = 16_384

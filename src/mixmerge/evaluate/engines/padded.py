@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from mixmerge.config.evaluation import Decoding
 from mixmerge.evaluate.engines.base import Engine, Prompt
 from mixmerge.evaluate.engines.weights import greedy, load_model
 from mixmerge.evaluate.settings import SuiteDecoding
 from mixmerge.evaluate.stopping import PaddedRepetitionPenalty, StopStrings
 from mixmerge.evaluate.suite import Completion
+from mixmerge.evaluate.suite_settings import Decoding
 
 
 class PaddedEngine(Engine):

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.checkpoint.code import trusts_code
-from mixmerge.config.evaluation import Decoding
 from mixmerge.evaluate.engines.base import Engine, Prompt
 from mixmerge.evaluate.settings import SuiteDecoding
 from mixmerge.evaluate.suite import Completion
+from mixmerge.evaluate.suite_settings import Decoding
 
 
 class VllmEngine(Engine):

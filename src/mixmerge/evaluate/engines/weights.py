@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from mixmerge.checkpoint.code import trusts_code
-from mixmerge.errors import UserError
+from mixmerge.core.errors import UserError
 
 
 def load_model(checkpoint: Path, dtype: str, device: str) -> Any:

@@ -1,0 +1,1 @@
+"""Artifacts: manifests, provenance and records of what was made from what."""

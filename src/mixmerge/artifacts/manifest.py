@@ -1,0 +1,162 @@
+"""Manifests: the small files that are the edges of the DAG.
+
+A rule that makes a directory writes ``manifest.json`` into it last. It lists what the directory
+holds (bytes and SHA-256 of each file, and a few facts that readers need) and nothing else: no time,
+no host, no versions. The same content therefore gives the same bytes, and Snakemake, which compares
+small files by checksum, stops there when an upstream re-run changed nothing.
+
+How the content came about (settings, seed, software, code fingerprint, the manifests it was made
+from) stands beside it in ``provenance.json``, which no rule depends on.
+"""
+
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from mixmerge.artifacts.content import check_content
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json, sha256, write_json
+from mixmerge.core.redaction import redacted_value
+
+MANIFEST = "manifest.json"
+PROVENANCE = "provenance.json"
+
+
+def write_manifest(directory: Path, kind: str, facts: dict[str, Any] | None = None) -> Path:
+    """Write ``manifest.json`` for all files below ``directory``; call it last.
+
+    Args:
+        directory: holds the finished content; manifest and provenance themselves are not listed.
+        kind: what the directory is ("checkpoint", "rows", "completions", ...).
+        facts: small values for downstream readers (row counts, parameter counts); must be a
+            function of the content.
+
+    Returns:
+        The manifest's path.
+    """
+    files = {}
+    for root, folders, names in os.walk(directory):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(root, name)
+            relative = path.relative_to(directory).as_posix()
+            if relative in (MANIFEST, PROVENANCE):
+                continue
+            files[relative] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    target = directory / MANIFEST
+    write_json(target, {"kind": kind, "facts": facts or {}, "files": files})
+    return target
+
+
+def read_manifest(
+    directory: Path, kind: str | None = None, *, content: bool = True
+) -> dict[str, Any]:
+    """Read a directory's manifest, checking its kind and that each listed file is what it lists.
+
+    Args:
+        directory: the one with the manifest.
+        kind: the kind that it must be of; any where None.
+        content: whether the files' SHA-256 are compared, not their sizes alone. So it is wherever
+            something is made of them; a checkpoint of 3 GB takes 2 seconds.
+
+    Raises:
+        UserError: no manifest or a broken one, another kind, or a file that is missing or has
+            another size or content.
+    """
+    path = directory / MANIFEST
+    if not path.exists():
+        raise UserError(f"{path}: no manifest; {directory} is unfinished. Run its rule again.")
+    manifest = parsed(path)
+    if kind is not None and manifest["kind"] != kind:
+        raise UserError(f"{path}: is a {manifest['kind']!r}, expected a {kind!r}")
+    for name, entry in manifest["files"].items():
+        file = directory / name
+        if not file.exists():
+            raise UserError(f"{file}: listed in {path} but missing; delete {path} and run again")
+        if file.stat().st_size != entry["bytes"]:
+            raise UserError(
+                f"{file}: {file.stat().st_size} bytes, but {path} lists {entry['bytes']}; "
+                f"the file was changed or cut off. Delete {path} and run again"
+            )
+    if content:
+        check_content(directory, path, manifest["files"])
+    return manifest
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """A manifest file's content, of the right form.
+
+    Raises:
+        UserError: it is missing, no JSON, or no manifest.
+    """
+    found = read_json(path)
+    whole = (
+        isinstance(found, dict)
+        and {"kind", "facts", "files"} <= found.keys()
+        and isinstance(found["files"], dict)
+        and isinstance(found["facts"], dict)
+        and all(
+            isinstance(entry, dict)
+            and isinstance(entry.get("bytes"), int)
+            and isinstance(entry.get("sha256"), str)
+            for entry in found["files"].values()
+        )
+    )
+    if not whole:
+        raise UserError(f"{path}: is no manifest; delete it and run again")
+    for name in found["files"]:
+        # What cannot be printed can be no name of ours either.
+        if not name.isprintable() or name.startswith("/") or {"", "..", "."} & set(name.split("/")):
+            raise UserError(f"{path}: names a file elsewhere: {name!r}; delete it and run again")
+    manifest: dict[str, Any] = {**found, "facts": _Facts(path, found["facts"])}
+    return manifest
+
+
+class _Facts(dict[str, Any]):
+    """The facts of a manifest; one that is asked for and not there is the user's to mend."""
+
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        super().__init__(facts)
+        self._path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise UserError(
+            f"{self._path}: has no fact {name!r}; it was edited or written by another version of "
+            "mixmerge. Delete it and run again"
+        )
+
+
+def write_provenance(
+    directory: Path,
+    *,
+    inputs: list[Path],
+    settings: Any,
+    seed: int | None,
+    packages: list[str],
+) -> None:
+    """Write ``provenance.json``: how the directory's content came about.
+
+    Args:
+        directory: the one that gets the file; call before `write_manifest`.
+        inputs: files (mostly manifests) it was made from; recorded with their SHA-256, so that
+            any number can be followed down to the weights and rows it came from.
+        settings: what the rule was told, JSON-able.
+        seed: the seed of the job, None where nothing is random.
+        packages: distributions whose versions matter for the result.
+    """
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "absent"
+    write_json(
+        directory / PROVENANCE,
+        {
+            "inputs": {path.as_posix(): sha256(path) for path in sorted(inputs)},
+            "settings": redacted_value(settings),
+            "seed": seed,
+            "software": versions,
+        },
+    )

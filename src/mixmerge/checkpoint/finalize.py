@@ -1,0 +1,86 @@
+"""The last step of making a checkpoint: side files, checks, modes, provenance, manifest."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mixmerge.artifacts.manifest import write_manifest, write_provenance
+from mixmerge.checkpoint.code import RECORD, trusts_code
+from mixmerge.checkpoint.index import read_index
+from mixmerge.checkpoint.stream import parameter_count
+from mixmerge.checkpoint.tied import read_config, without_tied_head
+from mixmerge.checkpoint.tokenizer import check_chat_template
+
+#: Everything of a checkpoint but its weights; each is optional but for the config.
+SIDE_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+
+#: Mode of published files: some libraries leave 0600 behind, but results are read by others.
+FILE_MODE = 0o644
+
+
+def seal(
+    directory: Path,
+    *,
+    inputs: list[Path],
+    settings: Any,
+    seed: int | None,
+    packages: list[str],
+) -> None:
+    """Check a finished checkpoint and write its provenance and, last, its manifest.
+
+    Args:
+        directory: a scratch directory that is about to be renamed into place.
+        inputs: files it was made from.
+        settings: what the rule was told, JSON-able.
+        seed: the job's seed.
+        packages: distributions whose versions matter for the weights.
+
+    Raises:
+        UserError: weights, config, tokenizer or chat template are missing or broken.
+    """
+    read_index(directory)
+    facts = checkpoint_facts(directory)
+    check_chat_template(directory)
+    for path in sorted(directory.rglob("*")):
+        # A hard link shares its mode with the user's own file, which is not ours to change.
+        if path.is_file() and path.stat().st_nlink == 1:
+            path.chmod(FILE_MODE)
+    write_provenance(directory, inputs=inputs, settings=settings, seed=seed, packages=packages)
+    write_manifest(directory, "checkpoint", facts)
+
+
+def checkpoint_facts(directory: Path) -> dict[str, Any]:
+    """The facts of a checkpoint's manifest: parameters (tied ones once) and architecture."""
+    config = read_config(directory)
+    index = without_tied_head(directory, read_index(directory))
+    names = config.get("architectures") or [config.get("model_type", "unknown")]
+    return {"parameters": parameter_count(index), "architecture": names[0]}
+
+
+def copy_side_files(source: Path, target: Path, skip: tuple[str, ...] = ()) -> None:
+    """Copy config, tokenizer, chat template and generation settings, as far as they exist.
+
+    The Python files of a checkpoint whose own code may run go along.
+    """
+    code = [path.name for path in sorted(source.glob("*.py"))] if trusts_code(source) else []
+    copy_named(source, target, skip, [*code, RECORD] if code else [])
+
+
+def copy_named(source: Path, target: Path, skip: Sequence[str], more: Sequence[str]) -> None:
+    """Copy the side files that exist and are not skipped, and some more; whoever made them."""
+    for name in (*SIDE_FILES, *more):
+        if name not in skip and (source / name).exists():
+            shutil.copyfile(source / name, target / name)

@@ -1,0 +1,1 @@
+"""Core: errors for people, command lines, files, redaction and what else every stage shares."""

@@ -1,0 +1,249 @@
+"""Repositories of the Hugging Face hub: pinned to a commit, downloaded so that nothing is lost.
+
+The client library starts a file again from its first byte when a download was interrupted, which
+with shards of gigabytes may mean that it never ends. Here what has arrived is kept beside the file
+as ``NAME.part``, goes on by a range request in the next process, and is compared with the checksum
+that the hub lists before it gets its name.
+
+The library is imported late: it reads its variables only then, and takes a second.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Literal, Never
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+from mixmerge.artifacts.manifest import PROVENANCE
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json
+from mixmerge.core.revision import is_commit
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file as the hub lists it."""
+
+    name: str
+    size: int
+    checksum: str
+    """SHA-256 where it is in LFS, else the name that git gives its blob."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository at one commit."""
+
+    kind: Literal["model", "dataset"]
+    id: str
+    commit: str
+    files: tuple[HubFile, ...]
+
+    def matching(self, patterns: list[str]) -> list[HubFile]:
+        """The files at the top whose names match one of the patterns.
+
+        A checkpoint needs none in folders, and a name with slashes could lead out of the target.
+        """
+        flat = [file for file in self.files if file.name.isprintable() and "/" not in file.name]
+        return [file for file in flat if any(fnmatch(file.name, p) for p in patterns)]
+
+
+def resolve(
+    kind: Literal["model", "dataset"], id: str, revision: str, where: str, out: Path
+) -> Repository:
+    """Ask the hub which commit a revision is and what it holds.
+
+    Args:
+        kind: what sort of repository.
+        id: its name, ``owner/name``.
+        revision: commit, tag or branch.
+        where: the config's section, such as ``models.qwen``, for messages.
+        out: where the job publishes; what stands there or beside it says which commit a tag or
+            branch stood at before: all splits of a study are of one commit.
+
+    Raises:
+        UserError: not there, no access or connection, or another commit than pinned or recorded.
+    """
+    check_endpoint()
+    from huggingface_hub import HfApi
+
+    with explained(kind, id, revision, where):
+        # Sizes and checksums cost the hub time; data sets are left to their own library.
+        sizes = kind == "model"
+        info = HfApi().repo_info(id, repo_type=kind, revision=revision, files_metadata=sizes)
+    if is_commit(revision) and info.sha != revision:
+        raise UserError(
+            f"{where}.revision: the hub answers with commit {info.sha} of {id} where {revision} "
+            "was asked for; mend HF_ENDPOINT, which names a faulty mirror"
+        )
+    for made in [out, *sorted(path.parent for path in out.parent.glob(f"[!.]*/{PROVENANCE}"))]:
+        before = recorded_commit(made, id, revision)
+        if before not in (None, info.sha):
+            raise UserError(
+                f"{where}.revision: {revision!r} of {id} has moved: it stood at commit {before} "
+                f"when {made} was made, and stands at {info.sha} now. Write a commit as `revision`:"
+                " the first keeps the study as it is, the second takes what is new"
+            )
+    files = [
+        HubFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else file.blob_id or "")
+        for file in info.siblings or []
+    ]
+    return Repository(kind, id, str(info.sha), tuple(files))
+
+
+def check_endpoint() -> None:
+    """Check that ``HF_ENDPOINT``, where it is set, is a URL; the library ends in its own words.
+
+    Raises:
+        UserError: it is none.
+    """
+    given = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    try:
+        parts = urlsplit(given)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UserError(
+            f"HF_ENDPOINT: {given!r} is no URL of a hub; write https://host, or unset it"
+        )
+
+
+def recorded_commit(out: Path, id: str, revision: str) -> str | None:
+    """The commit that ``out`` was made from, if it was made from this revision."""
+    path = out / PROVENANCE
+    settings = read_json(path).get("settings") if path.exists() else None
+    if not isinstance(settings, dict):
+        return None
+    same = settings.get("id") == id and settings.get("revision") == revision
+    return settings.get("commit") if same else None
+
+
+def download(repository: Repository, patterns: list[str], target: Path, where: str) -> None:
+    """Fetch a repository's files into ``target``, going on where an earlier call stopped.
+
+    Args:
+        repository: what `resolve` found.
+        patterns: glob patterns over names; other files are not fetched, and deleted if there.
+        target: a directory for this commit's files alone.
+        where: the config's section, for messages.
+
+    Raises:
+        UserError: no access, no connection, or bytes that are not those the hub lists.
+    """
+    wanted = repository.matching(patterns)
+    known = {target / name for file in wanted for name in (file.name, f"{file.name}.part")}
+    for stale in [path for path in target.rglob("*") if path.is_file() and path not in known]:
+        stale.unlink()
+    total = sum(file.size for file in wanted)
+    with tqdm(total=total, unit="B", unit_scale=True, mininterval=1, desc=repository.id) as bar:
+        for file in wanted:
+            if (target / file.name).exists() and (target / file.name).stat().st_size == file.size:
+                bar.update(file.size)
+                continue
+            with explained(repository.kind, repository.id, repository.commit, where):
+                part = _transfer(repository, file, target, bar)
+            if _checksum(part, file) != file.checksum:
+                part.unlink()
+                raise UserError(
+                    f"{where}: {file.name} of {repository.id}@{repository.commit} arrived damaged "
+                    f"(its checksum is not {file.checksum}) and was deleted; run this rule again"
+                )
+            part.rename(target / file.name)
+
+
+def _transfer(repository: Repository, file: HubFile, target: Path, bar: "tqdm[Never]") -> Path:
+    """Append what is missing of a file to its part, and return the part."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    part = target / f"{file.name}.part"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    if part.exists() and part.stat().st_size > file.size:
+        part.unlink()
+    url = hf_hub_url(
+        repository.id, file.name, repo_type=repository.kind, revision=repository.commit
+    )
+    with part.open("ab") as stream:
+        bar.update(stream.tell())
+        http_get(
+            url,
+            stream,
+            resume_size=stream.tell(),
+            headers=build_hf_headers(),
+            expected_size=file.size,
+            displayed_filename=file.name,
+            _tqdm_bar=bar,
+        )
+    return part
+
+
+def _checksum(path: Path, file: HubFile) -> str:
+    """What the hub lists for a file of these bytes: SHA-256, or git's SHA-1 of a blob."""
+    in_lfs = len(file.checksum) == 64
+    digest = hashlib.sha256() if in_lfs else hashlib.sha1(b"blob %d\0" % file.size)
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def explained(
+    kind: Literal["model", "dataset"], id: str, revision: str, where: str
+) -> Iterator[None]:
+    """Turn what the hub's client raises into one message with the way out."""
+    from httpx2 import HTTPError
+    from huggingface_hub import constants
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{id}"
+    try:
+        yield
+    except GatedRepoError:
+        raise UserError(
+            f"{where}.id: {page} is gated; accept its terms in the browser and log in with "
+            f"`hf auth login` (or set HF_TOKEN), or download it by hand and use kind 'local'"
+        ) from None
+    except RevisionNotFoundError:
+        raise UserError(
+            f"{where}.revision: {page} has no revision {revision!r}; see {page}/commits/main"
+        ) from None
+    except (RepositoryNotFoundError, HFValidationError):
+        raise UserError(
+            f"{where}.id: {id!r} is not on the hub ({page}), or is private; mend the name, or log "
+            "in with `hf auth login` (or set HF_TOKEN)"
+        ) from None
+    except HfHubHTTPError as error:
+        raise UserError(f"{where}: {page} was refused ({_first_line(error)})") from None
+    except OfflineModeIsEnabled:
+        raise UserError(
+            f"{where}: {id}@{revision} is to be fetched, but HF_HUB_OFFLINE forbids it; unset it "
+            "for this rule, or download the files by hand and use kind 'local'"
+        ) from None
+    except (HTTPError, OSError) as error:
+        raise UserError(
+            f"{where}: {page} could not be fetched ({type(error).__name__}: {_first_line(error)}); "
+            "check the network and HF_ENDPOINT, and run this rule where the internet is (what was "
+            "fetched so far is kept), or download the files by hand and use kind 'local'"
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,194 @@
+"""Atomic writes: a reader sees the old file or the new one, never half of either."""
+
+import glob
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from mixmerge.core.errors import UserError
+
+_CHUNK = 1 << 20
+
+
+def _scratch(path: Path) -> Path:
+    """The name to write under before ``path`` is replaced: this host's and process's alone.
+
+    What a process of this host left there when it was killed is deleted; what another host's
+    process is still writing is not ours to touch.
+    """
+    mine = f".{path.name}.{platform.node()}."
+    for left in path.parent.glob(f"{glob.escape(mine)}*.tmp"):
+        pid = left.name.removeprefix(mine).removesuffix(".tmp")
+        if pid.isdigit() and (int(pid) == os.getpid() or not _alive(int(pid))):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    return path.with_name(f"{mine}{os.getpid()}.tmp")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def atomic_open(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a scratch file beside ``path`` and rename it into place when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = _scratch(path)
+    try:
+        encoding = None if "b" in mode else "utf-8"
+        with scratch.open(mode, encoding=encoding, newline=None if "b" in mode else "\n") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_dir(path: Path) -> Iterator[Path]:
+    """Yield an empty scratch directory that becomes ``path`` when the block ends well.
+
+    What stood at ``path`` is moved aside first and deleted last, so a crash in between leaves
+    either the old directory or the new one whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = _scratch(path)
+    scratch.mkdir()
+    try:
+        yield scratch
+        replace_dir(scratch, path)
+    finally:
+        if scratch.exists():
+            shutil.rmtree(scratch)
+
+
+def replace_dir(source: Path, target: Path) -> None:
+    """Rename directory ``source`` to ``target``, replacing what stands there (same file system)."""
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    if target.exists():
+        target.rename(old)
+    source.rename(target)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as stable, readable JSON (sorted keys, final newline), atomically."""
+    with atomic_open(path) as file:
+        json.dump(value, file, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        UserError: the file cannot be read, or is no JSON; names file, line and column.
+    """
+    try:
+        # Some editors begin a file with a mark of its encoding.
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise UserError(_absent(path)) from None
+    except json.JSONDecodeError as error:
+        place = f"{path}:{error.lineno}:{error.colno}"
+        raise UserError(
+            f"{place}: not valid JSON: {error.msg}; mend it, or make or fetch the file again"
+        ) from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _absent(path: Path) -> str:
+    return f"{path}: file not found; put it back, or run again what makes it"
+
+
+def _unreadable(where: Path | str, error: Exception) -> UserError:
+    """Why a file, or a line of one, could not be read as JSON though it is there."""
+    match error:
+        case UnicodeDecodeError():
+            why = f"not UTF-8: {error.reason} at byte {error.start}"
+        case IsADirectoryError():
+            why = "is a directory, not a file"
+        case OSError():
+            why = f"cannot be read: {error.strerror or error}"
+        case RecursionError():
+            why = "nested too deep to be read"
+        case _:  # Python reads no whole number of more than 4300 digits
+            why = "holds a number with thousands of digits"
+    return UserError(f"{where}: {why}; mend it, or make or fetch the file again")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raises `UserError` as `read_json` does, or where it is something else."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise UserError(
+            f"{path}: expected a JSON object, found {type(value).__name__}; write the file again"
+        )
+    return value
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+    """Write one JSON object a line, atomically and streaming; returns the number of rows."""
+    count = 0
+    with atomic_open(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False, sort_keys=True, allow_nan=False))
+            file.write("\n")
+            count += 1
+    return count
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """Stream one JSON object a line (blank lines skipped).
+
+    Raises:
+        UserError: the file cannot be read, a line is not JSON, or a line is no object.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise UserError(_absent(path)) from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    with file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode())
+            except json.JSONDecodeError as error:
+                raise UserError(
+                    f"{path}:{number}: not valid JSON: {error.msg} at column {error.colno}; "
+                    "mend or delete that line"
+                ) from None
+            except (ValueError, RecursionError) as error:
+                raise _unreadable(f"{path}:{number}", error) from None
+            if not isinstance(row, dict):
+                raise UserError(
+                    f"{path}:{number}: expected a JSON object, found {type(row).__name__}; "
+                    "mend or delete that line"
+                )
+            yield row
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal, read in 1 MiB pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

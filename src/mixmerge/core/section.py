@@ -1,0 +1,113 @@
+"""What all config sections share: strictness, and names that are safe in paths."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from mixmerge.core.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_NAME = r"^[a-z0-9][a-z0-9._]*(-[a-z0-9._]+)*$"
+
+#: A key that becomes part of a path and of a Snakemake wildcard: lower case, no separators. Names
+#: of several are joined into one file's, of which file systems take 255 bytes.
+Name = Annotated[str, StringConstraints(pattern=_NAME, max_length=80)]
+
+#: The largest whole number that a setting may be: what libraries keep in 64 bits.
+_LARGEST = 2**63 - 1
+
+#: Characters of a value that a message shows.
+_SHOWN = 60
+
+
+class Section(BaseModel):
+    """A frozen section that refuses keys it does not know and names the nearest one it does."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, data: Any) -> Any:
+        # pydantic's own message ("Extra inputs are not permitted") has no way out in it.
+        if isinstance(data, dict):
+            known = set(cls.model_fields)
+            for key in data:
+                if key not in known:
+                    raise ValueError(f"unknown key {key!r}{nearest(str(key), known)}")
+                value = data[key]
+                if isinstance(value, int) and abs(value) > _LARGEST:
+                    raise ValueError(f"{key}: {value:.3g} is larger than any machine counts")
+        return data
+
+
+def validated(kind: Any, value: Any, where: str) -> Any:
+    """Validate a section's values, such as a job's settings from the command line.
+
+    Args:
+        kind: a section, or a union of sections.
+        value: the decoded JSON or YAML.
+        where: what to call it in messages, such as ``--settings``.
+
+    Raises:
+        UserError: one line for each problem, with the path of the field.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise explained(error, where) from None
+
+
+def explained(error: ValidationError, where: str) -> UserError:
+    """A validation error as a message for people: one line for each problem."""
+    lines = []
+    for problem in error.errors():
+        field = ".".join(str(part) for part in problem["loc"])
+        lines.append(f"{where}: {field + ': ' if field else ''}{in_words(problem)}")
+    return UserError("\n".join(dict.fromkeys(lines)))
+
+
+def in_words(problem: "ErrorDetails") -> str:
+    """What is wrong with a value and what would be right, from pydantic's finding."""
+    kind, told = problem["type"], problem.get("ctx", {})
+    message = problem["msg"].removeprefix("Value error, ")
+    if kind == "value_error":
+        return message
+    if kind == "missing":
+        return "missing; add it"
+    if kind == "string_pattern_mismatch" and told["pattern"] == _NAME:
+        message = (
+            "is no name; a name is made of lower-case letters, digits, dots and underscores, with "
+            "single hyphens in between"
+        )
+    elif kind in ("too_short", "too_long"):
+        bound = told["min_length"] if kind == "too_short" else told["max_length"]
+        word = "least" if kind == "too_short" else "most"
+        message = f"{told['actual_length']} given, but it takes at {word} {bound}"
+    elif kind in ("dict_type", "model_type", "model_attributes_type"):
+        message = "expected a section, `key: value` on lines of their own"
+    elif kind == "union_tag_invalid":
+        tag = told["discriminator"].strip("'")
+        names = [name.strip("' ") for name in told["expected_tags"].split(",")]
+        return f"{tag}: {told['tag']!r} is none of {', '.join(names)}{_close(told['tag'], names)}"
+    elif kind == "union_tag_not_found":
+        message = f"{told['discriminator'].strip(chr(39))} is missing; add it"
+    shown = repr(problem["input"])
+    if len(shown) > _SHOWN:
+        shown = f"{shown[: _SHOWN - 3]}..."
+    return f"{message} (found {shown})"
+
+
+def _close(name: str, known: list[str]) -> str:
+    hint = nearest(name, known)
+    return hint if hint.startswith("; did") else ""

@@ -1,0 +1,186 @@
+"""Suites that judge a task, decoding, and metrics."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from mixmerge.core.section import Name, Section
+from mixmerge.evaluate.heldout_settings import HeldOutFields
+
+#: Summary metrics, in the order of the paper's columns.
+SummaryMetric = Literal["bleu4", "chrfpp", "rouge_l", "meteor"]
+
+
+#: A repetition penalty.
+Penalty = Annotated[float, Field(gt=0)]
+
+
+class SuiteBase(Section):
+    """What every suite's entry may say."""
+
+    task: Name
+    """The task it judges."""
+
+    title: str
+    """Name printed in tables, such as `HumanEval`."""
+
+    prompt: str | None = None
+    """Template of the user's turn; the task's by default. Code suites offer `{problem}`."""
+
+    max_new_tokens: Annotated[int, Field(gt=0)] = 1024
+    """Longest completion in tokens."""
+
+    stop: list[str] = []
+    """Strings that end a completion, besides the model's own stop tokens."""
+
+    limit: Annotated[int, Field(gt=0)] | None = None
+    """Judge on the first so many items only (for trials)."""
+
+    sample: Annotated[int, Field(gt=0)] | None = None
+    """Judge on so many items, drawn evenly by the study's seed and the suite's name; all of them
+    where there are no more. `limit` then takes the first of those."""
+
+    repetition_penalty: Penalty = 1.0
+    """Divides the logits of tokens that occurred already; 1 is none. One value for all arms is
+    right."""
+
+    repetition_penalty_for: dict[Literal["base", "sft", "mix", "merge"], Penalty] = {}
+    """Penalty of one kind of checkpoint where it differs. It confounds the comparison: the authors
+    decoded summaries of base and fine-tuned models with 1.1 and those of merges with none."""
+
+    role: Literal["test", "validation"] = "test"
+    """Whether the suite reports (`test`) or serves to choose a ratio (`validation`)."""
+
+
+#: Code suites whose problems come with a program of unit tests, and what runs it.
+UNIT_TESTS: dict[str, Literal["check", "pytest"]] = {"human-eval": "check", "held-out": "pytest"}
+
+
+class CodeSuite(SuiteBase):
+    """Problems judged by running tests: EvalPlus's base and plus inputs, or unit tests."""
+
+    kind: Literal["code"]
+    problems: (
+        Literal[
+            "humaneval", "mbpp", "human-eval", "held-out", "embedded-validation", "embedded-test"
+        ]
+        | Path
+    )
+    """EvalPlus's own suites by name; `human-eval`: HumanEval with its unit tests, from the PyPI
+    package of that name; `held-out`: validation rows of `source`, which nothing was trained on;
+    the embedded study's; or a .jsonl(.gz) in EvalPlus's format."""
+
+    version: str | None = None
+    """Release of EvalPlus's file, such as `v0.1.10`, its default where null; for `human-eval` the
+    package's version, the installed one where null."""
+
+    source: Name | None = None
+    """For `held-out`: one of the task's training sources."""
+
+    fields: HeldOutFields | None = None
+    """For `held-out`: the source's columns with problem, tests and solution."""
+
+    oracle: Literal["humaneval", "mbpp", "other"] | None = None
+    """Whose special oracles judge outputs; by default those of the named suite, `other` (none) for
+    the embedded problems and for files of your own."""
+
+    plus: bool = True
+    """Whether the stricter plus tests are run and get a column of their own. Suites with unit
+    tests (`human-eval`, `held-out`) have none: false there."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unit_tests_have_no_plus(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("problems") in (*UNIT_TESTS,):
+            return {"plus": False, **data}
+        return data
+
+    @model_validator(mode="after")
+    def _fields_fit_the_problems(self) -> "CodeSuite":
+        if self.problems in UNIT_TESTS:
+            for name, value in (("plus", self.plus), ("oracle", self.oracle)):
+                if value:
+                    raise ValueError(
+                        f"{name}: {value} does not apply to problems {self.problems!r}, which unit "
+                        "tests judge; leave it out"
+                    )
+        held_out = self.problems == "held-out"
+        for name in ("source", "fields"):
+            if held_out and getattr(self, name) is None:
+                raise ValueError(
+                    f"{name}: missing; `problems: held-out` needs `source: KEY` and "
+                    "`fields: {problem: COLUMN, tests: COLUMN, solution: COLUMN}`"
+                )
+            if not held_out and getattr(self, name) is not None:
+                raise ValueError(f"{name}: belongs to `problems: held-out`; leave it out")
+        if held_out and self.version is not None:
+            raise ValueError(
+                "version: held-out rows have the revision of their source; leave it out"
+            )
+        return self
+
+
+class SummarySuite(SuiteBase):
+    """Rows of a source whose answers are reference texts, judged by text metrics."""
+
+    kind: Literal["summary"]
+    source: Name
+    """The source of the held-out rows."""
+
+    metrics: Annotated[list[SummaryMetric], Field(min_length=1)] = [
+        "bleu4",
+        "chrfpp",
+        "rouge_l",
+        "meteor",
+    ]
+    """Metrics, one column each."""
+
+
+Suite = Annotated[CodeSuite | SummarySuite, Field(discriminator="kind")]
+
+
+class Decoding(Section):
+    """How completions are generated: greedy, one setting for all arms."""
+
+    engine: Literal["auto", "transformers", "continuous", "vllm"] = "auto"
+    """What decodes: transformers in padded batches, transformers' continuous batching, or vLLM (GPU
+    only, and not among the requirements). `auto` takes, on a GPU, vLLM where it is installed, else
+    `continuous` unless a suite has a repetition penalty, which that cannot apply; else
+    `transformers`. All decode greedily and end alike, but in bf16 near-ties may fall otherwise."""
+
+    batch_size: Annotated[int, Field(gt=0)] = 32
+    """Prompts padded together by `transformers`."""
+
+    in_flight: Annotated[int, Field(gt=0)] = 512
+    """Prompts handed to `continuous` and `vllm` at a time; an interrupted job repeats as many at
+    most."""
+
+    precision: Literal["bf16", "fp32", "auto"] = "auto"
+    """Precision of the weights while decoding; `auto` is the checkpoint's own on a GPU, fp32 on a
+    CPU."""
+
+    threads: Annotated[int, Field(gt=0)] = 1
+    """CPU threads of a generation job."""
+
+
+class CodeScoring(Section):
+    """How completions are judged by running them."""
+
+    workers: Annotated[int, Field(gt=0)] = 1
+    """Processes that run tests side by side."""
+
+    min_time_limit: Annotated[float, Field(gt=0)] = 1.0
+    """Least seconds of processor time a test may take. EvalPlus counts as many by the clock on the
+    wall, so that its verdicts depend on what else the machine does."""
+
+    time_limit_factor: Annotated[float, Field(gt=0)] = 4.0
+    """Multiple of the reference solution's time that a test may take (`gt_time_limit_factor`)."""
+
+    memory_bytes: Annotated[int, Field(gt=0)] = 8 * 1024**3
+    """Address space of a test process. EvalPlus's 4 GB counts the parent's own mappings."""
+
+    packages: list[str] = ["numpy", "pandas", "scipy", "sympy", "networkx"]
+    """Installed distributions that generated programs may import besides Python's standard library,
+    with what they require in turn. A program sees nothing else of the environment. Of the default's
+    pandas, scipy, sympy and networkx those count that are installed; any other name must be."""

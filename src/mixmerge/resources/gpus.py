@@ -1,0 +1,110 @@
+"""GPUs of this machine: how many there are, and which of them a local job may take.
+
+On a cluster Slurm hands each job its GPUs. Jobs that Snakemake starts on this machine would all see
+all GPUs, and each would take the first. So a job that needs GPUs is started through this module:
+
+    python -m mixmerge.resources.gpus 0,1,2,3 workflow/scripts/sft.py --processes 2 ...
+
+It locks as many GPUs as the script takes and becomes the script, in whose environment they alone
+are visible. The kernel drops the locks when the script and its children are gone, however they end.
+"""
+
+import fcntl
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+#: Scripts whose jobs take GPUs (`mixmerge.resources.needs.GPU_RULES`).
+SCRIPTS = ("pretrain.py", "sft.py", "generate.py")
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+#: Seconds between two looks at GPUs that others hold.
+_PATIENCE = 2.0
+
+
+def visible(environment: Mapping[str, str], devices: Path = Path("/dev")) -> list[str]:
+    """GPUs that a program started here may use, by the names that CUDA_VISIBLE_DEVICES takes.
+
+    Asks neither torch nor the driver: both take seconds, and Snakemake starts often.
+    """
+    given = environment.get(VISIBLE)
+    if given is not None:
+        names = [name.strip() for name in given.split(",")]
+        # CUDA sees those before the first that is none.
+        bad = next((i for i, name in enumerate(names) if name in ("", "-1")), len(names))
+        return names[:bad]
+    if not devices.is_dir():
+        return []
+    found = [path for path in devices.iterdir() if re.fullmatch(r"nvidia\d+", path.name)]
+    return [str(number) for number in range(len(found))]
+
+
+def claiming(names: Sequence[str]) -> str:
+    """Shell code that sets ``claim``: how a script named ``$1`` is started so that it gets GPUs.
+
+    Empty where it makes no difference: a machine with one GPU or none, or a cluster's node.
+    """
+    if len(names) < 2:
+        return "local claim=; "
+    module = f"-m mixmerge.resources.gpus {','.join(names)}"
+    return f'local claim=; case $1 in {"|".join(SCRIPTS)}) claim="{module}";; esac; '
+
+
+def wanted(script: str, arguments: Sequence[str]) -> int:
+    """How many GPUs a script takes: one, or training its `--processes`."""
+    if Path(script).name == "sft.py" and "--processes" in arguments:
+        return int(arguments[list(arguments).index("--processes") + 1])
+    return 1
+
+
+def claim(names: Sequence[str], count: int, folder: Path) -> dict[str, int] | None:
+    """Lock GPUs, all that are wanted or none.
+
+    Args:
+        names: GPUs to choose from.
+        count: how many.
+        folder: where each GPU has its lock file.
+
+    Returns:
+        Name -> open file that holds its lock, inherited by child processes; None where too few
+        are free.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    held: dict[str, int] = {}
+    for name in names:
+        if len(held) == count:
+            break
+        file = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            continue
+        os.set_inheritable(file, True)
+        held[name] = file
+    if len(held) == count:
+        return held
+    for file in held.values():
+        os.close(file)
+    return None
+
+
+def main() -> None:
+    """Claim GPUs, wait where others hold them, and become the script."""
+    names, script, *arguments = sys.argv[1:]
+    # A run that wants more than there are says so itself.
+    count = min(wanted(script, arguments), len(names.split(",")))
+    folder = Path(tempfile.gettempdir(), f"mixmerge-gpus-{os.getuid()}")
+    while (held := claim(names.split(","), count, folder)) is None:
+        time.sleep(_PATIENCE)
+    os.environ[VISIBLE] = ",".join(held)
+    os.execv(sys.executable, [sys.executable, "-P", script, *arguments])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""What training a model takes of a GPU's memory, and how many GPUs hold it.
+
+All from the configuration alone: the number of processes must not depend on what earlier jobs
+happened to measure. docs/resources.md derives the formulas.
+"""
+
+from math import ceil
+
+from mixmerge.resources.hardware import Hardware
+from mixmerge.sft.settings import Hyperparameters
+
+#: Share of a GPU's memory that a job may fill; the rest goes to fragmentation.
+_USABLE = 0.95
+
+#: GB a process takes before any weights: CUDA context, workspaces, one chunk of logits.
+_OVERHEAD_GB = 2.0
+
+#: Bytes that AdamW keeps for a trained weight: fp32 master weight and two moments.
+_OPTIMISER = 12
+
+#: Bytes of a gradient: DeepSpeed sums micro-batches in fp32 (`grad_accum_dtype`), torch likewise.
+_GRADIENT = 4
+
+#: Width of a model over its number of layers: 55 to 136 in the paper's models.
+_ASPECT = 100
+
+#: Bytes in bf16 kept for the backward pass per token, layer and unit of width: 21 for norms and
+#: attention, 8 for each of the 2.7 to 5.8 units a width of the feed-forward layer; in eager mode.
+_ACTIVATION = 42
+
+#: What is kept instead where activations are recomputed: each layer's input.
+_CHECKPOINT = 2
+
+
+def width(parameters: int) -> float:
+    """Width of the residual stream of a usual transformer: P = 12 L h^2 with h = 100 L."""
+    return float((_ASPECT * parameters / 12) ** (1 / 3))
+
+
+def trained(settings: Hyperparameters, parameters: int) -> float:
+    """Number of weights that are trained: all, or about r P^(2/3) of an adapter on all linears."""
+    if settings.lora is None:
+        return float(parameters)
+    return float(min(parameters, settings.lora.rank * parameters ** (2 / 3)))
+
+
+def states_gb(settings: Hyperparameters, parameters: int, processes: int) -> tuple[float, float]:
+    """GB of weights, gradients and optimiser states: on each GPU, and in the host's memory.
+
+    Without DeepSpeed the weights stay in fp32 and are cast under autocast, and several processes
+    keep a second copy of the gradients in buckets. With it, stage 1 divides the optimiser states
+    among the processes, stage 2 the gradients too, stage 3 the weights too.
+
+    Returns:
+        Per GPU; and on the host, over all processes.
+    """
+    stage, learned = settings.zero_stage, trained(settings, parameters)
+    half = settings.precision == "bf16"
+    weights: float
+    if stage is None:
+        weights = parameters * (6 if half else 4)
+        gradients = learned * _GRADIENT * (2 if processes > 1 else 1)
+        return (weights + gradients + learned * (_OPTIMISER - 4)) / 1e9, 0.0
+    weights = parameters * (2 if half else 4) / (processes if stage == 3 else 1)
+    gradients = learned * _GRADIENT / (processes if stage >= 2 else 1)
+    optimiser = learned * _OPTIMISER / (processes if stage >= 1 else 1)
+    gpu, host = weights + gradients + optimiser, 0.0
+    if settings.offload != "none":
+        gpu, host = weights, (gradients + optimiser) * processes
+    if settings.offload == "all":
+        gpu, host = 0.0, (weights + gradients + optimiser) * processes
+    return gpu / 1e9, host / 1e9
+
+
+def activations_gb(settings: Hyperparameters, parameters: int, processes: int) -> float:
+    """GB of activations on each GPU, for a micro-batch in which every row is as long as may be."""
+    rows = ceil(settings.batch_size / (settings.gradient_accumulation * processes))
+    across = width(parameters)
+    layers = max(1.0, across / _ASPECT)
+    if settings.gradient_checkpointing:
+        a_token = _CHECKPOINT * across * layers + _ACTIVATION * across
+    else:
+        a_token = _ACTIVATION * across * layers
+    return rows * settings.max_length * a_token * (1 if settings.precision == "bf16" else 2) / 1e9
+
+
+def gpu_gb(settings: Hyperparameters, parameters: int, processes: int) -> float:
+    """GB that a training run takes of each of its GPUs at most."""
+    states, _ = states_gb(settings, parameters, processes)
+    return states + activations_gb(settings, parameters, processes) + _OVERHEAD_GB
+
+
+def fits(settings: Hyperparameters, parameters: int, processes: int, hardware: Hardware) -> bool:
+    """Whether a run's GPUs hold it."""
+    return gpu_gb(settings, parameters, processes) <= _USABLE * hardware.gpu_memory_gb
+
+
+def choices(settings: Hyperparameters, hardware: Hardware) -> list[int]:
+    """Numbers of processes that divide the batch, as many on each node, ascending."""
+    rows, nodes = settings.batch_size // settings.gradient_accumulation, settings.nodes
+    each = range(1, hardware.gpus_per_node + 1)
+    return [nodes * n for n in each if rows % (nodes * n) == 0]
+
+
+def fewest_processes(settings: Hyperparameters, parameters: int, hardware: Hardware) -> int:
+    """What `processes: auto` stands for.
+
+    The fewest GPUs of the nodes that hold the run; as many as the nodes have where none do
+    (`misfit` then tells the user). A run on CPU has one process a node.
+    """
+    possible = choices(settings, hardware) or [settings.nodes]
+    if hardware.device == "cpu":
+        return possible[0]
+    for processes in possible:
+        if fits(settings, parameters, processes, hardware):
+            return processes
+    return possible[-1]
+
+
+def misfit(
+    settings: Hyperparameters, parameters: int, processes: int, hardware: Hardware
+) -> str | None:
+    """One sentence on a run that its GPUs may not hold, with ways out; None where they do."""
+    if hardware.device == "cpu" or fits(settings, parameters, processes, hardware):
+        return None
+    states, _ = states_gb(settings, parameters, processes)
+    ways = []
+    larger = [n for n in choices(settings, hardware) if n > processes]
+    enough = [n for n in larger if fits(settings, parameters, n, hardware)]
+    if enough:
+        ways.append(f"processes: {enough[0]}")
+    for field, value in (("zero_stage", 3), ("gradient_checkpointing", True)):
+        other = settings.model_copy(update={field: value})
+        if getattr(settings, field) != value and fits(other, parameters, processes, hardware):
+            ways.append(f"{field}: {str(value).lower()}")
+    way = " or ".join(ways) if ways else "a larger gradient_accumulation, zero_stage 3 or offload"
+    return (
+        f"processes: {processes} GPU{'s' if processes > 1 else ''} of "
+        f"{hardware.gpu_memory_gb:g} GB may not hold a run that takes "
+        f"{gpu_gb(settings, parameters, processes):.0f} GB of each ({states:.0f} GB of states, "
+        f"the rest activations of rows of {settings.max_length} tokens); try {way}"
+    )

@@ -1,0 +1,153 @@
+"""Supervised fine-tuning: hyperparameters of Table 1 and how the job is launched."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, create_model
+
+from mixmerge.core.section import Section
+
+
+class Lora(Section):
+    """Low-rank adapters; folded into full weights before the checkpoint is published."""
+
+    rank: Annotated[int, Field(gt=0)] = 16
+    """Rank r of the update."""
+
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    """Scale; the update is multiplied by alpha / rank."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout on the adapter's input."""
+
+    targets: list[str] | Literal["all-linear"] = "all-linear"
+    """Module names that get an adapter."""
+
+
+class Hyperparameters(Section):
+    """Settings of one fine-tuning run, without the number of its processes."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    """Peak learning rate of AdamW."""
+
+    batch_size: Annotated[int, Field(gt=0)] = 128
+    """Effective batch: examples (packed rows where `packing`) an optimiser step, over all
+    processes and accumulation steps."""
+
+    gradient_accumulation: Annotated[int, Field(gt=0)] = 8
+    """Micro-batches an optimiser step. batch_size must be divisible by it times `processes`."""
+
+    max_length: Annotated[int, Field(gt=0)] = 4096
+    """Longest sequence in tokens; longer examples are left out and counted, never cut silently."""
+
+    epochs: Annotated[float, Field(gt=0, le=10_000)] = 2.0
+    """Passes over the training set."""
+
+    max_steps: Annotated[int, Field(gt=0)] | None = None
+    """Stop after so many optimiser steps, whatever `epochs` says (for trials)."""
+
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    """Share of the steps in which the learning rate rises from 0."""
+
+    schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
+    """Shape of the learning rate after the warm-up."""
+
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled weight decay of AdamW."""
+
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradient clipping."""
+
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Precision of weights and activations in training; checkpoints are saved in it too."""
+
+    packing: bool = True
+    """Pack short examples into rows of max_length; samples do not attend to each other."""
+
+    zero_stage: Literal[0, 1, 2, 3] | None = 2
+    """DeepSpeed ZeRO stage; null trains without DeepSpeed (plain torch DDP)."""
+
+    offload: Literal["none", "optimizer", "all"] = "none"
+    """What DeepSpeed keeps in CPU memory: nothing, optimiser states, or parameters too."""
+
+    nodes: Annotated[int, Field(gt=0)] = 1
+    """Slurm nodes one run is spread over, as many processes on each. Elsewhere than in a Slurm job
+    all processes run on one machine: the weights depend on their number alone."""
+
+    threads: Annotated[int, Field(gt=0)] = 1
+    """CPU threads a process."""
+
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass; slower, for models that do not fit."""
+
+    lora: Lora | None = None
+    """Train adapters instead of all weights."""
+
+    checkpoint: Literal["best", "last"] = "best"
+    """Which checkpoint is published: lowest validation loss, or the last."""
+
+    evaluations: Annotated[int, Field(gt=0)] = 4
+    """Times a run measures the validation loss and saves, evenly spaced, the last at the end."""
+
+    save_steps: Annotated[int, Field(gt=0)] | None = None
+    """Save for resumption every so many steps besides; the evaluations' saves only by default."""
+
+
+class Sft(Hyperparameters):
+    """Settings of one fine-tuning run, as its job gets them."""
+
+    processes: Annotated[int, Field(gt=0)] = 1
+    """Processes of one run; one GPU each where there are GPUs."""
+
+    @property
+    def micro_batch(self) -> int:
+        """Examples a process and micro-batch."""
+        return self.batch_size // (self.gradient_accumulation * self.processes)
+
+    def problems(self) -> list[str]:
+        """What does not go together, one line each, naming fields; empty where all does."""
+        found = []
+        step = self.gradient_accumulation * self.processes
+        if self.batch_size % step:
+            found.append(
+                f"batch_size {self.batch_size} is not divisible by gradient_accumulation x "
+                f"processes = {step}"
+            )
+        if self.processes % self.nodes:
+            found.append(f"processes {self.processes} is not divisible by nodes = {self.nodes}")
+        if self.offload != "none" and self.zero_stage not in (2, 3):
+            found.append(f"offload {self.offload!r} needs zero_stage 2 or 3, not {self.zero_stage}")
+        elif self.offload == "all" and self.zero_stage != 3:
+            found.append("offload 'all' (parameters too) needs zero_stage 3; use 'optimizer'")
+        return found
+
+
+class SftPlan(Hyperparameters):
+    """Settings of fine-tuning."""
+
+    processes: Annotated[int, Field(gt=0)] | Literal["auto"] = 1
+    """Processes of one run, one GPU each where there are GPUs. `auto`: the fewest that divide the
+    batch and whose memory (`hardware.gpu_memory_gb`) holds weights, gradients, optimiser states and
+    activations; 1 on CPU."""
+
+
+def _optional_fields() -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, info in SftPlan.model_fields.items():
+        annotation: Any = info.annotation
+        for constraint in info.metadata:
+            annotation = Annotated[annotation, constraint]
+        fields[name] = (annotation | None, Field(default=None, description=info.description))
+    return fields
+
+
+# Every field of `SftPlan`, none of them required: what a model or a training set changes.
+SftOverride = create_model("SftOverride", __base__=Section, **_optional_fields())
+SftOverride.__doc__ = "Settings of `sft` that differ here; each field as in `Sft`."
+
+
+def overlay(base: SftPlan, *overrides: Section) -> SftPlan:
+    """Return ``base`` with what the overrides set explicitly, later ones winning."""
+    values = base.model_dump()
+    for override in overrides:
+        values |= override.model_dump(exclude_unset=True)
+    return SftPlan.model_validate(values)
