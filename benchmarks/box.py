@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy  # noqa: F401  in memory here as in the box
 
-from mixmerge.sandbox import machine
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.limits import Limits
+from judgebox import machine
+from judgebox.box import Box
+from judgebox.limits import Limits
 
 _LIMITS = Limits(cpu_seconds=10, wall_seconds=60, memory_bytes=4 * 2**30)
 #: A check that answers once, in a runner that has numpy in memory.

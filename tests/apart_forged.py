@@ -115,7 +115,7 @@ FORGED: dict[str, str] = {
     "closes its pipes": "import os\ndef f(x):\n    os.closerange(0, 100)\n    return x\n",
     "answers for the examiner": """
         import os
-        from mixmerge.sandbox import codec
+        from judgebox import codec
         def f(x):
             said = b"E" + codec.pack({"passed": 3, "interface": []})
             for n in range(3, 20):
@@ -139,8 +139,8 @@ FORGED: dict[str, str] = {
         """,
     "replaces the stack under it": """
         import gc
-        from mixmerge.sandbox.harness.link import Link
-        from mixmerge.sandbox import codec
+        from judgebox.harness.link import Link
+        from judgebox import codec
         def pack(self, do, at=None, **values):
             return codec.pack(["reply", {"out": []}, [], {"value": 0}, [["y", 0]]])
         Link.pack = pack
@@ -148,8 +148,8 @@ FORGED: dict[str, str] = {
             return x
         """,
     "names a function of the examiner's": """
-        from mixmerge.sandbox.harness.link import Link
-        from mixmerge.sandbox import codec
+        from judgebox.harness.link import Link
+        from judgebox import codec
         def f(x):
             Link.pack = lambda self, do, at=None, **values: codec.pack(
                 ["reply", {"out": []}, [], {"value": 0}, [["g", [["builtins", "exec"]]]]]
@@ -158,7 +158,7 @@ FORGED: dict[str, str] = {
         """,
     "leaves a thread that answers": """
         import threading, os, time
-        from mixmerge.sandbox import codec
+        from judgebox import codec
         said = b"E" + codec.pack({"passed": 3, "interface": []})
         def say():
             while True:

@@ -5,9 +5,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+from judgebox.box import PACKAGES
 from mixmerge.evaluate.bench import Bench
 from mixmerge.evaluate.unittests import judge
-from mixmerge.sandbox.box import PACKAGES
 
 REFERENCE = "def f(x):\n    return x * 2\n"
 ASKED = """

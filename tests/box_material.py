@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from mixmerge.sandbox import machine
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.limits import Ended, Limits
+from judgebox import machine
+from judgebox.box import Box
+from judgebox.limits import Ended, Limits
 
 GENEROUS = Limits(cpu_seconds=20, wall_seconds=60, memory_bytes=2**31)
 

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from typing import Any
 
+from judgebox.codec import unpack
+from judgebox.harness.calls import _Results
 from mixmerge.evaluate.compare import Comparison
-from mixmerge.sandbox.codec import unpack
-from mixmerge.sandbox.harness.calls import _Results
 
 #: Runs EvalPlus's own checker over expressions; one line of JSON each in and out.
 EVALPLUS = """

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from mixmerge.sandbox import landlock, seccomp
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.limits import Ended, Limits
+from judgebox import landlock, seccomp
+from judgebox.box import Box
+from judgebox.limits import Ended, Limits
 
 
 def _version() -> tuple[int, str]:

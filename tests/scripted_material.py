@@ -5,11 +5,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from judgebox import codec
+from judgebox.exchange import digest
+from judgebox.limits import Ended, Limits
 from mixmerge.evaluate.check import Outcome, Program, check
 from mixmerge.evaluate.testset import Reader, Writer
-from mixmerge.sandbox import codec
-from mixmerge.sandbox.exchange import digest
-from mixmerge.sandbox.limits import Ended, Limits
 
 PROGRAM = Program("def f(n): ...", "f", "other", 0.0)
 

@@ -22,7 +22,7 @@ HOLLOW = {
     "a flat array": "import numpy\ndef f(x):\n    return numpy.array([])\n",
     "as a plain value": """
         import numpy
-        from mixmerge.sandbox.harness.graph import Encoder
+        from judgebox.harness.graph import Encoder
         number = Encoder.number
         def forged(self, value):
             if value is Encoder:
@@ -34,7 +34,7 @@ HOLLOW = {
         """,
     "as an item": """
         import numpy
-        from mixmerge.sandbox.harness.graph import Encoder
+        from judgebox.harness.graph import Encoder
         Encoder._flat = lambda self, values: True
         def f(x):
             return [numpy.empty((0, 2))]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from box_material import need_bubblewrap, run
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.proof import NAMESPACES
+from judgebox.box import Box
+from judgebox.proof import NAMESPACES
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import pytest
 
 from box_material import GENEROUS, need_bubblewrap, run
 from confined_runs import MISSING
-from mixmerge.sandbox.box import Box
+from judgebox.box import Box
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from box_material import GENEROUS, need_bubblewrap, run
-from mixmerge.sandbox.box import Box, BoxFailed
+from judgebox.box import Box, BoxFailed
 
 pytestmark = pytest.mark.slow
 
@@ -146,8 +146,8 @@ resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**33))
 resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
 signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.limits import Limits
+from judgebox.box import Box
+from judgebox.limits import Limits
 source = b"import resource as r, signal; "
 source += b"send(repr((r.getrlimit(r.RLIMIT_AS), signal.pthread_sigmask(0, ()))).encode())"
 with Box((), backend="bubblewrap") as box:
@@ -169,8 +169,8 @@ def test_a_box_dies_with_its_judge() -> None:
     need_bubblewrap()
     program = """
 import sys, time
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.limits import Limits
+from judgebox.box import Box
+from judgebox.limits import Limits
 with Box((), backend="bubblewrap") as box:
     source = b"import os, time\\nos.fork()\\nsend(b'up')\\ntime.sleep(120)"
     with box.start("program", source, Limits(9, 200, 2**31)) as check:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from box_material import GENEROUS, need_bubblewrap, run
-from mixmerge.sandbox.box import Box
+from judgebox.box import Box
 
 pytestmark = pytest.mark.slow
 MIB = 2**20

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from box_material import GENEROUS, need_bubblewrap, run
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.limits import Limits
+from judgebox.box import Box
+from judgebox.limits import Limits
 
 pytestmark = pytest.mark.slow
 MIB = 2**20

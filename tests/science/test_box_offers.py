@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from box_material import need_bubblewrap
-from mixmerge.core.errors import UserError
-from mixmerge.sandbox import bubblewrap, machine
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.syscalls import NUMBERS
+from judgebox import bubblewrap, machine
+from judgebox.backend import SetupError
+from judgebox.box import Box
+from judgebox.syscalls import NUMBERS
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def test_bubblewrap_that_refuses_is_named_with_the_way_out(
     monkeypatch.setattr(
         machine, "backends", lambda: [("bubblewrap (x)", bubblewrap.Bubblewrap(bwrap))]
     )
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(SetupError) as caught:
         Box((), backend="bubblewrap").__enter__()
     message = str(caught.value)
     assert words in message
@@ -56,17 +56,17 @@ def test_what_is_offered_was_really_started(
 
 def test_an_unknown_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(machine.VARIABLE, "none")
-    with pytest.raises(UserError, match="MIXMERGE_SANDBOX=none"):
+    with pytest.raises(SetupError, match="JUDGEBOX_BACKEND=none"):
         machine.choose()
 
 
 #: Puts itself behind a filter as a strict container's: no user namespace, no landlock.
 _STRICT = """
 import ctypes, errno, sys
-from mixmerge.core.errors import UserError
-from mixmerge.sandbox import bpf, seccomp
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.syscalls import NUMBERS
+from judgebox.backend import SetupError
+from judgebox import bpf, seccomp
+from judgebox.box import Box
+from judgebox.syscalls import NUMBERS
 
 numbers = NUMBERS[seccomp.machine()]
 refused = bpf.ERRNO | errno.EPERM
@@ -85,7 +85,7 @@ assert libc.syscall(numbers["seccomp"], 1, 0, argument) == 0
 try:
     with Box(()) as box:
         print(box.backend)
-except UserError as error:
+except SetupError as error:
     print(error, file=sys.stderr)
     sys.exit(1)
 """

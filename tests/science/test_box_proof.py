@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from box_material import need_bubblewrap
-from mixmerge.sandbox import proof
+from judgebox import proof
 
 pytestmark = pytest.mark.slow
-_RUNNER = [sys.executable, "-m", "mixmerge.sandbox.runner", "mixmerge.sandbox.namespaces"]
+_RUNNER = [sys.executable, "-m", "judgebox.runner", "judgebox.namespaces"]
 
 Start = Callable[[list[str], object], tuple[int, str, bytes]]
 
@@ -90,9 +90,9 @@ def test_namespaces_that_hide_no_files(canary: Path) -> None:
 
 _AS_NOBODY = """
 import json, os, sys
-from mixmerge.sandbox import machine
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.limits import Limits
+from judgebox import machine
+from judgebox.box import Box
+from judgebox.limits import Limits
 limits = Limits(20, 60, 2**31)
 source = b'''
 import os, numpy, time

@@ -18,10 +18,10 @@ import pytest
 
 from confined_material import CLONE_FLAGS, RAW_CALLS, REFUSED, expected
 from confined_runs import MARKS, NEWEST, run
+from judgebox import landlock, seccomp
+from judgebox.box import Box
+from judgebox.runtime import runtime
 from mixmerge.core import errors
-from mixmerge.sandbox import landlock, seccomp
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.runtime import runtime
 
 pytestmark = MARKS
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from confined_runs import MARKS, run
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.limits import Limits
+from judgebox.box import Box
+from judgebox.limits import Limits
 
 pytestmark = MARKS
 

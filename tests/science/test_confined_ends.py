@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from confined_runs import DAEMONS, LIMITS, MARKS, NEWEST, gone, members, run, until
-from mixmerge.sandbox import landlock
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.limits import Ended, Limits
+from judgebox import landlock
+from judgebox.box import Box
+from judgebox.limits import Ended, Limits
 
 pytestmark = MARKS
 
@@ -154,7 +154,7 @@ def test_a_box_whose_own_processes_are_killed_leaves_nothing(victim: str) -> Non
 
 def machine_folder_left_by_test(place: Path) -> None:
     """Remove what a killed sweeper could not: by name, and only what a box consists of."""
-    assert place.name.startswith("mixmerge-box-")
+    assert place.name.startswith("judgebox-")
     for link in sorted((place / "site").rglob("*"), reverse=True):
         link.unlink() if link.is_symlink() else link.rmdir()
     (place / "site").rmdir()
@@ -171,9 +171,9 @@ def parent(pid: int) -> int:
 def test_a_killed_judge_takes_its_box_with_it() -> None:
     code = f"""
 import sys, time
-from mixmerge.sandbox import landlock
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.limits import Limits
+from judgebox import landlock
+from judgebox.box import Box
+from judgebox.limits import Limits
 with Box(backend="landlock") as box:
     check = box.start("program", {f"{DAEMONS}{chr(10)}time.sleep(90)".encode()!r},
         Limits(20, 60, 2**32))

@@ -3,8 +3,8 @@
 import pytest
 
 from confined_runs import MARKS, NEWEST, run
-from mixmerge.sandbox import landlock
-from mixmerge.sandbox.box import Box
+from judgebox import landlock
+from judgebox.box import Box
 
 pytestmark = MARKS
 

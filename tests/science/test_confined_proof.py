@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from confined_runs import MARKS, NEWEST
-from mixmerge.core.errors import UserError
-from mixmerge.sandbox import confined, landlock, locked, machine, proof, seccomp
-from mixmerge.sandbox.runtime import runtime
+from judgebox import confined, landlock, locked, machine, proof, seccomp
+from judgebox.backend import SetupError
+from judgebox.runtime import runtime
 
 pytestmark = MARKS
 
@@ -48,8 +48,8 @@ def test_a_runner_that_is_not_locked_in_refuses(locks: str, said: str, tmp_path:
         locks = f"landlock.lock({rules!r}, {NEWEST})"
     code = f"""
 import sys
-from mixmerge.sandbox import landlock, runner, seccomp
-sys.argv = ["runner", "mixmerge.sandbox.locked", "{theirs.fileno()}"]
+from judgebox import landlock, runner, seccomp
+sys.argv = ["runner", "judgebox.locked", "{theirs.fileno()}"]
 {locks}
 runner.main()
 """
@@ -64,7 +64,7 @@ def test_a_runner_without_a_plan_refuses(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.send(json.dumps(proof.hello(tmp_path)).encode())
     with ours, theirs:
-        command = [sys.executable, "-m", "mixmerge.sandbox.runner", "mixmerge.sandbox.locked"]
+        command = [sys.executable, "-m", "judgebox.runner", "judgebox.locked"]
         code, said = started([*command, str(theirs.fileno())], dict(os.environ), theirs.fileno())
     assert code == proof.EXIT
     assert "nobody locked this process in" in said
@@ -77,7 +77,7 @@ def test_a_kernel_without_landlock_is_told_in_one_message(
         raise seccomp.Refused("landlock: this kernel has no landlock (it came with Linux 5.13)")
 
     monkeypatch.setattr(landlock, "version", none)
-    with pytest.raises(UserError, match="this kernel has no landlock") as told:
+    with pytest.raises(SetupError, match="this kernel has no landlock") as told:
         machine.choose("landlock")
     assert "no unsandboxed mode" in str(told.value)
 

@@ -16,9 +16,9 @@ from hostile import corpus, study, watch
 from hostile.corpus import KINDS, SUITES, Program
 from hostile.world import VARIABLE, World
 
+from judgebox import machine
 from mixmerge.core.io import read_jsonl, write_jsonl
 from mixmerge.evaluate.suite_settings import CodeScoring
-from mixmerge.sandbox import machine
 
 pytestmark = [
     pytest.mark.slow,
@@ -77,7 +77,7 @@ def outcome(request, root, offers, tmp_path_factory):
         pytest.skip(f"no {request.param} on this machine: NOT TESTED ({'; '.join(said)})")
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch, World(folder, root) as world:
-        patch.setenv("MIXMERGE_SANDBOX", request.param)
+        patch.setenv("JUDGEBOX_BACKEND", request.param)
         programs = corpus.among_honest(_chosen(request.param), world.secret)
         # Not below 1000: EvalPlus makes tuples of inputs of some of MBPP's numbers.
         tasks = {f"h/{number}": program for number, program in enumerate(programs, 1000)}

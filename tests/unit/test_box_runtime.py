@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.core.errors import UserError
+from judgebox import packages, runtime, watch
+from judgebox.backend import SetupError
+from judgebox.box import PACKAGES
 from mixmerge.evaluate.suite_settings import CodeScoring
-from mixmerge.sandbox import packages, runtime, watch
-from mixmerge.sandbox.box import PACKAGES
 
 
 @pytest.fixture
@@ -65,13 +65,13 @@ def test_a_shared_namespace_shows_nothing_of_others(installed: Path) -> None:
 
 
 def test_a_package_that_is_not_installed_is_named() -> None:
-    with pytest.raises(UserError, match=r"code_scoring.packages: 'no-such-thing' is not installed"):
+    with pytest.raises(SetupError, match=r"'no-such-thing' is not installed"):
         packages.site_entries(["no-such-thing"])
 
 
 def test_a_package_without_files_of_its_own_is_named(installed: Path) -> None:
     _install(installed, "editable-thing", ["__editable__.editable_thing.pth"])
-    with pytest.raises(UserError, match="'editable-thing' is installed in a way"):
+    with pytest.raises(SetupError, match="'editable-thing' is installed in a way"):
         packages.site_entries(["editable-thing"])
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from judgebox import codec
 from mixmerge.evaluate import reference
 from mixmerge.evaluate.bench import Bench
 from mixmerge.evaluate.check import FAIL, PASS, TIMEOUT, Program, check
 from mixmerge.evaluate.testset import Reader, Writer
-from mixmerge.sandbox import codec
 
 MEMORY = 2 * 2**30
 
@@ -198,8 +198,7 @@ def test_the_guard_takes_what_evalpluss_takes() -> None:
         )
         for guard in (
             "from evalplus.eval.utils import reliability_guard\nreliability_guard()",
-            "import evalplus.eval.utils\n"
-            "from mixmerge.sandbox.harness.reliability import guard\nguard()",
+            "import evalplus.eval.utils\nfrom judgebox.harness.reliability import guard\nguard()",
         )
     ]
     assert len(found[0]) > 30

@@ -16,8 +16,8 @@ import pytest
 import sympy
 
 from codec_material import ENOUGH, value
-from mixmerge.sandbox.codec import CodecError, Opaque, array, pack, unpack
-from mixmerge.sandbox.lists import items, pieces
+from judgebox.codec import CodecError, Opaque, array, pack, unpack
+from judgebox.lists import items, pieces
 
 Point = namedtuple("Point", "x y")
 

@@ -12,9 +12,9 @@ import msgpack
 import pytest
 
 from codec_material import ENOUGH, value
-from mixmerge.sandbox import kinds
-from mixmerge.sandbox.codec import MAX_DEPTH, CodecError, array, pack, unpack
-from mixmerge.sandbox.lists import items
+from judgebox import kinds
+from judgebox.codec import MAX_DEPTH, CodecError, array, pack, unpack
+from judgebox.lists import items
 
 
 def test_a_list_that_claims_much_is_not_made() -> None:

@@ -8,10 +8,10 @@ import numpy
 import pytest
 
 from compare_material import PRELUDE, agree
+from judgebox.codec import CodecError, unpack
+from judgebox.harness.calls import _Results
 from mixmerge.evaluate import compare
 from mixmerge.evaluate.compare import Comparison, close
-from mixmerge.sandbox.codec import CodecError, unpack
-from mixmerge.sandbox.harness.calls import _Results
 
 
 @pytest.mark.parametrize("before", ["1", "[1.0]", "'a'", "np.array([1.0])", "[]", "[1, 1.0]"])

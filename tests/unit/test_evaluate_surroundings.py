@@ -55,7 +55,7 @@ def test_checks_run_in_a_box_with_a_reduced_environment(
 def test_where_no_sandbox_can_be_had_nothing_is_run(
     suite: Path, ground_truth: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MIXMERGE_SANDBOX", "no-such-thing")
+    monkeypatch.setenv("JUDGEBOX_BACKEND", "no-such-thing")
     tasks = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
     with pytest.raises(UserError, match="no-such-thing"):
         verdicts_of([("t/0", RIGHT.format(0))], tasks, ground_truth, code_judging(), CODE)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy
 import pytest
 
+from judgebox import codec
+from judgebox.exchange import digest, read_batch
+from judgebox.limits import Ended
 from mixmerge.evaluate.check import FAIL, PASS, TIMEOUT, Outcome
-from mixmerge.sandbox import codec
-from mixmerge.sandbox.exchange import digest, read_batch
-from mixmerge.sandbox.limits import Ended
 from scripted_material import announced, judged, outputs, whole
 
 LONG = [("a", number) for number in range(3000)]

@@ -106,8 +106,8 @@ def test_a_busy_machine_is_no_error(config: Config, monkeypatch: pytest.MonkeyPa
 def test_the_sandbox_is_really_tried(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     area = machine.sandbox(context(config))
     assert not area.findings and any("works here" in text for text in area.checked)
-    monkeypatch.setenv("MIXMERGE_SANDBOX", "docker")
-    assert "MIXMERGE_SANDBOX=docker" in only(machine.sandbox(context(config)))
+    monkeypatch.setenv("JUDGEBOX_BACKEND", "docker")
+    assert "JUDGEBOX_BACKEND=docker" in only(machine.sandbox(context(config)))
     del config["suites"]["own"]
     config["tasks"]["codegen"]["title"] = "x"
     config["suites"]["other"] = {**config["suites"]["summaries"], "task": "codegen"}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.sandbox import landlock, lockin
-from mixmerge.sandbox.scratch import Scratch
+from judgebox import landlock, lockin
+from judgebox.scratch import Scratch
 
 LIMIT = 16 * 2**20
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from confined_material import CLONE_FLAGS, REFUSED
-from mixmerge.sandbox import seccomp
-from mixmerge.sandbox.seccomp import BOXED, RUNNER, Profile
-from mixmerge.sandbox.syscalls import AUDIT, NEWEST, NUMBERS, Machine
+from judgebox import seccomp
+from judgebox.seccomp import BOXED, RUNNER, Profile
+from judgebox.syscalls import AUDIT, NEWEST, NUMBERS, Machine
 
 MACHINES: list[Machine] = ["x86_64", "aarch64"]
 ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000

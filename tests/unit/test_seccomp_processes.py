@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from confined_material import RAW_CALLS, expected
-from mixmerge.sandbox import seccomp
-from mixmerge.sandbox.seccomp import BOXED
-from mixmerge.sandbox.syscalls import NUMBERS, Machine
+from judgebox import seccomp
+from judgebox.seccomp import BOXED
+from judgebox.syscalls import NUMBERS, Machine
 
 MACHINES: list[Machine] = ["x86_64", "aarch64"]
 here = pytest.mark.skipif(
@@ -30,7 +30,7 @@ def behind(profile: str | None, program: str) -> dict[str, Any]:
     """What a program finds in a process of its own behind a filter."""
     code = (
         "import json, os, sys\n"
-        "from mixmerge.sandbox import seccomp\n"
+        "from judgebox import seccomp\n"
         "from confined_material import CLONE_FLAGS as CLONE, REFUSED\n"
         f"COLUMN = {MACHINES.index(seccomp.machine())}\n"
         + (f"seccomp.install({profile})\n" if profile else "")
@@ -161,7 +161,7 @@ def test_honest_programs_do_not_notice(profile: str) -> None:
 def test_threads_that_run_already_are_behind_the_filter_too() -> None:
     program = """
 import queue, socket, threading
-from mixmerge.sandbox import seccomp
+from judgebox import seccomp
 asked, answered = queue.Queue(), queue.Queue()
 def wait():
     asked.get()

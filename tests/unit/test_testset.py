@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from judgebox import codec, lists
+from judgebox.exchange import LARGE, digest
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate import longlist
 from mixmerge.evaluate.compare import Comparison
 from mixmerge.evaluate.plain import AT_ONCE, is_plain
 from mixmerge.evaluate.testset import Reader, Writer
-from mixmerge.sandbox import codec, lists
-from mixmerge.sandbox.exchange import LARGE, digest
 
 SMALL = [{1, 2}, (1, [2.0]), None, "x", 2**80, 1j, [1.0], {"a": (1,)}]
 LARGE_ONES = [

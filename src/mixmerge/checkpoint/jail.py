@@ -4,7 +4,7 @@ import os
 import resource
 from pathlib import Path
 
-from mixmerge.sandbox import landlock, seccomp
+from judgebox import landlock, seccomp
 
 
 def lock_in(memory_bytes: int) -> None:

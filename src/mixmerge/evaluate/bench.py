@@ -5,7 +5,7 @@ import resource
 from collections.abc import Sequence
 from typing import Any
 
-from mixmerge.sandbox.box import Box
+from judgebox.box import Box
 
 #: Address space of a judge: outputs that would need more to be compared fail their program.
 _OWN_BYTES = 4 * 2**30

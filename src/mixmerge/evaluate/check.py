@@ -17,11 +17,11 @@ one whose set timed out. What does not come back by then would not have in time 
 import time
 from typing import NamedTuple
 
+from judgebox import codec
+from judgebox.box import Box
+from judgebox.limits import Limits
 from mixmerge.evaluate.judging import FAIL, PASS, Judging, Program
 from mixmerge.evaluate.testset import TestSet
-from mixmerge.sandbox import codec
-from mixmerge.sandbox.box import Box
-from mixmerge.sandbox.limits import Limits
 
 __all__ = ["FAIL", "PASS", "TIMEOUT", "Outcome", "Program", "check"]
 

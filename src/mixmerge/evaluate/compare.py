@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from mixmerge.sandbox.kinds import Opaque, check_spread
+from judgebox.kinds import Opaque, check_spread
 
 #: Of these, EvalPlus only asks whether there is an output.
 NOT_NONE = ("check_str", "text_match_three", "text_starta_endb")

@@ -7,6 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from judgebox import codec
 from mixmerge.artifacts.manifest import read_manifest, write_manifest, write_provenance
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_dir, read_jsonl, sha256, write_jsonl
@@ -15,7 +16,6 @@ from mixmerge.evaluate.compare import NOT_NONE
 from mixmerge.evaluate.problems import inputs, read_problems
 from mixmerge.evaluate.settings import GroundTruthSettings
 from mixmerge.evaluate.workers import WorkerDied, Workers
-from mixmerge.sandbox import codec
 
 #: Index of a ground truth's directory: one row a problem.
 INDEX = "tasks.jsonl"

@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
+from judgebox import codec, lists
+from judgebox.box import Check
+from judgebox.exchange import batch, digest
 from mixmerge.evaluate import longlist
 from mixmerge.evaluate.compare import Comparison
 from mixmerge.evaluate.testset import TestSet
-from mixmerge.sandbox import codec, lists
-from mixmerge.sandbox.box import Check
-from mixmerge.sandbox.exchange import batch, digest
 
 PASS, FAIL = "pass", "fail"
 

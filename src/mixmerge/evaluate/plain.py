@@ -5,9 +5,9 @@ import marshal
 from operator import eq
 from typing import Any, BinaryIO
 
+from judgebox import codec, lists
+from judgebox.exchange import LARGE, digest
 from mixmerge.evaluate.compare import is_floats
-from mixmerge.sandbox import codec, lists
-from mixmerge.sandbox.exchange import LARGE, digest
 
 #: Bytes that are made into values at once.
 AT_ONCE = 2**20

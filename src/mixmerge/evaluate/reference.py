@@ -5,12 +5,12 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+from judgebox import codec
+from judgebox.exchange import batch
+from judgebox.limits import Limits
 from mixmerge.evaluate import testset
 from mixmerge.evaluate.bench import Bench
 from mixmerge.evaluate.problems import coarse_seconds
-from mixmerge.sandbox import codec
-from mixmerge.sandbox.exchange import batch
-from mixmerge.sandbox.limits import Limits
 
 #: Seconds that a reference may take for all inputs of a set: it is trusted to end.
 _SECONDS = 540.0

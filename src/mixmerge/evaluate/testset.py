@@ -1,6 +1,6 @@
 """A problem's tests on disk, one file a problem: inputs, expected outputs and reference times.
 
-Data in the codec of `mixmerge.sandbox.codec`, never pickles. First all inputs and outputs, one
+Data in the codec of `judgebox.codec`, never pickles. First all inputs and outputs, one
 after another, so that they can be written as they are made and read one by one; then where they
 are; last the length of that. A judge reads what it needs: of an output that is large and plain it
 needs its digest only, until a program's differs.
@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from judgebox import codec, lists
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate.plain import AT_ONCE, examined
-from mixmerge.sandbox import codec, lists
 
 _START, _END = b"mixmerge tests 1\n", b"\nend\n"
 _WORD = 8

@@ -5,7 +5,7 @@ Two forms. ``check``: HumanEval's own, a program that defines ``check(candidate)
 `solution`; pytest itself runs it.
 
 The tests (the *examiner*) run in one isolated check and the solution in another. Calls, arguments
-and results go between them as data, through this process; see `mixmerge.sandbox.harness.examiner`
+and results go between them as data, through this process; see `judgebox.harness.examiner`
 and `.solution`. Whether the tests passed only the examiner says, and in its process no code of the
 model's ever runs. The two speak by turns, so that this process always knows whose frame comes next.
 
@@ -19,13 +19,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from judgebox import codec
+from judgebox.limits import Ended, Limits
 from mixmerge.core.errors import UserError
-from mixmerge.sandbox import codec
-from mixmerge.sandbox.limits import Ended, Limits
 
 if TYPE_CHECKING:
+    from judgebox.box import Check
     from mixmerge.evaluate.bench import Bench
-    from mixmerge.sandbox.box import Check
 
 # What a test may take by the clock: ten times its processor time, for a machine that is shared by
 # ten, and something for starting.

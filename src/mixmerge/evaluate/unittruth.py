@@ -7,7 +7,7 @@ by them. So are tests that run text as a program: the solution's would then run 
 found.
 
 What the reference let its tests do with objects is kept as the problem's *interface*; see
-`mixmerge.sandbox.harness.examiner`.
+`judgebox.harness.examiner`.
 """
 
 import sys

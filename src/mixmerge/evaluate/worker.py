@@ -13,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from judgebox.backend import PackageError, SetupError
+from judgebox.box import BoxFailed
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate import reference, testset, unittests
 from mixmerge.evaluate.bench import Bench, bound_own_memory
 from mixmerge.evaluate.check import FAIL, PASS, Program, check
-from mixmerge.sandbox.box import BoxFailed
 
 
 def main() -> None:
@@ -35,7 +36,9 @@ def _answer(bench: Bench, do: str, **request: Any) -> dict[str, Any]:
     for left in (1, 0):
         try:
             return _DO[do](bench, **request)
-        except UserError as error:
+        except PackageError as error:
+            return {"refused": f"code_scoring.packages: {error}"}
+        except (UserError, SetupError) as error:
             return {"refused": str(error)}
         except BoxFailed as error:  # no program is to blame for it
             if not left:

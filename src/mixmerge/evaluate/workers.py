@@ -19,7 +19,7 @@ from mixmerge.evaluate.bench import Bench
 from mixmerge.evaluate.suite_settings import CodeScoring
 
 #: Variables of ours that a worker keeps; credentials and the rest stay out of its reach.
-_KEPT = (*("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "MIXMERGE_SANDBOX"),)
+_KEPT = (*("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "JUDGEBOX_BACKEND"),)
 
 
 class WorkerDied(Exception):

@@ -18,7 +18,7 @@ from mixmerge.resources import gpus
 from mixmerge.resources.memory import misfit
 
 if TYPE_CHECKING:
-    from mixmerge.sandbox.machine import Offer
+    from judgebox.machine import Offer
 
 #: Share of a GPU's memory that weights may take where something is generated beside them.
 _FOR_WEIGHTS = 0.85
@@ -167,7 +167,8 @@ def sandbox(context: Context) -> Area:
         area.checked.append("no suite runs generated programs")
         return area
     # Late: it looks through the environment for what programs may import.
-    from mixmerge.sandbox import machine
+    from judgebox import machine
+    from judgebox.backend import PackageError, SetupError
 
     # Whatever is wrong with the config: what this machine offers does not hang on it.
     scoring = CodeScoring() if context.study is None else context.config.code_scoring
@@ -177,8 +178,11 @@ def sandbox(context: Context) -> Area:
         if not any(offer.works for offer in offers) or os.environ.get(machine.VARIABLE):
             # It says what was tried, what the kernel said, and the ways out.
             machine.choose(None, packages)
-    except UserError as error:
-        area.refused(error)
+    except PackageError as error:
+        area.refused(UserError(f"code_scoring.packages: {error}"))
+        return area
+    except SetupError as error:
+        area.refused(UserError(str(error)))
         return area
     for offer in offers:
         told = "works here" if offer.works else f"not here ({' '.join(offer.said.split())})"
@@ -193,6 +197,6 @@ def sandbox(context: Context) -> Area:
 @cache
 def _offers(packages: tuple[str, ...]) -> list["Offer"]:
     """What this machine offers; each sandbox is started once a process."""
-    from mixmerge.sandbox import machine
+    from judgebox import machine
 
     return machine.offered(packages)

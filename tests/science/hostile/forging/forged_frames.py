@@ -19,7 +19,7 @@ def claims():
     except ImportError:
         pass
     try:
-        from mixmerge.sandbox import codec
+        from judgebox import codec
 
         bodies += [codec.pack(claim) for claim in claims]
     except Exception:

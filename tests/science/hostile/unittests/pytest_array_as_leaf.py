@@ -4,7 +4,7 @@
 """The same, sent as what it is not: a plain number."""
 
 import numpy
-from mixmerge.sandbox.harness.graph import Encoder
+from judgebox.harness.graph import Encoder
 
 _number = Encoder.number
 

@@ -22,7 +22,7 @@ class Sequence:
 
 def claim():
     for name, module in list(sys.modules.items()):
-        if name.startswith("mixmerge.sandbox.harness") and hasattr(module, "OPERATORS"):
+        if name.startswith("judgebox.harness") and hasattr(module, "OPERATORS"):
             more = {"__array_function__", "__array_ufunc__", "__array_priority__", "__array__"}
             module.OPERATORS = module.OPERATORS | more
     return True

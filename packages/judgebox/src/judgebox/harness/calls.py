@@ -1,0 +1,199 @@
+"""Calls a program's function with one input after another and sends what it returns.
+
+In the box, in the isolated process, as EvalPlus's `unsafe_execute` does it: the same functions are
+taken away, output goes nowhere, each call has so many seconds of the process's own processor time,
+and random generators start from a fixed state. Nothing is compared here: what is expected never is
+in the box. What the
+judge and this module say to each other: `judgebox.exchange`.
+"""
+
+import os
+import random
+import signal
+import struct
+import sys
+import time
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy.random
+
+from judgebox import codec, kinds, lists
+from judgebox.exchange import LARGE, digest, read_batch
+from judgebox.harness.reliability import guard, swallow
+
+if TYPE_CHECKING:
+    from judgebox.harness import Channel
+
+#: Bytes of values that are sent together, and seconds for which they may wait.
+_HELD_BYTES, _HELD_SECONDS = 32 * 1024, 0.005
+# A function can call itself as often as under `python -m evalplus.evaluate`.
+_FRAMES = 971
+
+
+class TimeoutException(Exception):
+    """A call took too long. EvalPlus's name: some programs show it, and some catch it."""
+
+
+class _CpuLimit:
+    """EvalPlus's `time_limit`, over the process's processor time."""
+
+    late = False
+    """Whether a call has taken longer than it may, and came back."""
+    expired = False
+    """Whether one has been ended."""
+
+    def __init__(self, seconds: float, grace: float) -> None:
+        self._seconds, self._grace = seconds, grace
+
+    def __enter__(self) -> None:
+        signal.signal(signal.SIGPROF, _expired)
+        signal.setitimer(signal.ITIMER_PROF, self._seconds * self._grace)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        left, _ = signal.setitimer(signal.ITIMER_PROF, 0)
+        if 0 < left < (self._grace - 1) * self._seconds:
+            _CpuLimit.late = True
+
+
+def _expired(number: int, frame: FrameType | None) -> None:
+    _CpuLimit.expired = True
+    raise TimeoutException("Timed out!")
+
+
+class _Results:
+    """Packs values as they are returned, before the program can change them, and sends them."""
+
+    def __init__(self, channel: "Channel", alone: bool, iterated: bool) -> None:
+        self._channel, self._at_once, self._iterated = channel, alone, iterated
+        self._held: list[bytes] = []
+        self._size = 0
+        self._sent = -1.0
+        self._told: set[bytes] = set()
+
+    def put(self, value: Any) -> None:
+        if type(value) is not bool and type(value) is not float:
+            length, own = digest(value)
+            if length > LARGE:
+                self.flush()
+                self._channel.send(b"L" + own)
+                if self._channel.receive() == b"W":
+                    self._channel.send(b"W" + self._packed(value))
+                return
+        data = self._packed(value)
+        if len(data) > LARGE:
+            self.flush()
+            self._channel.send(b"W" + data)
+            return
+        self._held.append(data)
+        self._size += len(data)
+        late = time_now() - self._sent > _HELD_SECONDS  # at first always
+        if late or self._at_once or self._size > _HELD_BYTES:
+            self.flush()
+
+    def _packed(self, value: Any) -> bytes:
+        """What it holds; for the set-equality oracle also what any iterable yields."""
+        try:
+            if self._iterated and kinds.taken_apart(value)[0] == kinds.OPAQUE:
+                value = codec.Opaque(type(value).__name__, list(value))
+            return codec.pack(value)
+        except codec.CodecError as error:
+            return codec.pack(codec.Opaque(str(error)))
+
+    def tell_of_time(self) -> None:
+        """Say so, once each, where a call took too long, also if the program caught that."""
+        for word, true in ((b"T", _CpuLimit.late), (b"X", _CpuLimit.expired)):
+            if true and word not in self._told:
+                self._told.add(word)
+                self.flush()
+                self._channel.send(word)
+
+    def flush(self) -> None:
+        if self._held:
+            self._channel.send(b"R" + codec.array(self._held))
+            self._held.clear()
+            self._size = 0
+        self._sent = time_now()
+
+
+time_now = time.monotonic  # a program may put something else in its place
+
+
+def run(request: bytes, channel: "Channel") -> None:
+    """Serve the judge until it has no more inputs, or until the program raises.
+
+    Args:
+        request: packed ``{"code", "entry_point", "truth", "not_none", "alone", "grace",
+            "iterated"}``. ``truth``: the code is a reference, whose outputs come whole and with
+            their times; ``not_none``: of them, only whether there is one. ``alone``: each value is
+            sent before the next call. ``grace``: multiple of its time after which a call is ended.
+            ``iterated``: an iterable that is no data is sent with its items.
+        channel: pipes to the judge.
+    """
+    leave = os._exit
+    try:
+        program = codec.unpack(request)
+        random.seed(0)
+        numpy.random.seed(0)
+        sys.setrecursionlimit(_depth() + _FRAMES)
+        if program["truth"]:
+            _record(program, channel)
+        else:
+            guard()
+            results = _Results(channel, program["alone"], program["iterated"])
+            _call(program, channel, results)
+    finally:
+        leave(0)
+
+
+def _depth() -> int:
+    depth, frame = 0, sys._getframe()
+    while frame := frame.f_back:  # type: ignore[assignment]
+        depth += 1
+    return depth
+
+
+def _call(program: dict[str, Any], channel: "Channel", results: _Results) -> None:
+    namespace: dict[str, Any] = {}
+    grace = program["grace"]
+    try:
+        with swallow():
+            exec(program["code"], namespace)
+            function = namespace[program["entry_point"]]
+        while message := channel.receive():
+            for seconds, arguments in zip(*read_batch(message), strict=True):
+                with _CpuLimit(seconds, grace), swallow():
+                    out = function(*arguments)
+                results.tell_of_time()
+                results.put(out)
+            results.flush()
+    except BaseException:
+        results.tell_of_time()
+        results.flush()
+        channel.send(b"F")
+
+
+def _record(program: dict[str, Any], channel: "Channel") -> None:
+    """A reference's outputs and times, as EvalPlus's `trusted_exec` takes them."""
+    clock = time.process_time
+    namespace: dict[str, Any] = {}
+    try:
+        exec(program["code"], namespace)
+        function = namespace[program["entry_point"]]
+        while message := channel.receive():
+            for _, arguments in zip(*read_batch(message), strict=True):
+                started = clock()
+                out = function(*arguments)
+                seconds = clock() - started
+                if program["not_none"]:
+                    out = out is not None
+                for piece in lists.pieces(out):
+                    channel.send(b"P" + piece)
+                channel.send(b"O" + struct.pack("<d", seconds))
+    except BaseException as error:
+        channel.send(b"E" + f"{type(error).__name__}: {error}".encode(errors="replace"))

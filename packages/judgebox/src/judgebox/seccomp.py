@@ -1,0 +1,234 @@
+"""Which system calls a sandboxed process may make: a seccomp filter, assembled by hand.
+
+The filter is a list of what is allowed; what is not in it is refused. Refusals are errors that a
+program can handle (``EPERM``; ``ENOSYS`` where a libc then takes an older call), never a kill, but
+for calls of another machine's kind (32-bit ``int 0x80``), which no honest program here makes.
+A filter sees numbers, not what pointers point at: so ``clone3`` and ``openat2``, which hide their
+flags behind a pointer, "do not exist", and paths are the matter of namespaces or landlock.
+"""
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import ClassVar, Final
+
+from judgebox import bpf
+from judgebox.bpf import ALLOW, EQUAL, Code, argument, give, only, unless, when
+from judgebox.syscalls import AUDIT, NEWEST, NUMBERS, Machine
+
+PR_SET_NO_NEW_PRIVS: Final = 38
+PR_GET_SECCOMP: Final = 21
+_SET_MODE_FILTER, _TSYNC = 1, 1
+#: No process has this number.
+_PID: Final = 0x7FFFFFFF
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+
+_EPERM, _ENOSYS, _ENOTSUP, _ENOMEM = (
+    bpf.ERRNO | e for e in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOMEM)
+)
+#: The call does nothing and says that it worked.
+_IGNORE = bpf.ERRNO | 0
+
+#: New namespaces (TIME, NS, CGROUP, UTS, IPC, USER, PID, NET), and a child that would be the
+#: runner's and not its own (PARENT).
+_CLONE_REFUSED: Final = 0x80 | 0x20000 | 0x7E000000 | 0x8000
+#: Not: anonymous and shared. A process can give such memory back to the kernel's accounts without
+#: giving it back to the kernel, so that no sum of resident memory sees it.
+_MAP_SHARED, _MAP_ANONYMOUS = 0x01, 0x20
+#: From a pool of the machine's that resident memory leaves out.
+_MAP_HUGETLB = 0x40000
+_O_ACCMODE, _O_TRUNC = 0x3, 0x200
+_S_IFMT: Final = 0xF000
+#: What mknod may make: regular files (also by default) and pipes.
+_PLAIN: Final = (0, 0x8000, 0x1000)
+
+#: All but what sends signals later (F_SETOWN, F_SETSIG, F_SETOWN_EX) or watches others (F_NOTIFY,
+#: F_SETLEASE): F_DUPFD .. F_GETLK, F_GETOWN, F_GETSIG, F_OFD_GETLK, F_DUPFD_CLOEXEC, pipes, seals.
+_FCNTL: Final = (0, 1, 2, 3, 4, 5, 9, 11, 36, 1027, 1030, 1031, 1032, 1033, 1034)
+#: F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW: said to be done, and not. A file may have any
+#: number of locks, in memory that is in no account; and where they fail, sqlite works on no file.
+_LOCKS: Final = (6, 7, 37, 38)
+_RLIMIT_CORE: Final = 4
+#: TCGETS, TIOCGWINSZ, TIOCGPGRP, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, TCGETS2. No terminal input
+#: (TIOCSTI) and no owner of a descriptor (FIOSETOWN, SIOCSPGRP).
+_IOCTL: Final = (0x5401, 0x5413, 0x540F, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A)
+#: PR_GET_PDEATHSIG, GET_DUMPABLE, GET_KEEPCAPS, SET_NAME, GET_NAME, GET_SECCOMP, CAPBSET_READ,
+#: SET_ and GET_TIMERSLACK, GET_NO_NEW_PRIVS, SET_ and GET_THP_DISABLE, SET_VMA (names of memory).
+_PRCTL: Final = (2, 3, 7, 15, 16, 21, 23, 29, 30, 39, 41, 42, 0x53564D41)
+
+_TIMES_AND_MODES = ["chmod", "fchmod", "fchmodat", "utime", "utimes", "futimesat", "utimensat"]
+_OWNERS = ["chown", "fchown", "lchown", "fchownat"]
+_SIGNALS = ["kill", "tgkill", "tkill"]
+_TRUSTED = {"sendmsg", "recvmsg", "prctl", "prlimit64", "seccomp", "capset"} | {
+    name for name in NUMBERS["x86_64"] if name.startswith(("landlock_", "pidfd_"))
+}
+
+
+class Refused(OSError):
+    """The kernel or the machine offers no filter; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the processes behind a filter may do, beside what all may.
+
+    Attributes:
+        signals_to: the only process that signals may be sent to; None: the kernel sees to it that
+            no other is in reach (a PID namespace, or landlock's scope).
+        groups: sessions and process groups may be changed.
+        own_files: all files in sight are theirs (a file system of their own): modes, times and
+            owners may be changed. Otherwise changes of mode and time are silently not made.
+        truncate: files may be truncated by name. Landlock before version 3 does not govern that.
+        trusted: our own code, which passes descriptors and locks itself in further.
+    """
+
+    signals_to: int | None = None
+    groups: bool = False
+    own_files: bool = False
+    truncate: bool = True
+    trusted: bool = False
+
+
+#: Foreign code in namespaces of its own.
+BOXED: Final = Profile(groups=True, own_files=True)
+#: The runner where there are no namespaces.
+RUNNER: Final = Profile(groups=True, own_files=True, trusted=True)
+
+
+def _nothing(number: int, high: bool) -> Code:
+    """Ignore the call unless this half of an argument is zero."""
+    return argument(number, high=high) + unless(EQUAL, 0, _IGNORE)
+
+
+def _rules(profile: Profile) -> dict[str, Code]:
+    """Return what is to be done about each call that is not simply allowed or refused."""
+    rules: dict[str, Code] = {
+        "clone": argument(0) + when(bpf.ANY_BIT, _CLONE_REFUSED, _EPERM) + give(ALLOW),
+        "clone3": give(_ENOSYS),
+        "openat2": give(_ENOSYS),
+        "mmap": argument(3)
+        + when(bpf.ANY_BIT, _MAP_HUGETLB, _ENOMEM)
+        + argument(3, _MAP_SHARED | _MAP_ANONYMOUS)
+        + when(EQUAL, _MAP_SHARED | _MAP_ANONYMOUS, _EPERM)
+        + give(ALLOW),
+        "fcntl": argument(1)
+        + [step for lock in _LOCKS for step in when(EQUAL, lock, _IGNORE)]
+        + only(1, _FCNTL, _EPERM),
+        "ioctl": only(1, _IOCTL, _ENOTSUP),
+        # A pair of streams reaches nobody but who has it; asyncio's loop cannot start without.
+        # (One of datagrams could be pointed at another socket.)
+        "socketpair": argument(0) + unless(EQUAL, 1, _EPERM) + only(1, [1], _EPERM, 0xF),
+        # Of oneself only: another's limit on CPU time would be its death. And see `births`: at any
+        # other limit than ours, a program that core dumps are piped to would see each crash.
+        "prlimit64": argument(0)
+        + unless(EQUAL, 0, _EPERM)
+        + argument(1)
+        + unless(EQUAL, _RLIMIT_CORE, ALLOW)
+        + [step for high in (False, True) for step in _nothing(2, high)]
+        + give(ALLOW),
+        "setrlimit": argument(0) + when(EQUAL, _RLIMIT_CORE, _IGNORE) + give(ALLOW),
+        "sched_setaffinity": only(0, [0], _EPERM),
+        "prctl": only(0, _PRCTL, _EPERM),
+        "mknod": only(1, _PLAIN, _EPERM, _S_IFMT),
+        "mknodat": only(2, _PLAIN, _EPERM, _S_IFMT),
+    }
+    # shutil takes this error, and only this, for a file system without such attributes.
+    rules |= {name: give(_ENOTSUP) for name in NUMBERS["x86_64"] if "xattr" in name}
+    refused = {*_TRUSTED, "setsid", "setpgid"}
+    if profile.trusted:
+        refused -= _TRUSTED
+        own = {*_TRUSTED, "setrlimit"}
+        rules = {name: code for name, code in rules.items() if name not in own}
+    if profile.groups:
+        refused -= {"setsid", "setpgid"}
+    if not profile.own_files:
+        rules |= {name: give(_IGNORE) for name in _TIMES_AND_MODES}
+        # It fills a disk in no time, and libc writes instead.
+        rules["fallocate"] = give(_ENOTSUP)
+        refused |= set(_OWNERS)
+    if not profile.truncate:
+        # Opening to read is enough to truncate, and landlock 1 and 2 see only the reading.
+        for name, flags in (("open", 1), ("openat", 2)):
+            sly = argument(flags, _O_ACCMODE | _O_TRUNC) + when(EQUAL, _O_TRUNC, _EPERM)
+            rules[name] = sly + give(ALLOW)
+        refused.add("truncate")
+    if profile.signals_to is not None:
+        rules |= {name: only(0, [profile.signals_to], _EPERM) for name in _SIGNALS}
+    return {name: give(_EPERM) for name in refused} | rules
+
+
+def assemble(profile: Profile, machine: Machine) -> bytes:
+    """Return the filter's program, in the kernel's ``struct sock_filter`` (8 bytes a step).
+
+    Args:
+        profile: what is allowed.
+        machine: whose numbers.
+    """
+    if profile.signals_to is None:
+        return _assembled(profile, machine)
+    # Every check has a process of its own, and no time for more than to put its number in.
+    anyone, this = (struct.pack("=HBBI", 0x15, 0, 1, pid) for pid in (_PID, profile.signals_to))
+    return _assembled(replace(profile, signals_to=_PID), machine).replace(anyone, this)
+
+
+@cache
+def _assembled(profile: Profile, machine: Machine) -> bytes:
+    numbers = NUMBERS[machine]
+    does = dict.fromkeys(numbers.values(), give(ALLOW))
+    does |= {numbers[name]: code for name, code in _rules(profile).items() if name in numbers}
+    parts: list[tuple[int, Code]] = []
+    for number in range(NEWEST + 1):
+        code = does.get(number, give(_EPERM))
+        if not parts or parts[-1][1] != code:
+            parts.append((number, code))
+    # What is newer, and x86's x32 calls (from 0x40000000 on), "do not exist".
+    parts.append((NEWEST + 1, give(_ENOSYS)))
+    right = bpf.load(bpf.MACHINE) + unless(EQUAL, AUDIT[machine], bpf.KILL)
+    return bpf.packed(right + bpf.load(bpf.NUMBER) + bpf.search(parts))
+
+
+def machine() -> Machine:
+    """Return the machine whose numbers this process uses.
+
+    Raises:
+        Refused: it is none that the filter knows.
+    """
+    name = platform.machine()
+    if name not in NUMBERS or struct.calcsize("P") != 8:
+        bits = 8 * struct.calcsize("P")
+        raise Refused(
+            f"no system call filter for {name} ({bits} bits): known are 64-bit {list(NUMBERS)}"
+        )
+    return name
+
+
+class _Program(ctypes.Structure):
+    _fields_: ClassVar = [("len", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+
+
+def install(profile: Profile) -> None:
+    """Put the filter on all threads of this process and its children to come, for good.
+
+    Sets no_new_privs first, without which the kernel lets only root do so.
+
+    Raises:
+        Refused: the machine is unknown, or the kernel said no.
+    """
+    program = assemble(profile, machine())
+    if _LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise Refused(f"prctl(PR_SET_NO_NEW_PRIVS): {os.strerror(ctypes.get_errno())}")
+    call = NUMBERS[machine()]["seccomp"]
+    argument = ctypes.byref(_Program(len(program) // 8, program))
+    words = [ctypes.c_ulong(word) for word in (call, _SET_MODE_FILTER, _TSYNC)]
+    # A filter is stacked on those before it; a call must pass them all.
+    result = _LIBC.syscall(*words, argument)
+    if result > 0:
+        raise Refused(f"seccomp: thread {result} cannot take the filter")
+    if result:
+        raise Refused(f"seccomp: {os.strerror(ctypes.get_errno())}")
+    if _LIBC.prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 2:
+        raise Refused("seccomp: the filter was taken but is not on")
