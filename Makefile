@@ -41,10 +41,10 @@ lint: $(STAMP)  ## formatter, linters, types
 
 docs: $(STAMP)  ## regenerate the config's JSON schema and reference page, and the paper's audit
 	$(BIN)/python -m mixmerge.config.reference
-	$(BIN)/python -m mixmerge.paper.audit
+	PYTHONPATH=tools $(BIN)/python -m paper_audit
 
 audit: $(STAMP)  ## check the paper's own figures against each other (docs/paper-audit.md)
-	$(BIN)/python -m mixmerge.paper.audit
+	PYTHONPATH=tools $(BIN)/python -m paper_audit
 
 lock:  ## resolve envs/requirements.in afresh in a scratch environment and pin what comes out
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock

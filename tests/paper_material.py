@@ -7,12 +7,12 @@ from typing import Any
 import yaml
 
 from mixmerge.config.load import parse_config
-from mixmerge.paper.cause import Paper
-from mixmerge.paper.printed import Line, read_results, read_scale
 from mixmerge.report.layout import Column, Layout, Model, Variant
+from mixmerge.report.paper_tables import Line, read_results, read_scale
 from mixmerge.report.scores import VariantScores
 from mixmerge.study.layout import layout_of
 from mixmerge.study.variants import variants
+from paper_audit.hypotheses import Paper
 
 Scores = dict[tuple[str, str], VariantScores]
 

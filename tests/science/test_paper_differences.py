@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.paper.check import averages
 from mixmerge.report.beside import beside_table
 from mixmerge.report.entries import Entry, paper_entries
 from mixmerge.report.layout import Layout
 from mixmerge.report.scores import VariantScores
 from mixmerge.report.table import Row, Table
+from paper_audit.consistency import averages
 from paper_material import COLUMNS, Scores, as_printed, figures, study
 
 #: Our table -> where its scores come from: the ratios of Table 3 are those of the sweeps.

@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from mixmerge.core.errors import UserError
-from mixmerge.paper.printed import METRICS
 from mixmerge.report.beside import beside_table
 from mixmerge.report.entries import paper_entries, table_files
 from mixmerge.report.layout import Layout
 from mixmerge.report.pages import pages
+from mixmerge.report.paper_tables import METRICS
 from mixmerge.report.scores import read_scores
 from mixmerge.report.settings import PaperColumn
 from mixmerge.report.table import Row, Table

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mixmerge.paper.printed import SCALE_METRICS, Line, ScaleLine, read_scale
 from mixmerge.report import comparison, faults, label
 from mixmerge.report.entries import Entry
 from mixmerge.report.layout import Column, Counterpart, Layout, Model, Variant
+from mixmerge.report.paper_tables import SCALE_METRICS, Line, ScaleLine, read_scale
 from mixmerge.report.scores import Scores
 from mixmerge.report.table import UNDEFINED, Cell, Field, Row, Table, number
 from mixmerge.report.table import label as text_cell

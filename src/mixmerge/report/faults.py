@@ -5,11 +5,9 @@
 
 from collections.abc import Iterator
 
-from mixmerge.paper.check import FAR
-from mixmerge.paper.printed import METRICS, Line
-from mixmerge.paper.sweeps import choices
 from mixmerge.report import notes
 from mixmerge.report.layout import Counterpart, Layout
+from mixmerge.report.paper_tables import FAR, METRICS, Line, choices
 from mixmerge.report.peer import Peers
 from mixmerge.report.scores import Scores
 

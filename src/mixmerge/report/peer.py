@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mixmerge.paper import sweeps
-from mixmerge.paper.check import averages, cells
-from mixmerge.paper.printed import BASE, MIXTURE, SPECIALISTS, Line, read_results
+from mixmerge.report import paper_tables as sweeps
 from mixmerge.report.layout import Model, Paper, Variant
+from mixmerge.report.paper_tables import BASE, MIXTURE, SPECIALISTS, Line, read_results
 
 
 class Peers:
@@ -22,8 +21,8 @@ class Peers:
     def __init__(self, paper: Paper) -> None:
         self._paper = paper
         self.lines = read_results(Path(paper.results))
-        self.far = {(cell.line, cell.metric) for cell in cells(self.lines) if cell.far}
-        self.means = {entry.line for entry in averages(self.lines) if not entry.follows}
+        self.far = sweeps.far_off(self.lines)
+        self.means = {line for line in self.lines if not sweeps.follows(line)}
         self.twins = {pair.line: pair.twin for pair in sweeps.repetitions(self.lines)}
 
     def block(self, model: Model, table: str) -> list[Line]:

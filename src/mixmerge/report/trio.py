@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mixmerge.paper.printed import METRICS, Line
 from mixmerge.report import comparison, label
 from mixmerge.report.layout import Column, Layout, Model, Paper, Variant
+from mixmerge.report.paper_tables import METRICS, Line
 from mixmerge.report.peer import Peers
 from mixmerge.report.scores import Scores
 from mixmerge.report.table import Cell, Field, Row, number

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from mixmerge.config.study import StudyConfig
 from mixmerge.core.errors import UserError, nearest
-from mixmerge.paper.printed import SCALE_METRICS, TABLES, Line, read_results, read_scale
 from mixmerge.report import layout as report
+from mixmerge.report.paper_tables import SCALE_METRICS, TABLES, Line, read_results, read_scale
 
 
 def with_paper(config: StudyConfig, layout: report.Layout) -> report.Layout:

@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mixmerge.paper.printed import METRICS, Line, ScaleLine
-from mixmerge.paper.rounding import around
+from mixmerge.report.paper_tables import METRICS, Line, ScaleLine
+from paper_audit.rounding import around
+
+#: Column -> problems whose share its scores are. For MBPP the paper prints 379, EvalPlus 0.2.0 has
+#: 378.
+PROBLEMS = {"humaneval": 164, "humaneval_plus": 164, "mbpp": 378, "mbpp_plus": 378}
 
 #: Sizes of MBPP in question: EvalPlus 0.2.0, the paper's text, EvalPlus 0.1.0.
 MBPP_SIZES = (378, 379, 399)
@@ -50,7 +54,7 @@ def impossible(lines: Sequence[Line], scale: Sequence[ScaleLine]) -> list[Imposs
     found = []
     for name, values in rows:
         for metric, value in values.items():
-            problems = METRICS[metric].problems
+            problems = PROBLEMS.get(metric)
             if problems is not None and not possible(value, metric, problems):
                 below, above = (Fraction(solved, problems) for solved in _near(value, problems))
                 found.append(Impossible(name, metric, value, (below, above)))

@@ -1,13 +1,17 @@
 """The audit as a Markdown page."""
 
 from collections import Counter
+from pathlib import Path
 
-from mixmerge.paper import chapter, mend, share
-from mixmerge.paper.cause import Paper, causes
-from mixmerge.paper.check import FAR, Cell, averages, cells
-from mixmerge.paper.printed import Line
-from mixmerge.paper.slip import signed
-from mixmerge.paper.sweeps import choices, repetitions, sweeps
+from mixmerge.report.paper_tables import FAR, Line, choices, repetitions, sweeps
+from paper_audit import average_fix, chapters
+from paper_audit.consistency import Cell, averages, cells
+from paper_audit.hypotheses import Paper, causes
+from paper_audit.impossible_scores import fitting, place
+from paper_audit.typos import signed
+
+#: The page that is written.
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "paper-audit.md"
 
 _INTRO = """\
 # The paper's figures, recomputed
@@ -52,20 +56,20 @@ def page(paper: Paper) -> str:
         cause: f"H{at}"
         for at, cause in enumerate(dict.fromkeys(why[c] for c in wrong if c in why), 1)
     }
-    chapters = [
+    parts = [
         _INTRO.format(far=f"{float(FAR):g}"),
         "## In short\n\n" + "\n".join(f"- {line}" for line in summary(paper)),
-        chapter.by_table(found),
-        chapter.hypotheses(wrong, why, names),
-        chapter.mean_table(paper, why),
-        chapter.repeated(paper),
-        chapter.baselines(paper),
-        chapter.chosen(paper),
-        chapter.shares(paper),
-        chapter.listing(f"The {len(far)} percentages that are far off", far, why, names),
-        chapter.listing(f"The {len(near)} beyond rounding but not far off", near, why, names),
+        chapters.by_table(found),
+        chapters.hypotheses(wrong, why, names),
+        chapters.mean_table(paper, why),
+        chapters.repeated(paper),
+        chapters.baselines(paper),
+        chapters.chosen(paper),
+        chapters.shares(paper),
+        chapters.listing(f"The {len(far)} percentages that are far off", far, why, names),
+        chapters.listing(f"The {len(near)} beyond rounding but not far off", near, why, names),
     ]
-    return "\n".join(part.rstrip() + "\n" for part in chapters)
+    return "\n".join(part.rstrip() + "\n" for part in parts)
 
 
 def summary(paper: Paper) -> list[str]:
@@ -79,7 +83,7 @@ def summary(paper: Paper) -> list[str]:
     by_line: dict[Line, list[Cell]] = {}
     for cell in found:
         by_line.setdefault(cell.line, []).append(cell)
-    left = [e for e in means if not mend.restored(e.line, by_line[e.line], why)]
+    left = [e for e in means if not average_fix.restored(e.line, by_line[e.line], why)]
     pairs = repetitions(paper.lines)
     slips = sum(len(pair.differing) for pair in pairs)
     picks = choices(paper.lines)
@@ -97,7 +101,7 @@ def summary(paper: Paper) -> list[str]:
         f"percentages. {len(means) - len(left)} of them are once the flipped signs and slips of "
         f"their line are undone; {len(left)} remain: "
         + "; ".join(
-            f"{share.place(entry.line)} prints {signed(entry.line.average, 2)}, its percentages "
+            f"{place(entry.line)} prints {signed(entry.line.average, 2)}, its percentages "
             f"give {signed(entry.own, 2)}"
             for entry in left
         )
@@ -114,8 +118,8 @@ def summary(paper: Paper) -> list[str]:
         )
         + ".",
         "The text counts 379 MBPP problems; "
-        f"{share.fitting(paper.lines, 'mbpp_plus', 379)} of {len(paper.lines)} MBPP+ scores can be "
-        f"shares of 379, {share.fitting(paper.lines, 'mbpp_plus', 378)} of 378, the size in "
+        f"{fitting(paper.lines, 'mbpp_plus', 379)} of {len(paper.lines)} MBPP+ scores can be "
+        f"shares of 379, {fitting(paper.lines, 'mbpp_plus', 378)} of 378, the size in "
         "EvalPlus 0.2.0.",
     ]
 

@@ -8,8 +8,7 @@ percentage that prints as it.
 from dataclasses import dataclass
 from fractions import Fraction
 
-#: Half a unit of the last printed digit of a percentage.
-HALF_PERCENT = Fraction(1, 200)
+from mixmerge.report.paper_tables import HALF_PERCENT
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,6 @@ class Span:
 def around(value: Fraction, half: Fraction) -> Span:
     """What a printed value stands for."""
     return Span(value - half, value + half)
-
-
-def percent(value: Fraction, baseline: Fraction) -> Fraction:
-    """Change of a value against its baseline in percent."""
-    return 100 * (value - baseline) / baseline
 
 
 def percents(value: Span, baseline: Span, divisor: Span | None = None) -> Span:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-from mixmerge.paper.cause import Why
-from mixmerge.paper.check import Cell
-from mixmerge.paper.printed import METRICS, Line
-from mixmerge.paper.rounding import HALF_PERCENT
+from mixmerge.report.paper_tables import HALF_PERCENT, METRICS, Line
+from paper_audit.consistency import Cell
+from paper_audit.hypotheses import Why
 
 
 def restored(line: Line, found: Sequence[Cell], why: Why) -> bool:

@@ -1,7 +1,7 @@
 """Check the paper's own figures against each other and write what does not follow.
 
-``python -m mixmerge.paper.audit`` writes ``docs/paper-audit.md`` and prints its summary; a test
-fails where the page lags behind.
+``python -m paper_audit`` (with ``tools`` on the path) writes ``docs/paper-audit.md`` and prints its
+summary; a test fails where the page lags behind.
 """
 
 from pathlib import Path
@@ -9,14 +9,13 @@ from textwrap import fill
 
 from mixmerge.core.cli import parser, path_argument, run
 from mixmerge.core.io import atomic_open
-from mixmerge.paper.cause import Paper
-from mixmerge.paper.page import page, summary
-from mixmerge.paper.printed import read_results, read_scale
+from mixmerge.report.paper_tables import read_results, read_scale
+from paper_audit.hypotheses import Paper
+from paper_audit.page import PAGE, page, summary
 
-_ROOT = Path(__file__).resolve().parents[3]
+_ROOT = Path(__file__).resolve().parents[2]
 RESULTS = _ROOT / "resources" / "paper" / "paper_results.csv"
 DATA_SCALE = _ROOT / "resources" / "paper" / "paper_data_scale.csv"
-PAGE = _ROOT / "docs" / "paper-audit.md"
 
 
 def main() -> None:

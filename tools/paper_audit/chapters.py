@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 
-from mixmerge.paper import mend, share
-from mixmerge.paper.cause import Cause, Paper, Why
-from mixmerge.paper.check import Cell, averages, cells
-from mixmerge.paper.printed import METRICS, Line, blocks, specialists
-from mixmerge.paper.slip import printed, signed
-from mixmerge.paper.sweeps import average, choices, repetitions
+from mixmerge.report.paper_tables import (
+    METRICS,
+    Line,
+    average,
+    blocks,
+    choices,
+    repetitions,
+    specialists,
+)
+from paper_audit import average_fix
+from paper_audit.consistency import Cell, averages, cells
+from paper_audit.hypotheses import Cause, Paper, Why
+from paper_audit.impossible_scores import MBPP_SIZES, fitting, impossible, place
+from paper_audit.typos import printed, signed
 
 
 def by_table(found: Sequence[Cell]) -> str:
@@ -63,7 +71,7 @@ def mean_table(paper: Paper, why: Why) -> str:
         if not entry.follows:
             rows.append(
                 [
-                    share.place(entry.line),
+                    place(entry.line),
                     signed(entry.line.average, 2),
                     signed(entry.own, 2),
                     signed(entry.recomputed, 2),
@@ -80,14 +88,14 @@ def mean_table(paper: Paper, why: Why) -> str:
 
 
 def _mended(line: Line, found: Sequence[Cell], why: Why) -> str:
-    if mend.restored(line, found, why):
+    if average_fix.restored(line, found, why):
         slips = [cell for cell in found if cell in why and why[cell].meant(cell) != cell.printed]
         return "; ".join(
             f"{METRICS[cell.metric].header} {signed(why[cell].meant(cell), 2)} in place of "
             f"{signed(cell.printed, 2)}"
             for cell in slips
         )
-    metric = mend.flip(line)
+    metric = average_fix.flip(line)
     if metric is None:
         return "nothing found"
     value = line.percents[metric]
@@ -185,8 +193,11 @@ def chosen(paper: Paper) -> str:
 def shares(paper: Paper) -> str:
     """Scores that no number of solved problems gives, and the size of MBPP."""
     sizes = [
-        [str(size), *(str(share.fitting(paper.lines, m, size)) for m in ("mbpp", "mbpp_plus"))]
-        for size in share.MBPP_SIZES
+        [
+            str(size),
+            *(str(fitting(paper.lines, m, size)) for m in ("mbpp", "mbpp_plus")),
+        ]
+        for size in MBPP_SIZES
     ]
     rows = [
         [
@@ -195,7 +206,7 @@ def shares(paper: Paper) -> str:
             printed(found.value, 3),
             " and ".join(printed(value, 4) for value in found.nearest),
         ]
-        for found in share.impossible(paper.lines, paper.scale)
+        for found in impossible(paper.lines, paper.scale)
     ]
     return (
         "## Scores and numbers of problems\n\n"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mixmerge.core.errors import UserError
-from mixmerge.paper import slip
-from mixmerge.paper.printed import METRICS, read_results, read_scale
-from mixmerge.paper.rounding import HALF_PERCENT, around, baselines, percents
+from mixmerge.report.paper_tables import HALF_PERCENT, METRICS, read_results, read_scale
+from paper_audit import typos
+from paper_audit.rounding import around, baselines, percents
 
 HALF = Fraction(1, 2000)
 
@@ -51,14 +51,14 @@ def test_difference_over_another_divisor_takes_the_right_ends() -> None:
 
 
 def test_slips() -> None:
-    assert list(slip.without_a_digit(Fraction("-11.11"), 2)) == [Fraction("-1.11")] * 2
-    assert list(slip.without_a_digit(Fraction("1.11"), 2)) == []
-    found = list(slip.with_another_digit(Fraction("-2.14"), 2))
+    assert list(typos.without_a_digit(Fraction("-11.11"), 2)) == [Fraction("-1.11")] * 2
+    assert list(typos.without_a_digit(Fraction("1.11"), 2)) == []
+    found = list(typos.with_another_digit(Fraction("-2.14"), 2))
     assert len(found) == len(set(found)) == 18
     assert found[0] == Fraction("-2.10") and Fraction("-2.84") in found
-    assert slip.printed(Fraction("0.64"), 3) == "0.640"
-    assert slip.signed(Fraction("-1.255"), 2) == "−1.26"  # exact, unlike the float
-    assert slip.signed(Fraction("-0.001"), 2) == "0.00"
+    assert typos.printed(Fraction("0.64"), 3) == "0.640"
+    assert typos.signed(Fraction("-1.255"), 2) == "−1.26"  # exact, unlike the float
+    assert typos.signed(Fraction("-0.001"), 2) == "0.00"
 
 
 def test_the_shipped_files_are_read_whole(root: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_cut_line_is_refused(root: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_writes_the_page_and_says_what_it_found(root: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mixmerge.paper.audit", "--out", str(tmp_path / "page.md")]
+    command = [sys.executable, "-m", "paper_audit", "--out", str(tmp_path / "page.md")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "130 of 1,440 percentages are far off" in done.stdout
     page = (tmp_path / "page.md").read_bytes()

@@ -13,11 +13,22 @@ from functools import cached_property
 from statistics import median
 from typing import Literal
 
-from mixmerge.paper import slip
-from mixmerge.paper.check import Cell
-from mixmerge.paper.printed import BASE, METRICS, MIXTURE, SPECIALISTS, TABLES, Line, ScaleLine
-from mixmerge.paper.rounding import HALF_PERCENT, around, baselines, percent, percents
-from mixmerge.paper.sweeps import repetitions, sweep_line
+from mixmerge.report.paper_tables import (
+    BASE,
+    HALF_PERCENT,
+    METRICS,
+    MIXTURE,
+    SPECIALISTS,
+    TABLES,
+    Line,
+    ScaleLine,
+    percent,
+    repetitions,
+    sweep_line,
+)
+from paper_audit import typos
+from paper_audit.consistency import Cell
+from paper_audit.rounding import around, baselines, percents
 
 #: What sort of fault a hypothesis supposes, the simpler ones first.
 Kind = Literal[
@@ -225,18 +236,18 @@ def _slips(cell: Cell, used: dict[tuple[Fraction, str], None], paper: Paper) -> 
             value = line.values[metric]
             shown = f"value {_text(value, metric)} as in {where}{against}"
             yield Cause("value", shown, baseline, cell=cell, value=value)
-        for meant in slip.without_a_digit(cell.printed, 2):
-            shown = f"a digit too many: {slip.printed(meant, 2)}{against}"
+        for meant in typos.without_a_digit(cell.printed, 2):
+            shown = f"a digit too many: {typos.printed(meant, 2)}{against}"
             yield Cause("slip", shown, baseline, cell=cell, percent=meant)
     for baseline, text in used:
         against = f"; {text}" if text else ""
-        for value in slip.with_another_digit(cell.value, digits):
+        for value in typos.with_another_digit(cell.value, digits):
             shown = f"another digit in the value: {_text(value, metric)}{against}"
             yield Cause("slip", shown, baseline, cell=cell, value=value)
-        for meant in slip.with_another_digit(cell.printed, 2):
-            shown = f"another digit in the percentage: {slip.printed(meant, 2)}{against}"
+        for meant in typos.with_another_digit(cell.printed, 2):
+            shown = f"another digit in the percentage: {typos.printed(meant, 2)}{against}"
             yield Cause("slip", shown, baseline, cell=cell, percent=meant)
 
 
 def _text(value: Fraction, metric: str) -> str:
-    return slip.printed(value, METRICS[metric].digits)
+    return typos.printed(value, METRICS[metric].digits)

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.paper import audit, mend, share
-from mixmerge.paper.cause import Cause, Paper, causes
-from mixmerge.paper.check import Cell, averages, cells
-from mixmerge.paper.page import page
-from mixmerge.paper.printed import METRICS, Line, blocks, specialists
-from mixmerge.paper.sweeps import choices, repetitions
 from mixmerge.report import comparison
 from mixmerge.report.layout import Column
+from mixmerge.report.paper_tables import METRICS, Line, blocks, choices, repetitions, specialists
+from paper_audit import average_fix, impossible_scores
+from paper_audit.consistency import Cell, averages, cells
+from paper_audit.hypotheses import Cause, Paper, causes
+from paper_audit.page import PAGE, page
 from paper_material import figures
 
 COLUMNS = [
@@ -42,7 +41,7 @@ def why(paper: Paper, wrong: Sequence[Cell]) -> dict[Cell, Cause]:
 
 
 def test_the_page_is_in_step(paper: Paper) -> None:
-    assert audit.PAGE.read_text(encoding="utf-8") == page(paper), "run `make docs`"
+    assert PAGE.read_text(encoding="utf-8") == page(paper), "run `make docs`"
 
 
 def test_130_of_1440_are_far_off_and_373_beyond_rounding(paper: Paper, wrong: list[Cell]) -> None:
@@ -52,7 +51,7 @@ def test_130_of_1440_are_far_off_and_373_beyond_rounding(paper: Paper, wrong: li
     assert set(far) < set(wrong)
     assert Counter(cell.line.table for cell in far) == {"6": 72, "8": 43, "3": 9, "7": 6}
     assert {cell.line.model for cell in far if cell.line.table == "3"} == {"deepseek-coder-7b"}
-    text = audit.PAGE.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     assert "130 of 1,440 percentages are far off: 72 in Table 6, 43 in Table 8, 9 in" in text
     assert "373 of 1,440 are beyond rounding" in text
     _, first, second = re.split("## The (?:130|243) ", text)
@@ -131,7 +130,7 @@ def test_three_averages_remain_once_signs_and_slips_are_undone(
         by_line.setdefault(cell.line, []).append(cell)
     off = [entry for entry in averages(paper.lines) if not entry.follows]
     assert len(off) == 16
-    left = [e for e in off if not mend.restored(e.line, by_line[e.line], why)]
+    left = [e for e in off if not average_fix.restored(e.line, by_line[e.line], why)]
     assert [
         (e.line.table, e.line.model, e.line.strategy, float(e.line.average), round(float(e.own), 2))
         for e in left
@@ -140,7 +139,7 @@ def test_three_averages_remain_once_signs_and_slips_are_undone(
         ("3", "deepseek-coder-7b", "dare", -0.01, 0.05),
         ("9", "qwen2.5-coder-14b", "dare", -1.15, -1.22),
     ]
-    assert [mend.flip(entry.line) for entry in left] == [None, "bleu4", None]
+    assert [average_fix.flip(entry.line) for entry in left] == [None, "bleu4", None]
 
 
 def test_linear_and_ties_repeat_the_half_at_one_tenth(paper: Paper) -> None:
@@ -165,14 +164,14 @@ def test_fourteen_of_sixteen_shown_ratios_are_their_sweeps_best(paper: Paper) ->
     ]
 
 
-@pytest.mark.parametrize("problems", share.MBPP_SIZES)
+@pytest.mark.parametrize("problems", impossible_scores.MBPP_SIZES)
 @pytest.mark.parametrize("metric", ["mbpp", "mbpp_plus"])
 def test_possible_scores_are_those_that_some_count_prints(
     paper: Paper, metric: str, problems: int
 ) -> None:
     prints = {Fraction(f"{solved / problems:.3f}") for solved in range(problems + 1)}
     fitting = sum(line.values[metric] in prints for line in paper.lines)
-    assert share.fitting(paper.lines, metric, problems) == fitting
+    assert impossible_scores.fitting(paper.lines, metric, problems) == fitting
     if metric == "mbpp_plus":
         assert (fitting == 180) == (problems == 378)
 

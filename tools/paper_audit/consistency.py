@@ -5,12 +5,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from statistics import mean
 
-from mixmerge.paper.printed import METRICS, Line, blocks, specialists
-from mixmerge.paper.rounding import HALF_PERCENT, around, percent, percents
-
-#: Percentage points by which a percentage may miss before it counts as far off: more than rounding
-#: explains, but for scores close to 0.
-FAR = Fraction("0.35")
+from mixmerge.report.paper_tables import (
+    FAR,
+    HALF_PERCENT,
+    METRICS,
+    Line,
+    average,
+    blocks,
+    follows,
+    percent,
+    specialists,
+)
+from paper_audit.rounding import around, percents
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,7 @@ class Average:
     @property
     def follows(self) -> bool:
         """Whether percentages that print as the line's eight can have this mean."""
-        # A mean of eight can be off by as much as each of them, and is rounded once more.
-        return abs(self.line.average - self.own) <= 2 * HALF_PERCENT
+        return follows(self.line)
 
 
 def cells(lines: Sequence[Line]) -> list[Cell]:
@@ -91,10 +96,8 @@ def cells(lines: Sequence[Line]) -> list[Cell]:
 
 def averages(lines: Sequence[Line]) -> list[Average]:
     """Every printed average of Tables 3 and 5-9."""
-    found = []
-    for block in blocks(lines).values():
-        baseline = specialists(block).values
-        for line in block:
-            recomputed = [percent(line.values[metric], baseline[metric]) for metric in METRICS]
-            found.append(Average(line, mean(line.percents.values()), mean(recomputed)))
-    return found
+    return [
+        Average(line, mean(line.percents.values()), average(line, specialists(block)))
+        for block in blocks(lines).values()
+        for line in block
+    ]
