@@ -7,8 +7,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 #: What planning and running a study read.
 _PARTS = (
-    *("Snakefile", "rules", "profiles", "slurm", "config", "src", "workflow"),
-    *("resources", "envs", "pyproject.toml"),
+    *("Snakefile", "rules", "profiles", "slurm", "config", "src", "packages", "tools"),
+    *("workflow", "resources", "envs", "pyproject.toml"),
 )
 
 

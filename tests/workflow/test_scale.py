@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import scale
 import yaml
-from repository import copy_repository
+from repository import ROOT, copy_repository
 
 from workflow_material import jobs
 
@@ -29,10 +29,14 @@ class Plan:
             for place, (_, count, *_) in pstats.Stats(str(folder / "profile")).stats.items()
         }
         self.calls = sum(calls.values())
+        # Snakemake's logger plugin is imported from the repository, the rest from its copy.
+        sources = tuple(
+            f"{root / part}/" for root in (folder, ROOT) for part in ("src", "packages", "tools")
+        )
         self.ours = sum(
             count
             for (file, _, _), count in calls.items()
-            if "/mixmerge/" in file or file.endswith(".smk")
+            if file.endswith(".smk") or file.startswith(sources)
         )
 
 

@@ -111,6 +111,7 @@ class Watch:
         if not self._quiet and self._screen is None:
             kind = Terminal if Terminal.possible() else Lines
             self._screen = kind(self._picture, self._color, self._seconds)
+            self._screen.tick()
         if not self._clock.is_alive():
             self._clock.start()
 
