@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from mixmerge.embedded.corpus import build_corpus
-from mixmerge.embedded.settings import CorpusSettings
+from embedded_study.corpus import build_corpus
+from mixmerge.data.settings import CorpusSettings
 
 evaluate = pytest.importorskip("evalplus.evaluate")
 

@@ -9,8 +9,8 @@ from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, write_jsonl
 from mixmerge.data.decontaminate import decontaminate
 from mixmerge.data.ngrams import Index, tokens
-from mixmerge.data.prepare import PrepareSettings, prepare
-from mixmerge.data.task_settings import Decontamination
+from mixmerge.data.prepare import prepare
+from mixmerge.data.settings import Decontamination, PrepareSettings
 
 # Nine words of instruction: a template of its own would be an overlap at n = 5.
 TEMPLATES = {

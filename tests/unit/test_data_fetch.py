@@ -11,7 +11,7 @@ from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.section import validated
 from mixmerge.data.fetch import fetch
-from mixmerge.data.source_settings import EmbeddedSource, LocalSource, Source
+from mixmerge.data.settings import EmbeddedSource, LocalSource, Source
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.data.functions import is_wanted, read_functions
-from mixmerge.data.quality import Quality
+from mixmerge.data.settings import Quality
+from offline_sources.functions import is_wanted, read_functions
 
 GOOD = '''
 def area(width, height):

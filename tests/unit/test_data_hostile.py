@@ -17,7 +17,7 @@ from mixmerge.core.errors import UserError
 from mixmerge.data import fetch as fetching
 from mixmerge.data import lines
 from mixmerge.data.fetch import fetch
-from mixmerge.data.source_settings import LocalSource
+from mixmerge.data.settings import LocalSource
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

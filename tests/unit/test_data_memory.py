@@ -31,7 +31,7 @@ def stages(root, rows):
             file.write(json.dumps({"q": f"{number} {text}", "a": f"{text} {number}"}) + "\n")
     source = json.dumps({"kind": "local", "path": str(root / "rows.jsonl"), "limit": rows})
     held = root / "held"
-    suite = json.dumps({"suite": {"kind": "summary"}, "templates": TEMPLATES})
+    suite = json.dumps({"suite": {"kind": "summary", "source": "held"}, "templates": TEMPLATES})
     small = json.dumps({"kind": "local", "path": str(root / "item.jsonl")})
     (root / "item.jsonl").write_text('{"q": "a b c d e f g h i j k", "a": "x"}\n')
     peak("fetch", "--source", "s", "--settings", small, "--out", root / "item")

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from test_data_functions import GOOD
 
 from mixmerge.core.errors import UserError
-from mixmerge.data.packages import chosen_packages, read_packages
-from mixmerge.data.source_settings import PackageSource
+from mixmerge.data.packages import chosen_packages
+from mixmerge.data.settings import PackageSource
+from offline_sources.packages import read_packages
 
 
 def install(site: Path, name: str, version: str, modules: dict[str, str]) -> None:

@@ -11,8 +11,8 @@ from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
 from mixmerge.data.fetch import fetch
 from mixmerge.data.mapping import field_texts
-from mixmerge.data.prepare import PrepareSettings, prepare
-from mixmerge.data.source_settings import LocalSource
+from mixmerge.data.prepare import prepare
+from mixmerge.data.settings import LocalSource, PrepareSettings
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "prepare.py"
 TEMPLATES = {"prompt": "Solve:\n{problem}", "answer": "```python\n{solution}\n```"}

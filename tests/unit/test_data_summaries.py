@@ -10,7 +10,7 @@ from test_data_suites import SCRIPTS, read, settings, write
 from mixmerge.core.errors import UserError
 from mixmerge.data.fetch import fetch
 from mixmerge.data.heldout import hold_out_rows
-from mixmerge.data.source_settings import LocalSource
+from mixmerge.data.settings import LocalSource
 from mixmerge.data.suites import summary_suite
 
 
@@ -92,7 +92,7 @@ def test_a_sample_is_drawn_evenly_nested_and_by_id_alone(tmp_path):
 def test_a_sample_needs_its_seed(tmp_path):
     source = summaries(tmp_path, [{"n": 1, "code": "c", "doc": "d"}])
     value = {
-        "suite": {"kind": "summary", "sample": 1},
+        "suite": {"kind": "summary", "source": "held", "sample": 1},
         "templates": {"prompt": "{code}", "answer": "{doc}"},
     }
     command = [sys.executable, SCRIPTS / "suite.py", "--settings", json.dumps(value)]

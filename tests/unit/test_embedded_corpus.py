@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from embedded_study.corpus import build_corpus
+from mixmerge.checkpoint.settings import EmbeddedModel
 from mixmerge.core.errors import UserError
-from mixmerge.embedded.corpus import build_corpus
-from mixmerge.embedded.settings import CorpusSettings, EmbeddedModel
+from mixmerge.data.settings import CorpusSettings
 
 SMALL = CorpusSettings(pretrain_items=150, train_items=80, validation_items=15, test_items=20)
 KEYS = {
@@ -91,7 +92,7 @@ def test_a_directory_in_use_is_refused(corpus):
 
 
 def test_more_items_than_the_grammar_has_is_a_clear_message(tmp_path, monkeypatch):
-    monkeypatch.setattr("mixmerge.embedded.corpus._ATTEMPTS", 3)
+    monkeypatch.setattr("embedded_study.corpus._ATTEMPTS", 3)
     with pytest.raises(UserError, match="ask for fewer items"):
         build_corpus(tmp_path, SMALL.model_copy(update={"test_items": 100_000}), 7)
 

@@ -3,11 +3,11 @@ import re
 
 import pytest
 
-from mixmerge.embedded import wording
-from mixmerge.embedded.grammar import draw, every_step_matters, split_of
-from mixmerge.embedded.inputs import base_inputs, plus_inputs
-from mixmerge.embedded.operation import NOUNS, VARIABLES, operations
-from mixmerge.embedded.program import Program, Step
+from embedded_study import wording
+from embedded_study.grammar import draw, every_step_matters, split_of
+from embedded_study.inputs import base_inputs, plus_inputs
+from embedded_study.operation import NOUNS, VARIABLES, operations
+from embedded_study.program import Program, Step
 
 LENGTHS = {1: 0.2, 2: 0.4, 3: 0.4}
 

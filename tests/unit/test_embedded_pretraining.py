@@ -4,10 +4,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from embedded_study.corpus import build_corpus
+from embedded_study.pretraining import form_batches, learning_rate, pretrain
+from mixmerge.checkpoint.settings import EmbeddedModel
 from mixmerge.core.errors import UserError
-from mixmerge.embedded.corpus import build_corpus
-from mixmerge.embedded.pretraining import form_batches, learning_rate, pretrain
-from mixmerge.embedded.settings import CorpusSettings, EmbeddedModel
+from mixmerge.data.settings import CorpusSettings
 
 CHAT = [
     {"role": "user", "content": "Complete this function:\ndef f(numbers):"},

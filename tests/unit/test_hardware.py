@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
+from mixmerge.checkpoint.settings import EmbeddedModel
 from mixmerge.config.load import parse_config
-from mixmerge.config.parameters import embedded_parameters, parameters_of
+from mixmerge.config.parameters import parameters_of
 from mixmerge.config.study import StudyConfig
 from mixmerge.core.errors import UserError
-from mixmerge.embedded.settings import EmbeddedModel
 from mixmerge.resources.hardware import Hardware
 from mixmerge.resources.memory import choices, fewest_processes, gpu_gb, misfit, states_gb
 from mixmerge.sft.settings import Lora, Sft
@@ -43,7 +43,7 @@ def read(data: dict[str, Any]) -> StudyConfig:
 def test_weights_follow_from_the_architecture(weights: int, shape: tuple[Any, ...]) -> None:
     names = ("architecture", "hidden_size", "intermediate_size", "layers", "heads", "kv_heads")
     fields = dict(zip((*names, "vocab_size", "tie_embeddings"), shape, strict=True))
-    assert embedded_parameters(EmbeddedModel(**fields)) == weights
+    assert EmbeddedModel(**fields).parameters() == weights
 
 
 def test_every_shipped_model_says_its_size() -> None:

@@ -12,10 +12,9 @@ import pytest
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.data.decontaminate import decontaminate
 from mixmerge.data.fetch import fetch
-from mixmerge.data.prepare import PrepareSettings, prepare
-from mixmerge.data.source_settings import LocalSource
+from mixmerge.data.prepare import prepare
+from mixmerge.data.settings import Decontamination, LocalSource, PrepareSettings
 from mixmerge.data.split import split
-from mixmerge.data.task_settings import Decontamination
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 TEMPLATES = {"prompt": "{problem}", "answer": "{solution}"}

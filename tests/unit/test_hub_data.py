@@ -24,7 +24,7 @@ ID = "someone/code_to_text"
 DRIVER = """
 import json, sys
 from pathlib import Path
-from mixmerge.data.source_settings import Source
+from mixmerge.data.settings import Source
 from mixmerge.data.fetch import fetch
 from mixmerge.core.errors import UserError
 from mixmerge.core.section import validated

@@ -1,10 +1,10 @@
 """Generate the embedded study's corpus, training rows, problems and held-out rows."""
 
+from embedded_study.corpus import build_corpus
 from mixmerge.artifacts.manifest import write_manifest, write_provenance
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.core.io import atomic_dir
-from mixmerge.embedded.corpus import build_corpus
-from mixmerge.embedded.settings import CorpusSettings
+from mixmerge.data.settings import CorpusSettings
 
 
 def main() -> None:

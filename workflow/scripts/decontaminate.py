@@ -7,7 +7,7 @@ from mixmerge.artifacts.reuse import unless_made
 from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
 from mixmerge.core.section import validated
 from mixmerge.data.decontaminate import decontaminate
-from mixmerge.data.task_settings import Decontamination
+from mixmerge.data.settings import Decontamination
 
 
 def main() -> None:

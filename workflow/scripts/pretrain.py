@@ -1,11 +1,11 @@
 """Pre-train an embedded base model from scratch on the embedded corpus."""
 
+from embedded_study.pretraining import pretrain
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
 from mixmerge.artifacts.reuse import unless_made
+from mixmerge.checkpoint.settings import EmbeddedModel
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.core.io import atomic_dir
-from mixmerge.embedded.pretraining import pretrain
-from mixmerge.embedded.settings import EmbeddedModel
 
 
 def main() -> None:

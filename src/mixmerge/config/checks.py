@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 from mixmerge.config.models import EmbeddedBase
 from mixmerge.config.parameters import parameters_of
 from mixmerge.core.errors import UserError, nearest
-from mixmerge.data.source_settings import EmbeddedSource, PackageSource
-from mixmerge.data.task_settings import MIX
+from mixmerge.data.settings import MIX, EmbeddedSource, PackageSource
 from mixmerge.data.template import Template
 from mixmerge.evaluate.suite_settings import CodeSuite
 from mixmerge.merge.settings import Ratio, Strategy

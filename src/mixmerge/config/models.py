@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from mixmerge.checkpoint.settings import EmbeddedModel
 from mixmerge.core.revision import Pinned, is_commit
 from mixmerge.core.section import Name, Section
-from mixmerge.embedded.settings import EmbeddedModel
 from mixmerge.sft.settings import SftOverride
 
 _DIGEST = re.compile("[0-9a-f]{64}")

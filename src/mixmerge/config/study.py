@@ -11,9 +11,7 @@ from mixmerge.config.parameters import parameters_of
 from mixmerge.config.storage import BucketPrefix
 from mixmerge.config.uncertainty import Uncertainty
 from mixmerge.core.section import Name, Section
-from mixmerge.data.source_settings import Source
-from mixmerge.data.task_settings import MIX, Data, Mixture, Task
-from mixmerge.embedded.settings import CorpusSettings
+from mixmerge.data.settings import MIX, CorpusSettings, Data, Mixture, Source, Task
 from mixmerge.evaluate.suite_settings import CodeScoring, Decoding, Suite
 from mixmerge.merge.settings import Merging, Ratio, Strategy
 from mixmerge.report.settings import Figures, Tables

@@ -11,7 +11,7 @@ from mixmerge.data.layout import DROPPED, REPORT, ROWS, TEXTS
 from mixmerge.data.lines import encode, progress, read_rows
 from mixmerge.data.mapping import field_texts
 from mixmerge.data.ngrams import Index
-from mixmerge.data.task_settings import Decontamination
+from mixmerge.data.settings import Decontamination
 
 
 def decontaminate(

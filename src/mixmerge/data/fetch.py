@@ -1,7 +1,7 @@
 """Brings a source's rows here, columns as they are, one JSON object a line."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,23 @@ from mixmerge.core.io import atomic_dir
 from mixmerge.data.hub import pin, read_hub
 from mixmerge.data.layout import ROWS
 from mixmerge.data.lines import Row, encode, progress, read_rows
-from mixmerge.data.packages import read_packages
 from mixmerge.data.parquet import plain, read_parquet
-from mixmerge.data.source_settings import EmbeddedSource, HubSource, LocalSource, PackageSource
+from mixmerge.data.settings import EmbeddedSource, HubSource, LocalSource, PackageSource
 
 #: What the rows of a file may come to: packed columns shrink further than text, but not for ever.
 _ROWS = Bounds(bytes=1 << 50, ratio=1000, free=1 << 30)
 
 AnySource = HubSource | LocalSource | EmbeddedSource | PackageSource
+PackageReader = Callable[[PackageSource, str], Iterator[Row]]
 
 
 def fetch(
-    name: str, source: AnySource, out: Path, corpus: Path | None, settings: dict[str, Any]
+    name: str,
+    source: AnySource,
+    out: Path,
+    corpus: Path | None,
+    settings: dict[str, Any],
+    read_packages: PackageReader | None = None,
 ) -> int:
     """Write ``out``/rows.jsonl with provenance and manifest; returns the number of rows.
 
@@ -33,6 +38,7 @@ def fetch(
         out: target directory, replaced as a whole when all rows are there.
         corpus: directory of the embedded corpus, for sources of that kind.
         settings: what the job was told, for the provenance.
+        read_packages: reads sources of kind ``packages``; without it there can be none.
 
     Raises:
         UserError: the source cannot be read, or is empty.
@@ -40,7 +46,7 @@ def fetch(
     if isinstance(source, HubSource):
         source = pin(source, name, out)
         settings = settings | {"commit": source.revision}
-    rows, inputs = open_source(name, source, corpus)
+    rows, inputs = open_source(name, source, corpus, read_packages)
     packed = source.path if isinstance(source, LocalSource) else None
     packed_bytes = packed.stat().st_size if packed else 0
     columns: dict[str, None] = {}
@@ -66,7 +72,7 @@ def fetch(
 
 
 def open_source(
-    name: str, source: AnySource, corpus: Path | None
+    name: str, source: AnySource, corpus: Path | None, read_packages: PackageReader | None = None
 ) -> tuple[Iterator[Row], list[Path]]:
     """The rows of a source as a stream, and the local files they come from."""
     if isinstance(source, HubSource):
@@ -77,6 +83,7 @@ def open_source(
             return read_parquet(source.path), [source.path]
         return _jsonl(source.path), [source.path]
     if isinstance(source, PackageSource):
+        assert read_packages is not None, "no reader for sources of kind 'packages'"
         return read_packages(source, name), [] if source.lock is None else [source.lock]
     if corpus is None:
         raise UserError(f"sources.{name}: of kind 'embedded', but no --corpus directory was given")

@@ -16,7 +16,7 @@ from mixmerge.data.lines import Row, encode, progress, read_rows
 from mixmerge.data.mapping import Mapping
 from mixmerge.data.problems import problems_path, read_problems
 from mixmerge.data.releases import FILES, check_release, md5_of
-from mixmerge.data.suite_settings import SuiteSettings
+from mixmerge.data.suite_settings import CodeItems, SuiteSettings
 
 
 def hold_out_problems(
@@ -39,8 +39,7 @@ def hold_out_problems(
         UserError: see `mixmerge.data.problems`.
     """
     entry = settings.suite
-    if entry.problems is None:
-        raise UserError(f"suites.{suite}.problems: missing; a code suite needs them")
+    assert isinstance(entry, CodeItems)
     try:
         path = problems_path(entry.problems, entry.version, corpus)
         named = str(entry.problems) if entry.problems in FILES else None

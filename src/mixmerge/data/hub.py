@@ -9,7 +9,7 @@ from mixmerge.core.errors import UserError
 from mixmerge.core.hub import check_endpoint, resolve
 from mixmerge.core.revision import is_commit
 from mixmerge.data.parquet import plain
-from mixmerge.data.source_settings import HubSource
+from mixmerge.data.settings import HubSource
 
 #: What reads rows of a data set: `datasets`' own modules for tables.
 _READERS = frozenset({"arrow", "csv", "json", "parquet", "text", "cache"})

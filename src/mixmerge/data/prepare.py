@@ -4,30 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_dir, write_json
-from mixmerge.core.section import Name, Section
 from mixmerge.data.identity import Seen, content_id
 from mixmerge.data.layout import REPORT, ROWS
 from mixmerge.data.lines import Row, encode, progress, read_rows
 from mixmerge.data.mapping import Blanks, Mapping, spans
-from mixmerge.data.settings import Columns, Templates
-
-
-class PrepareSettings(Section):
-    """Settings of one task's `prepare`."""
-
-    templates: Templates
-    """The task's."""
-
-    columns: dict[Name, Columns] = Field(min_length=1)
-    """Source -> its columns, in the order in which rows are read."""
-
-    deduplicate: bool = True
-    """Whether rows with equal messages are dropped."""
+from mixmerge.data.settings import PrepareSettings
 
 
 def prepare(

@@ -1,35 +1,245 @@
-"""What jobs of the data stage are told: only what their output depends on.
+"""Settings of training data: sections of the configuration, and what jobs get of them.
 
-A title that changes must not train anything again, so jobs get these small sections instead of
-the study's `Task` and `Suite`.
+A job's settings are made of the sections' base classes (`Templates`, `Columns`), which hold only
+what the job's output depends on: a title that changes must not train anything again.
 """
 
-from typing import Literal
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from mixmerge.core.section import Section
+from pydantic import Field, model_validator
+
+from mixmerge.core.revision import Pinned
+from mixmerge.core.section import Name, Section
+
+#: The training set that holds all tasks; no task may take its name.
+MIX = "mix"
+
+
+class Columns(Section):
+    """How the rows of a source fill the templates."""
+
+    columns: dict[str, str] = {}
+    """Field of the task's templates -> column of the source. Fields not named here are looked up
+    under their own name."""
+
+    id_column: str | None = None
+    """Column with a unique id; without it a row's id is a hash of its content."""
+
+    on_empty: Literal["error", "drop"] = "error"
+    """What happens to rows whose prompt or answer is blank: the job stops, or they are dropped and
+    counted."""
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as indices compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+class SourceBase(Columns):
+    """What every source's entry may say."""
+
+    limit: Annotated[int, Field(gt=0)] | None = None
+    """Take the first so many rows only (for trials)."""
+
+
+class HubSource(SourceBase, Pinned):
+    """A data set of the Hugging Face hub, pinned by revision."""
+
+    kind: Literal["hub"]
+    id: str
+    """Repository on the hub, such as `KodCode/KodCode-V1-SFT-4o`."""
+
+    subsets: list[str] = ["default"]
+    """Configurations (such as languages) to read, one after another."""
+
+    split: str = "train"
+    """Split of the data set."""
+
+
+class LocalSource(SourceBase):
+    """A JSONL (optionally .gz) or Parquet file on this machine."""
+
+    kind: Literal["local"]
+    path: Path
+    """The file: .jsonl, .jsonl.gz or .parquet."""
+
+
+class EmbeddedSource(SourceBase):
+    """A part of the embedded study's generated corpus."""
+
+    kind: Literal["embedded"]
+    part: Literal["codegen-train", "codesum-train", "codesum-validation", "codesum-test"]
+    """Which generated file."""
+
+
+class Quality(Section):
+    """Bounds on a documented function; tests, generated and vendored files never count."""
+
+    min_words: Annotated[int, Field(gt=0)] = 3
+    """Fewest words of the docstring's first paragraph (CodeXGLUE: 3 tokens)."""
+
+    max_summary: Annotated[int, Field(gt=0)] = 400
+    """Most characters of the docstring's first paragraph."""
+
+    min_lines: Annotated[int, Field(gt=0)] = 1
+    """Fewest lines of the body that are neither blank nor comments (CodeSearchNet: functions of 3
+    lines, docstring and all)."""
+
+    max_code: Annotated[int, Field(gt=0)] = 6000
+    """Most characters of the function, docstring included."""
+
+    min_ascii: Annotated[float, Field(ge=0, le=1)] = 0.98
+    """Least share of ASCII characters in the docstring; one of the commonest English words must
+    stand in its first paragraph besides."""
+
+
+class PackageSource(SourceBase):
+    """Documented functions of the standard library and installed packages, split by package."""
+
+    kind: Literal["packages"]
+    part: Literal["train", "validation", "test"] = "train"
+    """Which packages: those listed under `validation` or `test`, or all others. A function or a
+    docstring that occurs in several packages is kept in `test` before `validation` before `train`,
+    once."""
+
+    lock: Path | None = None
+    """Requirements file (`name==version` a line): only what it pins is read, and the environment
+    must hold it in these versions. Without it everything installed is read."""
+
+    only: list[str] | None = None
+    """Distributions to read (for trials); `python` is the standard library. All by default."""
+
+    validation: list[str] = []
+    """Distributions held out for choosing ratios."""
+
+    test: list[str] = []
+    """Distributions held out for the tables."""
+
+    quality: Quality = Quality()
+    """Which functions are good enough."""
+
+    threads: Annotated[int, Field(gt=0)] = 2
+    """Processes that parse files side by side."""
+
+    @model_validator(mode="after")
+    def _parts_are_disjoint(self) -> Self:
+        both = set(map(canonical, self.validation)) & set(map(canonical, self.test))
+        if both:
+            raise ValueError(f"{min(both)!r} stands in `validation` and in `test`; choose one")
+        return self
+
+
+Source = Annotated[
+    HubSource | LocalSource | EmbeddedSource | PackageSource, Field(discriminator="kind")
+]
 
 
 class Templates(Section):
-    """How a row becomes a conversation; see `mixmerge.data.template` for the language."""
+    """How a row becomes a conversation; see `mixmerge.data.templates` for the language."""
 
     system: str | None = None
     """System message, taken literally; none by default."""
 
     prompt: str
-    """Template of the user's turn."""
+    """The user's turn, a `str.format` template over the source's fields: `{code}`."""
 
     answer: str
-    """Template of the assistant's turn."""
+    """The assistant's turn, the same kind of template."""
 
 
-class Columns(Section):
-    """What of a source matters for mapping its rows."""
+class Task(Templates):
+    """One task: templates, training sources and the suites that judge it."""
 
-    columns: dict[str, str] = {}
-    """Field of the templates -> column; other fields are columns of their own name."""
+    title: str
+    """Name printed in tables, such as `Code generation`."""
 
-    id_column: str | None = None
-    """Column with a unique id; a hash of the content where null."""
+    sources: Annotated[list[Name], Field(min_length=1)]
+    """Sources whose rows make the training set, one after another."""
 
-    on_empty: Literal["error", "drop"] = "error"
-    """What happens to rows whose prompt or answer is blank."""
+
+class PrepareSettings(Section):
+    """What mapping a task's rows depends on."""
+
+    templates: Templates
+    """The task's."""
+
+    columns: Annotated[dict[Name, Columns], Field(min_length=1)]
+    """Source -> its columns, in the order in which rows are read."""
+
+    deduplicate: bool = True
+    """Whether rows with equal messages are dropped."""
+
+
+class Decontamination(Section):
+    """Removal of training rows that share word n-grams with a suite of the study."""
+
+    enabled: bool = True
+    """Whether rows are dropped."""
+
+    ngram: Annotated[int, Field(ge=3)] = 10
+    """Length of the n-grams, in lower-case word tokens."""
+
+    fields: list[str] = []
+    """Fields compared, such as `problem`; the whole conversation by default."""
+
+
+class Data(Section):
+    """Settings of the data stage."""
+
+    validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    """Share of the rows held out for the validation loss (paper: 0.1)."""
+
+    deduplicate: bool = True
+    """Whether rows with equal messages (white space aside) are dropped."""
+
+    decontamination: Decontamination = Decontamination()
+    """Removal of rows that overlap with the suites."""
+
+
+class Mixture(Section):
+    """The multi-task training set."""
+
+    weights: dict[Name, Annotated[float, Field(gt=0)]] | None = None
+    """Share of each task's rows in the mixture, as multiples of the task's own size: 1 takes all
+    rows once, 0.5 a nested half, 2 each row twice. By default all are 1: concatenation, as in the
+    paper."""
+
+    scale: list[Annotated[int, Field(gt=0, le=100)]] = [100]
+    """Percentages of the data at which the mixture is trained."""
+
+    @model_validator(mode="after")
+    def _has_scale(self) -> Self:
+        if not self.scale:
+            raise ValueError("scale is empty; name at least one percentage, such as [100]")
+        return self
+
+
+class CorpusSettings(Section):
+    """How much of each part of the embedded corpus is generated, and in which wordings."""
+
+    pretrain_items: int = Field(default=14000, gt=0)
+    """Documents to pre-train on: plain functions and chats, both tasks."""
+
+    train_items: int = Field(default=2600, gt=0)
+    """Training pairs of each of the two tasks."""
+
+    validation_items: int = Field(default=100, gt=0)
+    """Problems, and as many functions to summarise, to choose on."""
+
+    test_items: int = Field(default=150, gt=0)
+    """Problems, and as many functions to summarise, to report on."""
+
+    chat_share: float = Field(default=0.4, ge=0, le=1)
+    """Share of the pre-training documents in chat form, so that the base takes instructions."""
+
+    house_share: float = Field(default=0.85, ge=0, le=1)
+    """Probability that a step of a task's docstring takes its first wording: the house style."""
+
+    pretrain_house_share: float = Field(default=0.35, ge=0, le=1)
+    """The same in pre-training: below `house_share`, the base has seen the tasks' way of writing
+    but does not prefer it, which is what fine-tuning on summaries then teaches."""
+
+    nested_share: float = Field(default=0.15, ge=0, le=1)
+    """Share of the tasks' docstrings that are one noun phrase; the rest are instructions."""

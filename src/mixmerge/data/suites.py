@@ -17,7 +17,7 @@ from mixmerge.data.lines import Row, encode, progress, read_rows
 from mixmerge.data.mapping import Blanks, Mapping
 from mixmerge.data.problems import KEYS, UNIT_TEST_KEYS, read_problems
 from mixmerge.data.sampling import lowest, rank
-from mixmerge.data.suite_settings import SuiteEntry, SuiteSettings
+from mixmerge.data.suite_settings import CodeItems, SuiteItems, SuiteSettings
 from mixmerge.data.template import Template
 
 T = TypeVar("T")
@@ -49,6 +49,7 @@ def code_suite(
     Raises:
         UserError: the prompt names a field that problems don't have, or no problem is left.
     """
+    assert isinstance(settings.suite, CodeItems)
     facts = read_manifest(heldout, "heldout")["facts"]
     template = Template(
         settings.suite.prompt or settings.templates.prompt, f"suites.{suite}.prompt"
@@ -93,6 +94,7 @@ def _code_items(
     path: Path, template: Template, settings: SuiteSettings, unnamed: set[str]
 ) -> Iterator[tuple[bytes, Row]]:
     """Yield (problem's line, item); notes the problems whose prompt leaves out a tested name."""
+    assert isinstance(settings.suite, CodeItems)
     keys = UNIT_TEST_KEYS if settings.suite.unit_tests else KEYS
     for line, problem in read_problems(path, keys):
         names = problem.get("names") or [problem["entry_point"]]
@@ -116,7 +118,7 @@ def _code_items(
 def _chosen(
     read: Callable[[], Iterator[T]],
     identity: Callable[[T], str],
-    entry: SuiteEntry,
+    entry: SuiteItems,
     seed: int | None,
 ) -> Iterator[T]:
     """The items that are judged on, in their own order: a sample where one is asked for.

@@ -21,7 +21,7 @@ from mixmerge.data.identity import Seen, content_id
 from mixmerge.data.layout import PROBLEMS, REPORT, ROWS, TEXTS, TRAIN, VALIDATION
 from mixmerge.data.lines import Row, encode, progress, read_rows
 from mixmerge.data.mapping import Mapping
-from mixmerge.data.suite_settings import SuiteSettings
+from mixmerge.data.suite_settings import CodeItems, SuiteSettings
 from mixmerge.data.unittests import Unusable, read_tests
 
 
@@ -55,7 +55,7 @@ def hold_out_validation(
     mapping = Mapping(f"tasks.{split.name}", source.name, settings.templates, settings.columns)
     total = read_manifest(source, "rows")["facts"]["rows"]
     read_manifest(split, "rows")
-    assert settings.suite.fields is not None
+    assert isinstance(settings.suite, CodeItems) and settings.suite.fields is not None
     rows = _Rows(f"suites.{suite}", mapping, source / ROWS, settings.suite.fields.tests)
     prefix = f"{split.name}/{source.name}/"
     trained = _ids(split / TRAIN, prefix)
@@ -148,8 +148,8 @@ class _Rows:
 
 
 def _problem(rows: _Rows, settings: SuiteSettings, name: str, row: Row, number: int) -> Row:
+    assert isinstance(settings.suite, CodeItems) and settings.suite.fields is not None
     fields = settings.suite.fields
-    assert fields is not None
     tests = rows.text(row, "tests", fields.tests, number)
     solution = rows.text(row, "solution", fields.solution, number)
     question = rows.text(row, "problem", fields.problem, number)

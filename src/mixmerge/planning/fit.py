@@ -3,7 +3,7 @@
 from mixmerge.config.load import parse_config
 from mixmerge.config.parameters import parameters_of
 from mixmerge.core.errors import UserError
-from mixmerge.data.task_settings import MIX
+from mixmerge.data.settings import MIX
 from mixmerge.planning.dryrun import Planned
 from mixmerge.resources.memory import misfit
 

@@ -15,7 +15,7 @@ from mixmerge.checkpoint.tokenizer import check_chat_template, check_same_tokeni
 from mixmerge.config.models import GgufModel, HubModel, LocalModel
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import sha256
-from mixmerge.data.task_settings import MIX
+from mixmerge.data.settings import MIX
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
 from mixmerge.preflight.paths import unusable

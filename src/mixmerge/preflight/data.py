@@ -12,8 +12,7 @@ from mixmerge.data.lines import Row, parse_line, read_lines
 from mixmerge.data.mapping import Mapping
 from mixmerge.data.packages import chosen_packages
 from mixmerge.data.parquet import read_parquet
-from mixmerge.data.prepare import PrepareSettings
-from mixmerge.data.source_settings import HubSource, LocalSource, PackageSource
+from mixmerge.data.settings import HubSource, LocalSource, PackageSource, PrepareSettings
 from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.evaluate.suite_settings import CodeSuite, SummarySuite
 from mixmerge.preflight.context import Context

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mixmerge.config.parameters import parameters_of
 from mixmerge.core.errors import UserError
-from mixmerge.data.task_settings import MIX
+from mixmerge.data.settings import MIX
 from mixmerge.evaluate.suite_settings import CodeScoring
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area

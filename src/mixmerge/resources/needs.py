@@ -10,7 +10,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from mixmerge.data.task_settings import MIX
+from mixmerge.data.settings import MIX
 from mixmerge.resources import evaluating, merging, preparing, reporting, training
 from mixmerge.resources.estimate import Assumed, Estimate
 from mixmerge.resources.sizes import Sizes

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from mixmerge.data.source_settings import EmbeddedSource, HubSource
+from mixmerge.data.settings import EmbeddedSource, HubSource
 from mixmerge.resources.estimate import Assumed
 from mixmerge.resources.sizes import Sizes
 

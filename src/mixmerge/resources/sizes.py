@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.config.parameters import parameters_of
-from mixmerge.data.source_settings import EmbeddedSource, HubSource
+from mixmerge.data.settings import EmbeddedSource, HubSource
 from mixmerge.evaluate.suite_settings import CodeSuite, SummarySuite
 from mixmerge.study.graph import Graph
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import ceil
 
 from mixmerge.config.models import EmbeddedBase, GgufModel
-from mixmerge.data.task_settings import MIX
+from mixmerge.data.settings import MIX
 from mixmerge.resources.estimate import Assumed
 from mixmerge.resources.memory import activations_gb, states_gb, trained
 from mixmerge.resources.sizes import Sizes

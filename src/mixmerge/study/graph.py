@@ -8,7 +8,7 @@ from mixmerge.config.models import GgufModel, LocalModel
 from mixmerge.config.study import MIX, StudyConfig
 from mixmerge.core.errors import UserError, not_a_file
 from mixmerge.core.seeds import derive
-from mixmerge.data.source_settings import EmbeddedSource, LocalSource, PackageSource
+from mixmerge.data.settings import EmbeddedSource, LocalSource, PackageSource
 from mixmerge.evaluate.suite_settings import CodeSuite, SummarySuite
 from mixmerge.study.variants import Variant, sft_name, variants
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from mixmerge.config.study import MIX, StudyConfig
-from mixmerge.data.source_settings import HubSource, LocalSource, PackageSource
+from mixmerge.data.settings import HubSource, LocalSource, PackageSource
 from mixmerge.evaluate.suite_settings import CodeSuite, Suite, SummarySuite
 from mixmerge.merge.settings import Strategy
 from mixmerge.report import layout as report

@@ -8,16 +8,11 @@ from typing import Any
 
 from mixmerge.config.models import EmbeddedBase
 from mixmerge.config.study import MIX
-from mixmerge.data.source_settings import EmbeddedSource, PackageSource
+from mixmerge.data.settings import Columns, EmbeddedSource, PackageSource, PrepareSettings
+from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.evaluate.suite_settings import UNIT_TESTS, CodeSuite, SummarySuite
 from mixmerge.study.graph import Graph
 from mixmerge.study.wording import without_wording
-
-#: Fields of a task that make its rows' messages.
-_TEMPLATES = {"system", "prompt", "answer"}
-
-#: Fields of a source that matter for mapping its rows, not for fetching them.
-_COLUMNS = {"columns", "id_column", "on_empty"}
 
 
 class Study(Graph):
@@ -26,14 +21,12 @@ class Study(Graph):
     def prepare_settings(self, task: str) -> dict[str, Any]:
         """Templates of a task, and the column mapping of each of its sources."""
         entry = self.config.tasks[task]
-        return {
-            "templates": entry.model_dump(include=_TEMPLATES),
-            "columns": {
-                source: self.config.sources[source].model_dump(include=_COLUMNS)
-                for source in entry.sources
-            },
-            "deduplicate": self.config.data.deduplicate,
-        }
+        settings = PrepareSettings(
+            templates=entry,
+            columns={source: self.config.sources[source] for source in entry.sources},
+            deduplicate=self.config.data.deduplicate,
+        )
+        return settings.model_dump(mode="json")
 
     def hold_out_settings(self, suite: str) -> dict[str, Any]:
         """What a suite's held-out texts depend on; its prompt and its `limit` do not matter."""
@@ -50,19 +43,14 @@ class Study(Graph):
     def suite_settings(self, suite: str) -> dict[str, Any]:
         """What makes a suite's items: its entry, and its task's templates and columns."""
         entry = self.config.suites[suite]
-        include = {"kind", "prompt", "sample", "limit", "problems", "version", "source", "fields"}
-        settings: dict[str, Any] = {
-            "suite": entry.model_dump(mode="json", include=include),
-            "templates": self.config.tasks[entry.task].model_dump(include=_TEMPLATES),
-        }
-        if entry.source is not None:
-            settings["columns"] = self.config.sources[entry.source].model_dump(include=_COLUMNS)
-        return settings
+        columns = {} if entry.source is None else {"columns": self.config.sources[entry.source]}
+        settings = SuiteSettings(suite=entry, templates=self.config.tasks[entry.task], **columns)
+        return settings.model_dump(mode="json", exclude=set() if columns else {"columns"})
 
     def fetch_settings(self, source: str) -> dict[str, Any]:
         """Where a source comes from; the column mapping is a later stage's business."""
         entry = self.config.sources[source]
-        return entry.model_dump(mode="json", exclude=_COLUMNS)
+        return entry.model_dump(mode="json", exclude=set(Columns.model_fields))
 
     def fetch_threads(self, source: str) -> int:
         """Processes that a source is read with."""

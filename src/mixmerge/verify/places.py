@@ -7,7 +7,7 @@ from typing import Literal
 
 from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.config.models import EmbeddedBase, GgufModel
-from mixmerge.data.source_settings import EmbeddedSource
+from mixmerge.data.settings import EmbeddedSource
 from mixmerge.study import retention as keeping
 from mixmerge.study.plan import Study
 

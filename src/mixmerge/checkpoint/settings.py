@@ -1,39 +1,10 @@
-"""What a study may say about its embedded corpus and models. Imports nothing heavy."""
+"""Settings of base checkpoints that the workflow makes itself."""
 
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from mixmerge.core.section import Section
-
-
-class CorpusSettings(Section):
-    """How much of each part of the embedded corpus is generated, and in which wordings."""
-
-    pretrain_items: int = Field(default=14000, gt=0)
-    """Documents to pre-train on: plain functions and chats, both tasks."""
-
-    train_items: int = Field(default=2600, gt=0)
-    """Training pairs of each of the two tasks."""
-
-    validation_items: int = Field(default=100, gt=0)
-    """Problems, and as many functions to summarise, to choose on."""
-
-    test_items: int = Field(default=150, gt=0)
-    """Problems, and as many functions to summarise, to report on."""
-
-    chat_share: float = Field(default=0.4, ge=0, le=1)
-    """Share of the pre-training documents in chat form, so that the base takes instructions."""
-
-    house_share: float = Field(default=0.85, ge=0, le=1)
-    """Probability that a step of a task's docstring takes its first wording: the house style."""
-
-    pretrain_house_share: float = Field(default=0.35, ge=0, le=1)
-    """The same in pre-training: below `house_share`, the base has seen the tasks' way of writing
-    but does not prefer it, which is what fine-tuning on summaries then teaches."""
-
-    nested_share: float = Field(default=0.15, ge=0, le=1)
-    """Share of the tasks' docstrings that are one noun phrase; the rest are instructions."""
 
 
 class EmbeddedModel(Section):
@@ -96,3 +67,18 @@ class EmbeddedModel(Section):
                 "a document of full length would fit no batch"
             )
         return self
+
+    def parameters(self) -> int:
+        """Number of weights: a decoder with grouped attention and a gated feed-forward layer.
+
+        Qwen2 has biases on queries, keys and values. The tokenizer may end with fewer tokens than
+        `vocab_size` where the corpus has too few pairs to merge; this is the most there can be.
+        """
+        hidden = self.hidden_size
+        keys = hidden // self.heads * self.kv_heads
+        attention = 2 * hidden * hidden + 2 * hidden * keys
+        if self.architecture == "qwen2":
+            attention += hidden + 2 * keys
+        layer = attention + 3 * hidden * self.intermediate_size + 2 * hidden
+        embeddings = self.vocab_size * hidden * (1 if self.tie_embeddings else 2)
+        return self.layers * layer + hidden + embeddings

@@ -7,14 +7,14 @@ from typing import Any
 
 from tqdm import tqdm
 
+from embedded_study import wording
+from embedded_study.grammar import draw
+from embedded_study.problem import problem, prompt
+from embedded_study.program import Program
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_jsonl
 from mixmerge.core.seeds import derive
-from mixmerge.embedded import wording
-from mixmerge.embedded.grammar import draw
-from mixmerge.embedded.problem import problem, prompt
-from mixmerge.embedded.program import Program
-from mixmerge.embedded.settings import CorpusSettings
+from mixmerge.data.settings import CorpusSettings
 
 Row = dict[str, Any]
 

@@ -4,10 +4,10 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from embedded_study.family import family_of, train_tokenizer
+from mixmerge.checkpoint.settings import EmbeddedModel
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_jsonl
-from mixmerge.embedded.family import family_of, train_tokenizer
-from mixmerge.embedded.settings import EmbeddedModel
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ def pretrain(
 
     Args:
         out: existing, empty directory.
-        corpus: directory that `mixmerge.embedded.corpus.build_corpus` wrote.
+        corpus: directory that `embedded_study.corpus.build_corpus` wrote.
         settings: architecture, size and training.
         seed: of the initial weights and the order of the documents.
         progress: whether to draw a progress bar on stderr.

@@ -3,8 +3,8 @@
 import random
 from itertools import product
 
-from mixmerge.embedded.operation import NOUNS
-from mixmerge.embedded.program import Program, Step
+from embedded_study.operation import NOUNS
+from embedded_study.program import Program, Step
 
 #: ``steps``: "Keep the even numbers, then square each number."
 #: ``nested``: "Return the squares of the even numbers in the list."

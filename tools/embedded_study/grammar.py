@@ -5,9 +5,9 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from mixmerge.embedded.inputs import base_inputs, plus_inputs
-from mixmerge.embedded.operation import VARIABLES, operations_from
-from mixmerge.embedded.program import Program, Step
+from embedded_study.inputs import base_inputs, plus_inputs
+from embedded_study.operation import VARIABLES, operations_from
+from embedded_study.program import Program, Step
 
 #: Percentage of all compositions that belong to a split; what is left is training.
 SHARES = {"test": 10, "validation": 10}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from mixmerge.embedded.settings import EmbeddedModel
+from mixmerge.checkpoint.settings import EmbeddedModel
 
 # Both templates put the stop token inside the generation block: outside it, answer-only loss would
 # never teach the model to stop. The newline after a turn lies outside: nothing generates it.

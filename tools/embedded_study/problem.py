@@ -3,10 +3,10 @@
 import random
 from typing import Any
 
-from mixmerge.embedded.grammar import every_step_matters
-from mixmerge.embedded.inputs import base_inputs, plus_inputs
-from mixmerge.embedded.operation import VARIABLES
-from mixmerge.embedded.program import Program
+from embedded_study.grammar import every_step_matters
+from embedded_study.inputs import base_inputs, plus_inputs
+from embedded_study.operation import VARIABLES
+from embedded_study.program import Program
 
 _CLASSES = {"ints": "list", "int": "int", "text": "str", "words": "list", "table": "dict"}
 _DRAWS = 200

@@ -5,7 +5,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from mixmerge.embedded.operation import SEPARATORS, VARIABLES, Operation
+from embedded_study.operation import SEPARATORS, VARIABLES, Operation
 
 Style = str  # "tidy" or "loose"
 

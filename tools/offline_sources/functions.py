@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mixmerge.data.quality import Quality
+from mixmerge.data.settings import Quality
 
 Row = dict[str, Any]
 _Function = ast.FunctionDef | ast.AsyncFunctionDef

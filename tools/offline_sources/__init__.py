@@ -1,0 +1,1 @@
+"""Sources of training data that an offline study needs: documented functions of packages."""
