@@ -16,8 +16,8 @@ from mixmerge.checkpoint.finalize import seal
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_jsonl
 from mixmerge.merge.inputs import check_inputs
-from mixmerge.merge.reading import read_recipe
-from mixmerge.merge.recipe import RecipeSettings, render_recipe
+from mixmerge.merge.recipe import render_recipe
+from mixmerge.merge.settings import RecipeSettings
 from mixmerge.weights.distance import layer_distances
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,19 +119,19 @@ def test_score_reads_no_changed_completion(tmp_path: Path) -> None:
 def test_a_flip_anywhere_in_any_file_is_found(study: Path, file: str, place: float) -> None:
     flip(study / "b" / file, place, bit=3)
     with pytest.raises(UserError, match=rf"{file}: its SHA-256 is .*verify"):
-        check_inputs(read_recipe(study / "r.yaml"))
+        check_inputs(study / "base", [study / "a", study / "b"])
 
 
 def test_sound_checkpoints_pass_and_are_hashed_once_a_process(study: Path) -> None:
-    recipe = read_recipe(study / "r.yaml")
-    check_inputs(recipe)
+    checkpoints = study / "base", [study / "a", study / "b"]
+    check_inputs(*checkpoints)
     assert layer_distances(study / "base", study / "a")["total"]["l2"] > 0
     # What this process has hashed counts until something is written to it, however quietly.
     flip(study / "a" / SHARD, 0.3)
     with pytest.raises(UserError, match="its SHA-256 is"):
         layer_distances(study / "base", study / "a")
     flip(study / "a" / SHARD, 0.3)
-    check_inputs(recipe)
+    check_inputs(*checkpoints)
 
 
 def test_a_manifest_with_a_flipped_bit_never_passes_for_another(study: Path) -> None:

@@ -7,8 +7,6 @@ The weights may be deleted when all that reads them is done. --record names the 
 stays: manifest and provenance.
 """
 
-import os
-
 from mixmerge.core.cli import parser, path_argument, run
 from mixmerge.core.errors import UserError
 
@@ -32,8 +30,6 @@ def main() -> None:
         raise UserError("--recipe, --out and --seed: give as many values of each")
     if options.record is not None and len(options.record) != len(options.out):
         raise UserError("--record and --out: give as many values of each")
-    # Read when tqdm is imported: MergeKit's bars would fill the log ten times a second.
-    os.environ.setdefault("TQDM_MININTERVAL", "1")
     from mixmerge.merge.execution import merge
     from mixmerge.merge.record import write_record
 

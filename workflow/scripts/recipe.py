@@ -6,7 +6,8 @@
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.core.io import atomic_open
 from mixmerge.core.section import validated
-from mixmerge.merge.recipe import RecipeSettings, render_recipe
+from mixmerge.merge.recipe import render_recipe
+from mixmerge.merge.settings import RecipeSettings
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import sys
 from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
 from mixmerge.core.errors import UserError
-from mixmerge.merge.record import differing, merge_again, name_manifest, write_record
+from mixmerge.merge.record import add_facts, differing, merge_again, write_record
 from mixmerge.report.comparison import chosen
 from mixmerge.report.layout import Layout
 from mixmerge.report.scores import read_scores
@@ -44,9 +44,7 @@ def main() -> None:
         write_record(record, options.out)
     else:
         merge_again(recipe, record, options.out, seed=options.seed, threads=options.threads)
-    name_manifest(
-        options.out, {"model": model.key, "strategy": strategy.key, "variant": winner.name}
-    )
+    add_facts(options.out, {"model": model.key, "strategy": strategy.key, "variant": winner.name})
     logger.info("%s: %s keeps %s (%s)", model.key, strategy.key, winner.name, record / MANIFEST)
 
 

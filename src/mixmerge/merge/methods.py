@@ -1,13 +1,30 @@
-"""What MergeKit's merge methods take, as data: known without importing MergeKit (5 s).
+"""Merge methods as data: what each of MergeKit's takes, known without importing MergeKit (5 s).
 
 The table mirrors ``mergekit.merge_methods.registry`` of the pinned release; a test compares the
-two. It exists because MergeKit ignores an unknown or misplaced parameter without a word (a
-top-level ``lambda``, ``density`` on ``linear``, a typing slip), which is how the paper's λ=1.3
-never took effect.
+two. It exists because MergeKit ignores an unknown or misplaced parameter without a word (``lambda``
+given to each model, ``density`` on ``linear``, a typing slip), which is how the paper's λ=1.3 never
+took effect. All checks raise ValueError, so that they serve as validators of config sections; the
+messages begin with the field.
 """
 
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from mixmerge.core.errors import nearest
+
+#: Parameters that are fractions: MergeKit accepts a density of 3 and writes garbage.
+_FRACTIONS = {"density", "gamma", "select_topk"}
+
+#: DELLA's epsilon where none is given (MergeKit's default).
+_DELLA_EPSILON = 0.15
+
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "bool": ((bool,), "true or false"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+}
 
 
 @dataclass(frozen=True)
@@ -29,10 +46,10 @@ class Method:
     max_others: int | None = None
     """Most input models beside the base; None is any number."""
 
-    shared: dict[str, str] = field(default_factory=dict)
+    shared: Mapping[str, str] = field(default_factory=dict)
     """Parameters of the merge as a whole -> type name."""
 
-    per_model: dict[str, str] = field(default_factory=dict)
+    per_model: Mapping[str, str] = field(default_factory=dict)
     """Parameters each input model takes -> type name."""
 
     required: tuple[str, ...] = ()
@@ -51,10 +68,13 @@ class Method:
 
 #: Shared parameters of the task arithmetic family (`GeneralizedTaskArithmeticMerge`).
 _ARITHMETIC = {"int8_mask": "bool", "normalize": "bool", "rescale": "bool", "lambda": "float"}
-_DENSITY = {"weight": "float", "density": "float"}
+_WEIGHT = {"weight": "float"}
+_DENSITY = {**_WEIGHT, "density": "float"}
 _BREADCRUMBS = {**_DENSITY, "gamma": "float"}
 _DELLA = {**_DENSITY, "epsilon": "float"}
-_WEIGHT = {"weight": "float"}
+_NUSLERP = {"nuslerp_row_wise": "bool", "nuslerp_flatten": "bool"}
+_MULTISLERP = {"normalize_weights": "bool", "eps": "float"}
+_RAMPLUS = {"r": "float", "alpha": "float", "epsilon": "float"}
 
 METHODS: dict[str, Method] = {
     "arcee_fusion": Method("required", 2, 2),
@@ -67,25 +87,122 @@ METHODS: dict[str, Method] = {
     "karcher": Method("ignored", shared={"max_iter": "int", "tol": "float"}),
     "linear": Method("ignored", shared={"normalize": "bool"}, per_model=_WEIGHT),
     "model_stock": Method("required", 3, shared={"filter_wise": "bool"}),
-    "multislerp": Method(
-        "optional",
-        min_others=1,
-        shared={"normalize_weights": "bool", "eps": "float"},
-        per_model=_WEIGHT,
-    ),
+    "multislerp": Method("optional", min_others=1, shared=_MULTISLERP, per_model=_WEIGHT),
     "nearswap": Method("required", 2, 2, shared={"t": "float"}, required=("t",)),
-    "nuslerp": Method(
-        "optional",
-        min_others=2,
-        max_others=2,
-        shared={"nuslerp_row_wise": "bool", "nuslerp_flatten": "bool"},
-        per_model=_WEIGHT,
-    ),
+    "nuslerp": Method("optional", 1, None, 2, 2, shared=_NUSLERP, per_model=_WEIGHT),
     "passthrough": Method("ignored", 1, 1, per_model={"scale": "float"}),
     "ram": Method("required", shared={"epsilon": "float"}),
-    "ramplus_tl": Method("required", shared={"r": "float", "alpha": "float", "epsilon": "float"}),
+    "ramplus_tl": Method("required", shared=_RAMPLUS),
     "sce": Method("required", shared={"int8_mask": "bool", "select_topk": "float"}),
     "slerp": Method("required", 2, 2, shared={"t": "float"}, required=("t",)),
     "task_arithmetic": Method("required", shared=_ARITHMETIC, per_model=_DENSITY),
     "ties": Method("required", shared=_ARITHMETIC, per_model=_DENSITY),
 }
+
+
+def check_parameters(
+    name: str, parameters: Mapping[str, Any], model_parameters: Mapping[str, Any]
+) -> None:
+    """Check a strategy's parameters against its method's contract.
+
+    Args:
+        name: MergeKit's `merge_method`.
+        parameters: given to the merge as a whole.
+        model_parameters: given to each specialist.
+
+    Raises:
+        ValueError: unknown method or parameter, a parameter in the wrong place or of the wrong
+            type, a fraction outside 0..1, a missing required parameter.
+    """
+    if name not in METHODS:
+        raise ValueError(f"unknown merge method {name!r}{nearest(name, set(METHODS))}")
+    method = METHODS[name]
+    places = {
+        "parameters": (parameters, method.shared, "model_parameters"),
+        "model_parameters": (model_parameters, method.per_model, "parameters"),
+    }
+    for place, (values, known, other_place) in places.items():
+        if "weight" in values:
+            raise ValueError(f"{place}.weight: weights come from `ratios`; leave it out here")
+        for key, value in values.items():
+            if key not in known:
+                other = places[other_place][1]
+                if key in other:
+                    raise ValueError(f"{place}.{key}: {name!r} takes it under `{other_place}`")
+                hint = nearest(str(key), {*known, *other})
+                raise ValueError(f"{place}.{key}: {name!r} has no such parameter{hint}")
+            for scalar in _scalars(value):
+                _check_value(f"{place}.{key}", key, scalar, known[key])
+    if name == "slerp" and "t" in parameters:
+        raise ValueError("parameters.t: slerp's t comes from `ratios`; leave it out here")
+    for key in method.required:
+        if key not in parameters and name != "slerp":
+            raise ValueError(f"parameters.{key}: {name!r} needs it and has no default")
+    if "epsilon" in method.per_model:
+        _check_della(name, model_parameters)
+
+
+def _scalars(setting: Any) -> Iterator[Any]:
+    """Yield the plain values of a setting: itself, a gradient's, or those of its filters."""
+    if isinstance(setting, list):
+        for element in setting:
+            yield from _scalars(element)
+    elif isinstance(setting, dict) and "value" in setting and set(setting) <= {"value", "filter"}:
+        yield from _scalars(setting["value"])
+    else:
+        yield setting
+
+
+def _check_value(where: str, key: str, value: Any, kind: str) -> None:
+    """Check one plain value's type and range."""
+    types, noun = _TYPES[kind]
+    if not isinstance(value, types) or (isinstance(value, bool) and kind != "bool"):
+        raise ValueError(f"{where}: expected {noun}, found {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: {value!r} is not finite")
+    if key in _FRACTIONS and not 0 < value <= 1:
+        raise ValueError(f"{where}: {value!r} is outside 0 < {key} <= 1")
+
+
+def _check_della(name: str, values: Mapping[str, Any]) -> None:
+    """Check that DELLA's band of densities, density - epsilon .. density + epsilon, is in (0, 1).
+
+    MergeKit finds out in the middle of the merge. A density of 1 keeps everything and has no band.
+    """
+    for density in _scalars(values.get("density", 1.0)):
+        for epsilon in _scalars(values.get("epsilon", _DELLA_EPSILON)):
+            if density < 1 and not (density - epsilon > 0 and density + epsilon < 1):
+                raise ValueError(
+                    f"model_parameters: density {density} ± epsilon {epsilon} leaves the open "
+                    f"interval 0..1; {name!r} drops each weight with a probability from that band. "
+                    "Choose a smaller epsilon"
+                )
+
+
+def check_inputs(name: str, specialists: int, pivot: bool) -> None:
+    """Check the number of models a strategy merges.
+
+    Args:
+        name: MergeKit's `merge_method`, one of `METHODS`.
+        specialists: how many tasks' specialists are merged, the pivot included.
+        pivot: whether one of them takes the base model's place.
+
+    Raises:
+        ValueError: too few or too many for the method, or a pivot where none is possible.
+    """
+    method = METHODS[name]
+    if pivot and not method.pivots:
+        able = ", ".join(sorted(key for key, value in METHODS.items() if value.pivots))
+        raise ValueError(f"pivot: {name!r} takes none (only {able} do); leave it out")
+    others = specialists - pivot
+    inputs = specialists if method.base == "ignored" else others + 1
+    missing = max(method.min_inputs - inputs, (method.min_others or 0) - others)
+    if missing > 0:
+        aside = " (one of them is the pivot)" if pivot else ""
+        raise ValueError(f"tasks: {name!r} needs {missing} more; {specialists} given{aside}")
+    most_inputs, most_others = method.max_inputs or math.inf, method.max_others or math.inf
+    if inputs > most_inputs or others > most_others:
+        advice = f"name {method.max_others or 'one task'} under `tasks`"
+        if method.pivots:
+            advice += ", or two tasks and one of them as `pivot`"
+        raise ValueError(f"tasks: {specialists} are too many for {name!r}; {advice}")

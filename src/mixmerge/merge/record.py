@@ -32,8 +32,7 @@ def holds_recorded(weights: Path, record: Path) -> bool:
 
     Manifests are compared, not the files: a merge is published whole or not at all.
     """
-    path = weights / MANIFEST
-    return path.exists() and read_json(path)["files"] == _files(record)
+    return (weights / MANIFEST).exists() and _files(weights) == _files(record)
 
 
 def differing(weights: Path, record: Path) -> str | None:
@@ -46,15 +45,14 @@ def differing(weights: Path, record: Path) -> str | None:
     Returns:
         A file's name; None where the directory holds the recorded files and no others.
     """
-    wanted = _files(record)
-    found = {path.relative_to(weights).as_posix() for path in weights.rglob("*") if path.is_file()}
-    for name in sorted((found | wanted.keys()) - {MANIFEST, PROVENANCE}):
-        path, entry = weights / name, wanted.get(name)
-        if entry is None or name not in found or path.stat().st_size != entry["bytes"]:
-            return name
-        if sha256(path) != entry["sha256"]:
-            return name
-    return None
+    recorded = dict(_files(record))
+    for path in sorted(path for path in weights.rglob("*") if path.is_file()):
+        name = path.relative_to(weights).as_posix()
+        if name not in (MANIFEST, PROVENANCE):
+            entry = recorded.pop(name, {})
+            if path.stat().st_size != entry.get("bytes") or sha256(path) != entry["sha256"]:
+                return name
+    return next(iter(recorded), None)
 
 
 def merge_again(recipe: Path, record: Path, out: Path, *, seed: int, threads: int = 1) -> None:
@@ -72,8 +70,6 @@ def merge_again(recipe: Path, record: Path, out: Path, *, seed: int, threads: in
     """
     from mixmerge.merge.execution import merge
 
-    told = read_json(record / PROVENANCE)["settings"]
-
     def check(made: Path) -> None:
         name = differing(made, record)
         if name is not None:
@@ -84,13 +80,14 @@ def merge_again(recipe: Path, record: Path, out: Path, *, seed: int, threads: in
                 "below it are then redone"
             )
 
+    settings = read_json(record / PROVENANCE)["settings"]
     merge(
         recipe,
         out,
         seed=seed,
-        shard_bytes=told["shard_bytes"],
+        shard_bytes=settings["shard_bytes"],
         threads=threads,
-        device=told["device"],
+        device=settings["device"],
         check=check,
     )
 
@@ -123,30 +120,27 @@ def recorded_weights(
             shutil.rmtree(scratch)
 
 
-def name_manifest(weights: Path, facts: dict[str, Any]) -> None:
+def add_facts(weights: Path, facts: dict[str, Any]) -> None:
     """Add facts, such as which merge it is, to the manifest of a published merge."""
     manifest = read_json(weights / MANIFEST)
     manifest["facts"] |= facts
     write_json(weights / MANIFEST, manifest)
 
 
-def _files(record: Path) -> dict[str, Any]:
-    files: dict[str, Any] = read_json(record / MANIFEST)["files"]
+def _files(directory: Path) -> dict[str, Any]:
+    files: dict[str, Any] = read_json(directory / MANIFEST)["files"]
     return files
 
 
 def _changes(made: Path, record: Path) -> str:
     """What differs between the provenance of the two, spelt out; empty where nothing does."""
-    now, then = (read_json(path / PROVENANCE) for path in (made, record))
-    found = [
-        f"{name} was {then['software'].get(name)}, is {version}"
-        for name, version in now["software"].items()
-        if version != then["software"].get(name)
+    new, old = (read_json(path / PROVENANCE) for path in (made, record))
+    changes = [
+        f"{name} was {old['software'].get(name)}, is {version}"
+        for name, version in new["software"].items()
+        if version != old["software"].get(name)
     ]
-    found += [
-        f"{path} has changed"
-        for path, digest in now["inputs"].items()
-        if digest != then["inputs"].get(path)
-    ]
-    found += [f"other {key}" for key in ("settings", "seed") if now[key] != then[key]]
-    return f" ({'; '.join(found)})" if found else ""
+    changes += [f"{path} has changed" for path in new["inputs"]
+                if new["inputs"][path] != old["inputs"].get(path)]  # fmt: skip
+    changes += [f"other {key}" for key in ("settings", "seed") if new[key] != old[key]]
+    return f" ({'; '.join(changes)})" if changes else ""

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from mixmerge.config.models import GgufModel, LocalModel
 from mixmerge.core.section import explained
 from mixmerge.data.settings import LocalSource, PackageSource
-from mixmerge.merge.recipe import RecipeSettings
+from mixmerge.merge.settings import RecipeSettings
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
 from mixmerge.preflight.paths import unusable

@@ -13,8 +13,9 @@ from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.artifacts.reuse import known_of
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import sha256
-from mixmerge.merge.recipe import RecipeSettings, render_recipe
+from mixmerge.merge.recipe import render_recipe
 from mixmerge.merge.record import holds_recorded
+from mixmerge.merge.settings import RecipeSettings
 from mixmerge.study.plan import Study
 from mixmerge.verify.inspection import Fault, Found, Wanted, changed, inspect, way_out
 from mixmerge.verify.lineage import Use, unlike_its_uses, uses

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from mixmerge.core.errors import UserError
 from mixmerge.core.io import sha256
 from mixmerge.merge.execution import merge
 from mixmerge.merge.methods import METHODS
-from mixmerge.merge.recipe import RecipeSettings, render_recipe
 from mixmerge.merge.settings import Strategy
 
 #: The methods of the paper with its parameters.
@@ -46,16 +46,6 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return material.family_of_checkpoints(tmp_path_factory.mktemp("qwen"), "qwen2", 3)
 
 
-def write_recipe(root: Path, name: str, **settings: Any) -> Path:
-    defaults: dict[str, Any] = {
-        "base": str(root / "base"),
-        "specialists": {"one": str(root / "a"), "two": str(root / "b")},
-    }
-    path = root / f"{name}.yaml"
-    path.write_text(render_recipe(RecipeSettings.model_validate({**defaults, **settings})))
-    return path
-
-
 def tensors(directory: Path) -> dict[str, tuple[str, bytes]]:
     found = {}
     for name, info in read_index(directory).items():
@@ -71,7 +61,9 @@ def array(directory: Path, name: str) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", PAPER)
-def test_equals_mergekits_command_line_bit_for_bit(family: Path, method: str) -> None:
+def test_equals_mergekits_command_line_bit_for_bit(
+    family: Path, method: str, write_recipe: Callable[..., Path]
+) -> None:
     recipe = write_recipe(
         family,
         f"cli-{method}",
@@ -103,7 +95,9 @@ def test_equals_mergekits_command_line_bit_for_bit(family: Path, method: str) ->
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
-def test_linear_is_the_weighted_mean(family: Path, weight: float) -> None:
+def test_linear_is_the_weighted_mean(
+    family: Path, weight: float, write_recipe: Callable[..., Path]
+) -> None:
     recipe = write_recipe(
         family,
         f"linear-{weight}",
@@ -118,7 +112,9 @@ def test_linear_is_the_weighted_mean(family: Path, weight: float) -> None:
         np.testing.assert_allclose(array(out, name), mean, rtol=1e-6, atol=1e-9)
 
 
-def test_task_arithmetic_adds_weighted_updates(qwen: Path) -> None:
+def test_task_arithmetic_adds_weighted_updates(
+    qwen: Path, write_recipe: Callable[..., Path]
+) -> None:
     recipe = write_recipe(
         qwen,
         "arithmetic",
@@ -152,7 +148,9 @@ def strategy_of(method: str) -> Strategy:
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
-def test_every_method_runs_from_a_config_section(qwen: Path, method: str) -> None:
+def test_every_method_runs_from_a_config_section(
+    qwen: Path, method: str, write_recipe: Callable[..., Path]
+) -> None:
     strategy = strategy_of(method)
     tasks = strategy.tasks or ["one", "two"]
     strategy.check_tasks(tasks)
@@ -184,7 +182,7 @@ def test_every_method_runs_from_a_config_section(qwen: Path, method: str) -> Non
     assert {path.stat().st_mode & 0o777 for path in out.iterdir()} == {0o644}
 
 
-def test_seed_moves_random_methods_only(qwen: Path) -> None:
+def test_seed_moves_random_methods_only(qwen: Path, write_recipe: Callable[..., Path]) -> None:
     for method, moves in (("dare_linear", True), ("ties", False)):
         recipe = write_recipe(
             qwen,
@@ -198,7 +196,9 @@ def test_seed_moves_random_methods_only(qwen: Path) -> None:
         assert (tensors(qwen / f"{method}-1") != tensors(qwen / f"{method}-2")) == moves
 
 
-def test_merge_sees_inputs_that_changed_in_between(qwen: Path, tmp_path: Path) -> None:
+def test_merge_sees_inputs_that_changed_in_between(
+    qwen: Path, tmp_path: Path, write_recipe: Callable[..., Path]
+) -> None:
     """MergeKit's loader cache outlives a merge; a later one must not be served old files."""
     root = material.family_of_checkpoints(tmp_path / "m", "qwen2", 2)
     recipe = write_recipe(root, "r", method="linear", weights={"one": 1.0, "two": 0.0})
@@ -210,7 +210,7 @@ def test_merge_sees_inputs_that_changed_in_between(qwen: Path, tmp_path: Path) -
     assert tensors(root / "out") == tensors(root / "a")
 
 
-def test_copied_head_stays_tied(tmp_path: Path) -> None:
+def test_copied_head_stays_tied(tmp_path: Path, write_recipe: Callable[..., Path]) -> None:
     """An input with a copy of its tied embeddings merges like one without."""
     plain = material.family_of_checkpoints(tmp_path / "plain", "qwen2", 2)
     copied = material.family_of_checkpoints(tmp_path / "copied", "qwen2", 2)
@@ -225,7 +225,7 @@ def test_copied_head_stays_tied(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_merged_checkpoint_generates(qwen: Path) -> None:
+def test_merged_checkpoint_generates(qwen: Path, write_recipe: Callable[..., Path]) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -249,7 +249,9 @@ def test_merged_checkpoint_generates(qwen: Path) -> None:
     assert model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
 
 
-def test_result_that_overflows_is_not_published(tmp_path: Path) -> None:
+def test_result_that_overflows_is_not_published(
+    tmp_path: Path, write_recipe: Callable[..., Path]
+) -> None:
     arrays = material.values("qwen2", 1)
     arrays["model.norm.weight"] = np.full(material.HIDDEN, 60_000.0)
     root = tmp_path / "m"

@@ -1,0 +1,243 @@
+"""Bad checkpoints and recipes: one clear message, no half-written target, on after mending."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import checkpoint_material as material
+from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE, read_manifest, write_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.merge.execution import merge, read_recipe
+from mixmerge.merge.inputs import check_inputs
+from mixmerge.merge.record import (
+    differing,
+    holds_recorded,
+    merge_again,
+    recorded_weights,
+    write_record,
+)
+
+NORM = "model.layers.1.input_layernorm.weight"
+
+
+def check_study(study: Path, **options: bool) -> None:
+    """Check the study's checkpoints as before their merge."""
+    check_inputs(study / "base", [study / "a", study / "b"], **options)
+
+
+def spoil(study: Path, fault: str) -> str:
+    """Break specialist b in one way; return what the message must name."""
+    b = study / "b"
+    arrays = material.moved(material.values("llama", 1), 11)
+    shard = b / "model-00001-of-00002.safetensors"
+    if fault == "missing shard":
+        shard.unlink()
+        return f"{shard}: shard is missing"
+    if fault == "truncated":
+        shard.write_bytes(shard.read_bytes()[:-100])
+        return f"{shard}: truncated"
+    config: dict[str, Any] = {}
+    expected = ""
+    if fault == "nan":
+        arrays[NORM][3] = np.nan
+        expected = f"tensor '{NORM}' holds NaN at [3]"
+    elif fault == "shape":
+        arrays[NORM] = arrays[NORM][:-1]
+        expected = f"tensor '{NORM}' has shape [31], but [32]"
+    elif fault == "rope":
+        config["rope_theta"] = 1_000_000.0
+        expected = f"{b / 'config.json'}: rope_parameters is"
+    shutil.rmtree(b)
+    material.write_checkpoint(b, "llama", arrays, **config)
+    if fault == "tokenizer":
+        material.write_tokenizer(b, shift=3)
+        expected = f"{b / 'tokenizer.json'}: vocabulary: token"
+    return expected
+
+
+@pytest.mark.parametrize(
+    "fault", ["missing shard", "truncated", "nan", "shape", "tokenizer", "rope"]
+)
+def test_each_fault_is_one_message_and_leaves_nothing(study: Path, fault: str) -> None:
+    before = {path.name for path in study.iterdir()}
+    expected = spoil(study, fault)
+    with pytest.raises(UserError) as caught:
+        merge(study / "r.yaml", study / "out", seed=0, shard_bytes=10**6)
+    assert expected in str(caught.value)
+    assert {path.name for path in study.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("dtype: bfloat16\nout", "dtpye: bfloat16\nout", "dtpye: Extra inputs are not permitted"),
+        ("dtype: bfloat16\nout", "lambda: 1.3\nout", "lambda: Extra inputs"),
+        ("    weight: 0.5\n", "  density: 0.5\n", "models.0.density: Extra inputs"),
+        ("merge_method: linear\n", "", "merge_method: missing"),
+        ("merge_method: linear", "merge_method: lineal", "Unimplemented merge method lineal"),
+        ("merge_method: linear", "merge_method: [", "no recipe for MergeKit: while parsing"),
+        ("models:", "slices:", "no list `models`"),
+        ("    weight: 0.5\n", "    normalize: true\n", "Missing required parameter weight"),
+        ("    weight: 0.5\n", "    weight: much\n", "MergeKit cannot run it: .*much"),
+        ("/b\n", "/a\n", "MergeKit cannot run it: "),
+        ("/b\n", "/nowhere\n", "nowhere"),
+    ],
+)
+def test_a_hand_edited_recipe_gets_mergekits_own_message(
+    study: Path, old: str, new: str, message: str
+) -> None:
+    path = study / "r.yaml"
+    text = path.read_text().split("# base")[1].partition("\n")[2]
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(UserError, match=message) as caught:
+        merge(path, study / "out", seed=0, shard_bytes=10**6)
+    assert str(study) in str(caught.value) and "\n" not in str(caught.value)
+    assert not (study / "out").exists()
+
+
+def test_older_spelling_of_the_config_is_the_same(study: Path) -> None:
+    config = json.loads((study / "b" / "config.json").read_text())
+    config["rope_parameters"] = {"rope_type": "default", "rope_theta": config.pop("rope_theta")}
+    config |= {"transformers_version": "5.23.0", "use_cache": False, "eos_token_id": 256}
+    (study / "b" / "config.json").write_text(json.dumps(config))
+    check_study(study)
+
+
+def test_mixed_dtypes_need_a_dtype(study: Path) -> None:
+    shutil.rmtree(study / "b")
+    material.write_checkpoint(study / "b", "llama", material.values("llama", 3), dtype="F32")
+    check_study(study)
+    text = (study / "r.yaml").read_text()
+    (study / "r.yaml").write_text(text.replace("dtype: bfloat16\nout_dtype: bfloat16\n", ""))
+    with pytest.raises(UserError, match="name the `dtype`"):
+        merge(study / "r.yaml", study / "out", seed=0, shard_bytes=10**6)
+
+
+def test_input_that_changed_behind_its_manifest(study: Path) -> None:
+    write_manifest(study / "a", "checkpoint")
+    check_study(study)
+    (study / "a" / "generation_config.json").write_text("{}")
+    with pytest.raises(UserError, match="the file was changed or cut off"):
+        check_study(study)
+
+
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory: pytest.TempPathFactory, write_recipe: Callable[..., Path]) -> Path:
+    """A directory with a recipe of DARE, which draws random masks, its merge and its record."""
+    root = material.family_of_checkpoints(tmp_path_factory.mktemp("m"), "llama", 2, shards=2)
+    write_recipe(root, method="dare_linear", model_parameters={"density": 0.5})
+    merge(root / "r.yaml", root / "weights", seed=7, shard_bytes=50_000)
+    write_record(root / "weights", root / "record")
+    return root
+
+
+def test_the_record_stands_for_deleted_weights_which_come_back(merged: Path) -> None:
+    weights, record, scratch = merged / "gone", merged / "record", merged / "scratch"
+    shutil.copytree(merged / "weights", weights)
+    assert {path.name for path in record.iterdir()} == {MANIFEST, PROVENANCE}
+    with recorded_weights(weights, record, merged / "r.yaml", scratch, seed=7) as place:
+        assert place == weights  # as long as they are there
+    shutil.rmtree(weights)
+    assert not holds_recorded(weights, record)
+    with recorded_weights(weights, record, merged / "r.yaml", scratch, seed=7) as place:
+        assert place == scratch and differing(scratch, record) is None
+        assert (scratch / MANIFEST).read_bytes() == (record / MANIFEST).read_bytes()
+    assert not scratch.exists() and not weights.exists()
+
+
+def test_weights_that_come_out_differently_are_refused(merged: Path) -> None:
+    record = shutil.copytree(merged / "record", merged / "record-of-old")
+    provenance = json.loads((record / PROVENANCE).read_text())
+    provenance["software"]["mergekit"] = "0.1.4"
+    (record / PROVENANCE).write_text(json.dumps(provenance))
+    with pytest.raises(UserError) as caught:
+        merge_again(merged / "r.yaml", record, merged / "out", seed=8)
+    message = str(caught.value)
+    assert "model-00001-of-" in message and "\n" not in message
+    assert "mergekit was 0.1.4, is 0.1.5; other seed" in message
+    assert f"Delete {record / MANIFEST} and run again" in message
+    assert not (merged / "out").exists()
+
+
+@pytest.mark.parametrize("fault", ["flipped byte", "missing", "extra"])
+def test_every_byte_of_kept_weights_is_compared(merged: Path, tmp_path: Path, fault: str) -> None:
+    copy = shutil.copytree(merged / "weights", tmp_path / "copy")
+    assert differing(copy, merged / "record") is None
+    shard = min(copy.glob("*.safetensors"))
+    if fault == "flipped byte":
+        data = bytearray(shard.read_bytes())
+        data[-1] ^= 1
+        shard.write_bytes(data)
+    elif fault == "missing":
+        shard.unlink()
+    else:
+        shard = copy / "stray.txt"
+        shard.touch()
+    assert differing(copy, merged / "record") == shard.name
+
+
+def run_script(root: Path, name: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, root / "workflow/scripts" / name, *arguments]
+    return subprocess.run([*map(str, command)], capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_script_stops_with_one_line_and_goes_on_after_mending(root: Path, study: Path) -> None:
+    def run(*outs: Path, recipes: int = 1) -> subprocess.CompletedProcess[str]:
+        given = ["--recipe", *[study / "r.yaml"] * recipes, "--seed", *[7] * recipes]
+        return run_script(root, "merge.py", *given, "--shard-bytes", 10**6, "--out", *outs)
+
+    shutil.copytree(study / "b", study / "whole")
+    spoil(study, "truncated")
+    done = run(study / "out")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert done.stderr.count("error:") == 1 and "Traceback" not in done.stderr
+    assert not (study / "out").exists()
+    shutil.rmtree(study / "b")
+    (study / "whole").rename(study / "b")
+    assert run(study / "out").returncode == 0
+    manifest = read_manifest(study / "out", "checkpoint")
+    assert manifest["facts"]["parameters"] == 39_904
+    provenance = json.loads((study / "out" / PROVENANCE).read_text())
+    assert provenance["seed"] == 7 and provenance["software"]["mergekit"] == "0.1.5"
+    # Several merges in one process are the same as alone.
+    done = run(study / "x", study / "y", recipes=2)
+    assert done.returncode == 0, done.stderr
+    assert len({(study / name / MANIFEST).read_bytes() for name in ("out", "x", "y")}) == 1
+    done = run(study / "x", recipes=2)
+    assert done.returncode == 1 and "as many values" in done.stderr
+
+
+def test_recipe_script(root: Path, study: Path) -> None:
+    settings = {
+        "method": "ties",
+        "parameters": {},
+        "model_parameters": {"densty": 0.5},
+        "weights": {"one": 0.3, "two": 0.7},
+        "pivot": None,
+        "dtype": "bfloat16",
+        "base": str(study / "base"),
+        "specialists": {"one": str(study / "a"), "two": str(study / "b")},
+    }
+
+    def run(value: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+        return run_script(
+            root, "recipe.py", "--settings", json.dumps(value), "--out", study / "new.yaml"
+        )
+
+    failed = run(settings)
+    assert failed.returncode == 1 and "did you mean 'density'" in failed.stderr
+    assert failed.stderr.startswith("error: ") and not (study / "new.yaml").exists()
+    assert run({**settings, "model_parameters": {"density": 0.5}}).returncode == 0
+    recipe = read_recipe(study / "new.yaml")
+    assert recipe.models == [study / "a", study / "b", study / "base"]
+    assert recipe.base == study / "base"

@@ -1,0 +1,175 @@
+"""Strategies against their methods' contracts, and the recipes that follow from them."""
+
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from mixmerge.merge.methods import METHODS, check_parameters
+from mixmerge.merge.recipe import build_recipe, render_recipe
+from mixmerge.merge.settings import RecipeSettings, Strategy
+
+
+def settings(method: str, **changed: Any) -> RecipeSettings:
+    """One merge of two specialists, a and b; keywords are merged in."""
+    weighted = METHODS[method].weighted or method == "slerp"
+    defaults: dict[str, Any] = {
+        "method": method,
+        "weights": {"one": 0.3, "two": 0.7} if weighted else None,
+        "base": "base",
+        "specialists": {"one": "a", "two": "b"},
+    }
+    return RecipeSettings.model_validate({**defaults, **changed})
+
+
+def test_table_is_mergekits_registry() -> None:
+    from mergekit.merge_methods.registry import registered_methods
+
+    theirs, types = {}, {}
+    for method in registered_methods():
+        spec, contract = method.spec, method.spec.contract
+        theirs[spec.name] = (
+            contract.base.value,
+            contract.min_inputs,
+            contract.max_inputs,
+            contract.min_non_base,
+            contract.max_non_base,
+            {p.name for p in spec.shared_parameters},
+            {p.name for p in spec.input_parameters},
+            {p.name for p in spec.shared_parameters if p.required},
+        )
+        types |= {p.name: p.value_type.__name__ for p in spec.parameters
+                  if p.value_type in (bool, int, float)}  # fmt: skip
+    assert theirs == {
+        name: (
+            m.base,
+            m.min_inputs,
+            m.max_inputs,
+            m.min_others,
+            m.max_others,
+            set(m.shared),
+            set(m.per_model),
+            set(m.required),
+        )
+        for name, m in METHODS.items()
+    }
+    for method in METHODS.values():
+        for name, kind in {**method.shared, **method.per_model}.items():
+            assert types.get(name, kind) == kind, name
+
+
+def test_recipe_text_names_each_weight() -> None:
+    chosen = settings("ties", model_parameters={"density": 0.5}, parameters={"lambda": 1.3})
+    text = render_recipe(chosen)
+    assert "# one: weight 0.3 (a)" in text and "# two: weight 0.7 (b)" in text
+    assert yaml.safe_load(text) == {
+        "merge_method": "ties",
+        "base_model": "base",
+        "models": [
+            {"model": "a", "parameters": {"weight": 0.3, "density": 0.5}},
+            {"model": "b", "parameters": {"weight": 0.7, "density": 0.5}},
+        ],
+        "parameters": {"lambda": 1.3},
+        "dtype": "bfloat16",
+        "out_dtype": "bfloat16",
+    }
+
+
+def test_linear_lists_the_base_with_weight_0() -> None:
+    recipe = build_recipe(settings("linear"))
+    assert recipe["base_model"] == "base"
+    assert recipe["models"][-1] == {"model": "base", "parameters": {"weight": 0.0}}
+
+
+def test_slerp_goes_from_the_first_task_to_the_second() -> None:
+    recipe = build_recipe(settings("slerp"))
+    assert recipe["base_model"] == "a" and recipe["models"] == [{"model": "b"}]
+    assert recipe["parameters"] == {"t": 0.7}
+    assert recipe["mixmerge"] == {"base": "base"}
+    other = build_recipe(settings("slerp", pivot="two"))
+    assert other["base_model"] == "b" and other["parameters"] == {"t": 0.3}
+    alone = build_recipe(settings("slerp", specialists={"one": "a"}, weights={"one": 0.4}))
+    assert alone["base_model"] == "base" and alone["parameters"] == {"t": 0.4}
+    assert "mixmerge" not in alone
+
+
+@pytest.mark.parametrize("path", ["home/u@host/base", "c++/base"])
+def test_paths_that_mergekit_cannot_read(path: str) -> None:
+    for place in ({"base": path}, {"specialists": {"one": path, "two": "b"}}):
+        with pytest.raises(ValidationError, match="cannot read paths with"):
+            settings("linear", **place)
+
+
+RATIO: dict[str, Any] = {"ratios": [0.5]}
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "tasks", "message"),
+    [
+        ("nearswap", {"parameters": {"t": 0.1}}, "ab", "2 are too many for 'nearswap'"),
+        ("arcee_fusion", {}, "ab", "or two tasks and one of them as `pivot`"),
+        ("passthrough", {}, "ab", "2 are too many for 'passthrough'"),
+        ("nuslerp", RATIO, "abc", "3 are too many for 'nuslerp'; name 2 under"),
+        ("slerp", RATIO, "abc", "3 are too many for 'slerp'"),
+        ("model_stock", {}, "a", "'model_stock' needs 1 more"),
+        ("nuslerp", RATIO, "a", "needs 1 more"),
+        ("slerp", {**RATIO, "pivot": "a"}, "a", r"needs 1 more; 1 given \(one of them is"),
+        ("ties", {**RATIO, "pivot": "a"}, "ab", "'ties' takes none"),
+        ("slerp", {**RATIO, "pivot": "x"}, "ab", "'x' is not among the tasks merged"),
+        ("ties", RATIO, "aa", "names a task twice"),
+        ("ties", {}, "ab", "'ties' takes weights; name at least one ratio"),
+        ("karcher", RATIO, "ab", "'karcher' takes no weights"),
+        ("ties", {"ratios": []}, "ab", "the list of ratios is empty"),
+    ],
+)
+def test_strategies_that_do_not_fit_their_method_or_tasks(
+    method: str, fields: dict[str, Any], tasks: str, message: str
+) -> None:
+    given = {"method": method, **fields}
+    with pytest.raises(ValidationError, match=message):
+        Strategy.model_validate({**given, "tasks": [*tasks]})
+    if "ratio" not in message and "weights" not in message:
+        with pytest.raises(ValueError, match=message):
+            Strategy.model_validate(given).check_tasks([*tasks])
+
+
+def test_numbers_of_tasks_that_fit() -> None:
+    for method, tasks in (("slerp", "ab"), ("slerp", "a"), ("ties", "abc"), ("nuslerp", "ab")):
+        Strategy(method=method, ratios=[0.5], tasks=[*tasks])
+    Strategy(method="nearswap", parameters={"t": 0.1}, pivot="b", tasks=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "model_parameters", "message"),
+    [
+        ("tiess", {}, {}, "did you mean 'ties'"),
+        ("linear", {}, {"density": 0.5}, "'linear' has no such parameter"),
+        ("ties", {}, {"lambda": 1.3}, "'ties' takes it under `parameters`"),
+        ("ties", {"density": 0.5}, {}, "'ties' takes it under `model_parameters`"),
+        ("ties", {}, {"densty": 0.5}, "did you mean 'density'"),
+        ("ties", {}, {"density": 1.5}, "outside 0 < density <= 1"),
+        ("ties", {}, {"density": [0.5, 0.0]}, "outside 0 < density <= 1"),
+        ("ties", {}, {"density": [{"filter": "mlp", "value": 3}]}, "outside 0 < density"),
+        ("ties", {}, {"weight": 0.5}, "weights come from `ratios`"),
+        ("ties", {"normalize": 1}, {}, "expected true or false"),
+        ("ties", {"lambda": "x"}, {}, "expected a number"),
+        ("ties", {"lambda": True}, {}, "expected a number"),
+        ("ties", {"lambda": float("nan")}, {}, "not finite"),
+        ("karcher", {"max_iter": 2.5}, {}, "expected a whole number"),
+        ("nearswap", {}, {}, "'nearswap' needs it"),
+        ("slerp", {"t": 0.5}, {}, "slerp's t comes from `ratios`"),
+        ("della", {}, {"density": 0.1}, "Choose a smaller epsilon"),
+        ("della", {}, {"density": 0.5, "epsilon": [0.1, 0.5]}, "Choose a smaller epsilon"),
+    ],
+)
+def test_parameters_out_of_place_or_range(
+    method: str, parameters: dict[str, Any], model_parameters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_parameters(method, parameters, model_parameters)
+
+
+def test_gradients_and_filters_are_parameters_too() -> None:
+    check_parameters("ties", {}, {"density": [0.1, 0.9]})
+    check_parameters("ties", {}, {"density": [{"filter": "mlp", "value": 0.2}, {"value": 0.8}]})
