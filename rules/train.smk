@@ -59,7 +59,7 @@ rule snapshot:
     params:
         code=code("snapshot.py"),
         out=directory_of,
-        settings=lambda wildcards: dumps(STUDY.snapshot_settings(wildcards.model)),
+        settings=lambda wildcards: dumps(STUDY.checkpoint_settings(wildcards.model)),
     message:
         "fetch base model {wildcards.model}"
     shell:
@@ -88,7 +88,7 @@ rule dequantise:
         code=code("dequantise.py"),
         out=directory_of,
         scratch=lambda wildcards: STUDY.path("scratch", "dequantise", wildcards.model),
-        settings=lambda wildcards: dumps(STUDY.dequantise_settings(wildcards.model)),
+        settings=lambda wildcards: dumps(STUDY.checkpoint_settings(wildcards.model)),
     message:
         "de-quantise base model {wildcards.model}"
     shell:

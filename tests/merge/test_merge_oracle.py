@@ -14,7 +14,7 @@ import pytest
 import checkpoint_material as material
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.checkpoint.index import INDEX, read_index
-from mixmerge.checkpoint.stream import chunks
+from mixmerge.checkpoint.tensors import chunks
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import sha256
 from mixmerge.merge.execution import merge

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import checkpoint_material as material
-from mixmerge.checkpoint import rendering
-from mixmerge.checkpoint.chat import Chat, load_tokenizer
-from mixmerge.checkpoint.rendering import BadTemplate, render
+from mixmerge.checkpoint import chat as rendering
+from mixmerge.checkpoint.chat import BadTemplate, Chat, render
+from mixmerge.checkpoint.tokenizer import load_tokenizer
 from mixmerge.config.models import LocalModel
 from mixmerge.core.errors import UserError
 from mixmerge.sft.encoding import Encoder, load_encoder

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from chat_material import DEEP, EMBEDDED, KINDS, SHIPPED, Parts, trl_template, turns, write
-from mixmerge.checkpoint.chat import Chat, load_tokenizer
+from mixmerge.checkpoint.chat import Chat
+from mixmerge.checkpoint.tokenizer import load_tokenizer
 from mixmerge.sft.encoding import IGNORED, Encoder, load_encoder
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from chat_material import CHATML, KINDS, SHIPPED, trl_template, write
-from mixmerge.checkpoint.chat import first_difference, load_tokenizer
+from mixmerge.checkpoint.chat import first_difference
+from mixmerge.checkpoint.tokenizer import load_tokenizer
 from mixmerge.core.errors import UserError
 from mixmerge.sft.encoding import load_encoder
 

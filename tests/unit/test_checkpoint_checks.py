@@ -7,11 +7,19 @@ import numpy as np
 import pytest
 
 import checkpoint_material as material
-from mixmerge.checkpoint.chat import load_tokenizer, template_of
-from mixmerge.checkpoint.checks import check_dtypes, check_finite, check_same_tensors
 from mixmerge.checkpoint.index import read_index
-from mixmerge.checkpoint.tied import without_tied_head
-from mixmerge.checkpoint.tokenizer import check_chat_template, check_same_tokenizer
+from mixmerge.checkpoint.tensors import (
+    check_dtypes,
+    check_finite,
+    check_same_tensors,
+    without_tied_head,
+)
+from mixmerge.checkpoint.tokenizer import (
+    check_chat_template,
+    check_same_tokenizer,
+    load_tokenizer,
+    template_of,
+)
 from mixmerge.core.errors import UserError
 
 EMBED, HEAD = "model.embed_tokens.weight", "lm_head.weight"

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from gguf_material import HEADS, KV_HEADS, LAYERS, TEMPLATE, model_of, write_gguf
 from mixmerge.artifacts.manifest import read_manifest
-from mixmerge.checkpoint.gguf import dequantise
 from mixmerge.core.io import sha256
+from offline_sources.gguf import dequantise
 
 
 def unpermuted(values: np.ndarray, heads: int) -> np.ndarray:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gguf_material import model_of, write_gguf
-from mixmerge.checkpoint.gguf import dequantise
 from mixmerge.core.errors import UserError
+from offline_sources.gguf import dequantise
 
 
 @pytest.mark.parametrize("change", ["missing", "no GGUF", "truncated", "sha256", "splitting"])

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import checkpoint_material as material
-from mixmerge.checkpoint.chat import load_tokenizer, stop_tokens
 from mixmerge.checkpoint.index import read_header
 from mixmerge.checkpoint.snapshot import snapshot
-from mixmerge.checkpoint.stream import raw_chunks
+from mixmerge.checkpoint.tensors import raw_chunks
+from mixmerge.checkpoint.tokenizer import load_tokenizer, stop_tokens
 from mixmerge.config.models import LocalModel
 from mixmerge.core.errors import UserError
 

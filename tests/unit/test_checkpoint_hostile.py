@@ -14,7 +14,6 @@ import checkpoint_material as material
 from hub_server import files_of, serving
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.checkpoint.index import INDEX, SINGLE, read_index
-from mixmerge.checkpoint.pickles import refusal
 from mixmerge.checkpoint.snapshot import snapshot
 from mixmerge.config.models import HubModel, LocalModel
 from mixmerge.core.errors import UserError
@@ -217,7 +216,7 @@ def test_the_way_to_convert_is_one_that_works(tmp_path: Path) -> None:
 
 def test_a_hub_model_may_hold_files_of_any_name(tmp_path: Path) -> None:
     """A hostile mirror's names never lead out of the target."""
-    from mixmerge.core.hub import HubFile, Repository
+    from mixmerge.checkpoint.hub import HubFile, Repository
 
     names = [
         "model.safetensors",

@@ -8,7 +8,7 @@ import pytest
 
 import checkpoint_material as material
 from mixmerge.checkpoint.index import INDEX, read_index
-from mixmerge.checkpoint.stream import chunks
+from mixmerge.checkpoint.tensors import chunks
 from mixmerge.core.errors import UserError
 
 

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 import checkpoint_material as material
 from mixmerge.artifacts.manifest import read_manifest
-from mixmerge.checkpoint.chat import load_tokenizer
 from mixmerge.checkpoint.code import code_digest, names_code, trusts_code
 from mixmerge.checkpoint.snapshot import snapshot
+from mixmerge.checkpoint.tokenizer import load_tokenizer
 from mixmerge.config.models import HubModel, LocalModel
 from mixmerge.core.errors import UserError
 

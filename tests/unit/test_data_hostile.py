@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import checkpoint_material as material
-from mixmerge.checkpoint.chat import Chat, load_tokenizer
+from mixmerge.checkpoint.chat import Chat
+from mixmerge.checkpoint.tokenizer import load_tokenizer
 from mixmerge.core.errors import UserError
 from mixmerge.data import fetch as fetching
 from mixmerge.data import lines

@@ -8,7 +8,7 @@ import yaml
 
 from mixmerge.checkpoint.settings import EmbeddedModel
 from mixmerge.config.load import parse_config
-from mixmerge.config.parameters import parameters_of
+from mixmerge.config.models import parameters_of
 from mixmerge.config.study import StudyConfig
 from mixmerge.core.errors import UserError
 from mixmerge.resources.hardware import Hardware

@@ -12,7 +12,7 @@ import pytest
 import checkpoint_material as material
 import sft_material
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest
-from mixmerge.checkpoint.finalize import seal
+from mixmerge.checkpoint.finalize import finalize
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_jsonl
 from mixmerge.merge.inputs import check_inputs
@@ -39,7 +39,7 @@ def study(tmp_path: Path) -> Path:
     """Base and two specialists in two shards each, published as their rules publish them."""
     root = material.family_of_checkpoints(tmp_path / "m", "llama", 2, shards=2)
     for name in ("base", "a", "b"):
-        seal(root / name, inputs=[], settings=None, seed=None, packages=[])
+        finalize(root / name, inputs=[], settings=None, seed=None, packages=[])
     specialists = {"one": str(root / "a"), "two": str(root / "b")}
     settings = RecipeSettings(
         method="linear",

@@ -10,7 +10,7 @@ import pytest
 
 import checkpoint_material
 import preflight_material as material
-from mixmerge.checkpoint.finalize import seal
+from mixmerge.checkpoint.finalize import finalize
 from mixmerge.preflight.tokenizer import LightTokenizer
 from preflight_material import one_error
 
@@ -103,24 +103,24 @@ def publish(name: str, arrays: dict[str, np.ndarray], **changed: Any) -> Path:
 
 def test_specialists_against_their_base(config: Config) -> None:
     base = checkpoint_material.values("llama", 1)
-    seal(publish("base", base), inputs=[], settings=None, seed=None, packages=[])
+    finalize(publish("base", base), inputs=[], settings=None, seed=None, packages=[])
     good = publish("sft-codegen-p100", checkpoint_material.moved(base, 2))
-    seal(good, inputs=[], settings=None, seed=None, packages=[])
+    finalize(good, inputs=[], settings=None, seed=None, packages=[])
     areas = material.looked(config)
     assert not material.errors(areas)
     assert "untied/sft-codegen-p100 like its base" in areas["models"].checked
 
     other = publish("sft-codesum-p100", checkpoint_material.moved(base, 3), rope_theta=5e5)
-    seal(other, inputs=[], settings=None, seed=None, packages=[])
+    finalize(other, inputs=[], settings=None, seed=None, packages=[])
     one_error(config, f"{other / 'config.json'}: rope_theta is 500000.0, but 10000.0")
     shutil.rmtree(other)
     publish("sft-codesum-p100", checkpoint_material.moved(base, 3))
     checkpoint_material.write_tokenizer(other, shift=7)
-    seal(other, inputs=[], settings=None, seed=None, packages=[])
+    finalize(other, inputs=[], settings=None, seed=None, packages=[])
     one_error(config, f"{other / 'tokenizer.json'}: vocabulary: token")
     shutil.rmtree(other)
     arrays = {k: v for k, v in checkpoint_material.moved(base, 3).items() if k != "lm_head.weight"}
-    seal(publish("sft-codesum-p100", arrays), inputs=[], settings=None, seed=None, packages=[])
+    finalize(publish("sft-codesum-p100", arrays), inputs=[], settings=None, seed=None, packages=[])
     one_error(config, f"{other}: lacks tensor 'lm_head.weight'")
 
 

@@ -115,7 +115,7 @@ def test_update_with_a_large_mean(tmp_path: Path) -> None:
 
 
 def test_many_pieces_equal_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mixmerge.checkpoint import stream
+    from mixmerge.checkpoint import tensors as stream
 
     root = material.family_of_checkpoints(tmp_path / "m", "llama", 2)
     monkeypatch.setattr(stream.aligned, "__defaults__", (97,))

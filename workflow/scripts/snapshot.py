@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from mixmerge.checkpoint.settings import HubCheckpoint, LocalCheckpoint
 from mixmerge.checkpoint.snapshot import snapshot
-from mixmerge.config.models import HubModel, LocalModel
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.core.section import validated
 
@@ -19,7 +19,7 @@ def main() -> None:
     arguments.add_argument("--settings", type=json_argument, required=True)
     arguments.add_argument("--out", type=path_argument, required=True)
     options = arguments.parse_args()
-    union = Annotated[HubModel | LocalModel, Field(discriminator="kind")]
+    union = Annotated[HubCheckpoint | LocalCheckpoint, Field(discriminator="kind")]
     settings = validated(union, options.settings, f"models.{options.model}")
     snapshot(options.model, settings, options.out)
 

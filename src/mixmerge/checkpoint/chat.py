@@ -1,99 +1,53 @@
-"""How a checkpoint's chats become tokens: its tokenizer, chat template and stop tokens.
+"""Chats as text and tokens, by a checkpoint's chat template, which runs in a process of its own.
 
-Training and generation both go through here, so that what one is taught the other does.
+Training and generation both go through here, so that what one is taught the other does. Templates
+are programs by whoever made the checkpoint: `chat_process` runs them, within bounds.
 """
 
+import atexit
+import json
+import os
 import re
+import select
+import signal
+import subprocess
+import sys
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from mixmerge.checkpoint.code import trusts_code
-from mixmerge.checkpoint.rendering import BadTemplate, render
-from mixmerge.checkpoint.tokenizer import CONVERSION, FILE
+from mixmerge.checkpoint import chat_process
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import read_object
 
 Messages = list[dict[str, str]]
 Span = tuple[int, int]
+
+#: Bounds of one chat; the longest rows take milliseconds.
+CPU_SECONDS = 10.0
+MEMORY_BYTES = 1 << 30
+TEXT_BYTES = 64 << 20
+#: By the clock; only a machine that stands still comes near.
+_WALL_SECONDS = 600.0
+_MEGABYTE = 1 << 20
 
 #: A non-character of Unicode, in no text that may be exchanged: splits what must not be joined.
 _BREAK = "\ufdd0"
 _HALVES = re.compile("[\ud800-\udfff]")
 _MARK = re.compile(r"\{%-?\s*generation\s*-?%\}")
-_PROBE = "def f(x):\n    return x + 1  # é 你\n"
 
 
-def load_tokenizer(checkpoint: Path) -> Any:
-    """Read a checkpoint's tokenizer and make sure that it gives a text back as it was.
+class BadTemplate(UserError):
+    """A chat template that refuses a chat, or was stopped; the message says which and why.
 
-    transformers 5 reads a tokenizer of class ``LlamaTokenizer`` with Llama's own rules for blanks
-    unless it notices that the file has others, as DeepSeek-Coder's has (issues 45488 and 46489 of
-    huggingface/transformers): every blank and line end was lost, silently.
-
-    Raises:
-        UserError: no tokenizer, or one that loses text.
+    Attributes:
+        line: where in the template, if that is known.
     """
-    from transformers import AutoTokenizer
-    from transformers import __version__ as version
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            checkpoint, local_files_only=True, trust_remote_code=trusts_code(checkpoint)
-        )
-    except UserError:
-        raise
-    except Exception as error:  # the tokenizers library raises nothing else than that
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-        way = "fetch or write its files again" if (checkpoint / FILE).exists() else CONVERSION
-        raise UserError(f"{checkpoint}: the tokenizer cannot be read: {said}; {way}") from None
-    ids = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
-    back = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-    if back != _PROBE:
-        raise UserError(
-            f"{checkpoint}: the tokenizer, as transformers {version} reads it "
-            f"({type(tokenizer).__name__}), turns {_PROBE!r} into {back!r}; set `tokenizer_class` "
-            "in tokenizer_config.json to 'PreTrainedTokenizerFast', which follows tokenizer.json"
-        )
-    return tokenizer
-
-
-def template_of(tokenizer: Any) -> str | None:
-    """The tokenizer's own chat template, the default one where it has several."""
-    template = tokenizer.chat_template
-    if isinstance(template, dict):
-        template = template.get("default")
-    return template or None
-
-
-def stop_tokens(checkpoint: Path, tokenizer: Any) -> list[int]:
-    """Ids at which generation stops, ascending.
-
-    They stand in generation_config.json, else in config.json, else the tokenizer names one: the
-    order in which transformers and vLLM look.
-
-    Raises:
-        UserError: none of them names one, or what is named is no token.
-    """
-    for name in ("generation_config.json", "config.json"):
-        path = checkpoint / name
-        value = read_object(path).get("eos_token_id") if path.exists() else None
-        if value is not None:
-            found = value if isinstance(value, list) else [value]
-            for token in found:
-                if not isinstance(token, int) or not 0 <= token < len(tokenizer):
-                    raise UserError(
-                        f"{path}: eos_token_id: {token!r} is no token; ids go from 0 to "
-                        f"{len(tokenizer) - 1}"
-                    )
-            return sorted(set(found))
-    if tokenizer.eos_token_id is None:
-        raise UserError(
-            f"{checkpoint}: no stop token in generation_config.json, config.json or the "
-            "tokenizer; set eos_token_id in generation_config.json"
-        )
-    return [tokenizer.eos_token_id]
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 @dataclass(frozen=True)
@@ -127,21 +81,39 @@ class Chat:
             text is for `encode` only: marks split what looks like a special token in a message.
 
         Raises:
-            BadTemplate: the template refuses the chat, or was stopped; see `rendering`.
+            BadTemplate: it raises an error, reaches for what the sandbox forbids, takes over
+                `CPU_SECONDS`, needs over `MEMORY_BYTES`, or writes over `TEXT_BYTES`.
         """
-        return render(
-            self.template,
-            [self._inert(message) for message in messages],
-            prompt=prompt,
-            marks=_MARK.search(self.template) is not None,
-            special=self.tokenizer.special_tokens_map,
-            source=self.source,
+        request = {
+            "messages": [self._inert(message) for message in messages],
+            "template": self.template,
+            "prompt": prompt,
+            "marks": _MARK.search(self.template) is not None,
+            "special": self.tokenizer.special_tokens_map,
+        }
+        answer = _process().ask(json.dumps(request).encode())
+        if "text" in answer:
+            return answer["text"], [(start, end) for start, end in answer["spans"]]
+        where = f"chat template ({self.source})"
+        kind = answer["kind"]
+        if kind == chat_process.REFUSED:
+            error = "" if answer["error"] == "TemplateError" else f"{answer['error']}: "
+            message = f"{where}: refuses a chat: {error}{answer['message']}"
+            raise BadTemplate(message, answer["line"])
+        fault = {
+            chat_process.TOO_MUCH: f"needs over {MEMORY_BYTES // _MEGABYTE} MiB for one chat",
+            chat_process.TOO_LONG: f"writes over {TEXT_BYTES // _MEGABYTE} MiB for one chat",
+            "slow": f"takes over {CPU_SECONDS:g} s for one chat",
+        }.get(kind, f"ended the process that renders it ({kind})")
+        raise BadTemplate(
+            f"{where}: {fault}, and was stopped: it never ends, or was made to do harm. Read it, "
+            "and name another under the model's `chat_template`"
         )
 
     def _inert(self, message: dict[str, str]) -> dict[str, str]:
         # Half of a pair, legal in JSON, has no UTF-8, which tokenizers work on.
         content = _HALVES.sub("\ufffd", message["content"].replace(_BREAK, ""))
-        broken = self._control.sub(lambda found: found[0][0] + _BREAK + found[0][1:], content)
+        broken = self._control.sub(lambda match: match[0][0] + _BREAK + match[0][1:], content)
         return {**message, "content": broken}
 
     def encode(self, texts: list[str]) -> list[list[int]]:
@@ -182,32 +154,119 @@ def check_stops(checkpoint: Path, chat: Chat, stops: list[int]) -> None:
         )
 
 
-def first_difference(tokenizer: Any, one: str, other: str) -> tuple[str, str] | None:
+def first_difference(tokenizer: Any, first: str, second: str) -> tuple[str, str] | None:
     """Where two chat templates write something else for a plain chat, None where nowhere.
 
     Args:
         tokenizer: whose special tokens the templates write.
-        one: a template.
-        other: another.
+        first: a template.
+        second: another.
 
     Returns:
         The two texts, from where they part.
     """
+
+    def written(template: str, messages: Messages, prompt: bool) -> str:
+        try:
+            return Chat(tokenizer, template).render(messages, prompt=prompt)[0]
+        except BadTemplate as error:
+            return f"(refused: {error})"
+
     question, answer = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}
     system = {"role": "system", "content": "S"}
     for messages in ([question], [system, question], [question, answer, question, answer]):
         for prompt in (True, False):
-            texts = [_written(Chat(tokenizer, each), messages, prompt) for each in (one, other)]
+            texts = [written(template, messages, prompt) for template in (first, second)]
             if texts[0] != texts[1]:
-                pairs = enumerate(zip(*texts, strict=False))
-                at = next((i for i, (a, b) in pairs if a != b), min(map(len, texts)))
-                return texts[0][at:], texts[1][at:]
+                start = len(os.path.commonprefix(texts))
+                return texts[0][start:], texts[1][start:]
     return None
 
 
-def _written(chat: Chat, messages: Messages, prompt: bool) -> str:
-    """The text of a chat, or how the template refuses it."""
-    try:
-        return chat.render(messages, prompt=prompt)[0]
-    except BadTemplate as error:
-        return f"(refused: {error})"
+class _Process:
+    """The rendering process, started at the first request and again where a template ended it."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, request: bytes) -> dict[str, Any]:
+        """Send a request and return the answer; ``{"kind": ...}`` where the process ended."""
+        with self._lock:
+            process = self._process = self._process or _start()
+            assert process.stdin is not None and process.stdout is not None
+            try:
+                length = len(request).to_bytes(chat_process.LENGTH_BYTES, "little")
+                process.stdin.write(length + request)
+                process.stdin.flush()
+                data = _frame(process.stdout)
+            except BrokenPipeError:
+                data = None
+            if data is not None:
+                return dict(json.loads(data))
+            process.kill()  # where it did not answer in time
+            code = process.wait()
+            self.close()
+            return {"kind": "slow" if code in (-signal.SIGPROF, -signal.SIGKILL) else str(code)}
+
+    def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is None or self.owner != os.getpid():
+            return
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    bounds = [str(bound) for bound in (CPU_SECONDS, MEMORY_BYTES, TEXT_BYTES)]
+    # Nothing of the environment goes along: tokens, proxies, paths.
+    quiet = {"LC_ALL": "C.UTF-8", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+    return subprocess.Popen(
+        [sys.executable, "-I", str(Path(chat_process.__file__)), json.dumps(sys.path), *bounds],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**quiet, **threads, "HOME": os.devnull},
+        cwd="/",
+        bufsize=0,
+    )
+
+
+def _frame(stream: IO[bytes]) -> bytes | None:
+    """One frame; None where the process ended before, or does not answer."""
+    head = _exactly(stream, chat_process.LENGTH_BYTES)
+    length = int.from_bytes(head, "little") if head else TEXT_BYTES + 1
+    return None if length > TEXT_BYTES else _exactly(stream, length)
+
+
+def _exactly(stream: IO[bytes], count: int) -> bytes | None:
+    ready = select.poll()
+    ready.register(stream, select.POLLIN)
+    pieces: list[bytes] = []
+    while count:
+        if not ready.poll(_WALL_SECONDS * 1000):
+            return None
+        data = stream.read(min(count, _MEGABYTE))
+        if not data:
+            return None
+        pieces.append(data)
+        count -= len(data)
+    return b"".join(pieces)
+
+
+_kept: _Process | None = None
+
+
+def _process() -> _Process:
+    """This process's own; a fork of one that had one starts another."""
+    global _kept
+    if _kept is None or _kept.owner != os.getpid():
+        _kept = _Process()
+        atexit.register(_kept.close)
+    return _kept

@@ -33,12 +33,12 @@ def trusts_code(directory: Path) -> bool:
     if not names_code(directory):
         return False
     allowed = _content(directory / RECORD).get("sha256")
-    found = code_digest(directory)
-    if allowed != found:
+    digest = code_digest(directory)
+    if allowed != digest:
         what = "which no model's entry allowed" if allowed is None else "which was changed since"
         raise UserError(
             f"{directory}: its config names code of its own (`auto_map`), {what}: its *.py files "
-            f"have SHA-256 {found}, {directory / RECORD} says {allowed}; it was not run. Configure "
+            f"have SHA-256 {digest}, {directory / RECORD} says {allowed}; it was not run. Configure "
             "the checkpoint as a model with `trust_remote_code`, and use what the rule publishes"
         )
     return True
@@ -46,7 +46,7 @@ def trusts_code(directory: Path) -> bool:
 
 def names_code(directory: Path) -> bool:
     """Whether a checkpoint, of whatever origin, names classes of its own."""
-    return any(_names_code(directory / name) for name in (_CONFIG, _TOKENIZER))
+    return any(_content(directory / name).get(_AUTO_MAP) for name in (_CONFIG, _TOKENIZER))
 
 
 def code_digest(directory: Path) -> str:
@@ -69,7 +69,7 @@ def allow_code(directory: Path, where: str, allowed: str, origin: dict[str, Any]
     Raises:
         UserError: another commit or other code, or code of yet another repository.
     """
-    check_named_code(directory, where)
+    _check_own_code(directory, where)
     digest = code_digest(directory)
     if allowed not in (origin.get("commit"), digest):
         raise UserError(
@@ -78,30 +78,6 @@ def allow_code(directory: Path, where: str, allowed: str, origin: dict[str, Any]
         )
     if names_code(directory):
         write_json(directory / RECORD, {"allowed": allowed, "sha256": digest})
-
-
-def check_named_code(directory: Path, where: str) -> None:
-    """Refuse a config that makes transformers fetch code of other repositories.
-
-    Raises:
-        UserError: an ``auto_map`` that names another repository, or kernels of the hub.
-    """
-    for name in (_CONFIG, _TOKENIZER):
-        content = _content(directory / name)
-        for value in _strings(list(_under(content, _AUTO_MAP))):
-            if "--" in value or "/" in value:
-                raise UserError(
-                    f"{where}: {name}: auto_map: {value!r} is code of another repository, at "
-                    "whatever commit its main branch stands; copy the code into the checkpoint, "
-                    "mend auto_map, and use kind 'local'"
-                )
-        for key in _KERNELS:
-            for value in _strings(list(_under(content, key))):
-                if "/" in value:
-                    raise UserError(
-                        f"{where}: {name}: {key}: {value!r} is compiled code of another "
-                        f"repository; use a copy of the checkpoint without {key!r}, of kind 'local'"
-                    )
 
 
 def without_code(directory: Path, where: str) -> None:
@@ -116,62 +92,67 @@ def without_code(directory: Path, where: str) -> None:
     Raises:
         UserError: the checkpoint cannot be used without its code.
     """
-    config, tokenizer = directory / _CONFIG, directory / _TOKENIZER
-    if _names_code(config):
-        kind = str(_content(config).get("model_type"))
-        if not _is_known(kind):
-            raise UserError(_refusal(where, f"config.json: model_type {kind!r}", directory))
-        _forget_code(config)
-    if _names_code(tokenizer):
-        if not (directory / "tokenizer.json").exists():
-            lacks = "tokenizer_config.json, and there is no tokenizer.json"
-            raise UserError(_refusal(where, lacks, directory))
-        _forget_code(tokenizer)
-    check_named_code(directory, where)
+    for name in (_CONFIG, _TOKENIZER):
+        content = _content(directory / name)
+        if not content.get(_AUTO_MAP):
+            continue
+        if need := _need_of_code(directory, name, content):
+            raise UserError(
+                f"{where}.trust_remote_code: not set, but the checkpoint cannot be loaded without "
+                f"code of its own (`auto_map` in {need}); read its *.py files, then name their "
+                f"commit (of a local directory: their SHA-256, {code_digest(directory)}), or "
+                "choose another model"
+            )
+        del content[_AUTO_MAP]
+        write_json(directory / name, content)
+    _check_own_code(directory, where)
     for code in directory.glob("*.py"):
         code.unlink()
+
+
+def _need_of_code(directory: Path, name: str, content: dict[str, Any]) -> str | None:
+    """Why a checkpoint can't be loaded without its code; None where it can."""
+    if name == _TOKENIZER:
+        known = (directory / "tokenizer.json").exists()
+        return None if known else f"{name}, and there is no tokenizer.json"
+    from transformers import CONFIG_MAPPING
+
+    model_type = str(content.get("model_type"))
+    return None if model_type in CONFIG_MAPPING else f"{name}: model_type {model_type!r}"
+
+
+def _check_own_code(directory: Path, where: str) -> None:
+    """Refuse a config that makes transformers fetch code of other repositories.
+
+    Raises:
+        UserError: an ``auto_map`` that names another repository, or kernels of the hub.
+    """
+    for name in (_CONFIG, _TOKENIZER):
+        content = _content(directory / name)
+        for value in _strings_under(content, _AUTO_MAP):
+            if "--" in value or "/" in value:
+                raise UserError(
+                    f"{where}: {name}: auto_map: {value!r} is code of another repository, at "
+                    "whatever commit its main branch stands; copy the code into the checkpoint, "
+                    "mend auto_map, and use kind 'local'"
+                )
+        for key in _KERNELS:
+            for value in _strings_under(content, key):
+                if "/" in value:
+                    raise UserError(
+                        f"{where}: {name}: {key}: {value!r} is compiled code of another "
+                        f"repository; use a copy of the checkpoint without {key!r}, of kind 'local'"
+                    )
 
 
 def _content(file: Path) -> dict[str, Any]:
     return read_object(file) if file.exists() else {}
 
 
-def _names_code(file: Path) -> bool:
-    return bool(_content(file).get(_AUTO_MAP))
-
-
-def _strings(value: Any) -> list[str]:
-    """All strings in a JSON value."""
-    if isinstance(value, str):
-        return [value]
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [text for item in inner for text in _strings(item)]
-
-
-def _under(value: Any, key: str) -> Iterator[Any]:
-    """What stands under a key, at any depth: models of several parts have a config in a config."""
-    if isinstance(value, dict):
-        yield from (item for name, item in value.items() if name == key)
-    if isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _under(inner, key)
-
-
-def _forget_code(file: Path) -> None:
-    content = _content(file)
-    del content[_AUTO_MAP]
-    write_json(file, content)
-
-
-def _is_known(model_type: str) -> bool:
-    from transformers import CONFIG_MAPPING
-
-    return model_type in CONFIG_MAPPING
-
-
-def _refusal(where: str, what: str, directory: Path) -> str:
-    return (
-        f"{where}.trust_remote_code: not set, but the checkpoint cannot be loaded without code of "
-        f"its own (`auto_map` in {what}); read its *.py files, then name their commit (of a local "
-        f"directory: their SHA-256, {code_digest(directory)}), or choose another model"
-    )
+def _strings_under(value: Any, key: str, below: bool = False) -> Iterator[str]:
+    """All strings under a key, at any depth: models of several parts have a config in a config."""
+    if isinstance(value, str) and below:
+        yield value
+    items = value.items() if isinstance(value, dict) else ()
+    for name, inner in items or (enumerate(value) if isinstance(value, list) else ()):
+        yield from _strings_under(inner, key, below or name == key)

@@ -1,4 +1,4 @@
-"""The last step of making a checkpoint: side files, checks, modes, provenance, manifest."""
+"""Finalising a checkpoint: side files, checks, modes, provenance, manifest."""
 
 import shutil
 from collections.abc import Sequence
@@ -7,9 +7,8 @@ from typing import Any
 
 from mixmerge.artifacts.manifest import write_manifest, write_provenance
 from mixmerge.checkpoint.code import RECORD, trusts_code
-from mixmerge.checkpoint.index import read_index
-from mixmerge.checkpoint.stream import parameter_count
-from mixmerge.checkpoint.tied import read_config, without_tied_head
+from mixmerge.checkpoint.index import parameter_count, read_index
+from mixmerge.checkpoint.tensors import read_config, without_tied_head
 from mixmerge.checkpoint.tokenizer import check_chat_template
 
 #: Everything of a checkpoint but its weights; each is optional but for the config.
@@ -31,7 +30,7 @@ SIDE_FILES = (
 FILE_MODE = 0o644
 
 
-def seal(
+def finalize(
     directory: Path,
     *,
     inputs: list[Path],
@@ -51,23 +50,18 @@ def seal(
     Raises:
         UserError: weights, config, tokenizer or chat template are missing or broken.
     """
-    read_index(directory)
-    facts = checkpoint_facts(directory)
+    index = without_tied_head(directory, read_index(directory))
+    config = read_config(directory)
+    names = config.get("architectures") or [config.get("model_type", "unknown")]
     check_chat_template(directory)
     for path in sorted(directory.rglob("*")):
         # A hard link shares its mode with the user's own file, which is not ours to change.
         if path.is_file() and path.stat().st_nlink == 1:
             path.chmod(FILE_MODE)
     write_provenance(directory, inputs=inputs, settings=settings, seed=seed, packages=packages)
+    # Tied parameters count once.
+    facts = {"parameters": parameter_count(index), "architecture": names[0]}
     write_manifest(directory, "checkpoint", facts)
-
-
-def checkpoint_facts(directory: Path) -> dict[str, Any]:
-    """The facts of a checkpoint's manifest: parameters (tied ones once) and architecture."""
-    config = read_config(directory)
-    index = without_tied_head(directory, read_index(directory))
-    names = config.get("architectures") or [config.get("model_type", "unknown")]
-    return {"parameters": parameter_count(index), "architecture": names[0]}
 
 
 def copy_side_files(source: Path, target: Path, skip: tuple[str, ...] = ()) -> None:

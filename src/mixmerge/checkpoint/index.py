@@ -1,53 +1,47 @@
-"""What a checkpoint directory holds, from the headers of its safetensors files alone.
+"""Index of a checkpoint directory: its tensors, from the headers of its safetensors files alone.
 
-Format: https://huggingface.co/docs/safetensors (8 bytes header length, little endian; a JSON header
-name -> dtype, shape, data_offsets; then the data). Reading it directly takes milliseconds, needs
-neither torch nor safetensors, and sees what `safe_open` does not: a file that was cut off.
+`safetensors` checks a file's header and length in milliseconds, without torch; where each tensor's
+bytes lie then follows from the header (https://huggingface.co/docs/safetensors: 8 bytes header
+length, a JSON header name -> dtype, shape, data_offsets, the data). Weights in pickles are told by
+name or first bytes and refused: to unpickle a file is to run whatever program it holds, so nothing
+here ever does, not even to look inside.
 """
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
 
-from mixmerge.checkpoint.pickles import looks_pickled, pickled, refusal
 from mixmerge.core.errors import UserError, not_a_file
 from mixmerge.core.io import read_object
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
-#: Bytes of an element of each safetensors dtype.
-ITEM_BYTES = {
-    "C64": 8, "F64": 8, "F32": 4, "F16": 2, "BF16": 2,
-    "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1,
-    "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
-}  # fmt: skip
+#: Names of files that torch, JAX or scikit-learn write with pickle: weights, adapters, optimizers.
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.joblib", "*.dill")
 
-#: A longer header is no header but a broken file (safetensors' own limit).
-_MAX_HEADER = 100_000_000
+#: How a pickle begins, and how the zip does in which torch keeps one since 2020.
+_PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_AGAIN = "fetch or write the checkpoint again"
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Where one tensor lies."""
+    """Name, shape, dtype and place of one tensor."""
 
     name: str
     """Name in the state dict, such as `model.layers.0.mlp.up_proj.weight`."""
-
     shape: tuple[int, ...]
     """Shape; empty for a scalar."""
-
     dtype: str
     """Safetensors' dtype name, such as `BF16`."""
-
     file: Path
     """The safetensors file."""
-
     offset: int
     """First byte of its data in the file."""
-
     nbytes: int
     """Bytes of its data."""
 
@@ -68,13 +62,12 @@ def read_index(directory: Path) -> dict[str, TensorInfo]:
             broken header, or an index that names a tensor which its shard does not hold.
     """
     if not directory.is_dir():
-        found = f" ({not_a_file(directory)})" if directory.is_symlink() else ""
-        raise UserError(f"{directory}: no such checkpoint directory{found}; mend the path")
-    index, single = directory / INDEX, directory / SINGLE
-    if index.exists():
-        tensors = _read_shards(directory, index)
-    elif single.exists():
-        tensors = read_header(single)
+        kind = f" ({not_a_file(directory)})" if directory.is_symlink() else ""
+        raise UserError(f"{directory}: no such checkpoint directory{kind}; mend the path")
+    if (directory / INDEX).exists():
+        tensors = _read_shards(directory, directory / INDEX)
+    elif (directory / SINGLE).exists():
+        tensors = read_header(directory / SINGLE)
     else:
         raise UserError(_no_weights(directory))
     return dict(sorted(tensors.items()))
@@ -87,103 +80,31 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
         UserError: the file is missing, is no safetensors file, or is shorter or longer than its
             header says.
     """
+    from safetensors import SafetensorError, safe_open
+
     try:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            magic = stream.read(8)
-            start = 8 + int.from_bytes(magic, "little")
-            # A header that claims to be longer than the file must not be allocated.
-            text = stream.read(start - 8) if start <= min(size, _MAX_HEADER) else b""
+        with file.open("rb") as stream, safe_open(file, framework="np"):
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(length))
     except FileNotFoundError:
         raise UserError(f"{file}: file not found") from None
-    # A header's length may begin with the same bytes as a pickle: 640 is 80 02. A pickle's next
-    # bytes, taken for a length, are beyond any header; those of torch's zip need not be.
-    is_length = start <= _MAX_HEADER and (text.startswith(b"{") or not magic.startswith(b"PK"))
-    if not is_length and looks_pickled(magic):
-        raise UserError(refusal(f"{file}: is no safetensors file whatever its name;", file.name))
-    if size < 8 or start > min(size, _MAX_HEADER):
+    except SafetensorError as error:
+        with file.open("rb") as stream:
+            if stream.read(8).startswith(_PICKLE_STARTS):
+                where = f"{file}: is no safetensors file whatever its name;"
+                raise UserError(pickle_refusal(where, file.name)) from None
+        reason = " ".join(str(error).rpartition("header: ")[2].split())[:200]
         raise UserError(
-            f"{file}: not a whole safetensors file ({size} bytes, shorter than its own header); "
-            "it was cut off or is no safetensors file. Fetch or write it again"
-        )
-    try:
-        # Decoded here: `json` itself takes UTF-16 for what it is, and NaN for a number.
-        header = json.loads(
-            text.decode(), object_pairs_hook=_without_repeats, parse_constant=_no_number
-        )
-        _check_metadata(header.pop("__metadata__", None))
-        tensors = {name: _tensor(file, start, name, entry) for name, entry in header.items()}
-        expected = _check_gapless(tensors, start)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(
-            f"{file}: broken safetensors header ({_short(error)}); fetch or write the file again"
+            f"{file}: not a whole safetensors file of {file.stat().st_size} bytes ({reason}); it "
+            "was cut off, damaged, or is of another kind. Fetch or write it again"
         ) from None
-    if size != expected:
-        kind = "truncated" if size < expected else "longer than its header says"
-        raise UserError(
-            f"{file}: {kind}: {size} bytes, expected {expected}; fetch or write the file again"
-        )
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, entry in header.items():
+        first, last = entry["data_offsets"]
+        place = (file, 8 + length + first, last - first)
+        tensors[name] = TensorInfo(name, tuple(entry["shape"]), entry["dtype"], *place)
     return tensors
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; of a key that stands there twice, readers disagree which one counts."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"{twice!r} stands there twice")
-    return found
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _check_metadata(metadata: Any) -> None:
-    """Check that a header's metadata are texts; ValueError where safetensors reads none of it."""
-    values = metadata.values() if isinstance(metadata, dict) else [None]
-    if metadata is not None and not all(isinstance(value, str) for value in values):
-        raise ValueError("__metadata__ is no mapping of text to text")
-
-
-def _tensor(file: Path, start: int, name: str, entry: dict[str, Any]) -> TensorInfo:
-    """Build one tensor's entry; ValueError where shape, dtype and offsets do not agree."""
-    first, last = entry["data_offsets"]
-    shape, dtype = tuple(entry["shape"]), str(entry["dtype"])
-    if dtype not in ITEM_BYTES:
-        raise ValueError(f"tensor {name!r} has unknown dtype {dtype!r}")
-    # Python would multiply with floats, and true is 1.
-    if any(type(number) is not int or number < 0 for number in (first, last, *shape)):
-        raise ValueError(f"tensor {name!r}: shape and offsets are no whole numbers from 0 on")
-    nbytes = math.prod(shape) * ITEM_BYTES[dtype]
-    # Readers multiply in 64 bits before they come to a zero.
-    if last - first != nbytes or math.prod(number for number in shape if number) >= 1 << 60:
-        raise ValueError(f"tensor {name!r}: offsets {first}..{last} do not fit its shape {shape}")
-    return TensorInfo(name, shape, dtype, file, start + first, nbytes)
-
-
-def _check_gapless(tensors: dict[str, TensorInfo], start: int) -> int:
-    """Check that the tensors' data follow on one another, as the format demands; returns their end.
-
-    Tensors that share bytes would be merged twice; a gap may hide what no check looks at.
-
-    Raises:
-        ValueError: two tensors overlap, or bytes belong to none.
-    """
-    end = start
-    for info in sorted(tensors.values(), key=lambda info: (info.offset, info.nbytes)):
-        if info.offset != end:
-            fault = "overlaps another one" if info.offset < end else "follows on bytes of none"
-            raise ValueError(f"tensor {info.name!r} {fault}")
-        end += info.nbytes
-    return end
-
-
-def _short(error: Exception) -> str:
-    """An error in at most a line: it may quote what the file says, whatever that is."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    return said if len(said) <= 200 else f"{said[:200]}..."
 
 
 def _read_shards(directory: Path, index: Path) -> dict[str, TensorInfo]:
@@ -195,7 +116,7 @@ def _read_shards(directory: Path, index: Path) -> dict[str, TensorInfo]:
         if not isinstance(name, str) or not _is_shard(name):
             raise UserError(
                 f"{index}: weight_map: {tensor[:80]!r} lies in {str(name)[:80]!r}, which is no "
-                "name of a .safetensors file beside it; fetch or write the checkpoint again"
+                f"name of a .safetensors file beside it; {_AGAIN}"
             )
     names = sorted(set(weight_map.values()))
     if (directory / SINGLE).exists() and SINGLE not in names:
@@ -206,27 +127,21 @@ def _read_shards(directory: Path, index: Path) -> dict[str, TensorInfo]:
     shards = {}
     for name in names:
         if not (directory / name).is_file():
-            found = not_a_file(directory / name).replace("file not found", "shard is missing")
-            raise UserError(
-                f"{directory / name}: {found}, but {index.name} names it; "
-                "fetch or write the checkpoint again"
-            )
+            kind = not_a_file(directory / name).replace("file not found", "shard is missing")
+            raise UserError(f"{directory / name}: {kind}, but {index.name} names it; {_AGAIN}")
         shards[name] = read_header(directory / name)
-    tensors = {}
     for tensor, name in weight_map.items():
         if tensor not in shards[name]:
             raise UserError(
-                f"{index}: says that {name} holds {tensor!r}, but it does not; "
-                "fetch or write the checkpoint again"
+                f"{index}: says that {name} holds {tensor!r}, but it does not; {_AGAIN}"
             )
-        tensors[tensor] = shards[name][tensor]
-    for name, held in shards.items():
-        if left := held.keys() - tensors.keys():
-            raise UserError(
-                f"{index}: leaves out tensor {min(left)!r}, which {name} holds; fetch or write the "
-                "checkpoint again"
-            )
-    return tensors
+    for name, tensors in shards.items():
+        for tensor in sorted(tensors):
+            if weight_map.get(tensor) != name:
+                raise UserError(
+                    f"{index}: leaves out tensor {tensor!r}, which {name} holds; {_AGAIN}"
+                )
+    return {tensor: shards[name][tensor] for tensor, name in weight_map.items()}
 
 
 def _is_shard(name: str) -> bool:
@@ -237,11 +152,59 @@ def _is_shard(name: str) -> bool:
 def _no_weights(directory: Path) -> str:
     """Say what stands in the directory instead of whole safetensors weights."""
     if shards := sorted(directory.glob("*.safetensors")):
-        return (
-            f"{directory}: holds {shards[0].name} but neither {SINGLE} nor {INDEX}; "
-            "fetch or write the checkpoint again"
-        )
-    names = [path.relative_to(directory).as_posix() for path in directory.glob("*")]
-    if pickles := pickled(names):
-        return refusal(f"{directory}:", pickles[0])
+        return f"{directory}: holds {shards[0].name} but neither {SINGLE} nor {INDEX}; {_AGAIN}"
+    if pickles := pickled(path.name for path in directory.iterdir()):
+        return pickle_refusal(f"{directory}:", pickles[0])
     return f"{directory}: holds no weights (no {SINGLE}, no {INDEX})"
+
+
+def pickled(names: Iterable[str]) -> list[str]:
+    """Those of some file names that stand for pickles, weights of whole models first."""
+    starts = ("pytorch_model", "model", "consolidated", "adapter_model")
+
+    def rank(name: str) -> tuple[int, str]:
+        leaf = PurePosixPath(name).name.lower()
+        return next((i for i, s in enumerate(starts) if leaf.startswith(s)), len(starts)), name
+
+    matches = [name for name in names if any(fnmatch(name.lower(), p) for p in PICKLES)]
+    return sorted(matches, key=rank)
+
+
+def pickle_refusal(where: str, name: str) -> str:
+    """The one message about a checkpoint that only pickles hold.
+
+    Args:
+        where: the directory, or the config's field and the repository.
+        name: the first of the files.
+    """
+    way = (
+        "choose a revision with safetensors, or convert it once where it can do no harm (a "
+        "container without network and without your files): "
+        "python -c \"from transformers import AutoModelForCausalLM as M; M.from_pretrained('IN', "
+        "use_safetensors=False).save_pretrained('OUT')\", copy the tokenizer's files and "
+        "generation_config.json to OUT, and use kind 'local' with path OUT"
+    )
+    leaf = PurePosixPath(name)
+    if leaf.name.startswith("adapter_model"):
+        way = "merge the adapter into its base model, save that with save_pretrained, and name it"
+    elif leaf.name.startswith("consolidated"):
+        way = (
+            "take the repository that its authors publish for transformers, or convert it with the "
+            "model family's own script where it can do no harm, and name the safetensors' directory"
+        )
+    elif leaf.stem in ("optimizer", "scheduler", "rng_state", "training_args"):
+        way = "it is what a training left behind, and no model; name the model's own directory"
+    return (
+        f"{where} holds no safetensors weights, only pickles ({name}), and a pickle may run any "
+        f"code when it is read, so it is never opened here; {way}"
+    )
+
+
+def parameter_count(index: dict[str, TensorInfo]) -> int:
+    """Number of elements of all tensors listed."""
+    return sum(info.size for info in index.values())
+
+
+def weight_files(index: dict[str, TensorInfo]) -> list[Path]:
+    """The safetensors files that hold the tensors listed, sorted."""
+    return sorted({info.file for info in index.values()})

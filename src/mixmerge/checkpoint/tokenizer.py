@@ -1,4 +1,4 @@
-"""Whether checkpoints share a tokenizer, and whether they bring a chat template.
+"""Tokenizers of checkpoints: loaded, compared, with chat template and stop tokens.
 
 Token ids are row numbers of the embeddings. Two tokenizers of the same size that number their
 tokens differently merge without an error into a model that speaks gibberish.
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mixmerge.checkpoint.code import trusts_code
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_object
 
@@ -28,6 +29,81 @@ _PROBES = (
     "\tprivate static int f(int a, char b) { return a<<2 | 0x7F; }\r\n\n   trailing  ",
     "Don't split numbers like 1234567.89, e.g. 3rd; 你好, здравствуй, 🙂 <s></s><pad>",
 )
+#: A text that a tokenizer must give back as it was.
+_ROUND_TRIP = "def f(x):\n    return x + 1  # é 你\n"
+
+
+def load_tokenizer(checkpoint: Path) -> Any:
+    """Load a checkpoint's tokenizer and make sure that it gives a text back as it was.
+
+    transformers 5 reads a tokenizer of class ``LlamaTokenizer`` with Llama's own rules for blanks
+    unless it notices that the file has others, as DeepSeek-Coder's has (issues 45488 and 46489 of
+    huggingface/transformers): every blank and line end was lost, silently.
+
+    Raises:
+        UserError: no tokenizer, or one that loses text.
+    """
+    from transformers import AutoTokenizer
+    from transformers import __version__ as version
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            checkpoint, local_files_only=True, trust_remote_code=trusts_code(checkpoint)
+        )
+    except UserError:
+        raise
+    except Exception as error:  # the tokenizers library raises nothing else than that
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        way = "fetch or write its files again" if (checkpoint / FILE).exists() else CONVERSION
+        message = f"{checkpoint}: the tokenizer cannot be read: {reason}; {way}"
+        raise UserError(message) from None
+    ids = tokenizer(_ROUND_TRIP, add_special_tokens=False)["input_ids"]
+    text = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    if text != _ROUND_TRIP:
+        raise UserError(
+            f"{checkpoint}: the tokenizer, as transformers {version} reads it "
+            f"({type(tokenizer).__name__}), turns {_ROUND_TRIP!r} into {text!r}; set "
+            "`tokenizer_class` in tokenizer_config.json to 'PreTrainedTokenizerFast', which "
+            "follows tokenizer.json"
+        )
+    return tokenizer
+
+
+def template_of(tokenizer: Any) -> str | None:
+    """The tokenizer's own chat template, the default one where it has several."""
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        template = template.get("default")
+    return template or None
+
+
+def stop_tokens(checkpoint: Path, tokenizer: Any) -> list[int]:
+    """Ids at which generation stops, ascending.
+
+    They stand in generation_config.json, else in config.json, else the tokenizer names one: the
+    order in which transformers and vLLM look.
+
+    Raises:
+        UserError: none of them names one, or what is named is no token.
+    """
+    for name in ("generation_config.json", "config.json"):
+        path = checkpoint / name
+        value = read_object(path).get("eos_token_id") if path.exists() else None
+        if value is not None:
+            tokens = value if isinstance(value, list) else [value]
+            for token in tokens:
+                if not isinstance(token, int) or not 0 <= token < len(tokenizer):
+                    raise UserError(
+                        f"{path}: eos_token_id: {token!r} is no token; ids go from 0 to "
+                        f"{len(tokenizer) - 1}"
+                    )
+            return sorted(set(tokens))
+    if tokenizer.eos_token_id is None:
+        raise UserError(
+            f"{checkpoint}: no stop token in generation_config.json, config.json or the "
+            "tokenizer; set eos_token_id in generation_config.json"
+        )
+    return [tokenizer.eos_token_id]
 
 
 def check_same_tokenizer(directories: Sequence[Path]) -> None:
@@ -40,28 +116,31 @@ def check_same_tokenizer(directories: Sequence[Path]) -> None:
         UserError: a checkpoint without a tokenizer, or the first difference, with both places.
     """
     first = directories[0]
+    content = _content(first)
     for other in directories[1:]:
-        _check_pair(first, other)
-    if len(directories) == 1:
-        _load(first)
+        _check_pair(first, content, other, _content(other))
 
 
-def _check_pair(first: Path, other: Path) -> None:
-    mine, theirs = _load(first), _load(other)
+def _check_pair(
+    first: Path, mine: dict[str, Any] | bytes, other: Path, theirs: dict[str, Any] | bytes
+) -> None:
+    """Check that the tokenizers of two checkpoints, read by `_content`, are the same."""
     if mine == theirs:
         return
     advice = "specialists must be trained from the same base, without adding or renumbering tokens"
     if isinstance(mine, bytes) or isinstance(theirs, bytes):
         raise UserError(f"{other}: its tokenizer differs from that of {first}; {advice}")
-    for part, one, two in (
-        ("vocabulary", _vocabulary(mine), _vocabulary(theirs)),
-        ("added tokens", _added(mine), _added(theirs)),
-    ):
-        for token in sorted({*one, *two}, key=str):
-            if one.get(token) != two.get(token):
+    for part, numbers in (("vocabulary", _vocabulary), ("added tokens", _added_tokens)):
+        here, there = numbers(mine), numbers(theirs)
+        for token in sorted({*here, *there}, key=str):
+            if here.get(token) != there.get(token):
+                place, reference = (
+                    f"number {ids[token]}" if ids.get(token) is not None else "absent"
+                    for ids in (there, here)
+                )
                 raise UserError(
-                    f"{other / FILE}: {part}: token {token!r} is {_number(two.get(token))}, but "
-                    f"{_number(one.get(token))} in {first / FILE}; {advice}"
+                    f"{other / FILE}: {part}: token {token!r} is {place}, but {reference} in "
+                    f"{first / FILE}; {advice}"
                 )
     for text in _PROBES:
         if _encode(first, text) != _encode(other, text):
@@ -71,7 +150,7 @@ def _check_pair(first: Path, other: Path) -> None:
             )
 
 
-def _load(directory: Path) -> dict[str, Any] | bytes:
+def _content(directory: Path) -> dict[str, Any] | bytes:
     """The tokenizer's content: ``tokenizer.json`` parsed, else SentencePiece's bytes."""
     if (directory / FILE).exists():
         content = read_object(directory / FILE)
@@ -96,12 +175,8 @@ def _vocabulary(content: dict[str, Any]) -> dict[str, Any]:
     return dict(vocabulary)
 
 
-def _added(content: dict[str, Any]) -> dict[str, Any]:
+def _added_tokens(content: dict[str, Any]) -> dict[str, Any]:
     return {token["content"]: token["id"] for token in content.get("added_tokens") or []}
-
-
-def _number(value: Any) -> str:
-    return "absent" if value is None else f"number {value}"
 
 
 def _encode(directory: Path, text: str) -> list[int]:
@@ -123,22 +198,21 @@ def check_chat_template(directory: Path) -> None:
     Raises:
         UserError: either is missing.
     """
-    _load(directory)
+    _content(directory)
     if (directory / "chat_template.jinja").exists():
         return
     config = directory / "tokenizer_config.json"
-    found = read_object(config).get("chat_template") if config.exists() else None
+    templates = read_object(config).get("chat_template") if config.exists() else None
     way = "name one under `chat_template` of the model in the config"
-    if isinstance(found, list) and found:
-        names = [entry.get("name") for entry in found if isinstance(entry, dict)]
+    if isinstance(templates, list) and templates:
+        names = [entry.get("name") for entry in templates if isinstance(entry, dict)]
         if "default" not in names:
             raise UserError(
                 f"{config}: chat_template: of several templates one must be named 'default', found "
                 f"{names}; {way}"
             )
-    if found:
-        return
-    # transformers reads it for processors of images and sound, not for tokenizers.
-    other = " (chat_template.json is not the tokenizer's)"
-    held = other if (directory / "chat_template.json").exists() else ""
-    raise UserError(f"{directory}: the tokenizer has no chat template{held}; {way}")
+    if not templates:
+        # transformers reads it for processors of images and sound, not for tokenizers.
+        other = (directory / "chat_template.json").exists()
+        note = " (chat_template.json is not the tokenizer's)" if other else ""
+        raise UserError(f"{directory}: the tokenizer has no chat template{note}; {way}")

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mixmerge.config.models import EmbeddedBase
-from mixmerge.config.parameters import parameters_of
+from mixmerge.config.models import EmbeddedBase, parameters_of
 from mixmerge.core.errors import UserError, nearest
 from mixmerge.data.settings import MIX, EmbeddedSource, PackageSource
 from mixmerge.data.template import Template

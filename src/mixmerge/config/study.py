@@ -6,8 +6,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from mixmerge.config.checks import problems
-from mixmerge.config.models import Model
-from mixmerge.config.parameters import parameters_of
+from mixmerge.config.models import Model, parameters_of
 from mixmerge.config.storage import BucketPrefix
 from mixmerge.config.uncertainty import Uncertainty
 from mixmerge.core.section import Name, Section

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mixmerge.checkpoint.hub import check_endpoint, resolve
 from mixmerge.core.errors import UserError
-from mixmerge.core.hub import check_endpoint, resolve
 from mixmerge.core.revision import is_commit
 from mixmerge.data.parquet import plain
 from mixmerge.data.settings import HubSource

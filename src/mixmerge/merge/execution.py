@@ -10,11 +10,10 @@ import yaml
 from pydantic import ValidationError
 
 from mixmerge.artifacts.manifest import MANIFEST
-from mixmerge.checkpoint.checks import check_finite, check_same_tensors
 from mixmerge.checkpoint.code import trusts_code
-from mixmerge.checkpoint.finalize import copy_side_files, seal
+from mixmerge.checkpoint.finalize import copy_side_files, finalize
 from mixmerge.checkpoint.index import INDEX, read_index
-from mixmerge.checkpoint.tied import HEAD, is_tied
+from mixmerge.checkpoint.tensors import HEAD, check_finite, check_same_tensors, is_tied
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_dir, read_json, write_json
 from mixmerge.core.section import explained
@@ -115,7 +114,7 @@ def merge(
     with atomic_dir(out) as scratch:
         _run_mergekit(recipe, scratch, seed, shard_bytes, threads, device)
         _finish(recipe, scratch)
-        seal(
+        finalize(
             scratch,
             inputs=[path, *(manifest for manifest in manifests if manifest.exists())],
             settings={"recipe": recipe.content, "shard_bytes": shard_bytes, "device": device},

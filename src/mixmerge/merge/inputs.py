@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
-from mixmerge.checkpoint.checks import check_dtypes, check_finite, check_same_tensors
 from mixmerge.checkpoint.code import trusts_code
 from mixmerge.checkpoint.index import read_index
+from mixmerge.checkpoint.tensors import check_dtypes, check_finite, check_same_tensors
 from mixmerge.checkpoint.tokenizer import check_chat_template, check_same_tokenizer
 from mixmerge.core.errors import UserError
 

@@ -1,7 +1,7 @@
 """Which models' training may not fit the memory of the GPUs it asks for."""
 
 from mixmerge.config.load import parse_config
-from mixmerge.config.parameters import parameters_of
+from mixmerge.config.models import parameters_of
 from mixmerge.core.errors import UserError
 from mixmerge.data.settings import MIX
 from mixmerge.planning.dryrun import Planned

@@ -6,11 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
-from mixmerge.checkpoint.checks import check_same_tensors
 from mixmerge.checkpoint.code import names_code
-from mixmerge.checkpoint.index import read_index
-from mixmerge.checkpoint.stream import RAW, parameter_count
-from mixmerge.checkpoint.tied import HEAD, embeddings, is_tied, read_config, without_tied_head
+from mixmerge.checkpoint.index import parameter_count, read_index
+from mixmerge.checkpoint.tensors import (
+    HEAD,
+    RAW,
+    check_same_tensors,
+    embeddings,
+    is_tied,
+    read_config,
+    without_tied_head,
+)
 from mixmerge.checkpoint.tokenizer import check_chat_template, check_same_tokenizer
 from mixmerge.config.models import GgufModel, HubModel, LocalModel
 from mixmerge.core.errors import UserError

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from mixmerge.config.parameters import parameters_of
+from mixmerge.config.models import parameters_of
 from mixmerge.core.errors import UserError
 from mixmerge.data.settings import MIX
 from mixmerge.evaluate.suite_settings import CodeScoring

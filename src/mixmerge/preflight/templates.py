@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mixmerge.checkpoint.chat import Chat, check_stops, stop_tokens
-from mixmerge.checkpoint.rendering import BadTemplate
+from mixmerge.checkpoint.chat import BadTemplate, Chat, check_stops
+from mixmerge.checkpoint.tokenizer import stop_tokens
 from mixmerge.core.errors import UserError
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mixmerge.config.parameters import parameters_of
+from mixmerge.config.models import parameters_of
 from mixmerge.data.settings import EmbeddedSource, HubSource
 from mixmerge.evaluate.suite_settings import CodeSuite, SummarySuite
 from mixmerge.study.graph import Graph

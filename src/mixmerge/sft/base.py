@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from mixmerge.checkpoint.checks import check_finite
-from mixmerge.checkpoint.index import read_index
-from mixmerge.checkpoint.stream import parameter_count
-from mixmerge.checkpoint.tied import embeddings, without_tied_head
+from mixmerge.checkpoint.index import parameter_count, read_index
+from mixmerge.checkpoint.tensors import check_finite, embeddings, without_tied_head
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
 from mixmerge.sft.encoding import Encoder

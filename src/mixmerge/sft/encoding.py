@@ -4,16 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixmerge.checkpoint.chat import (
-    Chat,
-    Messages,
-    Span,
-    check_stops,
-    load_tokenizer,
-    stop_tokens,
-    template_of,
-)
-from mixmerge.checkpoint.rendering import BadTemplate
+from mixmerge.checkpoint.chat import BadTemplate, Chat, Messages, Span, check_stops
+from mixmerge.checkpoint.tokenizer import load_tokenizer, stop_tokens, template_of
 from mixmerge.core.errors import UserError
 
 #: Label of a token outside the loss, as torch's cross-entropy has it.

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.artifacts.manifest import MANIFEST
-from mixmerge.checkpoint.checks import check_finite, check_same_tensors
-from mixmerge.checkpoint.finalize import copy_side_files, seal
+from mixmerge.checkpoint.finalize import copy_side_files, finalize
+from mixmerge.checkpoint.tensors import check_finite, check_same_tensors
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_dir, read_json, write_json
 from mixmerge.sft.checkpoints import best_step, history, last_complete, step_of
@@ -51,7 +51,7 @@ def publish(job: Job, encoder: Encoder, counts: dict[str, Counts]) -> None:
         inputs = [job.base / MANIFEST, job.data / MANIFEST]
         if job.chat_template is not None:
             inputs.append(job.chat_template)
-        seal(
+        finalize(
             target,
             inputs=inputs,
             settings=job.settings.model_dump(mode="json") | _circumstances(job),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.checkpoint.index import INDEX, SINGLE, TensorInfo, read_index
-from mixmerge.checkpoint.tied import HEAD
+from mixmerge.checkpoint.tensors import HEAD
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, write_json
 

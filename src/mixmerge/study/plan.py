@@ -6,7 +6,7 @@ settings it reads, so a change of any other value leaves it alone.
 
 from typing import Any
 
-from mixmerge.config.models import EmbeddedBase
+from mixmerge.config.models import EmbeddedBase, checkpoint_settings
 from mixmerge.config.study import MIX
 from mixmerge.data.settings import Columns, EmbeddedSource, PackageSource, PrepareSettings
 from mixmerge.data.suite_settings import SuiteSettings
@@ -94,16 +94,11 @@ class Study(Graph):
         assert isinstance(entry, EmbeddedBase)
         return entry.model.model_dump(mode="json")
 
-    def snapshot_settings(self, model: str) -> dict[str, Any]:
-        """Where a base checkpoint comes from."""
-        own = {"kind", "id", "revision", "allow_moving", "trust_remote_code", "path"}
-        include = own | {"chat_template"}
-        return self.config.models[model].model_dump(mode="json", include=include)
-
-    def dequantise_settings(self, model: str) -> dict[str, Any]:
-        """Which GGUF file a base checkpoint is made from, and how."""
-        fields = {"kind", "package", "version", "file", "path", "sha256", "dtype", "chat_template"}
-        return self.config.models[model].model_dump(mode="json", include=fields)
+    def checkpoint_settings(self, model: str) -> dict[str, Any]:
+        """Where a base checkpoint comes from: a snapshot, or a GGUF file."""
+        entry = self.config.models[model]
+        assert not isinstance(entry, EmbeddedBase)
+        return checkpoint_settings(entry)
 
     def sft_threads(self, model: str, variant: str) -> int:
         """CPU threads of one run, over all its processes."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mixmerge.checkpoint.stream import aligned
+from mixmerge.checkpoint.tensors import aligned
 from mixmerge.weights.groups import align, group_of, order
 from mixmerge.weights.moments import PairMoments
 

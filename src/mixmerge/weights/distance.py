@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mixmerge.checkpoint.stream import aligned
+from mixmerge.checkpoint.tensors import aligned
 from mixmerge.weights.groups import align, group_of, order
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.checkpoint.index import TensorInfo, read_index
-from mixmerge.checkpoint.stream import same_bytes
-from mixmerge.checkpoint.tied import EMBEDDINGS, HEAD, embeddings, is_tied
+from mixmerge.checkpoint.tensors import EMBEDDINGS, HEAD, embeddings, is_tied, same_bytes
 from mixmerge.core.errors import UserError
 
 #: `model.layers.7.mlp...` (Llama, Qwen, ...), `transformer.h.7.attn...` (GPT-2, GPT-BigCode).

@@ -8,7 +8,7 @@ sum(xy) - n mean(x) mean(y) cancels where the mean is large beside the spread.
 import math
 from dataclasses import dataclass
 
-from mixmerge.checkpoint.stream import Floats
+from mixmerge.checkpoint.tensors import Floats
 
 
 @dataclass

@@ -7,8 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mixmerge.checkpoint.chat import Chat, check_stops, load_tokenizer, stop_tokens, template_of
+from mixmerge.checkpoint.chat import Chat, check_stops
 from mixmerge.checkpoint.code import trusts_code
+from mixmerge.checkpoint.tokenizer import load_tokenizer, stop_tokens, template_of
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate.settings import SuiteDecoding
 from mixmerge.evaluate.stopping import first_stop

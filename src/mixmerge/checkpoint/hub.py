@@ -75,7 +75,7 @@ def resolve(
     check_endpoint()
     from huggingface_hub import HfApi
 
-    with explained(kind, id, revision, where):
+    with hub_errors(kind, id, revision, where):
         # Sizes and checksums cost the hub time; data sets are left to their own library.
         sizes = kind == "model"
         info = HfApi().repo_info(id, repo_type=kind, revision=revision, files_metadata=sizes)
@@ -105,15 +105,15 @@ def check_endpoint() -> None:
     Raises:
         UserError: it is none.
     """
-    given = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
-        parts = urlsplit(given)
+        parts = urlsplit(endpoint)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         valid = False
     if not valid:
         raise UserError(
-            f"HF_ENDPOINT: {given!r} is no URL of a hub; write https://host, or unset it"
+            f"HF_ENDPOINT: {endpoint!r} is no URL of a hub; write https://host, or unset it"
         )
 
 
@@ -149,7 +149,7 @@ def download(repository: Repository, patterns: list[str], target: Path, where: s
             if (target / file.name).exists() and (target / file.name).stat().st_size == file.size:
                 bar.update(file.size)
                 continue
-            with explained(repository.kind, repository.id, repository.commit, where):
+            with hub_errors(repository.kind, repository.id, repository.commit, where):
                 part = _transfer(repository, file, target, bar)
             if _checksum(part, file) != file.checksum:
                 part.unlink()
@@ -198,7 +198,7 @@ def _checksum(path: Path, file: HubFile) -> str:
 
 
 @contextmanager
-def explained(
+def hub_errors(
     kind: Literal["model", "dataset"], id: str, revision: str, where: str
 ) -> Iterator[None]:
     """Turn what the hub's client raises into one message with the way out."""

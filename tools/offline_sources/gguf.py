@@ -9,14 +9,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mixmerge.checkpoint.checks import check_finite
-from mixmerge.checkpoint.finalize import seal
-from mixmerge.checkpoint.ggufheader import check_header
+from mixmerge.checkpoint.finalize import finalize
+from mixmerge.checkpoint.settings import GgufCheckpoint
 from mixmerge.checkpoint.snapshot import install_chat_template
-from mixmerge.checkpoint.wheel import wheel_member
-from mixmerge.config.models import GgufModel
+from mixmerge.checkpoint.tensors import check_finite
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_dir, read_json, sha256, write_json
+from offline_sources.gguf_header import check_header
+from offline_sources.wheels import wheel_member
 
 _MAGIC = b"GGUF"
 
@@ -29,7 +29,7 @@ _SPLITS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def dequantise(settings: GgufModel, out: Path, scratch: Path) -> None:
+def dequantise(settings: GgufCheckpoint, out: Path, scratch: Path) -> None:
     """Publish the base checkpoint of a GGUF file at ``out``, checked, with its manifest.
 
     Args:
@@ -64,7 +64,7 @@ def dequantise(settings: GgufModel, out: Path, scratch: Path) -> None:
             install_chat_template(settings.chat_template, directory)
             inputs.append(settings.chat_template)
         check_finite(directory)
-        seal(
+        finalize(
             directory,
             inputs=inputs,
             settings={**source, "file": file.name, "sha256": digest},

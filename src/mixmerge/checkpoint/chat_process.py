@@ -2,7 +2,7 @@
 
 A chat template is a program by whoever made the checkpoint. Jinja's sandbox keeps it from Python's
 insides, but it may still loop for ever or make gigabytes of text, which in the process that trains
-could not be ended. So it runs here: `mixmerge.checkpoint.rendering` starts this and talks to it.
+could not be ended. So it runs here: `mixmerge.checkpoint.chat` starts this and talks to it.
 
 The process can open no file, start nothing, and gets none of the caller's environment; landlock and
 seccomp hold it too where the kernel has them. Frames on descriptors 0 and 1: 8 bytes length, little
@@ -62,9 +62,9 @@ def _answer(request: dict[str, Any], text_bytes: int) -> bytes:
     except MemoryError:
         answer = {"kind": TOO_MUCH}
     except Exception as error:  # a template may raise anything
-        said = " ".join(str(error).split())[:500]
+        message = " ".join(str(error).split())[:500]
         line = getattr(error, "lineno", None)
-        answer = {"kind": REFUSED, "error": type(error).__name__, "said": said, "line": line}
+        answer = {"kind": REFUSED, "error": type(error).__name__, "message": message, "line": line}
     try:
         data = json.dumps(answer).encode()
     except MemoryError:
