@@ -108,7 +108,7 @@ def test_a_repository_of_pickles_is_refused_before_anything_is_fetched(
             check=False,
         )
         assert not any("resolve" in path for _, path, _ in hub.requests)
-    expected = refusal(f"error: models.m.id: a/b@{commit}", name)
+    expected = pickle_refusal(f"error: models.m.id: a/b@{commit}", name)
     assert (done.returncode, done.stderr.strip()) == (1, expected)
     assert not canary.exists()
 

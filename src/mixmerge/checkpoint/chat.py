@@ -178,7 +178,8 @@ def first_difference(tokenizer: Any, first: str, second: str) -> tuple[str, str]
         for prompt in (True, False):
             texts = [written(template, messages, prompt) for template in (first, second)]
             if texts[0] != texts[1]:
-                start = len(os.path.commonprefix(texts))
+                pairs = enumerate(zip(*texts, strict=False))
+                start = next((i for i, (a, b) in pairs if a != b), min(map(len, texts)))
                 return texts[0][start:], texts[1][start:]
     return None
 

@@ -38,8 +38,9 @@ def trusts_code(directory: Path) -> bool:
         what = "which no model's entry allowed" if allowed is None else "which was changed since"
         raise UserError(
             f"{directory}: its config names code of its own (`auto_map`), {what}: its *.py files "
-            f"have SHA-256 {digest}, {directory / RECORD} says {allowed}; it was not run. Configure "
-            "the checkpoint as a model with `trust_remote_code`, and use what the rule publishes"
+            f"have SHA-256 {digest}, {directory / RECORD} says {allowed}; it was not run. "
+            "Configure the checkpoint as a model with `trust_remote_code`, and use what the rule "
+            "publishes"
         )
     return True
 

@@ -25,6 +25,8 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.joblib", 
 
 #: How a pickle begins, and how the zip does in which torch keeps one since 2020.
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+#: Bytes of the longest header that safetensors reads.
+_MAX_HEADER = 100_000_000
 _AGAIN = "fetch or write the checkpoint again"
 
 
@@ -90,9 +92,12 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
         raise UserError(f"{file}: file not found") from None
     except SafetensorError as error:
         with file.open("rb") as stream:
-            if stream.read(8).startswith(_PICKLE_STARTS):
-                where = f"{file}: is no safetensors file whatever its name;"
-                raise UserError(pickle_refusal(where, file.name)) from None
+            start = stream.read(8)
+        # A header of 640 bytes begins with 80 02, too.
+        is_length = int.from_bytes(start, "little") <= _MAX_HEADER and start[:2] != b"PK"
+        if start.startswith(_PICKLE_STARTS) and not is_length:
+            where = f"{file}: is no safetensors file whatever its name;"
+            raise UserError(pickle_refusal(where, file.name)) from None
         reason = " ".join(str(error).rpartition("header: ")[2].split())[:200]
         raise UserError(
             f"{file}: not a whole safetensors file of {file.stat().st_size} bytes ({reason}); it "

@@ -4,14 +4,15 @@ import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-import checkpoint_material as material
+from fixtures import checkpoints as material
 from mixmerge.checkpoint import chat as rendering
-from mixmerge.checkpoint.chat import BadTemplate, Chat, render
+from mixmerge.checkpoint.chat import BadTemplate, Chat
+from mixmerge.checkpoint.settings import LocalCheckpoint
 from mixmerge.checkpoint.tokenizer import load_tokenizer
-from mixmerge.config.models import LocalModel
 from mixmerge.core.errors import UserError
 from mixmerge.sft.encoding import Encoder, load_encoder
 
@@ -19,10 +20,15 @@ CHAT = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
 GOOD = "{% for m in messages %}{{ m['content'] }}.{% endfor %}"
 
 
-def written(template: str, source: str = "x.jinja", **special: str) -> str:
-    return render(template, CHAT, prompt=False, marks=False, special=dict(special), source=source)[
-        0
-    ]
+def chat_of(template: str, **special: str) -> Chat:
+    tokenizer = SimpleNamespace(
+        all_special_tokens=[], added_tokens_decoder={}, special_tokens_map=special
+    )
+    return Chat(tokenizer, template, "x.jinja")
+
+
+def written(template: str) -> str:
+    return chat_of(template).render(CHAT)[0]
 
 
 def refused(template: str) -> str:
@@ -136,7 +142,7 @@ def test_no_file_no_program_no_environment(monkeypatch: pytest.MonkeyPatch) -> N
 def test_it_renders_what_transformers_renders() -> None:
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    chats = [CHAT, [{"role": "user", "content": "é \ud83d \0 {{ x }} 你"}], CHAT * 3]
+    chats = [CHAT, [{"role": "user", "content": "é \0 {{ x }} 你"}], CHAT * 3]
     root = Path(__file__).parents[2] / "resources/chat_templates"
     for path in sorted(root.glob("*.jinja")):
         template = path.read_text(encoding="utf-8")
@@ -150,10 +156,10 @@ def test_it_renders_what_transformers_renders() -> None:
                     return_assistant_tokens_mask=True,
                     **special,
                 )
-                found = render(
-                    template, chat, prompt=prompt, marks=True, special=special, source=""
+                assert chat_of(template, **special).render(chat, prompt=prompt) == (
+                    texts[0],
+                    spans[0],
                 )
-                assert found == (texts[0], spans[0])
 
 
 def test_a_fork_has_a_process_of_its_own() -> None:
@@ -211,6 +217,6 @@ def test_a_snapshot_whose_template_is_compared(
     (source / "tokenizer_config.json").write_text(json.dumps(hostile))
     mine = tmp_path / "mine.jinja"
     mine.write_text(GOOD)
-    entry = LocalModel(kind="local", path=source, chat_template=mine)
+    entry = LocalCheckpoint(kind="local", path=source, chat_template=mine)
     snapshot("mine", entry, tmp_path / "base")
     assert (tmp_path / "base/chat_template.jinja").read_text() == GOOD
