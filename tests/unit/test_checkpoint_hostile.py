@@ -13,7 +13,7 @@ import pytest
 import checkpoint_material as material
 from hub_server import files_of, serving
 from mixmerge.artifacts.manifest import read_manifest
-from mixmerge.checkpoint.index import INDEX, SINGLE, read_index
+from mixmerge.checkpoint.index import INDEX, SINGLE, pickle_refusal, read_index
 from mixmerge.checkpoint.snapshot import snapshot
 from mixmerge.config.models import HubModel, LocalModel
 from mixmerge.core.errors import UserError
