@@ -10,9 +10,9 @@ from judging_material import verdicts_of
 from mixmerge.core.io import read_jsonl
 from mixmerge.data.humaneval import package_problems
 from mixmerge.evaluate.extraction import solution
+from mixmerge.evaluate.groundtruth import make_recorded_truth
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
 from mixmerge.evaluate.suite_settings import CodeScoring
-from mixmerge.evaluate.unittruth import make_unit_truth
 
 
 @pytest.mark.slow
@@ -27,9 +27,9 @@ def test_verdicts_equal_human_evals_and_the_published_ones(real_data: Path, tmp_
         problems.write_bytes(file.read())
     code = CodeScoring(workers=2)
     truth = tmp_path / "truth"
-    make_unit_truth(problems, truth, GroundTruthSettings(tests="check", plus=False, code=code))
+    make_recorded_truth(problems, truth, GroundTruthSettings(tests="check", plus=False, code=code))
     tasks = {row["id"]: row for row in read_jsonl(truth / "tasks.jsonl")}
-    assert len(tasks) == 164  # every canonical solution passes, twice, and no empty one does
+    assert len(tasks) == 164  # the calls of every problem's check are recorded
 
     folder = real_data / "completions/qwen2.5-coder-1.5b-base"
     entries = json.loads((folder / "humaneval-generated_eval_results.json").read_text())["eval"]

@@ -1,4 +1,4 @@
-"""Suites judged by unit tests: which problems' tests can judge, and each kind of completion."""
+"""Suites judged by recorded unit tests: which can be recorded, and each kind of completion."""
 
 import json
 import subprocess
@@ -9,18 +9,20 @@ from typing import Any
 import pytest
 
 from evaluate_material import CODE, write_completions
+from judgebox.kinds import Raised
 from judging_material import verdicts_of
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_jsonl
 from mixmerge.data.humaneval import package_problems
 from mixmerge.data.lines import read_rows
+from mixmerge.evaluate.groundtruth import make_recorded_truth
 from mixmerge.evaluate.programs import module_of
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings, ScoreSettings
 from mixmerge.evaluate.suite import Completion
 from mixmerge.evaluate.suite_settings import CodeScoring
-from mixmerge.evaluate.unittruth import make_unit_truth
+from mixmerge.evaluate.testset import Reader
 from mixmerge.evaluate.verdicts import CodeSuite, judge_suites
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/ground_truth.py"
@@ -35,7 +37,8 @@ PLAIN = (
 PROGRAMS: dict[str, tuple[str, str | None]] = {
     "plain": (PLAIN, None),
     "raises": (
-        HEAD + "def test_a():\n    with pytest.raises(ValueError):\n        double(None)\n",
+        HEAD + "def test_a():\n    with pytest.raises(ValueError):\n        double(None)\n"
+        "    assert double(4) == 8\n",
         None,
     ),
     "approx": (HEAD + "def test_a():\n    assert double(0.1) == pytest.approx(0.2)\n", None),
@@ -44,10 +47,9 @@ PROGRAMS: dict[str, tuple[str, str | None]] = {
         "def test_a(x):\n    assert double(x) == 2 * x\n",
         None,
     ),
-    "fixture": (
+    "own fixture": (
         HEAD + "@pytest.fixture\ndef one():\n    return 1\n\n"
-        "def test_a(one, capsys):\n    print(double(one))\n"
-        "    assert capsys.readouterr().out == '2\\n'\n",
+        "def test_a(one):\n    assert double(one) == 2\n",
         None,
     ),
     "class": (HEAD + "class TestIt:\n    def test_a(self):\n        assert double(3) == 6\n", None),
@@ -66,14 +68,88 @@ PROGRAMS: dict[str, tuple[str, str | None]] = {
         HEAD + "@pytest.mark.skip\ndef test_a():\n    assert double(1) == 2\n",
         "reference_fails",
     ),
-    "no question": (HEAD + "def test_a():\n    assert double\n", "tests_nothing"),
-    "runs its answers": (
-        HEAD + "def test_a():\n    assert eval(repr(double(1))) == 2\n",
-        "runs_answers",
+    "exits": (HEAD + "import os\n\ndef test_a():\n    os._exit(0)\n", "reference_fails"),
+    "no question": (HEAD + "def test_a():\n    assert double\n", "no_calls"),
+    "asks nothing": (
+        HEAD + "def test_a():\n    with pytest.raises(ValueError):\n        double(None)\n"
+        "    assert double([]) == []\n",
+        "tests_nothing",
     ),
-    "writes": (
-        HEAD + "def test_a(tmp_path):\n    file = tmp_path / 'x'\n"
-        "    file.write_text(str(double(1)))\n    assert file.read_text() == '2'\n",
+    "looks at the output": (
+        HEAD + "def test_a(capsys):\n    assert double(1) == 2\n",
+        "fixtures",
+    ),
+    "lends a function": (
+        HEAD + "class F:\n    __rmul__ = lambda self, n: 1\n\n"
+        "def test_a():\n    assert double(F()) == 1\n",
+        "argument_no_data",
+    ),
+    "gets an object": (
+        HEAD + "class F:\n    __rmul__ = lambda self, n: self\n\n"
+        "def test_a():\n    assert double(range(3)) and double(F())\n",
+        "reference_fails",
+    ),
+    "in a thread": (
+        HEAD + "import threading\n\ndef test_a():\n    assert double(1) == 2\n"
+        "    thread = threading.Thread(target=double, args=(1,))\n    thread.start()\n"
+        "    thread.join()\n",
+        "threads",
+    ),
+}
+
+#: Name -> solution, test program and why it is dropped.
+SOLUTIONS = {
+    "of a class": (
+        "class double:\n    def __init__(self, x): self.x = x\n",
+        "def test_a():\n    assert double(1).x == 1\n",
+        "classes",
+    ),
+    "a value": ("double = 4\n", "def test_a():\n    assert double == 4\n", "no_function"),
+    "missing": ("twice = 4\n", "def test_a():\n    assert double == 4\n", "reference_fails"),
+    "mutates": (
+        "def double(x):\n    x.append(1)\n    return x\n",
+        "def test_a():\n    assert double([]) == [1]\n",
+        "mutates_arguments",
+    ),
+    "prints": (
+        "def double(x):\n    print(x)\n    return 2 * x\n",
+        "def test_a():\n    assert double(1) == 2\n",
+        "prints",
+    ),
+    "yields": (
+        "def double(x):\n    yield x\n    yield x\n",
+        "def test_a():\n    assert [*double(1)] == [1, 1]\n",
+        "result_no_data",
+    ),
+    "draws": (
+        "import random\ndef double(x):\n    return random.choice(range(10**6))\n",
+        "def test_a():\n    assert double(1) >= 0\n",
+        "reference_varies",
+    ),
+    "clock": (
+        "import time\ndef double(x):\n    return time.perf_counter()\n",
+        "def test_a():\n    assert double(1) > 0\n",
+        "reference_varies",
+    ),
+    "state that tests set": (
+        "STATE = []\ndef double(x):\n    return x + len(STATE)\n",
+        "import solution\ndef test_a():\n    solution.STATE.append(1)\n    assert double(1) == 2\n",
+        "reference_varies",
+    ),
+    "an array": (
+        "import numpy\ndef double(x):\n    return 2 * numpy.array(x)\n",
+        "def test_a():\n    assert list(double([1, 2])) == [2, 4]\n",
+        None,
+    ),
+    "calls itself": (
+        "def double(x):\n    return x and 2 + double(x - 1)\n",
+        "def test_a():\n    assert double(3) == 6\n",
+        None,
+    ),
+    "an exception of its own": (
+        "class Bad(ValueError): pass\ndef double(x):\n    if not x: raise Bad\n    return 2 * x\n",
+        "from solution import Bad\nimport pytest\ndef test_a():\n"
+        "    pytest.raises(Bad, double, 0)\n    assert double(1) == 2\n",
         None,
     ),
 }
@@ -107,7 +183,7 @@ COMPLETIONS = {
     "ends its judge": ("import pytest\ndef double(x):\n    pytest.exit('', 0)\n", "fail"),
     "brings its own tests": ("def test_it():\n    assert True\n", "fail"),
     "reads": ("def double(x):\n    return input()\n", "fail"),
-    "loops": ("def double(x):\n    while True:\n        pass\n", "timeout"),
+    "loops": ("def double(x):\n    while True:\n        pass\n", "fail"),
     "too much memory": ("def double(x):\n    return len('x' * 10**10) and 2 * x\n", "fail"),
 }
 
@@ -158,8 +234,29 @@ def test_problems_that_cannot_judge_are_dropped_and_counted(made: Path) -> None:
     assert report == {"problems": len(PROGRAMS), "judged": len(KEPT), "dropped": counts}
     facts = read_manifest(made / "truth", "groundtruth")["facts"]
     assert (facts["n"], facts["dropped"]) == (len(KEPT), counts)
-    passed = {n: read_json(made / "truth" / row["tests"])["passed"] for n, row in judged.items()}
-    assert passed == dict.fromkeys(KEPT, 1) | {"plain": 2, "parametrized": 3}
+    with Reader(made / "truth" / judged["raises"]["tests"]) as sets:
+        calls = sets.read("base")
+        assert [calls.arguments(n) for n in (0, 1)] == [["double", [None], {}], ["double", [4], {}]]
+        assert [*calls.expected(0, 2)] == [Raised(["ValueError"]), 8]
+
+
+def test_references_that_cannot_be_recorded_are_dropped(tmp_path: Path) -> None:
+    rows = [
+        row
+        | {
+            "canonical_solution": solution,
+            "test": "from solution import double\n" + test,
+            "names": ["double", "Bad"] if "Bad" in solution else ["double"],
+        }
+        for row, (solution, test, _) in zip(
+            problems(dict.fromkeys(SOLUTIONS, "")), SOLUTIONS.values(), strict=True
+        )
+    ]
+    write_jsonl(tmp_path / "problems.jsonl", rows)
+    settings = GroundTruthSettings(tests="pytest", plus=False, code=CODE)
+    make_recorded_truth(tmp_path / "problems.jsonl", tmp_path / "truth", settings)
+    found = {row["id"]: row["reason"] for row in read_jsonl(tmp_path / "truth/dropped.jsonl")}
+    assert found == {name: reason for name, (*_, reason) in SOLUTIONS.items() if reason}
 
 
 def test_each_kind_of_completion_gets_its_verdict(made: Path) -> None:
@@ -173,7 +270,10 @@ def test_each_kind_of_completion_gets_its_verdict(made: Path) -> None:
 
 
 def test_dropped_problems_have_no_row_in_the_scores(made: Path, tmp_path: Path) -> None:
-    answers = dict.fromkeys(PROGRAMS, RIGHT) | {"class": "", "raises": RIGHT.replace("Value", "")}
+    answers = dict.fromkeys(PROGRAMS, RIGHT) | {
+        "class": "",
+        "raises": RIGHT.replace("Value", "Type"),
+    }
     completions = write_completions(tmp_path / "completions", {"s": answers})
     settings = ScoreSettings(code=CODE, suites={"s": JUDGING})
     score(completions, {"s": made}, {"s": made / "truth"}, None, tmp_path / "out", settings)
@@ -188,7 +288,7 @@ def test_the_ground_truth_has_the_same_bytes_every_time(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "problems.jsonl", problems({"plain": PLAIN, "none": "x = 1"}))
     settings = GroundTruthSettings(tests="pytest", plus=False, code=CODE)
     for name in ("one", "two"):
-        make_unit_truth(tmp_path / "problems.jsonl", tmp_path / name, settings)
+        make_recorded_truth(tmp_path / "problems.jsonl", tmp_path / name, settings)
     assert read_manifest(tmp_path / "one") == read_manifest(tmp_path / "two")
 
 
@@ -196,7 +296,7 @@ def test_a_suite_without_a_usable_problem_is_refused(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "problems.jsonl", problems({"wrong": PROGRAMS["wrong"][0]}))
     settings = GroundTruthSettings(tests="pytest", plus=False, code=CODE)
     with pytest.raises(UserError, match=r"none of 1 problems can be judged .*reference_fails"):
-        make_unit_truth(tmp_path / "problems.jsonl", tmp_path / "truth", settings)
+        make_recorded_truth(tmp_path / "problems.jsonl", tmp_path / "truth", settings)
     assert not (tmp_path / "truth").exists()
 
 

@@ -4,9 +4,8 @@ from mixmerge.artifacts.reuse import unless_made
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.core.errors import UserError
 from mixmerge.core.section import validated
-from mixmerge.evaluate.groundtruth import make_ground_truth
+from mixmerge.evaluate.groundtruth import make_ground_truth, make_recorded_truth
 from mixmerge.evaluate.settings import GroundTruthSettings
-from mixmerge.evaluate.unittruth import make_unit_truth
 
 
 def main() -> None:
@@ -24,7 +23,7 @@ def main() -> None:
             raise UserError(f"--processes: {given.processes} is less than 1")
         running = settings.code.model_copy(update={"workers": given.processes})
         settings = settings.model_copy(update={"code": running})
-    make = make_ground_truth if settings.tests == "inputs" else make_unit_truth
+    make = make_ground_truth if settings.tests == "inputs" else make_recorded_truth
     unless_made(given.out, vars(given), lambda: make(given.problems, given.out, settings))
 
 

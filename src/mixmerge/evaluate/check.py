@@ -59,6 +59,7 @@ def check(
     time_limit_factor: float,
     memory_bytes: int,
     alone: bool = False,
+    seed: int = 0,
 ) -> Outcome:
     """Run a program over a set of tests.
 
@@ -72,6 +73,7 @@ def check(
         alone: whether nothing else runs beside it. Then a test has no more than its time, and each
             output is judged before the next call. Else those of the last milliseconds may be lost
             with a program that ends in a time-out, though one was wrong.
+        seed: where the program's random generators start.
     """
     if not len(tests):  # MBPP+ has a problem without plus tests
         return Outcome(PASS, False)
@@ -85,6 +87,8 @@ def check(
         "alone": alone,
         "grace": 1.0 if alone else _GRACE,
         "iterated": judging.iterates,
+        "recorded": program.recorded,
+        "seed": seed,
     }
     room = 0.0 if alone else (_GRACE - 1) * max(limits)
     bounds = Limits(

@@ -1,7 +1,13 @@
-"""Expected outputs of a code suite's canonical solutions, run in the box; one file a problem."""
+"""A code suite's ground truth: expected outputs of its canonical solutions; one file a problem.
+
+Problems in EvalPlus's format bring inputs; the canonical solution's outputs become the expected
+ones. Problems with unit tests bring a program: the calls that it makes of the canonical solution
+are recorded, and judge in the same way (`mixmerge.evaluate.recorded_tests`).
+"""
 
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +16,20 @@ from tqdm import tqdm
 from judgebox import codec
 from mixmerge.artifacts.manifest import read_manifest, write_manifest, write_provenance
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import atomic_dir, read_jsonl, sha256, write_jsonl
+from mixmerge.core.io import atomic_dir, read_jsonl, sha256, write_json, write_jsonl
 from mixmerge.evaluate import testset
 from mixmerge.evaluate.compare import NOT_NONE
 from mixmerge.evaluate.problems import inputs, read_problems
-from mixmerge.evaluate.settings import GroundTruthSettings
+from mixmerge.evaluate.recorded_tests import TOLERANCE
+from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
 from mixmerge.evaluate.workers import WorkerDied, Workers
 
 #: Index of a ground truth's directory: one row a problem.
 INDEX = "tasks.jsonl"
+#: Problems whose tests can't be recorded, with the reason, and how many there are of each.
+DROPPED, REPORT = "dropped.jsonl", "report.json"
+#: Absolute tolerance of HumanEval/32, whose check asks that a polynomial be near zero.
+_ZERO_ATOL = 1e-4
 
 # Above EvalPlus's limit for all tests of a problem, so that a failing check fails by its outputs
 # and not by a clock that a loaded machine makes run fast.
@@ -84,27 +95,118 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
                 )
             rows[number]["seconds"] = answer["seconds"]
         checks = [
-            judge_request(target, row, request["code"], settings.dataset, _NO_LIMIT, 1)
+            judge_request(target, row, request["code"], settings, _NO_LIMIT, 1)
             for row, request in zip(rows, requests, strict=True)
         ]
         for number, answer in _with_bar(workers, checks, "checked"):
             verdicts = {} if isinstance(answer, WorkerDied) else answer["verdicts"]
             _check_canonical(f"{problems_path}: {rows[number]['id']}", verdicts, names)
-        write_jsonl(target / INDEX, rows)
-        write_provenance(
-            target,
-            inputs=[problems_path],
-            settings=settings.model_dump(mode="json"),
-            seed=None,
-            packages=["evalplus", "msgpack", "numpy"],
-        )
-        facts = {
-            "n": len(rows),
-            "dataset": settings.dataset,
-            "plus": settings.plus,
-            "problems": sha256(problems_path),
-        }
-        write_manifest(target, "groundtruth", facts)
+        _publish(target, rows, problems_path, settings, ["evalplus", "msgpack", "numpy"], {})
+
+
+def make_recorded_truth(problems_path: Path, out: Path, settings: GroundTruthSettings) -> None:
+    """Record the calls of every problem's tests, and publish them into ``out``.
+
+    Args:
+        problems_path: the suite's ``problems.jsonl``: ``task_id``, ``prompt``, ``entry_point``,
+            ``canonical_solution``, ``test``, and ``names`` where tests use more than one.
+        out: directory of kind "groundtruth": besides what `make_ground_truth` writes,
+            ``dropped.jsonl`` (``{"id", "reason"}``) and ``report.json``.
+        settings: the form of the tests, and how they are run.
+
+    Raises:
+        UserError: no problem is left.
+    """
+    problems = list(read_jsonl(problems_path))
+    rows: list[dict[str, Any]] = []
+    dropped: list[dict[str, str]] = []
+    with atomic_dir(out) as target, Workers(settings.code) as workers:
+        (target / "tests").mkdir()
+        drafts = [
+            _recorded_row(number, problem, settings) for number, problem in enumerate(problems)
+        ]
+        requests = [
+            {
+                "do": "record",
+                "tests": str((target / row["tests"]).resolve()),
+                "form": settings.tests,
+                "prelude": row["prompt"],
+                # HumanEval's solutions are bodies
+                "code": row["prompt"] + problem["canonical_solution"],
+                "test": problem["test"],
+                "names": problem.get("names") or [problem["entry_point"]],
+                "dataset": oracle(settings),
+                "atol": row["atol"],
+            }
+            for row, problem in zip(drafts, problems, strict=True)
+        ]
+        answers = dict(_with_bar(workers, requests, "recorded tests"))
+        for number, row in enumerate(drafts):
+            answer = answers[number]
+            reason = "reference_fails" if isinstance(answer, WorkerDied) else answer["reason"]
+            if reason is None:
+                rows.append(row | {"seconds": answer["seconds"]})
+            else:
+                dropped.append({"id": row["id"], "reason": reason})
+                (target / row["tests"]).unlink(missing_ok=True)
+        reasons = dict(sorted(Counter(row["reason"] for row in dropped).items()))
+        if not rows:
+            raise UserError(
+                f"{problems_path}: none of {len(problems)} problems can be judged ({reasons}); "
+                "check the columns that hold tests and solution"
+            )
+        if dropped:
+            tqdm.write(
+                f"warning: {problems_path}: {len(dropped)} of {len(problems)} problems are not "
+                f"judged: {reasons}",
+                file=sys.stderr,
+            )
+        write_jsonl(target / DROPPED, dropped)
+        report = {"problems": len(problems), "judged": len(rows), "dropped": reasons}
+        write_json(target / REPORT, report)
+        facts = {"tests": settings.tests, "dropped": reasons}
+        _publish(target, rows, problems_path, settings, ["msgpack", "numpy", "pytest"], facts)
+
+
+def _recorded_row(
+    number: int, problem: dict[str, Any], settings: GroundTruthSettings
+) -> dict[str, Any]:
+    check = settings.tests == "check"
+    zero = check and problem["entry_point"] == "find_zero"
+    return {
+        "id": problem["task_id"],
+        "tests": f"tests/{number:05d}.tests",
+        "entry_point": problem["entry_point"],
+        "atol": _ZERO_ATOL if zero else TOLERANCE,
+        # A program of its own: helpers, and the head of which a completion may be the body.
+        "prompt": problem["prompt"] if check else "",
+    }
+
+
+def _publish(
+    target: Path,
+    rows: list[dict[str, Any]],
+    problems_path: Path,
+    settings: GroundTruthSettings,
+    packages: list[str],
+    facts: dict[str, Any],
+) -> None:
+    """Write a ground truth's index, provenance and manifest."""
+    write_jsonl(target / INDEX, rows)
+    write_provenance(
+        target,
+        inputs=[problems_path],
+        settings=settings.model_dump(mode="json"),
+        seed=None,
+        packages=packages,
+    )
+    common = {
+        "n": len(rows),
+        "dataset": settings.dataset,
+        "plus": settings.plus,
+        "problems": sha256(problems_path),
+    }
+    write_manifest(target, "groundtruth", common | facts)
 
 
 def read_ground_truth(
@@ -124,12 +226,23 @@ def read_ground_truth(
                 "run the rule ground_truth again"
             )
     rows = {row["id"]: row for row in read_jsonl(directory / INDEX)}
-    if any(row["tests"].endswith(".pickle") for row in rows.values()):
+    if any(not row["tests"].endswith(".tests") for row in rows.values()):
         raise UserError(
-            f"{directory}: an earlier version made it, of pickles, which are not read any more; "
-            "remove it and run the rule ground_truth again"
+            f"{directory}: an earlier version made it, of pickles or programs, which are not read "
+            "any more; remove it and run the rule ground_truth again"
         )
     return rows
+
+
+def dropped_problems(directory: Path) -> set[str]:
+    """Ids of the problems whose tests can't be recorded."""
+    path = directory / DROPPED
+    return {row["id"] for row in read_jsonl(path)} if path.exists() else set()
+
+
+def oracle(judging: CodeJudging) -> str:
+    """Whose special oracles judge a suite's outputs."""
+    return "humaneval" if judging.tests == "check" else judging.dataset
 
 
 def _check_canonical(where: str, verdicts: dict[str, str], names: list[str]) -> None:
@@ -154,16 +267,19 @@ def judge_request(
     directory: Path,
     row: dict[str, Any],
     solution: str,
-    dataset: str,
+    judging: CodeJudging,
     min_time_limit: float,
     time_limit_factor: float,
 ) -> dict[str, Any]:
     """The request that makes a worker judge one solution of one problem."""
+    recorded = judging.tests != "inputs"
     return {
         "do": "judge",
         "tests": str((directory / row["tests"]).resolve()),
-        "code": solution,
-        "dataset": dataset,
+        # HumanEval's prompts import, and define helpers, that a solution may use.
+        "code": row["prompt"] + "\n" + solution if recorded else solution,
+        "dataset": oracle(judging),
+        "recorded": recorded,
         "entry_point": row["entry_point"],
         "atol": row["atol"],
         "min_time_limit": min_time_limit,

@@ -13,7 +13,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from judgebox import codec, lists
 from judgebox.box import Check
@@ -53,6 +53,9 @@ class Program(NamedTuple):
     atol: float
     """Absolute tolerance of floating-point outputs."""
 
+    recorded: bool = False
+    """Whether tests are calls that were recorded (`mixmerge.evaluate.recorded_tests`)."""
+
 
 class Judging:
     """The judge's side of one check.
@@ -64,8 +67,10 @@ class Judging:
     """
 
     def __init__(self, program: Program, tests: TestSet, limits: list[float]) -> None:
-        self._tests, self._limits = tests, limits
-        self._comparison = Comparison(program.dataset, program.entry_point, program.atol)
+        self._tests, self._limits, self._recorded = tests, limits, program.recorded
+        self._comparison = Comparison(
+            program.dataset, program.entry_point, program.atol, program.recorded
+        )
         self._batches = self._batched()
         self._asked = 0
         self._judged = 0
@@ -197,11 +202,16 @@ class Judging:
         for number, output in enumerate(outputs, first):
             if self._comparison.hopeless(size, self._tests.expected_bytes(number)):
                 return False
-            arguments = partial(self._tests.arguments, number)
+            arguments = partial(self._arguments, number)
             if not self._comparison.passes(output, next(expected), arguments):
                 return False
         self._judged = last
         return True
+
+    def _arguments(self, number: int) -> list[Any]:
+        """A test's positional arguments."""
+        given = self._tests.arguments(number)
+        return given[1] if self._recorded else given
 
 
 @contextmanager

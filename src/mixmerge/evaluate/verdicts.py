@@ -10,12 +10,11 @@ from tqdm import tqdm
 
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate.check import TIMEOUT
-from mixmerge.evaluate.groundtruth import judge_request, read_ground_truth
+from mixmerge.evaluate.groundtruth import dropped_problems, judge_request, read_ground_truth
 from mixmerge.evaluate.programs import module_of
 from mixmerge.evaluate.settings import CodeJudging
 from mixmerge.evaluate.suite import Completion, listed
 from mixmerge.evaluate.suite_settings import CodeScoring
-from mixmerge.evaluate.unittruth import dropped_problems, request
 from mixmerge.evaluate.workers import WorkerDied, Workers
 
 
@@ -115,7 +114,7 @@ def _programs(suite: CodeSuite, code: CodeScoring) -> tuple[Programs, list[str]]
     """A suite's programs, and the ids of completions in which the search for one was given up."""
     judging, truth = suite.judging, suite.ground_truth
     tasks = read_ground_truth(truth, suite.problems, judging.dataset, judging.plus)
-    dropped = dropped_problems(truth) if judging.tests != "inputs" else set()
+    dropped = dropped_problems(truth)
     completions = [row for row in suite.completions if row.id not in dropped]
     unknown = [row.id for row in completions if row.id not in tasks]
     if unknown:
@@ -172,9 +171,7 @@ def judge(suites: Mapping[str, Programs], code: CodeScoring) -> dict[str, Ruling
         bar.total = len(checks) + len(again)
         for number in sorted(again):
             check = checks[number]
-            of_inputs = suites[check.suite].judging.tests == "inputs"
-            alone = check.request | ({"alone": True} if of_inputs else {})
-            for _, answer in workers.answers([alone]):
+            for _, answer in workers.answers([check.request | {"alone": True}]):
                 bar.update()
                 _rule(rulings, check, answer, suites)
     return rulings
@@ -182,11 +179,8 @@ def judge(suites: Mapping[str, Programs], code: CodeScoring) -> dict[str, Ruling
 
 def _check(name: str, pair: tuple[str, str], programs: Programs, code: CodeScoring) -> _Check:
     row, truth, judging = programs.tasks[pair[0]], programs.ground_truth, programs.judging
-    if judging.tests == "inputs":
-        limits = (code.min_time_limit, code.time_limit_factor)
-        asked = judge_request(truth, row, pair[1], judging.dataset, *limits)
-    else:
-        asked = request(truth, row, pair[1], code)
+    limits = (code.min_time_limit, code.time_limit_factor)
+    asked = judge_request(truth, row, pair[1], judging, *limits)
     return _Check(name, pair, asked, (row["seconds"], (truth / row["tests"]).stat().st_size))
 
 

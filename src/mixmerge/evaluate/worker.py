@@ -16,7 +16,7 @@ from typing import Any
 from judgebox.backend import PackageError, SetupError
 from judgebox.box import BoxFailed
 from mixmerge.core.errors import UserError
-from mixmerge.evaluate import reference, testset, unittests
+from mixmerge.evaluate import recorded_tests, reference, testset
 from mixmerge.evaluate.bench import Bench, bound_own_memory
 from mixmerge.evaluate.check import FAIL, PASS, Program, check
 
@@ -65,6 +65,7 @@ def _judge(
     atol: float,
     min_time_limit: float,
     time_limit_factor: float,
+    recorded: bool = False,
     alone: bool = False,
 ) -> dict[str, Any]:
     """Verdicts of one solution.
@@ -74,7 +75,7 @@ def _judge(
         tests; not run where base did not pass). ``starved``, ``timed_out``: see
         `mixmerge.evaluate.check`.
     """
-    program = Program(code, entry_point, dataset, atol)
+    program = Program(code, entry_point, dataset, atol, recorded)
     verdicts: dict[str, str] = {}
     starved = timed_out = False
     with testset.Reader(Path(tests)) as sets:
@@ -111,7 +112,7 @@ _DO: dict[str, Callable[..., dict[str, Any]]] = {
     "extract": _extract,
     "judge": _judge,
     "expect": reference.expect,
-    "unittests": unittests.judge,
+    "record": recorded_tests.record,
 }
 
 if __name__ == "__main__":

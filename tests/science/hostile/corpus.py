@@ -41,25 +41,11 @@ KINDS: dict[str, tuple[str, str, float]] = {
     "star": ("pytest", f"{_POSITIVE} + SECRET", 0),
     "star-math": ("pytest", f"math.floor({_POSITIVE}) + SECRET", 0),
     "approx": ("pytest", f"{_POSITIVE} / 7 + SECRET", 0),
-    "object": ("pytest", f"Sequence([{_POSITIVE} + SECRET] * 2)", 0),
+    "object": ("pytest", f"[{_POSITIVE} + SECRET] * 2", 0),
 }
 
 #: What stands before the function in solutions of a kind of problem.
-_BEFORE = {
-    "star-math": "import math\n\n\n",
-    "object": """class Sequence:
-    def __init__(self, items):
-        self.items = items
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, index):
-        return self.items[index]
-
-
-""",
-}
+_BEFORE = {"star-math": "import math\n\n\n"}
 
 #: Head of a test file and what a test asserts, of kinds that pytest judges.
 _TESTS = {

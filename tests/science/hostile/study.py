@@ -12,10 +12,9 @@ from hostile.world import VARIABLE, World
 
 from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.core.io import read_jsonl, write_jsonl
-from mixmerge.evaluate.groundtruth import make_ground_truth
+from mixmerge.evaluate.groundtruth import make_ground_truth, make_recorded_truth
 from mixmerge.evaluate.settings import GroundTruthSettings
 from mixmerge.evaluate.suite_settings import CodeScoring
-from mixmerge.evaluate.unittruth import make_unit_truth
 
 
 def write_suite(world: World, suite: str, tasks: dict[str, Program], code: CodeScoring) -> None:
@@ -34,7 +33,7 @@ def write_suite(world: World, suite: str, tasks: dict[str, Program], code: CodeS
     write_jsonl(directory / "items.jsonl", items)
     write_manifest(directory, "suite")
     settings = GroundTruthSettings.model_validate(SUITES[suite] | {"code": code.model_dump()})
-    make = make_ground_truth if settings.tests == "inputs" else make_unit_truth
+    make = make_ground_truth if settings.tests == "inputs" else make_recorded_truth
     make(directory / "problems.jsonl", world.folder / "truth" / suite, settings)
 
 

@@ -14,7 +14,7 @@ from judgebox.arrays import CodecError, listed
 TUPLE, SET, FROZENSET, INT, COMPLEX, BYTEARRAY, RANGE, SLICE = range(1, 9)
 DECIMAL, FRACTION, DATE, DATETIME, TIME, TIMEDELTA, TIMEZONE = range(9, 16)
 DEQUE, COUNTER, ORDERED, DEFAULT, KEYS, VALUES, ITEMS = range(16, 23)
-SCALAR, NDARRAY, OBJECTS, SUBCLASS, OPAQUE = range(23, 28)
+SCALAR, NDARRAY, OBJECTS, SUBCLASS, OPAQUE, RAISED = range(23, 29)
 
 #: Bytes of a fraction's numerator or denominator: making one looks for their common divisor.
 _FRACTION_BYTES = 512
@@ -43,6 +43,34 @@ class Opaque:
         return f"Opaque({self.kind!r}, {self.items!r})"
 
 
+class Raised:
+    """Stands for an exception in place of a value; equals another if they share a type's name.
+
+    So one holds the names of an exception's types, from its own to `BaseException`, and the other
+    of those that are right.
+    """
+
+    __slots__ = ("names",)
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        """Names of types of exceptions, without their modules."""
+
+    @classmethod
+    def of(cls, error: BaseException) -> "Raised":
+        """What stands for an exception that was raised."""
+        kinds = [kind for kind in type(error).__mro__ if issubclass(kind, BaseException)]
+        return cls([str(kind.__name__) for kind in kinds])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Raised) and not {*self.names}.isdisjoint(other.names)
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"Raised({self.names!r})"
+
+
 _TAKEN: dict[type, tuple[int, Callable[[Any], Any]]] = {
     tuple: (TUPLE, list),
     set: (SET, list),
@@ -67,6 +95,7 @@ _TAKEN: dict[type, tuple[int, Callable[[Any], Any]]] = {
     type({}.values()): (VALUES, list),
     type({}.items()): (ITEMS, lambda v: [[key, item] for key, item in v]),
     Opaque: (OPAQUE, lambda v: [v.kind, v.items]),
+    Raised: (RAISED, lambda v: v.names),
 }
 
 
@@ -188,6 +217,12 @@ def _opaque(content: Any) -> Opaque:
     return Opaque(kind[:_NAME], items)
 
 
+def _raised(content: Any) -> Raised:
+    if type(content) is not list or not all(type(name) is str for name in content):
+        raise CodecError("an exception without names")
+    return Raised(content)
+
+
 #: Code -> what makes the value of an extension's bytes.
 FROM_BYTES: dict[int, Callable[[bytes], Any]] = {
     INT: lambda data: int.from_bytes(data, "big", signed=True),
@@ -219,4 +254,5 @@ FROM_VALUE: dict[int, Callable[[Any], Any]] = {
     OBJECTS: arrays.objects,
     SUBCLASS: _subclass,
     OPAQUE: _opaque,
+    RAISED: _raised,
 }

@@ -13,9 +13,7 @@ from typing import Final
 HARNESSES: Final = {
     "calls": "judgebox.harness.calls",
     "program": "judgebox.harness.program",
-    "pytest": "judgebox.harness.pytest",
-    "script": "judgebox.harness.script",
-    "solution": "judgebox.harness.solution",
+    "record": "judgebox.harness.record",
 }
 #: Numbers of the only two descriptors of a check besides 0, 1 and 2, which are /dev/null.
 INPUT: Final = 3

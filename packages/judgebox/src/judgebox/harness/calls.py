@@ -13,6 +13,7 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -129,17 +130,19 @@ def run(request: bytes, channel: "Channel") -> None:
 
     Args:
         request: packed ``{"code", "entry_point", "truth", "not_none", "alone", "grace",
-            "iterated"}``. ``truth``: the code is a reference, whose outputs come whole and with
-            their times; ``not_none``: of them, only whether there is one. ``alone``: each value is
-            sent before the next call. ``grace``: multiple of its time after which a call is ended.
-            ``iterated``: an iterable that is no data is sent with its items.
+            "iterated", "recorded", "seed"}``. ``truth``: the code is a reference, whose outputs
+            come whole and with their times; ``not_none``: of them, only whether there is one.
+            ``alone``: each value is sent before the next call. ``grace``: multiple of its time
+            after which a call is ended. ``iterated``: an iterable that is no data is sent with its
+            items. ``recorded``: inputs are calls by name (`judgebox.harness.record`), and what is
+            raised is a result. ``seed``: where random generators start.
         channel: pipes to the judge.
     """
     leave = os._exit
     try:
         program = codec.unpack(request)
-        random.seed(0)
-        numpy.random.seed(0)
+        random.seed(program["seed"])
+        numpy.random.seed(program["seed"])
         sys.setrecursionlimit(_depth() + _FRAMES)
         if program["truth"]:
             _record(program, channel)
@@ -164,7 +167,10 @@ def _call(program: dict[str, Any], channel: "Channel", results: _Results) -> Non
     try:
         with swallow():
             exec(program["code"], namespace)
-            function = namespace[program["entry_point"]]
+            if program["recorded"]:
+                function = _by_name(namespace)
+            else:
+                function = namespace[program["entry_point"]]
         while message := channel.receive():
             for seconds, arguments in zip(*read_batch(message), strict=True):
                 with _CpuLimit(seconds, grace), swallow():
@@ -176,6 +182,21 @@ def _call(program: dict[str, Any], channel: "Channel", results: _Results) -> Non
         results.tell_of_time()
         results.flush()
         channel.send(b"F")
+
+
+def _by_name(namespace: dict[str, Any]) -> Callable[..., Any]:
+    """What calls any function of a program, and returns exceptions as `Raised`."""
+
+    def call(name: str, arguments: list[Any], named: dict[str, Any]) -> Any:
+        function = namespace[name]
+        try:
+            return function(*arguments, **named)
+        except TimeoutException:
+            raise
+        except BaseException as error:
+            return kinds.Raised.of(error)
+
+    return call
 
 
 def _record(program: dict[str, Any], channel: "Channel") -> None:

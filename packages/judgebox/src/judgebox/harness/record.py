@@ -1,0 +1,295 @@
+"""Records the calls that a problem's own tests make of its reference solution.
+
+In the box, in one isolated process, the tests run as their authors meant them: pytest runs a file
+that imports the module `solution`, or HumanEval's `check(candidate)` is called. Around each
+function that they test stands a recorder: every call becomes data, arguments and what came back.
+Candidates are judged by these calls; the tests themselves never run beside a candidate.
+
+What a recording can't hold is noticed here (functions that change their arguments or print, tests
+that look at the process around them) or by the judge, who reads what this module sends:
+
+- ``C``: a call (`call_frame`).
+- ``D``: the number of tests that passed, after the last call.
+- ``E``: the key of the reason why the tests can't be recorded; the end.
+"""
+
+import functools
+import os
+import random
+import struct
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.random
+import pytest
+
+from judgebox import codec
+from judgebox.harness.reliability import swallow
+from judgebox.kinds import Raised
+
+if TYPE_CHECKING:
+    from judgebox.harness import Channel
+
+#: Fixtures of pytest's own with which a test sees or changes more than arguments and results.
+_FIXTURES = {
+    *("caplog", "capfd", "capfdbinary", "capsys", "capsysbinary", "monkeypatch", "pytester"),
+    *("recwarn", "testdir", "tmp_path", "tmp_path_factory", "tmpdir", "tmpdir_factory"),
+}
+# Plugins of pytest's own that no test sees, but that cost time.
+_NEEDLESS = (
+    *("cacheprovider", "unraisableexception", "threadexception", "faulthandler"),
+    *("doctest", "junitxml", "pastebin", "stepwise", "setuponly", "setupplan"),
+)
+
+
+class Unrecordable(BaseException):
+    """The tests can't be recorded; the message is the reason's key. No test catches it."""
+
+
+class Recorder:
+    """Sends every outermost call of the functions that it wraps.
+
+    Args:
+        channel: pipes to the judge.
+        strict: whether functions that change their arguments or print are refused. HumanEval's
+            checks never look at that.
+    """
+
+    def __init__(self, channel: "Channel", strict: bool) -> None:
+        self._channel, self._strict = channel, strict
+        self._thread = threading.get_ident()
+        self._inside = False
+        self._expected: list[tuple[type[BaseException], ...]] = []
+        self.reason: str | None = None
+        """Why the tests can't be recorded."""
+
+    def refuse(self, reason: str) -> None:
+        """End the tests.
+
+        Raises:
+            Unrecordable: always.
+        """
+        self.reason = self.reason or reason
+        raise Unrecordable(self.reason)
+
+    def wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, recorded under a name; calls that it makes of itself are not."""
+
+        @functools.wraps(function)
+        def recorded(*arguments: Any, **named: Any) -> Any:
+            if threading.get_ident() != self._thread:
+                self.refuse("threads")
+            if self._inside:
+                return function(*arguments, **named)
+            call = self._packed([name, [*arguments], named], "argument_no_data")
+            self._inside = True
+            started = time.process_time()
+            try:
+                with self._watched_output():
+                    result = function(*arguments, **named)
+            except Unrecordable:
+                raise
+            except BaseException as error:
+                self._send(call, self._accepted(error), time.process_time() - started)
+                raise
+            finally:
+                self._inside = False
+            seconds = time.process_time() - started
+            after = self._packed([name, [*arguments], named], "argument_no_data")
+            if self._strict and after != call:
+                self.refuse("mutates_arguments")
+            self._send(call, result, seconds)
+            return result
+
+        return recorded
+
+    @contextmanager
+    def expecting(self, expected: Any) -> Iterator[None]:
+        """Within, tests expect an exception of this type, or of one of these."""
+        kinds = expected if isinstance(expected, tuple) else (expected,)
+        self._expected.append(tuple(kind for kind in kinds if isinstance(kind, type)))
+        try:
+            yield
+        finally:
+            self._expected.pop()
+
+    def _accepted(self, error: BaseException) -> Raised:
+        """What tests accept for an exception: the types that they expect, or else its own."""
+        expected = self._expected[-1] if self._expected else ()
+        kinds = expected if isinstance(error, expected) else (type(error),)
+        return Raised([kind.__name__ for kind in kinds])
+
+    @contextmanager
+    def _watched_output(self) -> Iterator[None]:
+        kept = sys.stdout, sys.stderr
+        written = [_Written(file) for file in kept]
+        sys.stdout, sys.stderr = written  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = kept
+            if self._strict and any(file.used for file in written):
+                self.refuse("prints")
+
+    def _packed(self, value: Any, reason: str) -> bytes:
+        try:
+            return codec.pack(value)
+        except codec.CodecError:
+            self.refuse(reason)
+            raise AssertionError from None
+
+    def _send(self, call: bytes, result: Any, seconds: float) -> None:
+        self._channel.send(call_frame(call, self._packed(result, "result_no_data"), seconds))
+
+
+class _Written:
+    """A file for text that notes whether anything was written to it."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.used = False
+
+    def write(self, text: str) -> int:
+        self.used = True
+        return int(self._file.write(text) or 0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def call_frame(call: bytes, result: bytes, seconds: float) -> bytes:
+    """The message with a call: its seconds, the length of the packed call, call and result."""
+    return b"C" + struct.pack("<dQ", seconds, len(call)) + call + result
+
+
+def read_call(frame: bytes) -> tuple[bytes, bytes, float]:
+    """Packed call, packed result and seconds of a `call_frame`.
+
+    Raises:
+        struct.error: it is too short.
+    """
+    seconds, size = struct.unpack_from("<dQ", frame, 1)
+    return frame[17 : 17 + size], frame[17 + size :], seconds
+
+
+def run(request: bytes, channel: "Channel") -> None:
+    """Run the tests of a reference solution and send its calls.
+
+    Args:
+        request: packed ``{"form", "prelude", "code", "test", "names"}``. ``form``: "pytest" or
+            "check"; ``prelude``: program before the solution, and before HumanEval's tests;
+            ``names``: what the tests use of the solution (for "check", its function).
+        channel: pipes to the judge.
+    """
+    program = codec.unpack(request)
+    leave = os._exit
+    recorder = Recorder(channel, strict=program["form"] == "pytest")
+    random.seed(0)
+    numpy.random.seed(0)
+    passed = 0
+    try:
+        solution = _solution(recorder, program)
+        run_tests = _run_check if program["form"] == "check" else _run_pytest
+        passed = run_tests(recorder, solution, program)
+    except BaseException as error:
+        if not isinstance(error, Unrecordable):
+            recorder.reason = recorder.reason or "reference_fails"
+    if recorder.reason is None and passed == 0:
+        recorder.reason = "reference_fails"
+    if recorder.reason is not None:
+        channel.send(b"E" + recorder.reason.encode())
+    else:
+        channel.send(b"D" + struct.pack("<I", passed))
+    leave(0)
+
+
+def _solution(recorder: Recorder, program: dict[str, Any]) -> types.ModuleType:
+    """The module `solution` whose tested functions are recorded.
+
+    Its functions call each other directly, by the globals of a module of their own.
+    """
+    own = types.ModuleType("solution")
+    sys.modules["solution"] = own
+    text = program["prelude"] + "\n" + program["code"] if program["prelude"] else program["code"]
+    exec(compile(text, "solution.py", "exec"), vars(own))
+    module = types.ModuleType("solution")
+    vars(module).update(vars(own))
+    for name in program["names"]:
+        value = vars(own).get(name)
+        if isinstance(value, type):
+            if not issubclass(value, BaseException):
+                recorder.refuse("classes")
+        elif callable(value):
+            setattr(module, name, recorder.wrap(name, value))
+        elif value is not None:
+            recorder.refuse("no_function")
+    sys.modules["solution"] = module
+    return module
+
+
+def _run_check(recorder: Recorder, solution: types.ModuleType, program: dict[str, Any]) -> int:
+    """Run HumanEval's tests; helpers of the prompt are theirs, not the solution's."""
+    (name,) = program["names"]
+    names: dict[str, Any] = {"__name__": "tests"}
+    with swallow():
+        exec(compile(program["prelude"], "prelude.py", "exec"), names)
+        names[name] = getattr(solution, name)
+        exec(compile(program["test"], "tests.py", "exec"), names)
+        names["check"](names[name])
+    return 1
+
+
+def _run_pytest(recorder: Recorder, solution: types.ModuleType, program: dict[str, Any]) -> int:
+    """Run a file of tests; returns how many passed, 0 where one did not."""
+    directory = str(Path.cwd())
+    file = Path(directory, "test_solution.py")
+    file.write_text(program["test"], encoding="utf-8")
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    watch = _Watch(recorder)
+    # Nothing above the directory is read: neither configuration nor folders.
+    options = ["-c", os.devnull, "--rootdir", directory, "--confcutdir", directory]
+    options += ["-q", "-x", "--capture=no", "--assert=plain", "--noconftest", "-W", "ignore"]
+    options += [f"-pno:{name}" for name in _NEEDLESS]
+    pytest.raises = _noting_raises(recorder)
+    if pytest.main([*options, str(file)], plugins=[watch]) != pytest.ExitCode.OK:
+        return 0
+    return watch.passed
+
+
+def _noting_raises(recorder: Recorder) -> Any:
+    """``pytest.raises`` that tells the recorder what is expected."""
+    original = pytest.raises
+
+    @contextmanager
+    def context(expected: Any, **options: Any) -> Iterator[Any]:
+        with original(expected, **options) as caught, recorder.expecting(expected):
+            yield caught
+
+    def raises(expected: Any, *call: Any, **options: Any) -> Any:
+        if not call:
+            return context(expected, **options)
+        with recorder.expecting(expected):
+            return original(expected, *call, **options)
+
+    return raises
+
+
+class _Watch:
+    """A plugin of pytest: counts tests that passed, and refuses those with certain fixtures."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self.passed = 0
+
+    def pytest_runtest_setup(self, item: Any) -> None:
+        if _FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            self._recorder.refuse("fixtures")
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        self.passed += report.when == "call" and report.outcome == "passed"

@@ -1,0 +1,10 @@
+# expect: fail
+# problem: approx
+# ruff: noqa
+"""Answers with the mark of an exception of every name, in place of a number."""
+
+from judgebox.kinds import Raised
+
+
+def solve(numbers):
+    return Raised(["Exception", "BaseException", "AssertionError"])
