@@ -25,7 +25,7 @@ test: $(STAMP)  ## all tests
 plan: CONFIG = config/config.yaml
 plan: TARGET ?= all
 plan: $(STAMP)  ## what a study would cost: jobs, GPU-hours, wall time, peak disk, critical path
-	$(BIN)/python -m mixmerge.planning --configfile $(CONFIG) \
+	$(BIN)/python -m mixmerge.resources.plan --configfile $(CONFIG) \
 		$(if $(PROFILE),--profile $(PROFILE),--cores $(CORES)) $(PLAN_ARGS) -- $(TARGET)
 
 preflight: CONFIG = config/config.yaml

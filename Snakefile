@@ -64,7 +64,7 @@ rule all_figures:
 
 rule all_checkpoints:
     input:
-        keeping.kept(STUDY),
+        retention.kept(STUDY),
     localrule: True
     message:
         "all checkpoints that are kept are up to date"

@@ -18,14 +18,14 @@ from mixmerge.config.document import read_yaml
 from mixmerge.config.load import parse_config
 from mixmerge.core.errors import UserError
 from mixmerge.resources import gpus
-from mixmerge.resources.gpu_request import Dialect, prefer
+from mixmerge.resources.gpus import GpuRequest
 from mixmerge.artifacts.fingerprint import stage_code
-from mixmerge.resources.needs import Needs
+from mixmerge.resources.requests import JobResources
+from mixmerge.study import retention, stale_run
 from mixmerge.study.plan import Study
 from mixmerge.study.signatures import remember_signatures
 from mixmerge.artifacts.software import read_lock
-from mixmerge.study.storage import Shelf, check_storage
-from mixmerge.study.stale_run import start
+from mixmerge.study.storage import ResultStore, check_storage
 from snakemake_logger_plugin_mixmerge.expected import expect
 
 try:
@@ -41,20 +41,21 @@ try:
         # Before any job: training for hours only to find that its results can go nowhere is dear.
         check_storage(STUDY, workflow.storage_provider_settings)
     # Completions, scores, uncertainty, tables and figures: below the study's root, or on a bucket.
-    SHELF = Shelf(STUDY, storage.s3)
+    RESULTS = ResultStore(STUDY, storage.s3)
     # What a Snakemake that was killed left behind, before this one looks for lock and outputs.
-    start(
-        main=workflow.is_main_process, remote=workflow.remote_exec, say=logger.warning
-    )
+    if stale_run.start(workflow, logger.warning):
+        retention.drop_remains(STUDY)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
 # Its sbatch and sacct cope with a Slurm that is out of reach for a while.
-prefer(Path(workflow.basedir, "slurm/bin"))
+os.environ["PATH"] = (
+    f"{workflow.basedir}/slurm/bin{os.pathsep}{os.environ.get('PATH', '')}"
+)
 
 CONFIG = STUDY.config
-NEEDS = Needs(STUDY)
-DIALECT = Dialect(workflow.resource_settings.default_resources)
+RESOURCES = JobResources(STUDY)
+GPU_REQUEST = GpuRequest(workflow.resource_settings.default_resources)
 
 # Rules call their script as `script NAME.py --explicit --arguments`. Jobs do not inherit the PATH of
 # Snakemake's own environment, so its interpreter is named here; under `--sdm` the stage's
@@ -118,7 +119,7 @@ def code(script):
 
 def needs(rule, **more):
     """The resources of a rule's jobs, in the profile's words; more of what ran out at each attempt."""
-    return DIALECT.speak({**NEEDS.of(rule), **more})
+    return GPU_REQUEST.translate({**RESOURCES.of(rule), **more})
 
 
 def dumps(value, keep_order=False):
@@ -153,7 +154,7 @@ def named_suites(suites):
 
 def printed(folder, names):
     """Tables and figures: of what lies on a bucket a copy stays here, for people to read."""
-    return [SHELF.file(folder, name, keep=True) for name in names]
+    return [RESULTS.file(folder, name, keep=True) for name in names]
 
 
 # At the start of a line Snakemake reads `report` as its own directive.
@@ -164,7 +165,7 @@ def shown(folder, form, found, category):
     """The files of one rendering, marked for Snakemake's report with their captions."""
     return [
         marked_for_report(
-            SHELF.file(folder, f"{entry.name}.{form}", keep=True),
+            RESULTS.file(folder, f"{entry.name}.{form}", keep=True),
             caption=f"../resources/captions/{entry.caption}",
             category=category,
             labels=entry.labels,
@@ -179,5 +180,6 @@ def unshown(files, form):
 
 
 onstart:
+    stale_run.note_executor(workflow)
     # What the progress shown can tell of the time left (docs/watching.md).
     expect(workflow)

@@ -16,7 +16,7 @@ rule generate:
         ),
         suites=[STUDY.manifest("suites", suite) for suite in CONFIG.suites],
     output:
-        SHELF.directory("completions", "{model}", "{variant}"),
+        RESULTS.directory("completions", "{model}", "{variant}"),
     log:
         log_of("generate", "model", "variant"),
     benchmark:

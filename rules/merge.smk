@@ -1,7 +1,4 @@
 # Merging: a recipe that MergeKit itself accepts, then the merged checkpoint.
-from mixmerge.study import retention as keeping
-from mixmerge.study.invocation import arguments, runs_jobs
-
 MERGE_CODE = code("merge.py")
 
 
@@ -40,9 +37,6 @@ rule recipe:
 
 # Weights are deleted when all that reads them is done, unless the config keeps them.
 MERGED = directory(STUDY.path("merged", "{model}", "{variant}"))
-
-if workflow.is_main_process and runs_jobs(arguments()):
-    keeping.drop_remains(STUDY)
 
 
 rule merge:

@@ -10,8 +10,8 @@ TABLES = printed("tables", entries.table_files(LAYOUT))
 FIGURES = printed("figures", entries.figure_files(LAYOUT))
 VERDICT = printed("tables", entries.VERDICT_FILES)
 TIMING = printed("tables", entries.TIMING_FILES)
-SCORES = [SHELF.summary(*pair) for pair in STUDY.checkpoints()]
-EVIDENCE = [SHELF.file("uncertainty", f"{model}.json") for model in CONFIG.models]
+SCORES = [RESULTS.summary(*pair) for pair in STUDY.checkpoints()]
+EVIDENCE = [RESULTS.file("uncertainty", f"{model}.json") for model in CONFIG.models]
 GEOMETRY = [
     *(
         STUDY.path("weights", model, f"{variant}.json")
@@ -46,7 +46,7 @@ rule tables:
             exclude={"dpi", "high_correlation"}
         ),
         results=lambda wildcards: STUDY.path(),
-        shelf=lambda wildcards, input: str(SHELF.root),
+        shelf=lambda wildcards, input: str(RESULTS.root),
         out=directory_of,
     message:
         "write the tables"
@@ -76,7 +76,7 @@ rule figures:
             exclude={"paper", "high_correlation"}
         ),
         results=lambda wildcards: STUDY.path(),
-        shelf=lambda wildcards, input: str(SHELF.root),
+        shelf=lambda wildcards, input: str(RESULTS.root),
         out=directory_of,
     message:
         "draw the figures"
@@ -93,10 +93,10 @@ rule verdict:
         # Costs come from benchmarks and provenance, which are no inputs: they must not make a job
         # run again, and results copied without them have a verdict all the same. What lies on a
         # bucket must be named to be there.
-        ancient(SHELF.provenance()),
+        ancient(RESULTS.provenance()),
     output:
         marked_for_report(
-            SHELF.file("tables", "verdict.html", keep=True),
+            RESULTS.file("tables", "verdict.html", keep=True),
             caption="../resources/captions/verdict.rst",
             category="Verdict",
             labels={"shows": "Mix or merge, per model"},
@@ -114,7 +114,7 @@ rule verdict:
         code=code("verdict.py"),
         layout=lambda wildcards: LAYOUT.model_dump_json(exclude={"paper", "dpi"}),
         results=lambda wildcards: STUDY.path(),
-        shelf=lambda wildcards, input: str(SHELF.root),
+        shelf=lambda wildcards, input: str(RESULTS.root),
         out=directory_of,
     message:
         "reach the verdict"
@@ -131,7 +131,7 @@ rule timing:
         VERDICT,
     output:
         marked_for_report(
-            SHELF.file("tables", "timing.html", keep=True),
+            RESULTS.file("tables", "timing.html", keep=True),
             caption="../resources/captions/timing.rst",
             category="Run",
             labels={"shows": "Where the time went"},

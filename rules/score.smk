@@ -3,14 +3,14 @@
 
 rule score:
     input:
-        completions=SHELF.content("completions", "{model}", "{variant}"),
+        completions=RESULTS.content("completions", "{model}", "{variant}"),
         suites=[STUDY.manifest("suites", suite) for suite in CONFIG.suites],
         ground_truth=[
             STUDY.manifest("groundtruth", suite) for suite in STUDY.code_suites()
         ],
         nltk_data=f"{CONFIG.results}/nltk_data/manifest.json",
     output:
-        SHELF.directory("scores", "{model}", "{variant}"),
+        RESULTS.directory("scores", "{model}", "{variant}"),
     log:
         log_of("score", "model", "variant"),
     benchmark:

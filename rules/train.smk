@@ -1,8 +1,6 @@
 # Training: base checkpoints (pre-trained here, or snapshots), then fine-tuning.
 import signal
 
-from mixmerge.resources.nodes import spread
-
 # Slurm sends SIGUSR1, which training waits for, to all processes of a job, and the Snakemake in it
 # would end by it, and the job with it, before anything is saved. Other jobs take no notice of it.
 if workflow.remote_exec:
@@ -116,7 +114,7 @@ rule sft:
         "../envs/train.yaml"
     threads: lambda wildcards: STUDY.sft_threads(wildcards.model, wildcards.variant)
     resources:
-        **needs("sft", **spread(STUDY)),
+        **needs("sft"),
     params:
         code=code("sft.py"),
         base=lambda wildcards, input: directories([input.base]),

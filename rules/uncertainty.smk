@@ -8,10 +8,10 @@ rule uncertainty:
         lambda wildcards: [
             file
             for variant in STUDY.variants[wildcards.model]
-            for file in SHELF.content("scores", wildcards.model, variant)
+            for file in RESULTS.content("scores", wildcards.model, variant)
         ],
     output:
-        SHELF.file("uncertainty", "{model}.json"),
+        RESULTS.file("uncertainty", "{model}.json"),
     log:
         log_of("uncertainty", "model"),
     benchmark:
@@ -23,7 +23,7 @@ rule uncertainty:
     params:
         code=code("uncertainty.py"),
         scores=lambda wildcards, input: [
-            f"{variant}={SHELF.root / 'scores' / wildcards.model / variant}"
+            f"{variant}={RESULTS.root / 'scores' / wildcards.model / variant}"
             for variant in STUDY.variants[wildcards.model]
         ],
         seed=lambda wildcards: STUDY.seed("uncertainty", wildcards.model),

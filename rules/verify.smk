@@ -5,7 +5,7 @@ from mixmerge.study.invocation import arguments, chosen_options, wants
 if workflow.is_main_process and wants(arguments(), "verify"):
     from mixmerge.verify.verify import main as verify
 
-    sys.exit(verify(STUDY, chosen_options(arguments()), SHELF.remote))
+    sys.exit(verify(STUDY, chosen_options(arguments()), RESULTS.remote))
 
 
 # For the list of targets.

@@ -1,6 +1,6 @@
 # Winners: of each sweep the merge that the tables choose, whose weights were deleted, made again.
 # It is included after rules/report.smk, whose layout names checkpoints and columns.
-WINNERS = [STUDY.manifest("winners", *pair) for pair in keeping.winners(STUDY)]
+WINNERS = [STUDY.manifest("winners", *pair) for pair in retention.winners(STUDY)]
 
 
 rule winner:
@@ -12,15 +12,15 @@ rule winner:
         ],
         recipes=lambda wildcards: [
             STUDY.recipe(wildcards.model, name)
-            for name in keeping.sweep(STUDY, wildcards.model, wildcards.strategy)
+            for name in retention.sweep(STUDY, wildcards.model, wildcards.strategy)
         ],
         records=lambda wildcards: [
             STUDY.manifest("checkpoints", wildcards.model, name)
-            for name in keeping.sweep(STUDY, wildcards.model, wildcards.strategy)
+            for name in retention.sweep(STUDY, wildcards.model, wildcards.strategy)
         ],
         scores=lambda wildcards: [
-            SHELF.summary(wildcards.model, name)
-            for name in keeping.contenders(
+            RESULTS.summary(wildcards.model, name)
+            for name in retention.contenders(
                 STUDY, LAYOUT, wildcards.model, wildcards.strategy
             )
         ],
@@ -40,10 +40,12 @@ rule winner:
     params:
         code=code("winner.py"),
         layout=lambda wildcards: dumps(
-            keeping.winner_layout(STUDY, LAYOUT, wildcards.model, wildcards.strategy),
+            retention.winner_layout(
+                STUDY, LAYOUT, wildcards.model, wildcards.strategy
+            ),
             keep_order=True,
         ),
-        shelf=lambda wildcards, input: str(SHELF.root),
+        shelf=lambda wildcards, input: str(RESULTS.root),
         recipes=lambda wildcards, input: [
             f"{Path(file).name.removesuffix('.yaml')}={file}" for file in input.recipes
         ],

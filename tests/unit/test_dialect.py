@@ -11,7 +11,7 @@ from snakemake.resources import Resource, Resources
 from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 
-from mixmerge.resources.gpu_request import Dialect
+from mixmerge.resources.gpus import GpuRequest
 
 
 def resources(defaults: dict[str, str], rule: dict[str, Any], attempt: int = 1) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def resources(defaults: dict[str, str], rule: dict[str, Any], attempt: int = 1) 
         allow_expressions=True,
         defaults="full",
     )
-    own = Dialect(profile).speak(rule)
+    own = GpuRequest(profile).translate(rule)
     given = {
         name: Resource(name, value).evaluate(SimpleNamespace(), attempt=attempt).value
         for name, value in own.items()
@@ -88,8 +88,8 @@ def test_a_retry_may_ask_for_more() -> None:
 
 def test_without_a_profile_rules_keep_their_resources() -> None:
     rule = {"gpu": 2, "mem_mb": 5}
-    assert Dialect(None).speak(rule) == rule
-    assert Dialect(Resources.default("bare")).speak(rule) == rule
+    assert GpuRequest(None).translate(rule) == rule
+    assert GpuRequest(Resources.default("bare")).translate(rule) == rule
 
 
 def test_the_profile_in_the_repository() -> None:

@@ -7,12 +7,11 @@ import pytest
 import yaml
 
 from mixmerge.checkpoint.settings import EmbeddedModel
+from mixmerge.config.hardware import Hardware, choices, fewest_processes, gpu_gb, misfit, states_gb
 from mixmerge.config.load import parse_config
 from mixmerge.config.models import parameters_of
 from mixmerge.config.study import StudyConfig
 from mixmerge.core.errors import UserError
-from mixmerge.resources.hardware import Hardware
-from mixmerge.resources.memory import choices, fewest_processes, gpu_gb, misfit, states_gb
 from mixmerge.sft.settings import Lora, Sft
 from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from mixmerge.config.load import parse_config
-from mixmerge.resources.needs import GPU_RULES, RULES, Needs
+from mixmerge.resources.estimates import RULES
+from mixmerge.resources.requests import GPU_RULES, JobResources
 from mixmerge.study.plan import Study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,14 +28,14 @@ class Wildcards:
         vars(self).update(named)
 
 
-def needs(tmp_path: Path, name: str = "config.yaml", **hardware: Any) -> Needs:
+def needs(tmp_path: Path, name: str = "config.yaml", **hardware: Any) -> JobResources:
     data = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
     data["results"] = str(tmp_path)
     data.setdefault("hardware", {}).update(hardware)
-    return Needs(Study(parse_config(data, name)))
+    return JobResources(Study(parse_config(data, name)))
 
 
-def jobs(found: Needs, rule: str) -> Iterator[dict[str, str]]:
+def jobs(found: JobResources, rule: str) -> Iterator[dict[str, str]]:
     """Wildcards of all jobs of a rule."""
     study = found.study
     config = study.config
@@ -70,11 +71,11 @@ def jobs(found: Needs, rule: str) -> Iterator[dict[str, str]]:
         return iter([])
     if rule == "ground_truth":
         return iter([{"suite": suite} for suite in study.code_suites()])
-    return iter(named[RULES[rule][0]])
+    return iter(named[RULES[rule]])
 
 
 def benchmark(
-    found: Needs, rule: str, job: str, seconds: float, memory: float | str = 5000
+    found: JobResources, rule: str, job: str, seconds: float, memory: float | str = 5000
 ) -> Path:
     path = Path(found.study.path("benchmarks", rule, f"{job}.tsv"))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +84,7 @@ def benchmark(
     return path
 
 
-def hours(found: Needs, model: str, variant: str) -> float:
+def hours(found: JobResources, model: str, variant: str) -> float:
     return found.estimate("sft", {"model": model, "variant": variant}).seconds / HOUR
 
 
@@ -299,7 +300,7 @@ def test_ten_thousand_jobs_are_estimated_in_seconds(tmp_path: Path) -> None:
     model = next(iter(data["models"].values()))
     data["models"] = {f"m{number}": model for number in range(100)}
     data["strategies"] = {"linear": {"method": "linear", "ratios": [i / 41 for i in range(1, 41)]}}
-    found = Needs(Study(parse_config(data, "large")))
+    found = JobResources(Study(parse_config(data, "large")))
     rules = {rule: found.of(rule) for rule in ("merge", "generate", "score")}
     start, count = time.process_time(), 0
     for rule, resources in rules.items():

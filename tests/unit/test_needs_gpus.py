@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mixmerge.resources.gpus import SCRIPTS, claiming, visible, wanted
-from mixmerge.resources.needs import GPU_RULES
+from mixmerge.resources.requests import GPU_RULES
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,11 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mixmerge.planning.dryrun import Planned
-from mixmerge.planning.fit import misfits
-from mixmerge.planning.jobs import Job
-from mixmerge.planning.schedule import CORES, JOBS
-from mixmerge.planning.table import duration, rendered
+from mixmerge.resources.jobs import Job
+from mixmerge.resources.plan import Planned, duration, misfits, rendered
+from mixmerge.resources.schedule import CORES, JOBS
 
 
 def training(model: str) -> Job:

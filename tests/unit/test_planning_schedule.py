@@ -5,9 +5,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from mixmerge.planning.disk import disk
-from mixmerge.planning.jobs import Job, job_from, plain
-from mixmerge.planning.schedule import CORES, JOBS, MERGED, schedule
+from mixmerge.resources.jobs import Job, job_from, plain
+from mixmerge.resources.schedule import CORES, JOBS, MERGED, disk, schedule
 
 
 def job(

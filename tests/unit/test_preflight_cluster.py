@@ -9,7 +9,7 @@ import pytest
 import preflight_material as material
 from mixmerge.preflight import cluster
 from mixmerge.preflight.finding import Area
-from mixmerge.resources.gpu_request import Dialect
+from mixmerge.resources.gpus import GpuRequest
 from preflight_material import context, only, planned
 
 Config = dict[str, Any]
@@ -54,7 +54,7 @@ def on_slurm(config: Config, **most: dict[str, int]) -> Area:
             config,
             executor="slurm",
             words=words,
-            dialect=Dialect(words),
+            dialect=GpuRequest(words),
             planned=planned(rules=rules),
         )
     )

@@ -11,7 +11,7 @@ import yaml
 from mixmerge.config.load import parse_config
 from mixmerge.core.errors import UserError
 from mixmerge.study.plan import Study
-from mixmerge.study.storage import Shelf
+from mixmerge.study.storage import ResultStore
 from storage_material import BUCKET, Server
 
 
@@ -55,7 +55,7 @@ def test_anything_else_is_refused(demo: dict[str, Any], given: str, message: str
 
 
 def test_without_a_bucket_nothing_is_elsewhere(demo: dict[str, Any]) -> None:
-    shelf = Shelf(study(demo, None))
+    shelf = ResultStore(study(demo, None))
     root = "results/demo"
     assert str(shelf.root) == root
     assert shelf.file("tables", "x.csv", keep=True) == f"{root}/tables/x.csv"
@@ -77,7 +77,7 @@ def settings(server: Server, **changed: Any) -> Any:
 
 
 def refusal(prefix: str, given: Any) -> str:
-    from mixmerge.study.bucket import check_bucket
+    from mixmerge.study.storage import check_bucket
 
     with pytest.raises(UserError) as caught:
         check_bucket(prefix, given)
@@ -88,7 +88,7 @@ def refusal(prefix: str, given: Any) -> str:
 
 
 def test_a_bucket_that_answers_is_fine(server: Server) -> None:
-    from mixmerge.study.bucket import check_bucket
+    from mixmerge.study.storage import check_bucket
 
     check_bucket(f"s3://{BUCKET}/not/there/yet", settings(server))
 
@@ -127,7 +127,7 @@ def test_one_listing_tells_what_is_there_and_what_is_not(server: Server) -> None
     from snakemake.io import IOCache
     from snakemake_storage_plugin_s3 import StorageProvider
 
-    from mixmerge.study.bucket import Listed
+    from mixmerge.study.storage import listed_object
 
     for number in range(12):
         server.s3.put_object(Bucket=BUCKET, Key=f"here/{number}.json", Body=b"x" * number)
@@ -135,7 +135,7 @@ def test_one_listing_tells_what_is_there_and_what_is_not(server: Server) -> None
     provider = StorageProvider(
         logger=None, local_prefix=Path("local"), settings=settings(server), retrieve=True
     )
-    kind = type("Kind", (Listed,), {"folder": "here/"})
+    kind = listed_object("here/")
     found = kind(
         query=f"s3://{BUCKET}/here/7.json", keep_local=False, retrieve=True, provider=provider
     )

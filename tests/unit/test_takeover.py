@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,6 @@ import pytest
 from mixmerge.core.errors import UserError
 from mixmerge.core.parent_watchdog import DRIVER, token
 from mixmerge.study import stale_run as takeover
-from mixmerge.study.invocation import arguments, runs_jobs
 
 UUID = "0b5f9a52-7c1e-4d0b-9a55-0f4f6f3b2c11"
 
@@ -215,14 +215,25 @@ def test_a_slurm_that_does_not_answer_stops_the_take_over(
     assert folder.locked and record.exists()
 
 
+def snakemake(*, main: bool = True, dryrun: bool = False, nodes: int | None = None) -> Any:
+    """What Snakefiles know as `workflow`, as far as it is asked."""
+    return SimpleNamespace(
+        is_main_process=main,
+        remote_exec=False,
+        output_settings=SimpleNamespace(dryrun=dryrun),
+        resource_settings=SimpleNamespace(nodes=nodes),
+        executor_plugin=SimpleNamespace(name="local"),
+    )
+
+
 @pytest.mark.parametrize(
-    ("given", "runs"),
+    ("options", "runs"),
     [
         ([], True),
         (["--touch"], True),
         (["--report-after-run", "--report", "x.html"], True),
-        (["-n"], False),
         (["--unlock"], False),
+        (["--unl"], False),  # as argparse lets it be abbreviated
         (["--report", "x.html"], False),
         (["--dag"], False),
         (["--rulegraph", "dot"], False),
@@ -233,17 +244,37 @@ def test_a_slurm_that_does_not_answer_stops_the_take_over(
         (["--delete-all-output"], False),
     ],
 )
-def test_only_what_runs_jobs_takes_over(given: list[str], runs: bool, tmp_path: Path) -> None:
-    """Asked of Snakemake's real command line, on the stack as it is when rules are read."""
-    from snakemake.cli import parse_args
-
-    def args_to_api(args: Any) -> Any:
-        return arguments()
-
-    _, parsed = parse_args(["--cores", "1", "--workflow-profile", "none", *given])
-    assert args_to_api(parsed) is parsed
-    assert runs_jobs(parsed) is runs
+def test_only_what_runs_jobs_takes_over(
+    options: list[str], runs: bool, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.path.parent)
+    monkeypatch.setattr("sys.argv", ["/x/bin/snakemake", "--profile", "x", *options, "--", "all"])
+    dead = folder.record("dead", token=dead_token())
+    assert takeover.start(snakemake(), folder.said.append) is runs
+    assert dead.exists() is not runs
 
 
-def test_without_a_command_line_nothing_is_taken_over() -> None:
-    assert arguments() is None
+def test_neither_a_dry_run_nor_a_job_nor_another_program_takes_over(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.path.parent)
+    dead = folder.record("dead", token=dead_token())
+    monkeypatch.setattr("sys.argv", ["/x/snakemake/__main__.py", "--cores", "1"])
+    assert not takeover.start(snakemake(dryrun=True), folder.said.append)
+    assert not takeover.start(snakemake(main=False), folder.said.append)
+    monkeypatch.setattr("sys.argv", ["/x/bin/pytest", "--cores", "1"])
+    assert not takeover.start(snakemake(), folder.said.append)
+    assert dead.exists()
+
+
+def test_a_driver_that_may_submit_says_so_until_its_executor_is_known(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.path.parent)
+    monkeypatch.setattr("sys.argv", ["/x/bin/snakemake", "--jobs", "3"])
+    workflow = snakemake(nodes=3)
+    assert takeover.start(workflow, folder.said.append)
+    (own,) = (folder.path / "drivers").iterdir()
+    assert json.loads(own.read_text())["executor"] == "slurm"
+    takeover.note_executor(workflow)
+    assert json.loads(own.read_text())["executor"] == "local"

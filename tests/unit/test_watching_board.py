@@ -8,7 +8,7 @@ import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.tests import MockOutputSettings, TestLogHandlerBase
 
-from mixmerge.planning.jobs import Job, consumers, producers
+from mixmerge.resources.jobs import Job, consumers, producers
 from snakemake_logger_plugin_mixmerge import LogHandler, LogHandlerSettings
 from snakemake_logger_plugin_mixmerge.board import Board, State
 from snakemake_logger_plugin_mixmerge.expected import Expected

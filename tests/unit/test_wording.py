@@ -2,8 +2,7 @@ import pytest
 import yaml
 
 from mixmerge.config.load import parse_config
-from mixmerge.study.plan import Study
-from mixmerge.study.wording import without_wording
+from mixmerge.study.plan import Study, without_wording
 from workflow_material import ROOT
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mixmerge.planning.dryrun import read
+from mixmerge.resources.plan import read
 from workflow_material import ROOT, Workspace, jobs
 
 ROWS = [
@@ -46,7 +46,7 @@ def plan(
 ) -> subprocess.CompletedProcess[str]:
     """The plan of a run; ``path`` stands for PATH."""
     command = [
-        *(sys.executable, "-m", "mixmerge.planning"),
+        *(sys.executable, "-m", "mixmerge.resources.plan"),
         *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(workspace.path)),
         *("--configfile", str(workspace.path / "study.yaml")),
         *("--workflow-profile", str(ROOT / "profiles/default"), *arguments),

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from mixmerge.config.checks import problems
+from mixmerge.config.hardware import Hardware, fewest_processes
 from mixmerge.config.models import Model, parameters_of
 from mixmerge.config.storage import BucketPrefix
 from mixmerge.config.uncertainty import Uncertainty
@@ -14,8 +15,6 @@ from mixmerge.data.settings import MIX, CorpusSettings, Data, Mixture, Source, T
 from mixmerge.evaluate.suite_settings import CodeScoring, Decoding, Suite
 from mixmerge.merge.settings import Merging, Ratio, Strategy
 from mixmerge.report.settings import Figures, Tables
-from mixmerge.resources.hardware import Hardware
-from mixmerge.resources.memory import fewest_processes
 from mixmerge.sft.settings import Sft, SftPlan, overlay
 
 __all__ = ["MIX", "StudyConfig"]

@@ -22,7 +22,7 @@ from mixmerge.preflight.finding import Area
 from mixmerge.preflight.plan import Planning
 from mixmerge.preflight.readable import readable
 from mixmerge.preflight.rendering import rendered
-from mixmerge.resources.gpu_request import PREFIX, Dialect
+from mixmerge.resources.gpus import PREFIX, GpuRequest
 from mixmerge.study.invocation import started_in
 from mixmerge.study.plan import Study
 
@@ -60,7 +60,7 @@ def preflight(config: Mapping[str, Any], workflow: Any, given: Any) -> int:
         repository=repository,
         executor=getattr(given, "executor", None) or "local",
         words=plain(defaults),
-        dialect=Dialect(defaults),
+        dialect=GpuRequest(defaults),
         deployed=bool(workflow.deployment_settings.deployment_method),
     )
     areas = look(context, told, planning)
@@ -135,4 +135,4 @@ def plain(defaults: Mapping[str, Any] | None) -> dict[str, Any]:
     Others may be expressions, which mean nothing without a job.
     """
     given = {f"{PREFIX}{name}": value for name, value in (defaults or {}).items() if name in _READ}
-    return Dialect(given).words
+    return GpuRequest(given).words

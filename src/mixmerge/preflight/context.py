@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.config.study import StudyConfig
-from mixmerge.resources.gpu_request import Dialect
+from mixmerge.resources.gpus import GpuRequest
 from mixmerge.study.plan import Study
 
 
@@ -21,7 +21,7 @@ class Context:
         repository: the directory of the Snakefile.
         executor: where jobs would run: ``local`` or a plugin's name.
         words: the profile's default resources by name, plain values.
-        dialect: what the profile calls GPUs, see `mixmerge.resources.gpu_request`.
+        dialect: what the profile calls GPUs, see `mixmerge.resources.gpus`.
         deployed: whether jobs bring environments of their own (``--sdm``).
         planned: the plan of the run as `mixmerge.preflight.plan` tells it; None where there is
             none.
@@ -33,7 +33,7 @@ class Context:
     repository: Path
     executor: str = "local"
     words: Mapping[str, Any] = field(default_factory=dict)
-    dialect: Dialect = field(default_factory=lambda: Dialect(None))
+    dialect: GpuRequest = field(default_factory=lambda: GpuRequest(None))
     deployed: bool = False
     planned: Mapping[str, Any] | None = None
 

@@ -8,6 +8,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from mixmerge.config.hardware import misfit
 from mixmerge.config.models import parameters_of
 from mixmerge.core.errors import UserError
 from mixmerge.data.settings import MIX
@@ -15,7 +16,6 @@ from mixmerge.evaluate.suite_settings import CodeScoring
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
 from mixmerge.resources import gpus
-from mixmerge.resources.memory import misfit
 
 if TYPE_CHECKING:
     from judgebox.machine import Offer

@@ -18,9 +18,8 @@ _MOST = ("runtime", "mem_mb", "gpu", "gpu_count", "nodes")
 
 def main() -> None:
     """Plan what the arguments, Snakemake's own, ask for; print it as one line of JSON."""
-    from mixmerge.planning.disk import disk
-    from mixmerge.planning.dryrun import dry_run
-    from mixmerge.planning.schedule import schedule
+    from mixmerge.resources.plan import dry_run
+    from mixmerge.resources.schedule import disk, schedule
 
     said = os.dup(1)
     # What the dry run prints goes where its messages go; only the plan is the answer.

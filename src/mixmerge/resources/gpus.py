@@ -1,4 +1,4 @@
-"""GPUs of this machine: how many there are, and which of them a local job may take.
+"""GPUs: how a cluster is asked for them, and which of this machine's a local job takes.
 
 On a cluster Slurm hands each job its GPUs. Jobs that Snakemake starts on this machine would all see
 all GPUs, and each would take the first. So a job that needs GPUs is started through this module:
@@ -10,21 +10,89 @@ are visible. The kernel drops the locks when the script and its children are gon
 """
 
 import fcntl
+import inspect
 import os
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-#: Scripts whose jobs take GPUs (`mixmerge.resources.needs.GPU_RULES`).
+#: Scripts whose jobs take GPUs (`mixmerge.resources.requests.GPU_RULES`).
 SCRIPTS = ("pretrain.py", "sft.py", "generate.py")
+
+#: A default resource ``gpu_job_X`` is the resource X of the jobs that need GPUs.
+PREFIX = "gpu_job_"
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 #: Seconds between two looks at GPUs that others hold.
 _PATIENCE = 2.0
+
+
+class GpuRequest:
+    """Turns "so many GPUs" into a cluster's own words: partition, ``--gres``, type, constraint.
+
+    Rules say how many GPUs a job needs and nothing else. What is called ``gpu_job_X`` among the
+    profile's default resources becomes the resource X of a job with GPUs, instead of the default
+    X; ``{gpu}`` in it stands for the number of the job's GPUs, ``{gpu_per_node}`` for those on each
+    of its nodes. Where X is ``gres``, it replaces ``gpu``: Slurm would add up the two.
+    """
+
+    def __init__(self, defaults: Mapping[str, Any] | None) -> None:
+        """Take the default resources as Snakemake holds them (values or its Resource objects)."""
+        defaults = defaults or {}
+        self.words = {
+            name.removeprefix(PREFIX): _text(value)
+            for name, value in defaults.items()
+            if name.startswith(PREFIX)
+        }
+        self.defaults = {name: _text(defaults[name]) for name in self.words if name in defaults}
+
+    def translate(self, resources: Mapping[str, Any]) -> dict[str, Any]:
+        """A rule's resources in the cluster's words; those of a rule without GPUs stay."""
+        if "gpu" not in resources or not self.words:
+            return dict(resources)
+        gpu, nodes = resources["gpu"], resources.get("nodes")
+
+        def resource(name: str) -> Callable[..., Any]:
+            def value(wildcards: Any, attempt: int) -> Any:
+                count = _value(gpu, wildcards, attempt) or 0
+                if not count:
+                    return self.defaults.get(name)
+                text = self.words[name]
+                if not isinstance(text, str):
+                    return text
+                each = -(-count // (_value(nodes, wildcards, attempt) or 1))
+                return text.replace("{gpu}", str(count)).replace("{gpu_per_node}", str(each))
+
+            return value
+
+        translated = {**resources, **{name: resource(name) for name in self.words}}
+        if "gres" in self.words:
+            # Under another name, for plans and limits that count GPUs.
+            translated["gpu_count"] = translated.pop("gpu")
+        return translated
+
+
+def _value(resource: Any, wildcards: Any, attempt: int) -> Any:
+    """A rule's resource: a value, or a function of any of wildcards and attempt."""
+    if not callable(resource):
+        return resource
+    known = {"wildcards": wildcards, "attempt": attempt}
+    taken = inspect.signature(resource).parameters
+    return resource(**{name: value for name, value in known.items() if name in taken})
+
+
+def _text(resource: Any) -> Any:
+    """What a default resource says in the profile, without the quotes that keep it a string."""
+    raw = getattr(resource, "raw", None)
+    value = raw if raw is not None else getattr(resource, "value", resource)
+    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1]
+    return value
 
 
 def visible(environment: Mapping[str, str], devices: Path = Path("/dev")) -> list[str]:

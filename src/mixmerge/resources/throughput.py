@@ -1,14 +1,14 @@
 """What finished jobs of a rule took, from the benchmark files that Snakemake wrote of them."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from math import isfinite
 from pathlib import Path
 from statistics import median
 
-from mixmerge.resources.estimate import Assumed
+from mixmerge.resources.checkpoint_estimates import Assumed
 
 #: Benchmark files read of one rule and model, and of one rule in all: enough for a median, and a
 #: job on a cluster plans itself anew on a network file system.
@@ -21,6 +21,9 @@ _HEAVY = {"pretrain": 150, "sft": 150, "merge": 150, "generate": 150, "score": 1
 #: Share of a job's start-up that counts as work, so that jobs of next to none do not make the
 #: speed of those that have some.
 _LEAST_WORK = 0.2
+
+#: A finished job's wildcards -> what was assumed of it; None where the study knows it no more.
+Assume = Callable[[tuple[str, ...]], Assumed | None]
 
 
 @dataclass(frozen=True)
@@ -52,65 +55,49 @@ class Speed:
         return self.start + self.factor * _work(assumed)
 
 
-def _work(assumed: Assumed) -> float:
-    return max(assumed.work, _LEAST_WORK * assumed.start, 0.1)
-
-
 class Throughput:
     """The benchmarks of a study; each file is read once, and only when its rule is asked for."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.runs = cache(self._runs)
-        self._of_rule = cache(self._any)
+        self._of_model = cache(self._model_runs)
+        self._of_rule = cache(self._rule_runs)
 
-    def _runs(self, rule: str, model: str) -> list[Run]:
-        """Runs of a rule with one model."""
+    def speed(self, rule: str, model: str | None, assume: Assume) -> Speed | None:
+        """What jobs of a rule achieved: those of the same model, or else all; None where none ran.
+
+        Args:
+            rule: the rule's name.
+            model: the model of the job in question, if it has one.
+            assume: what was assumed of the finished ones.
+        """
+        if model is None:
+            return _speed(self._of_rule(rule), assume)
+        own = _speed(self._of_model(rule, model), assume)
+        others = None if own else _speed(self._of_rule(rule), assume)
+        return own or (others and Speed(others.start, others.factor, None))
+
+    def _model_runs(self, rule: str, model: str) -> list[Run]:
         folder = self.directory / rule
         single = folder / f"{model}.tsv"
         paths = [single] if single.is_file() else sorted((folder / model).glob("*.tsv"))
         return list(_read(folder, paths[:_FILES], rule))
 
-    def _any(self, rule: str) -> list[Run]:
-        """Runs of a rule with whatever wildcards, evenly over what there is."""
+    def _rule_runs(self, rule: str) -> list[Run]:
+        """Runs with whatever wildcards, evenly over what there is."""
         folder = self.directory / rule
-        paths = sorted(folder.rglob("*.tsv"))
         single = self.directory / f"{rule}.tsv"
         if single.is_file():
-            return list(_read(self.directory, [single], rule, named=False))
+            return [replace(run, wildcards=()) for run in _read(self.directory, [single], rule)]
+        paths = sorted(folder.rglob("*.tsv"))
         return list(_read(folder, paths[:: max(1, -(-len(paths) // _ALL))], rule))
 
-    def speed(
-        self,
-        rule: str,
-        wildcards: Mapping[str, str],
-        assume: Callable[[tuple[str, ...]], Assumed | None],
-    ) -> Speed | None:
-        """What jobs of a rule achieved: those of the same model, or else all.
 
-        Args:
-            rule: the rule's name.
-            wildcards: of the job in question.
-            assume: a finished job's wildcards -> what was assumed of it; None where the study
-                knows no such job any more.
-
-        Returns:
-            None where no job of the rule has finished.
-        """
-        model = wildcards.get("model")
-        if model is not None:
-            found = _speed(self.runs(rule, model), assume)
-            if found is not None:
-                return found
-        found = _speed(self._of_rule(rule), assume)
-        if found is None or model is None:
-            return found
-        return Speed(found.start, found.factor, None)
+def _work(assumed: Assumed) -> float:
+    return max(assumed.work, _LEAST_WORK * assumed.start, 0.1)
 
 
-def _speed(
-    runs: Iterable[Run], assume: Callable[[tuple[str, ...]], Assumed | None]
-) -> Speed | None:
+def _speed(runs: Iterable[Run], assume: Assume) -> Speed | None:
     known = [(run, assumed) for run in runs if (assumed := assume(run.wildcards)) is not None]
     if not known:
         return None
@@ -122,24 +109,22 @@ def _speed(
     return Speed(start, factor, max(memory) if memory else None)
 
 
-def _read(folder: Path, paths: Iterable[Path], rule: str, named: bool = True) -> Iterator[Run]:
+def _read(folder: Path, paths: Iterable[Path], rule: str) -> Iterator[Run]:
     """Runs by their files; one that is half-written, or of another make, is passed over."""
     for path in paths:
         try:
             with path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file, delimiter="\t"))
-        except (OSError, ValueError, csv.Error):
+                (row,) = csv.DictReader(file, delimiter="\t")
+            seconds, memory = float(row["s"]), _number(row.get("max_rss"))
+        except (OSError, KeyError, TypeError, ValueError, csv.Error):
             continue
-        if len(rows) != 1:
-            continue
-        seconds, memory = _number(rows[0].get("s")), _number(rows[0].get("max_rss"))
-        if seconds is None or seconds <= 0 or (memory or 0) < _HEAVY.get(rule, 0):
-            continue
-        parts = path.relative_to(folder).as_posix().removesuffix(".tsv").split("/")
-        yield Run(tuple(parts) if named else (), seconds, memory)
+        if isfinite(seconds) and seconds > 0 and (memory or 0) >= _HEAVY.get(rule, 0):
+            wildcards = path.relative_to(folder).with_suffix("").parts
+            yield Run(wildcards, seconds, memory)
 
 
-def _number(text: object) -> float | None:
+def _number(text: str | None) -> float | None:
+    """A finite number; None where Snakemake wrote ``-`` or ``NA``."""
     try:
         value = float(str(text))
     except ValueError:

@@ -4,6 +4,7 @@ Rules stay free of logic: they ask the plan for paths, inputs and settings. A st
 settings it reads, so a change of any other value leaves it alone.
 """
 
+import string
 from typing import Any
 
 from mixmerge.config.models import EmbeddedBase, checkpoint_settings
@@ -12,7 +13,6 @@ from mixmerge.data.settings import Columns, EmbeddedSource, PackageSource, Prepa
 from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.evaluate.suite_settings import UNIT_TESTS, CodeSuite, SummarySuite
 from mixmerge.study.graph import Graph
-from mixmerge.study.wording import without_wording
 
 
 class Study(Graph):
@@ -196,3 +196,21 @@ class Study(Graph):
         # How many run side by side changes no verdict: the job gets it as an argument of its own.
         code = self.config.code_scoring.model_dump(mode="json", exclude={"workers"})
         return {"code": code, "suites": suites}
+
+
+def without_wording(template: str) -> str:
+    """A template's fields with their filters, one a line, without the words between them.
+
+    What a suite holds out are the fields' values. Told no more than the fields, its job, and with
+    it decontamination and all training, stands when a prompt is worded otherwise.
+
+    Args:
+        template: as `tasks.<task>.prompt`; one that is not well-formed comes back as it is, for
+            its job to refuse.
+    """
+    try:
+        pieces = list(string.Formatter().parse(template))
+    except ValueError:
+        return template
+    fields = [f"{{{field}{f':{spec}' if spec else ''}}}" for _, field, spec, _ in pieces if field]
+    return "\n".join(fields) or template

@@ -24,32 +24,77 @@ from typing import Any
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, write_json
 from mixmerge.core.parent_watchdog import DRIVER, is_alive, is_here, kill, machine, token
-from mixmerge.study import queue
-from mixmerge.study.invocation import arguments, runs_jobs
+from mixmerge.study import slurm_queue
 
 #: Seconds that the jobs of a killed driver get to end by themselves, and that killed ones get.
 _GRACE, _PATIENCE = 5.0, 60.0
 
+#: Options with which Snakemake runs no job and takes no lock: it plans, lists, draws or tidies up.
+_NO_RUN = {
+    *("dryrun", "unlock", "lint", "list_rules", "list_target_rules", "list_resources"),
+    *("print_compilation", "containerize", "generate_unit_tests", "dag", "rulegraph", "filegraph"),
+    *("d3dag", "cleanup_metadata", "conda_cleanup_envs", "conda_create_envs_only"),
+    *("list_conda_envs", "cleanup_shadow", "container_cleanup_images", "list_changes"),
+    *("list_input_changes", "list_params_changes", "list_untracked", "summary"),
+    *("detailed_summary", "archive", "delete_all_output", "delete_temp_output"),
+}
 
-def start(main: bool, remote: bool, say: Callable[[str], None]) -> None:
+
+def start(workflow: Any, say: Callable[[str], None]) -> bool:
     """Prepare a Snakemake that reads its rules for what it was asked to do.
 
     Args:
-        main: whether it is the one that the user started.
-        remote: whether it runs a single job, in Slurm for example.
+        workflow: Snakemake's, as Snakefiles know it.
         say: how the user is told.
+
+    Returns:
+        Whether it is the one that the user started and will run jobs; then what a killed one left
+        was taken over. One that plans, lists or unlocks takes over nothing.
 
     Raises:
         UserError: jobs of a killed driver can't be ended.
     """
-    given = arguments() if main else None
     folder = Path(".snakemake")
-    if remote:
+    if workflow.remote_exec:
         lead()
-    elif given is not None and given.unlock:
+    if not workflow.is_main_process or workflow.output_settings.dryrun:
+        return False
+    options = options_of(sys.argv)
+    if "unlock" in options:
         give_up(folder)
-    elif given is not None and runs_jobs(given):
-        take_over(folder, given.executor or "local", say)
+    if _NO_RUN & options or ("report" in options and "report_after_run" not in options):
+        return False
+    # A cluster's executor needs `--jobs`; `note_executor` says which one it is.
+    may_submit = workflow.resource_settings.nodes is not None
+    take_over(folder, "slurm" if may_submit else "local", say)
+    return True
+
+
+def options_of(command: list[str]) -> set[str]:
+    """Names of the options that a Snakemake was called with, by its own parser; no profile's.
+
+    Rules are read before Snakemake tells the workflow whether it will run anything.
+
+    Args:
+        command: program and arguments. Where that is no Snakemake, such as a program that uses its
+            API, it counts as a dry run.
+    """
+    from snakemake.cli import get_argument_parser
+
+    if Path(command[0]).parent.name != "snakemake" and Path(command[0]).stem != "snakemake":
+        return {"dryrun"}
+    parser = get_argument_parser()
+    chosen, _ = parser.parse_known_args(command[1:])
+    return {
+        name for name, value in vars(chosen).items() if value and value != parser.get_default(name)
+    }
+
+
+def note_executor(workflow: Any) -> None:
+    """Note in this driver's record how it runs its jobs; Snakefiles call it under ``onstart:``."""
+    path = _record_path(Path(".snakemake/drivers"))
+    if path.is_file() and workflow.is_main_process:
+        write_json(path, {**_read(path), "executor": workflow.executor_plugin.name})
 
 
 def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
@@ -107,8 +152,7 @@ def _enrol(records: Path, executor: str) -> None:
     """Leave this driver's record until it ends."""
     lead()
     pid = os.getpid()
-    # Absolute: Snakemake goes back to where it was called before it ends.
-    path = records.resolve() / f"{platform.node()}.{pid}.json"
+    path = _record_path(records)
     write_json(
         path,
         {
@@ -127,6 +171,11 @@ def _enrol(records: Path, executor: str) -> None:
             path.unlink(missing_ok=True)
 
     atexit.register(leave)
+
+
+def _record_path(records: Path) -> Path:
+    """The record of this process; absolute, as Snakemake ends where it was called."""
+    return records.resolve() / f"{platform.node()}.{os.getpid()}.json"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -161,11 +210,11 @@ def _held(driver: dict[str, Any]) -> str:
 def _end_jobs(driver: dict[str, Any], say: Callable[[str], None]) -> None:
     """Cancel what a killed driver left in Slurm, wait for what it left here."""
     submits = driver["executor"] == "slurm"
-    cancelled = queue.cancel(Path.cwd(), driver["user"]) if submits else []
+    cancelled = slurm_queue.cancel(Path.cwd(), driver["user"]) if submits else []
     _wait_for_children(driver["token"])
     if submits:
         # An sbatch may have been on its way when its driver was killed.
-        cancelled += queue.cancel(Path.cwd(), driver["user"])
+        cancelled += slurm_queue.cancel(Path.cwd(), driver["user"])
     if cancelled:
         say(
             f"cancelled {len(cancelled)} Slurm jobs of Snakemake {driver['pid']}, which was "

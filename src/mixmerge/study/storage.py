@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE
+from mixmerge.core.errors import UserError
 from mixmerge.study.plan import Study
 
 #: Summary of a checkpoint's scores; `mixmerge.report.scores.scores_path` reads it.
 _SCORES = "scores.json"
 
+#: Answers for which the keys are to blame.
+_REFUSED = {"400", "401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+
 
 def check_storage(study: Study, settings: Mapping[str, Any]) -> None:
-    """Ask the bucket, where there is one, whether it is there; before a `Shelf` is made.
+    """Ask the bucket, where there is one, whether it is there; before a `ResultStore` is made.
 
     Args:
         study: names the bucket in its config.
@@ -27,13 +31,11 @@ def check_storage(study: Study, settings: Mapping[str, Any]) -> None:
         UserError: it is not, or its keys are wrong.
     """
     if study.config.storage is not None:
-        from mixmerge.study.bucket import check_bucket
-
-        found = settings.get("s3")
-        check_bucket(study.config.storage, found and found.get_settings(None))
+        s3 = settings.get("s3")
+        check_bucket(study.config.storage, s3 and s3.get_settings(None))
 
 
-class Shelf:
+class ResultStore:
     """Paths of the results that a bucket can hold: completions, scores, tables.
 
     Attributes:
@@ -52,9 +54,7 @@ class Shelf:
         self._on_bucket = on_bucket if study.config.storage is not None else None
         self._prefix = f"{study.config.storage}/{study.config.study}"
         if self._on_bucket is not None:
-            from mixmerge.study.bucket import listing
-
-            listing(self._on_bucket, self._prefix)
+            list_at_once(self._on_bucket, self._prefix)
         self.root = Path(self.file(MANIFEST)).parent
 
     @property
@@ -107,3 +107,107 @@ class Shelf:
             for kind in ("completions", "scores")
             for model, variant in self._study.checkpoints()
         ]
+
+
+def check_bucket(prefix: str, settings: Any) -> None:
+    """Ask the bucket whether it is there and may be listed, before anything is computed for it.
+
+    Args:
+        prefix: ``s3://bucket/path``.
+        settings: the S3 plugin's settings, from the command line or the environment; None where
+            there are none.
+
+    Raises:
+        UserError: no server, no keys, keys that are refused, or no such bucket.
+    """
+    from boto3.session import Session  # it takes its time to load
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+    def setting(name: str) -> Any:
+        return getattr(settings, name, None)
+
+    where = f"storage: {prefix}"
+    bucket, _, path = prefix.removeprefix("s3://").partition("/")
+    try:
+        client = Session().client(
+            "s3",
+            endpoint_url=setting("endpoint_url"),
+            region_name=setting("region"),
+            aws_access_key_id=setting("access_key"),
+            aws_secret_access_key=setting("secret_key"),
+            aws_session_token=setting("token"),
+            config=Config(
+                connect_timeout=10,
+                read_timeout=20,
+                retries={"max_attempts": 2, "mode": "standard"},
+                signature_version=setting("signature_version"),
+            ),
+        )
+        client.list_objects_v2(Bucket=bucket, Prefix=path, MaxKeys=1)
+    except NoCredentialsError:
+        raise UserError(
+            f"{where}: no keys for the bucket; export SNAKEMAKE_STORAGE_S3_ACCESS_KEY and "
+            "SNAKEMAKE_STORAGE_S3_SECRET_KEY, or write them to ~/.aws/credentials"
+        ) from None
+    except ClientError as error:
+        raise UserError(f"{where}: {_meaning(error, bucket)}") from None
+    except (BotoCoreError, ValueError) as error:
+        server = setting("endpoint_url") or "AWS"
+        raise UserError(
+            f"{where}: no answer from the server ({server}): {error}; mend "
+            "SNAKEMAKE_STORAGE_S3_ENDPOINT_URL, or leave storage out to work on the file system"
+        ) from None
+
+
+def _meaning(error: Any, bucket: str) -> str:
+    """What a server's refusal means, and the way out."""
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    if code in ("404", "NoSuchBucket"):
+        return f"there is no bucket {bucket!r}; make it, or mend its name"
+    if code in ("301", "PermanentRedirect"):
+        return "the bucket lies in another region; name it with --storage-s3-region"
+    if code in _REFUSED:
+        return (
+            f"the server refuses these keys, or refuses them this bucket ({code}); mend "
+            "SNAKEMAKE_STORAGE_S3_ACCESS_KEY and SNAKEMAKE_STORAGE_S3_SECRET_KEY"
+        )
+    return f"the server says: {error}"
+
+
+def list_at_once(storage: Callable[..., str], prefix: str) -> None:
+    """Let Snakemake's provider of a bucket list what lies below ``prefix`` at once.
+
+    Args:
+        storage: Snakemake's ``storage.s3``.
+        prefix: ``s3://bucket/path``; nothing else on that bucket may be asked for.
+    """
+    flagged: Any = storage(f"{prefix}/listing")
+    first = flagged.flags["storage_object"]
+    listed = listed_object(first.key.removesuffix("listing"))
+    first.provider.get_storage_object_cls = lambda: listed
+
+
+def listed_object(folder: str) -> type[Any]:
+    """The class of objects of a bucket that are listed once, where the plugin asks thrice for each.
+
+    The plugin (0.3.6) lists the folder of the first object it is asked for and no other: what is
+    not there costs three requests a file, thousands for a study.
+    """
+    from snakemake_interface_storage_plugins.io import Mtime
+    from snakemake_storage_plugin_s3 import StorageObject
+
+    class Listed(StorageObject):  # type: ignore[misc]
+        async def inventory(self, cache: Any) -> None:
+            """Fill Snakemake's cache with all objects below the folder; any other is absent."""
+            parent = self.get_inventory_parent()
+            if parent in cache.exists_in_storage.has_inventory:
+                return
+            for item in self.s3bucket().objects.filter(Prefix=folder):
+                key = self.cache_key(f"{self.bucket}/{item.key}")
+                cache.exists_in_storage[key] = True
+                cache.mtime[key] = Mtime(storage=item.last_modified.timestamp())
+                cache.size[key] = item.size
+            cache.exists_in_storage.has_inventory.add(parent)
+
+    return Listed

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mixmerge.planning.jobs import Job
-from mixmerge.planning.stages import in_order, is_target, stage_of
+from mixmerge.resources.jobs import Job, in_order, is_target, stage_of
 
 
 class State(StrEnum):

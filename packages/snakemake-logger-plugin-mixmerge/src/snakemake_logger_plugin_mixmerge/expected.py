@@ -8,9 +8,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from mixmerge.planning.jobs import Job, consumers, job_from, producers
-from mixmerge.planning.schedule import CORES, JOBS
-from mixmerge.planning.stages import is_target
+from mixmerge.resources.jobs import Job, consumers, is_target, job_from, producers
+from mixmerge.resources.schedule import CORES, JOBS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mixmerge.planning.jobs import plain
+from mixmerge.resources.jobs import plain
 from snakemake_logger_plugin_mixmerge.command import repeat
 
 #: Lines of a log that are shown.

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
-from mixmerge.planning.jobs import order
-from mixmerge.planning.schedule import schedule
+from mixmerge.resources.jobs import order
+from mixmerge.resources.schedule import schedule
 from snakemake_logger_plugin_mixmerge.board import Board, State
 from snakemake_logger_plugin_mixmerge.expected import Expected
 
@@ -55,7 +55,7 @@ def _blocked(board: Board, expected: Expected) -> set[int]:
     if not blocked:
         return blocked
     lost = {n for n, job in enumerate(expected.jobs) if job.number in blocked}
-    for position in order(expected.before, expected.after):
+    for position in order(expected.before):
         if not lost.isdisjoint(expected.before[position]):
             lost.add(position)
     return {expected.jobs[position].number for position in lost}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mixmerge.planning.table import duration
+from mixmerge.resources.plan import duration
 from snakemake_logger_plugin_mixmerge.board import Counts
 from snakemake_logger_plugin_mixmerge.left import Left
 

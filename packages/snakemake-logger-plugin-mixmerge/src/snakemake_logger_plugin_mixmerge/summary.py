@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from mixmerge.planning.jobs import plain
-from mixmerge.planning.table import duration
+from mixmerge.resources.jobs import plain
+from mixmerge.resources.plan import duration
 from snakemake_logger_plugin_mixmerge.board import Board, State
 from snakemake_logger_plugin_mixmerge.command import this_run
 from snakemake_logger_plugin_mixmerge.failure import Failure

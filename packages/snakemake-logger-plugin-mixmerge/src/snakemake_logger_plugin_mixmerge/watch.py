@@ -9,7 +9,7 @@ from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from mixmerge.planning.jobs import job_from
+from mixmerge.resources.jobs import job_from
 from snakemake_logger_plugin_mixmerge.board import Board, State
 from snakemake_logger_plugin_mixmerge.expected import current
 from snakemake_logger_plugin_mixmerge.failure import Failure, ended

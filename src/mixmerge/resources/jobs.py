@@ -1,10 +1,41 @@
-"""Planned jobs: as Snakemake's dry run names them, and how they hang together."""
+"""Planned jobs as Snakemake's dry run names them, their stages, and who reads what they make."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any
 
-from mixmerge.planning.stages import stage_of
+#: Stage -> its rules, both in the order in which they run.
+STAGES = {
+    "data": (
+        *("corpus", "fetch", "nltk_data", "prepare", "hold_out", "decontaminate", "split"),
+        *("subset", "mix", "statistics", "suite", "ground_truth"),
+    ),
+    "train": ("pretrain", "snapshot", "dequantise", "sft"),
+    "merge": ("recipe", "merge", "winner"),
+    "generate": ("generate",),
+    "score": ("score",),
+    "weights": ("layers", "merged_layers", "updates"),
+    "report": ("uncertainty", "tables", "figures", "verdict", "timing"),
+}
+
+_STAGE_OF = {rule: stage for stage, rules in STAGES.items() for rule in rules}
+
+
+def stage_of(rule: str) -> str:
+    """The stage of a rule; a rule that is in none is a stage of its own."""
+    return _STAGE_OF.get(rule, rule)
+
+
+def is_target(rule: str) -> bool:
+    """Whether a rule only names what to make (``all``, ``all_tables``) and does nothing itself."""
+    return rule == "all" or rule.startswith("all_")
+
+
+def in_order(stages: set[str]) -> list[str]:
+    """Stages in the order of a study, then others by name."""
+    known = [stage for stage in STAGES if stage in stages]
+    return known + sorted(stages.difference(STAGES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +93,8 @@ class Job:
 
     @property
     def label(self) -> str:
-        """The job for people: its rule and wildcards."""
-        return label(self.rule, self.wildcards)
-
-
-def label(rule: str, wildcards: Mapping[str, str]) -> str:
-    """A job for people: ``sft qwen-small sft-codegen-p100``."""
-    return " ".join([rule, *map(str, wildcards.values())])
+        """The job for people: ``sft qwen-small sft-codegen-p100``."""
+        return " ".join([self.rule, *map(str, self.wildcards.values())])
 
 
 def job_from(record: Mapping[str, Any], temporary: Iterable[str] = ()) -> Job:
@@ -121,6 +147,11 @@ def consumers(before: list[list[int]]) -> list[list[int]]:
     return after
 
 
+def order(before: list[list[int]]) -> list[int]:
+    """Positions such that every job comes after those it reads from."""
+    return list(TopologicalSorter(dict(enumerate(before))).static_order())
+
+
 def readers(jobs: list[Job], after: list[list[int]]) -> dict[int, list[int]]:
     """Position of each job with temporary outputs -> positions of the jobs that read those."""
     return {
@@ -130,15 +161,3 @@ def readers(jobs: list[Job], after: list[list[int]]) -> dict[int, list[int]]:
         for position, job in enumerate(jobs)
         if job.temporary
     }
-
-
-def order(before: list[list[int]], after: list[list[int]]) -> list[int]:
-    """Positions such that every job comes after those it reads from."""
-    waiting = [len(earlier) for earlier in before]
-    ready = [position for position, count in enumerate(waiting) if count == 0]
-    for position in ready:
-        for later in after[position]:
-            waiting[later] -= 1
-            if waiting[later] == 0:
-                ready.append(later)
-    return ready

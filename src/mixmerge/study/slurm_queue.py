@@ -27,11 +27,11 @@ def cancel(directory: Path, user: str) -> list[str]:
     Raises:
         UserError: Slurm can't be asked, or jobs stay in its queue.
     """
-    found = jobs(directory, user)
-    for first in range(0, len(found), 100):
-        _slurm("scancel", *found[first : first + 100])
+    jobs = queued_jobs(directory, user)
+    for first in range(0, len(jobs), 100):
+        _slurm("scancel", *jobs[first : first + 100])
     start = time.monotonic()
-    while left := sorted(set(found) & set(jobs(directory, user))) if found else []:
+    while left := sorted(set(jobs) & set(queued_jobs(directory, user))) if jobs else []:
         if time.monotonic() - start > _PATIENCE:
             raise UserError(
                 f"Slurm jobs {' '.join(left)} of a Snakemake that was killed do not leave the "
@@ -39,18 +39,18 @@ def cancel(directory: Path, user: str) -> list[str]:
                 "again"
             )
         time.sleep(1)
-    return found
+    return jobs
 
 
-def jobs(directory: Path, user: str) -> list[str]:
+def queued_jobs(directory: Path, user: str) -> list[str]:
     """Ids of the jobs in Slurm's queue that Snakemake submitted from a directory."""
     listed = _slurm("squeue", "--noheader", f"--user={user}", "--format=%i|%j|%Z")
-    found = []
+    jobs = []
     for line in listed.splitlines():
         number, name, folder = line.strip().split("|", 2)
         if _NAME.fullmatch(name) and Path(folder).resolve() == directory.resolve():
-            found.append(number)
-    return found
+            jobs.append(number)
+    return jobs
 
 
 def _slurm(*command: str) -> str:

@@ -1,54 +1,22 @@
-"""What each job needs of the machine: memory, run time, disk, GPUs.
+"""What each job asks the machine for: memory, run time, disk, GPUs.
 
-Each rule has a function that says what its jobs would take at the speeds the configuration assumes
+A rule's estimate says what its jobs would take at the speeds that the configuration assumes
 (`hardware`); where jobs of the rule have run already, what they achieved overrules it.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 from mixmerge.data.settings import MIX
-from mixmerge.resources import evaluating, merging, preparing, reporting, training
-from mixmerge.resources.estimate import Assumed, Estimate
+from mixmerge.resources.checkpoint_estimates import Assumed
+from mixmerge.resources.estimates import RULES, Estimates
 from mixmerge.resources.sizes import Sizes
 from mixmerge.resources.throughput import Speed, Throughput
 from mixmerge.study.plan import Study
-
-#: Rule -> its wildcards in the order of its benchmark's path, and what its jobs take.
-RULES: dict[str, tuple[tuple[str, ...], Callable[[Sizes, Mapping[str, str]], Assumed]]] = {
-    "corpus": ((), preparing.corpus),
-    "fetch": (("source",), preparing.fetch),
-    "prepare": (("task",), preparing.prepare),
-    "decontaminate": (("task",), preparing.decontaminate),
-    "split": (("task",), preparing.split),
-    "subset": (("task", "percent"), preparing.subset),
-    "mix": (("percent",), preparing.mix),
-    "statistics": ((), preparing.statistics),
-    "hold_out": (("suite",), preparing.hold_out),
-    "suite": (("suite",), preparing.suite),
-    "ground_truth": (("suite",), preparing.ground_truth),
-    "nltk_data": ((), preparing.nltk_data),
-    "pretrain": (("model",), training.pretrain),
-    "snapshot": (("model",), training.snapshot),
-    "dequantise": (("model",), training.dequantise),
-    "sft": (("model", "variant"), training.sft),
-    "recipe": (("model", "variant"), merging.recipe),
-    "merge": (("model", "variant"), merging.merge),
-    "generate": (("model", "variant"), evaluating.generate),
-    "score": (("model", "variant"), evaluating.score),
-    "layers": (("model", "variant"), merging.layers),
-    "merged_layers": (("model", "variant"), merging.merged_layers),
-    "winner": (("model", "strategy"), merging.winner),
-    "updates": (("model",), merging.updates),
-    "uncertainty": (("model",), reporting.uncertainty),
-    "tables": ((), reporting.tables),
-    "figures": ((), reporting.figures),
-    "verdict": ((), reporting.verdict),
-    "timing": ((), reporting.timing),
-}
 
 #: Rules whose jobs run on a GPU where `hardware.device` is one.
 GPU_RULES = frozenset({"pretrain", "sft", "generate"})
@@ -70,7 +38,30 @@ _HEADROOM = 1.5
 _MORE_TIME, _MORE_MEMORY = 2.0, 1.5
 
 
-class Needs:
+@dataclass(frozen=True)
+class Estimate:
+    """What one job is expected to take (no safety factor in it), and what it may take at most.
+
+    Attributes:
+        seconds: expected run time.
+        gpu: GPUs of the whole job, 0 for none.
+        mem_mb: MB of main memory that the first attempt asks for.
+        disk_mb: MB that it writes, scratch included.
+        kept_mb: MB of them that stay when it is over.
+        runtime: minutes that the first attempt asks for.
+        measured: whether jobs of its rule that ran before say so.
+    """
+
+    seconds: float
+    gpu: int
+    mem_mb: int
+    disk_mb: int
+    kept_mb: int
+    runtime: int
+    measured: bool
+
+
+class JobResources:
     """The resources of every rule's jobs.
 
     Attributes:
@@ -81,6 +72,7 @@ class Needs:
     def __init__(self, study: Study) -> None:
         self.study = study
         self.sizes = Sizes(study)
+        self._estimates = Estimates(self.sizes)
         self._throughput = Throughput(Path(study.path("benchmarks")))
         self._estimate = cache(self._estimated)
         self._speed = cache(self._achieved)
@@ -95,34 +87,32 @@ class Needs:
         Raises:
             KeyError: an unknown rule, or a wildcard that is missing.
         """
-        names, _ = RULES[rule]
-        given = wildcards if isinstance(wildcards, Mapping) else vars(wildcards or object)
-        return self._estimate(rule, tuple(str(given[name]) for name in names))
+        values = wildcards if isinstance(wildcards, Mapping) else vars(wildcards or object)
+        return self._estimate(rule, tuple(str(values[name]) for name in RULES[rule]))
 
     def of(self, rule: str) -> dict[str, Callable[..., Any]]:
         """Resource -> function of wildcards and attempt, as Snakemake's `resources` takes them.
 
         ``mem_mb``, ``disk_mb``, ``kept_mb`` (what stays when the job is over), ``runtime`` in
         minutes, ``expected_s`` in seconds and without safety factors; ``gpu`` for jobs on GPUs
-        only, and ``processes`` of a training run.
+        only. Of a training run also ``processes``, and what Slurm must know of one that is spread
+        over several nodes.
         """
 
-        def found(value: Callable[[Estimate, int], int]) -> Callable[..., int]:
+        def function(value: Callable[[Estimate, int], int]) -> Callable[..., int]:
             return lambda wildcards, attempt: value(self.estimate(rule, wildcards), attempt)
 
         resources: dict[str, Callable[..., Any]] = {
-            "mem_mb": found(lambda job, attempt: ceil(job.mem_mb * _MORE_MEMORY ** (attempt - 1))),
-            "runtime": found(lambda job, attempt: self._minutes(job.runtime, attempt)),
-            "disk_mb": found(lambda job, attempt: job.disk_mb),
-            "kept_mb": found(lambda job, attempt: job.kept_mb),
-            "expected_s": found(lambda job, attempt: max(1, round(job.seconds))),
+            "mem_mb": function(lambda job, n: ceil(job.mem_mb * _MORE_MEMORY ** (n - 1))),
+            "runtime": function(lambda job, n: self._minutes(job.runtime, n)),
+            "disk_mb": function(lambda job, n: job.disk_mb),
+            "kept_mb": function(lambda job, n: job.kept_mb),
+            "expected_s": function(lambda job, n: max(1, round(job.seconds))),
         }
         if rule in GPU_RULES and self.study.config.hardware.device == "gpu":
-            resources["gpu"] = found(lambda job, attempt: job.gpu)
+            resources["gpu"] = function(lambda job, n: job.gpu)
         if rule == "sft":
-            resources["processes"] = lambda wildcards: self.processes(
-                wildcards.model, wildcards.variant
-            )
+            resources |= self._launch()
         return resources
 
     def processes(self, model: str, variant: str) -> int:
@@ -130,10 +120,31 @@ class Needs:
         task = self.study.variants[model][variant].task
         return self.study.config.sft_settings(model, task or MIX).processes
 
-    def weights_mb(self, model: str) -> float:
-        """MB of a merged checkpoint of a model."""
-        bytes_a_weight = 4 if self.study.config.merging.dtype == "float32" else 2
-        return self.sizes.weights_mb(model, bytes_a_weight)
+    def _launch(self) -> dict[str, Callable[..., Any]]:
+        """How a training run is started, by the names that Snakemake's Slurm executor reads.
+
+        Those of a run on one node are absent (None), but for `nodes`. `mpi` keeps the executor from
+        starting the job by srun: the job does that itself, one task a node.
+        """
+        study = self.study
+
+        def only_spread(value: Callable[[int, int], Any]) -> Callable[..., Any]:
+            def resource(wildcards: Any) -> Any:
+                nodes = study.sft_nodes(wildcards.model, wildcards.variant)
+                threads = study.sft_threads(wildcards.model, wildcards.variant)
+                return None if nodes == 1 else value(nodes, threads)
+
+            return resource
+
+        return {
+            "processes": lambda wildcards: self.processes(wildcards.model, wildcards.variant),
+            "nodes": lambda wildcards: study.sft_nodes(wildcards.model, wildcards.variant),
+            "mpi": only_spread(lambda nodes, threads: "srun"),
+            "tasks": only_spread(lambda nodes, threads: nodes),
+            # Else `tasks` would be taken for the tasks of each GPU.
+            "tasks_per_gpu": only_spread(lambda nodes, threads: 0),
+            "cpus_per_task": only_spread(lambda nodes, threads: threads // nodes),
+        }
 
     def _minutes(self, first: int, attempt: int) -> int:
         """Run time of an attempt: more each time, but no more than a job may have."""
@@ -142,35 +153,30 @@ class Needs:
         return minutes if longest is None else min(minutes, max(1, int(longest * 60)))
 
     def _assume(self, rule: str, values: tuple[str, ...]) -> Assumed | None:
-        """What a job would take by its wildcards' values; None for one that is none of the study's.
+        """What a finished job was assumed to take; None for one that is none of the study's.
 
         Benchmarks may be left over from a model or a ratio that the configuration lost since.
         """
-        names, function = RULES[rule]
-        if len(names) != len(values):
-            return None
-        wildcards = dict(zip(names, values, strict=True))
         try:
-            if "variant" in wildcards:
-                _ = self.study.variants[wildcards["model"]][wildcards["variant"]]
-            return function(self.sizes, wildcards)
-        except (KeyError, AssertionError, StopIteration):
+            if RULES[rule] == ("model", "variant"):
+                model, variant = values
+                _ = self.study.variants[model][variant]
+            assumed: Assumed = getattr(self._estimates, rule)(*values)
+        except (KeyError, ValueError, TypeError, AssertionError, StopIteration):
             return None
+        return assumed
 
     def _achieved(self, rule: str, model: str | None) -> Speed | None:
-        wildcards = {} if model is None else {"model": model}
-        return self._throughput.speed(rule, wildcards, lambda values: self._assume(rule, values))
+        return self._throughput.speed(rule, model, lambda values: self._assume(rule, values))
 
     def _estimated(self, rule: str, values: tuple[str, ...]) -> Estimate:
-        names, function = RULES[rule]
-        wildcards = dict(zip(names, values, strict=True))
-        assumed = function(self.sizes, wildcards)
-        speed = self._speed(rule, wildcards.get("model"))
+        assumed: Assumed = getattr(self._estimates, rule)(*values)
+        speed = self._speed(rule, dict(zip(RULES[rule], values, strict=True)).get("model"))
         seconds = assumed.seconds if speed is None else speed.seconds(assumed)
         memory = assumed.memory
         if speed is not None and speed.memory is not None:
             memory = speed.memory * _HEADROOM
-        trust = _TRUSTED if assumed.given or speed is not None else _DOUBTED
+        trust = _TRUSTED if assumed.by_user or speed is not None else _DOUBTED
         kept = assumed.disk if assumed.kept is None else assumed.kept
         return Estimate(
             seconds=seconds,
