@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import checkpoint_material as material
+from fixtures import checkpoints as material
 from mixmerge.merge.recipe import render_recipe
 from mixmerge.merge.settings import RecipeSettings
 

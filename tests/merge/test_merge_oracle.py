@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import checkpoint_material as material
+from fixtures import checkpoints as material
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.checkpoint.index import INDEX, read_index
 from mixmerge.checkpoint.tensors import chunks

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import checkpoint_material as material
+from fixtures import checkpoints as material
 from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE, read_manifest, write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.merge.execution import merge, read_recipe

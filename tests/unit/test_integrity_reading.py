@@ -18,7 +18,7 @@ from mixmerge.core.io import write_jsonl
 from mixmerge.merge.inputs import check_inputs
 from mixmerge.merge.recipe import render_recipe
 from mixmerge.merge.settings import RecipeSettings
-from mixmerge.weights.distance import layer_distances
+from mixmerge.weights.statistics import layer_distances
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARD = "model-00002-of-00002.safetensors"

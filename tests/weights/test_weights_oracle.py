@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import checkpoint_material as material
+from fixtures import checkpoints as material
 from mixmerge.core.errors import UserError
-from mixmerge.weights.agreement import update_agreement
-from mixmerge.weights.distance import layer_distances
+from mixmerge.weights.statistics import layer_distances, update_agreement
 
 EMBED, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 

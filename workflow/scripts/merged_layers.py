@@ -8,7 +8,7 @@ from mixmerge.artifacts.reuse import unless_made
 from mixmerge.core.cli import parser, path_argument, run
 from mixmerge.core.io import write_json
 from mixmerge.merge.record import recorded_weights
-from mixmerge.weights.distance import layer_distances
+from mixmerge.weights.statistics import layer_distances
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from mixmerge.artifacts.reuse import unless_made
 from mixmerge.core.cli import parser, path_argument, run
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_json
-from mixmerge.weights.agreement import update_agreement
+from mixmerge.weights.statistics import update_agreement
 
 
 def main() -> None:

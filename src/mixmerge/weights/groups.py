@@ -1,4 +1,4 @@
-"""Which group of the analysis a tensor belongs to: its transformer layer, or one of the rest."""
+"""Tensors by group (a transformer layer, or one of the rest), matched over several checkpoints."""
 
 import re
 from pathlib import Path
@@ -11,18 +11,21 @@ from mixmerge.core.errors import UserError
 #: `model.layers.7.mlp...` (Llama, Qwen, ...), `transformer.h.7.attn...` (GPT-2, GPT-BigCode).
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 
+#: A group's name and, if it is one, the layer's number.
+Group = tuple[str, int | None]
+
 _EMBEDDINGS = (*EMBEDDINGS, "transformer.wpe.weight")
 _FINAL_NORM = re.compile(r"^(?:model|transformer|gpt_neox)\.(?:norm|ln_f|final_layer_?norm)\.")
 
 
-def group_of(name: str) -> tuple[str, int | None]:
+def group_of(name: str) -> Group:
     """Group and layer number of a tensor, by its name.
 
     Returns:
         ``("layer.7", 7)``, or ``embeddings``, ``lm_head``, ``final_norm`` or ``other`` with None.
     """
-    if found := _LAYER.search(name):
-        layer = int(found.group(1))
+    if match := _LAYER.search(name):
+        layer = int(match.group(1))
         return f"layer.{layer}", layer
     if name in _EMBEDDINGS:
         return "embeddings", None
@@ -31,7 +34,7 @@ def group_of(name: str) -> tuple[str, int | None]:
     return ("final_norm" if _FINAL_NORM.match(name) else "other"), None
 
 
-def order(group: tuple[str, int | None]) -> tuple[int, int]:
+def order(group: Group) -> tuple[int, int]:
     """Sort key: embeddings, layers by number, final norm, output head, the rest."""
     name, layer = group
     ranks = {"embeddings": 0, "final_norm": 2, "lm_head": 3, "other": 4}
@@ -59,14 +62,13 @@ def align(directories: list[Path]) -> dict[str, list[TensorInfo]]:
         if (directory / MANIFEST).exists():
             read_manifest(directory, "checkpoint")
     indexes = [read_index(directory) for directory in directories]
-    heads = [_has_tied_head(d, index) for d, index in zip(directories, indexes, strict=True)]
-    if any(heads):
-        indexes = [
-            {name: info for name, info in index.items() if name != HEAD}
-            if all(heads)
-            else _spelled_out(index, tied)
-            for index, tied in zip(indexes, heads, strict=True)
-        ]
+    tied = [_has_tied_head(d, index) for d, index in zip(directories, indexes, strict=True)]
+    if all(tied):
+        indexes = [{k: v for k, v in index.items() if k != HEAD} for index in indexes]
+    for index, has_tied_head in zip(indexes, tied, strict=True):
+        source = embeddings(index)
+        if has_tied_head and not all(tied) and source is not None:
+            index.setdefault(HEAD, source)
     base = indexes[0]
     for directory, index in zip(directories, indexes, strict=True):
         for name in sorted(set(base) ^ set(index)):
@@ -92,11 +94,3 @@ def _has_tied_head(directory: Path, index: dict[str, TensorInfo]) -> bool:
     if source is None or not is_tied(directory, index):
         return False
     return head is None or same_bytes(head, source)
-
-
-def _spelled_out(index: dict[str, TensorInfo], tied: bool) -> dict[str, TensorInfo]:
-    """Put the input embeddings in place of a tied head that is not stored."""
-    source = embeddings(index)
-    if not tied or HEAD in index or source is None:
-        return index
-    return {**index, HEAD: source}

@@ -1,0 +1,187 @@
+"""Layer statistics of checkpoints: distance from the base, and agreement of their updates.
+
+An update is specialist - base, over all parameters of a group as one vector. Tensors are streamed
+in pieces and sums kept in float64. Means and centred sums are combined piece by piece with the
+pairwise update of Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance":
+the textbook formula sum(xy) - n mean(x) mean(y) cancels where the mean is large beside the spread.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from mixmerge.checkpoint.tensors import Floats, aligned
+from mixmerge.weights.groups import Group, align, group_of, order
+
+
+def layer_distances(base: Path, variant: Path) -> dict[str, Any]:
+    """Compute the L2 norm of (variant - base) over each group (Figures 2 and 4 of the paper).
+
+    Args:
+        base: the base model's checkpoint.
+        variant: a checkpoint trained or merged from it.
+
+    Returns:
+        ``{"groups": [...], "total": {...}}``. Each group has its name, layer (None outside the
+        layers), number of parameters, ``l2`` (norm of the difference), ``base_l2`` (norm of the
+        base's parameters) and ``relative_l2``, their quotient (None where the base is 0).
+
+    Raises:
+        UserError: a broken checkpoint, or two that do not hold the same tensors.
+    """
+    sums: dict[Group, tuple[int, float, float]] = {}
+    for group, (before, after) in _pieces([base, variant], f"distance {variant.name}"):
+        count, moved, stood = sums.get(group, (0, 0.0, 0.0))
+        moved += float(np.square(after - before).sum())
+        sums[group] = count + before.size, moved, stood + float(np.square(before).sum())
+    counts, moved_by_group, stood_by_group = zip(*sums.values(), strict=True)
+    total = _norms(sum(counts), math.fsum(moved_by_group), math.fsum(stood_by_group))
+    return _by_group({group: _norms(*values) for group, values in sums.items()}, total)
+
+
+def update_agreement(base: Path, variants: dict[str, Path]) -> dict[str, Any]:
+    """Compare the updates of all pairs of checkpoints (Figure 3, equation 1 of the paper).
+
+    Every file is read once, whatever the number of pairs; memory is bounded by a piece of a tensor
+    for each checkpoint.
+
+    Args:
+        base: the base model's checkpoint.
+        variants: name -> checkpoint trained from it; at least two.
+
+    Returns:
+        ``{"pairs": [{"a", "b", "groups": [...], "total": {...}}]}``. Each group has its name,
+        layer and number of parameters, and
+
+        - ``pearson``: Pearson's r of the two updates (equation 1),
+        - ``cosine``: the cosine of their angle (r without the means taken off),
+        - ``sign_conflict``: of the parameters that both updates moved, the share which they moved
+          in opposite directions,
+        - ``norm_ratio``: the norm of a's update over that of b's,
+
+        each None where it is undefined (an update that is 0 or constant).
+
+    Raises:
+        UserError: a broken checkpoint, or some that do not hold the same tensors.
+    """
+    names = list(variants)
+    pairs: dict[tuple[int, int], dict[Group, _PairMoments]] = {
+        pair: {} for pair in combinations(range(len(names)), 2)
+    }
+    label = f"agreement of {len(names)} updates"
+    for group, (before, *after) in _pieces([base, *variants.values()], label):
+        updates = [values - before for values in after]
+        for (a, b), moments in pairs.items():
+            moments.setdefault(group, _PairMoments()).add(updates[a], updates[b])
+    found = []
+    for (a, b), moments in pairs.items():
+        total = _PairMoments()
+        for group in sorted(moments, key=order):
+            total.merge(moments[group])
+        rows = {group: entry.row() for group, entry in moments.items()}
+        found.append({"a": names[a], "b": names[b], **_by_group(rows, total.row())})
+    return {"pairs": found}
+
+
+def _pieces(directories: list[Path], label: str) -> Iterator[tuple[Group, tuple[Floats, ...]]]:
+    """Yield the same stretch of a tensor of every checkpoint, with the tensor's group."""
+    tensors = align(directories)
+    size = sum(infos[0].size for infos in tensors.values())
+    with tqdm(total=size, unit="weights", unit_scale=True, mininterval=1, desc=label) as bar:
+        for name, infos in tensors.items():
+            for values in aligned(infos):
+                yield group_of(name), values
+                bar.update(values[0].size)
+
+
+def _by_group(rows: dict[Group, dict[str, Any]], total: dict[str, Any]) -> dict[str, Any]:
+    groups = [{"group": g[0], "layer": g[1], **rows[g]} for g in sorted(rows, key=order)]
+    return {"groups": groups, "total": total}
+
+
+def _norms(parameters: int, moved: float, stood: float) -> dict[str, Any]:
+    distance, norm = math.sqrt(moved), math.sqrt(stood)
+    return {
+        "parameters": parameters,
+        "l2": distance,
+        "base_l2": norm,
+        "relative_l2": distance / norm if norm else None,
+    }
+
+
+@dataclass
+class _PairMoments:
+    """Moments of the pairs (x, y) seen so far."""
+
+    count: int = 0
+    mean_x: float = 0.0
+    mean_y: float = 0.0
+    #: Sums of products of deviations from the means.
+    centred_xx: float = 0.0
+    centred_yy: float = 0.0
+    centred_xy: float = 0.0
+    #: Plain sums x·x, y·y and x·y.
+    square_x: float = 0.0
+    square_y: float = 0.0
+    product: float = 0.0
+    #: Pairs in which neither is 0, and of these the pairs of different sign.
+    both_moved: int = 0
+    opposed: int = 0
+
+    def add(self, x: Floats, y: Floats) -> None:
+        """Take in a piece: two vectors of equal length, not empty."""
+        mean_x, mean_y = float(x.mean()), float(y.mean())
+        centred_x, centred_y = x - mean_x, y - mean_y
+        moved = (x != 0) & (y != 0)
+        piece = _PairMoments(
+            x.size,
+            mean_x,
+            mean_y,
+            float((centred_x * centred_x).sum()),
+            float((centred_y * centred_y).sum()),
+            float((centred_x * centred_y).sum()),
+            float((x * x).sum()),
+            float((y * y).sum()),
+            float((x * y).sum()),
+            int(moved.sum()),
+            # Not the sign of the product, which underflows to 0 for tiny updates.
+            int((moved & ((x < 0) != (y < 0))).sum()),
+        )
+        self.merge(piece)
+
+    def merge(self, other: "_PairMoments") -> None:
+        """Take in the moments of another set of pairs."""
+        total = self.count + other.count
+        step_x, step_y = other.mean_x - self.mean_x, other.mean_y - self.mean_y
+        weight = self.count * other.count / total
+        self.centred_xx += other.centred_xx + step_x * step_x * weight
+        self.centred_yy += other.centred_yy + step_y * step_y * weight
+        self.centred_xy += other.centred_xy + step_x * step_y * weight
+        self.mean_x += step_x * other.count / total
+        self.mean_y += step_y * other.count / total
+        self.count = total
+        for name in ("square_x", "square_y", "product", "both_moved", "opposed"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def row(self) -> dict[str, Any]:
+        """The statistics by name."""
+        norm_x, norm_y = math.sqrt(self.square_x), math.sqrt(self.square_y)
+        spread = math.sqrt(self.centred_xx) * math.sqrt(self.centred_yy)
+        return {
+            "parameters": self.count,
+            "pearson": _correlation(self.centred_xy, spread),
+            "cosine": _correlation(self.product, norm_x * norm_y),
+            "sign_conflict": self.opposed / self.both_moved if self.both_moved else None,
+            "norm_ratio": norm_x / norm_y if self.square_y else None,
+        }
+
+
+def _correlation(above: float, below: float) -> float | None:
+    """The quotient, bounded by 1, which rounding may overstep; None where it is undefined."""
+    return max(-1.0, min(1.0, above / below)) if below else None
