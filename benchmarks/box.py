@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy  # noqa: F401  in memory here as in the box
 
-from judgebox import machine
+from judgebox import available
 from judgebox.box import Box
 from judgebox.limits import Limits
 
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=10)
     parser.add_argument("--backend", choices=("bubblewrap", "landlock"))
     given = parser.parse_args()
-    offers = machine.offered()
+    offers = available()
     names = sorted({offer.backend for offer in offers if offer.works})
     names = [name for name in names if given.backend in (None, name)]
     found: dict[str, list[Cost]] = {"bare fork": []}

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from judgebox import machine
+from judgebox import detect
 from judgebox.box import Box
 from judgebox.limits import Ended, Limits
 
@@ -43,5 +43,5 @@ def need_bubblewrap() -> None:
 
 
 @functools.cache
-def _offered() -> list[machine.Offer]:
-    return machine.offered()
+def _offered() -> list[detect.BackendStatus]:
+    return detect.available()

@@ -10,7 +10,7 @@ import pytest
 
 from box_material import need_bubblewrap, run
 from judgebox.box import Box
-from judgebox.proof import NAMESPACES
+from judgebox.self_check import NAMESPACES
 
 pytestmark = pytest.mark.slow
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from box_material import need_bubblewrap
-from judgebox import bubblewrap, machine
-from judgebox.backend import SetupError
+from judgebox import bubblewrap, detect
 from judgebox.box import Box
-from judgebox.syscalls import NUMBERS
+from judgebox.runtime import SetupError
+from judgebox.seccomp import NUMBERS
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ def test_bubblewrap_that_refuses_is_named_with_the_way_out(
     bwrap.write_text(f"#!/bin/sh\necho '{words}' >&2\nexit 1\n", encoding="ascii")
     bwrap.chmod(0o755)
     monkeypatch.setattr(
-        machine, "backends", lambda: [("bubblewrap (x)", bubblewrap.Bubblewrap(bwrap))]
+        detect, "_candidates", lambda: [("bubblewrap (x)", bubblewrap.Bubblewrap(bwrap))]
     )
     with pytest.raises(SetupError) as caught:
         Box((), backend="bubblewrap").__enter__()
@@ -44,40 +44,46 @@ def test_what_is_offered_was_really_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     need_bubblewrap()
-    real = next(iter(bubblewrap.found()))
+    real = next(iter(detect.bwrap_programs()))
     missing = bubblewrap.Bubblewrap(tmp_path / "bwrap")
     tried = [("one", missing), ("two", real)]
-    monkeypatch.setattr(machine, "backends", lambda: tried)
-    one, two = machine.offered()
-    assert (one.label, one.works, two.label, two.works, two.said) == ("one", False, "two", True, "")
-    assert "No such file" in one.said
-    assert machine.choose("bubblewrap") is real, "the first that works"
+    monkeypatch.setattr(detect, "_candidates", lambda: tried)
+    one, two = detect.available()
+    assert (one.label, one.works, two.label, two.works, two.reason) == (
+        "one",
+        False,
+        "two",
+        True,
+        "",
+    )
+    assert "No such file" in one.reason
+    assert detect.start_first("bubblewrap", ())[0] is real, "the first that works"
 
 
 def test_an_unknown_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(machine.VARIABLE, "none")
+    monkeypatch.setenv(detect.VARIABLE, "none")
     with pytest.raises(SetupError, match="JUDGEBOX_BACKEND=none"):
-        machine.choose()
+        detect.start_first(None, ())
 
 
 #: Puts itself behind a filter as a strict container's: no user namespace, no landlock.
 _STRICT = """
-import ctypes, errno, sys
-from judgebox.backend import SetupError
-from judgebox import bpf, seccomp
+import ctypes, errno, struct, sys
+from judgebox.runtime import SetupError
+from judgebox import seccomp
 from judgebox.box import Box
-from judgebox.syscalls import NUMBERS
+from judgebox.seccomp import NUMBERS
 
 numbers = NUMBERS[seccomp.machine()]
-refused = bpf.ERRNO | errno.EPERM
+refused = seccomp._ERRNO | errno.EPERM
 unshare = 272 if seccomp.machine() == "x86_64" else 97
-new_user = bpf.argument(0) + bpf.when(bpf.ANY_BIT, 0x10000000, refused) + bpf.give(bpf.ALLOW)
-code = bpf.load(bpf.NUMBER)
+new_user = seccomp._argument(0) + seccomp._when(seccomp._ANY_BIT, 0x10000000, refused) + seccomp._give(seccomp._ALLOW)
+code = seccomp._load(seccomp._NUMBER)
 for number in (numbers["landlock_create_ruleset"], unshare):
-    code += bpf.when(bpf.EQUAL, number, refused)
-code += bpf.when(bpf.EQUAL, numbers["clone3"], bpf.ERRNO | errno.ENOSYS)
-code += [(bpf.EQUAL, 0, len(new_user), numbers["clone"]), *new_user, *bpf.give(bpf.ALLOW)]
-program = bpf.packed(code)
+    code += seccomp._when(seccomp._EQUAL, number, refused)
+code += seccomp._when(seccomp._EQUAL, numbers["clone3"], seccomp._ERRNO | errno.ENOSYS)
+code += [(seccomp._EQUAL, 0, len(new_user), numbers["clone"]), *new_user, *seccomp._give(seccomp._ALLOW)]
+program = b"".join(struct.pack("=HBBI", *step) for step in code)
 libc = ctypes.CDLL(None)
 assert libc.prctl(seccomp.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
 argument = ctypes.byref(seccomp._Program(len(program) // 8, program))

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from box_material import need_bubblewrap
-from judgebox import proof
+from judgebox import self_check
 
 pytestmark = pytest.mark.slow
-_RUNNER = [sys.executable, "-m", "judgebox.runner", "judgebox.namespaces"]
+_RUNNER = [sys.executable, "-m", "judgebox.runner", "judgebox.bubblewrap"]
 
 Start = Callable[[list[str], object], tuple[int, str, bytes]]
 
@@ -44,22 +44,22 @@ def canary(tmp_path: Path) -> Path:
 
 
 def test_outside_of_everything(canary: Path) -> None:
-    code, said, answer = _start([], proof.hello(canary))
-    assert (code, answer) == (proof.EXIT, b"")
+    code, said, answer = _start([], self_check.hello(canary))
+    assert (code, answer) == (self_check.EXIT, b"")
     assert "namespaces shared with the outside: user, pid, net, mnt, ipc, uts" in said
 
 
 def test_a_launcher_that_lies_about_its_namespaces(canary: Path) -> None:
-    hello = {"outer": dict.fromkeys(proof.NAMESPACES, 1), "canary": str(canary)}
+    hello = {"outer": dict.fromkeys(self_check.NAMESPACES, 1), "canary": str(canary)}
     code, said, answer = _start([], hello)
-    assert (code, answer) == (proof.EXIT, b"")
+    assert (code, answer) == (self_check.EXIT, b"")
     assert f"a file of the outside can be read: {canary}" in said
 
 
 @pytest.mark.parametrize("hello", [{}, {"outer": {}}, {"outer": {"user": 1}, "canary": "/x"}])
 def test_a_launcher_that_says_too_little(hello: object) -> None:
     code, said, answer = _start([], hello)
-    assert (code, answer) == (proof.EXIT, b"")
+    assert (code, answer) == (self_check.EXIT, b"")
     assert "did not name its own namespaces" in said
 
 
@@ -78,19 +78,18 @@ def test_namespaces_that_hide_no_files(canary: Path) -> None:
     ]
     if subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode:
         pytest.skip("unshare does not work here: NOT TESTED")
-    code, said, answer = _start(prefix, proof.hello(canary))
-    assert (code, answer) == (proof.EXIT, b"")
+    code, said, answer = _start(prefix, self_check.hello(canary))
+    assert (code, answer) == (self_check.EXIT, b"")
     assert f"a file of the outside can be read: {canary}" in said
     canary.unlink()
-    hello = proof.hello(canary)
+    hello = self_check.hello(canary)
     code, said, answer = _start(prefix, hello)
-    assert (code, answer) == (proof.EXIT, b"")
+    assert (code, answer) == (self_check.EXIT, b"")
     assert "the root directory is writable" in said
 
 
 _AS_NOBODY = """
 import json, os, sys
-from judgebox import machine
 from judgebox.box import Box
 from judgebox.limits import Limits
 limits = Limits(20, 60, 2**31)
@@ -124,7 +123,10 @@ def test_as_an_ordinary_user() -> None:
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     root = Path(__file__).resolve().parents[2]
     interpreter = _readable_interpreter(nobody)
-    packages = [str(root / "src"), *(path for path in sys.path if path.endswith("-packages"))]
+    packages = [
+        str(root / "packages/judgebox/src"),
+        *(path for path in sys.path if path.endswith("-packages")),
+    ]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(packages)}
     command = [*nobody, interpreter, "-B", "-c", _AS_NOBODY]
     done = subprocess.run(

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from confined_runs import MARKS, NEWEST
-from judgebox import confined, landlock, locked, machine, proof, seccomp
-from judgebox.backend import SetupError
-from judgebox.runtime import runtime
+from judgebox import landlock, seccomp, self_check
+from judgebox.box import Box
+from judgebox.runtime import SetupError, runtime
 
 pytestmark = MARKS
 
@@ -39,9 +39,9 @@ def test_a_runner_that_is_not_locked_in_refuses(locks: str, said: str, tmp_path:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     file = tmp_path / "canary"
     file.write_text("", encoding="utf-8")
-    ours.send(json.dumps(proof.hello(file)).encode())
+    ours.send(json.dumps(self_check.hello(file)).encode())
     plan = {"checks": str(tmp_path), "reads": [], "version": NEWEST}
-    reads = {str(path) for path in runtime(()).readable} | {str(Path(confined.__file__).parents[2])}
+    reads = {str(path) for path in runtime(()).readable} | {str(Path(landlock.__file__).parents[2])}
     reads |= {sys.prefix, sys.base_prefix, "/proc"}
     if locks == "LANDLOCK":
         rules = [(path, landlock.READ) for path in reads]
@@ -49,24 +49,24 @@ def test_a_runner_that_is_not_locked_in_refuses(locks: str, said: str, tmp_path:
     code = f"""
 import sys
 from judgebox import landlock, runner, seccomp
-sys.argv = ["runner", "judgebox.locked", "{theirs.fileno()}"]
+sys.argv = ["runner", "judgebox.landlock", "{theirs.fileno()}"]
 {locks}
 runner.main()
 """
-    environment = os.environ | {locked.PLAN: json.dumps(plan)}
+    environment = os.environ | {landlock.PLAN: json.dumps(plan)}
     with ours, theirs:
         code_, stderr = started([sys.executable, "-c", code], environment, theirs.fileno())
-    assert code_ == proof.EXIT
+    assert code_ == self_check.EXIT
     assert re.search(said, stderr), stderr
 
 
 def test_a_runner_without_a_plan_refuses(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.send(json.dumps(proof.hello(tmp_path)).encode())
+    ours.send(json.dumps(self_check.hello(tmp_path)).encode())
     with ours, theirs:
-        command = [sys.executable, "-m", "judgebox.runner", "judgebox.locked"]
+        command = [sys.executable, "-m", "judgebox.runner", "judgebox.landlock"]
         code, said = started([*command, str(theirs.fileno())], dict(os.environ), theirs.fileno())
-    assert code == proof.EXIT
+    assert code == self_check.EXIT
     assert "nobody locked this process in" in said
 
 
@@ -78,7 +78,7 @@ def test_a_kernel_without_landlock_is_told_in_one_message(
 
     monkeypatch.setattr(landlock, "version", none)
     with pytest.raises(SetupError, match="this kernel has no landlock") as told:
-        machine.choose("landlock")
+        Box(backend="landlock").__enter__()
     assert "no unsandboxed mode" in str(told.value)
 
 

@@ -16,7 +16,7 @@ from hostile import corpus, study, watch
 from hostile.corpus import KINDS, SUITES, Program
 from hostile.world import VARIABLE, World
 
-from judgebox import machine
+from judgebox import available
 from mixmerge.core.io import read_jsonl, write_jsonl
 from mixmerge.evaluate.suite_settings import CodeScoring
 
@@ -65,14 +65,14 @@ class Outcome:
 @pytest.fixture(scope="module")
 def offers():
     """What this machine offers: one sandbox at least."""
-    found = machine.offered()
+    found = available()
     assert any(offer.works for offer in found), found
     return found
 
 
 @pytest.fixture(scope="module", params=["bubblewrap", "landlock"])
 def outcome(request, root, offers, tmp_path_factory):
-    said = [offer.said for offer in offers if offer.backend == request.param and not offer.works]
+    said = [offer.reason for offer in offers if offer.backend == request.param and not offer.works]
     if not any(offer.works for offer in offers if offer.backend == request.param):
         pytest.skip(f"no {request.param} on this machine: NOT TESTED ({'; '.join(said)})")
     folder = tmp_path_factory.mktemp(request.param)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from judgebox import packages, runtime, watch
-from judgebox.backend import SetupError
-from judgebox.box import PACKAGES
+from judgebox import limits, runtime
+from judgebox.runtime import PACKAGES, SetupError
 from mixmerge.evaluate.suite_settings import CodeScoring
 
 
@@ -38,7 +37,7 @@ def _install(folder: Path, name: str, files: list[str], requires: tuple[str, ...
 
 
 def test_wheels_bring_their_shared_libraries() -> None:
-    found = packages.site_entries(["pandas"])
+    found = runtime.site_entries(["pandas"])
     assert {"numpy", "numpy.libs", "pandas", "six.py", "dateutil", "pytest", "_pytest"} <= set(
         found
     )
@@ -50,7 +49,7 @@ def test_what_is_required_comes_along_and_extras_do_not(installed: Path) -> None
     _install(installed, "tool-a", ["tool_a/__init__.py"], ("tool_b>=1", "tool-c; extra == 'x'"))
     _install(installed, "tool_b", ["tool_b.py", "../../../bin/tool"])
     _install(installed, "tool-c", ["tool_c.py"])
-    found = packages.site_entries(["tool-a"])
+    found = runtime.site_entries(["tool-a"])
     assert {"tool_a", "tool_b.py"} <= set(found)
     assert "tool_c.py" not in found
     assert not [name for name in found if ".." in name]
@@ -59,20 +58,20 @@ def test_what_is_required_comes_along_and_extras_do_not(installed: Path) -> None
 def test_a_shared_namespace_shows_nothing_of_others(installed: Path) -> None:
     _install(installed, "mine", ["shared/mine/__init__.py", "shared/one.py"])
     _install(installed, "theirs", ["shared/theirs/__init__.py"])
-    found = packages.site_entries(["mine"])
+    found = runtime.site_entries(["mine"])
     assert {"shared/mine", "shared/one.py"} <= set(found)
     assert "shared" not in found and "shared/theirs" not in found
 
 
 def test_a_package_that_is_not_installed_is_named() -> None:
     with pytest.raises(SetupError, match=r"'no-such-thing' is not installed"):
-        packages.site_entries(["no-such-thing"])
+        runtime.site_entries(["no-such-thing"])
 
 
 def test_a_package_without_files_of_its_own_is_named(installed: Path) -> None:
     _install(installed, "editable-thing", ["__editable__.editable_thing.pth"])
     with pytest.raises(SetupError, match="'editable-thing' is installed in a way"):
-        packages.site_entries(["editable-thing"])
+        runtime.site_entries(["editable-thing"])
 
 
 def test_the_default_is_one_list() -> None:
@@ -124,12 +123,12 @@ def test_descendants_and_what_they_use() -> None:
         os._exit(0)
     os.close(ours)
     try:
-        assert child in watch.descendants(os.getpid(), 100)
-        found = watch.stat(child)
+        assert child in limits.descendants(os.getpid(), 100)
+        found = limits.stat(child)
         assert found is not None
         assert found.threads == 1 and found.resident > 0
     finally:
         os.close(theirs)
         os.waitpid(child, 0)
-    assert watch.stat(child) is None
-    assert watch.descendants(child, 100) == [child]
+    assert limits.stat(child) is None
+    assert limits.descendants(child, 100) == [child]

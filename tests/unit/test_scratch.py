@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from judgebox import landlock, lockin
+from judgebox import landlock, landlock_launch
 from judgebox.scratch import Scratch
 
 LIMIT = 16 * 2**20
@@ -159,7 +159,7 @@ def test_what_is_hidden_is_left_out_of_the_rules_and_links_are_not_followed(
     secret.mkdir()
     (lib / "python3" / "link").symlink_to(secret)
     hidden = {str(lib / "python3" / "site-packages")}
-    rules = dict(lockin.readable([str(lib), "/usr/share/zoneinfo"], hidden))
+    rules = dict(landlock_launch.readable([str(lib), "/usr/share/zoneinfo"], hidden))
     assert rules == {
         str(lib): landlock.LIST,
         str(lib / "a"): landlock.READ,

@@ -13,8 +13,7 @@ import pytest
 
 from confined_material import CLONE_FLAGS, REFUSED
 from judgebox import seccomp
-from judgebox.seccomp import BOXED, RUNNER, Profile
-from judgebox.syscalls import AUDIT, NEWEST, NUMBERS, Machine
+from judgebox.seccomp import AUDIT, BOXED, NEWEST, NUMBERS, RUNNER, Machine, Profile
 
 MACHINES: list[Machine] = ["x86_64", "aarch64"]
 ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000

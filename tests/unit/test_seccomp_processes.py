@@ -17,8 +17,7 @@ import pytest
 
 from confined_material import RAW_CALLS, expected
 from judgebox import seccomp
-from judgebox.seccomp import BOXED
-from judgebox.syscalls import NUMBERS, Machine
+from judgebox.seccomp import BOXED, NUMBERS, Machine
 
 MACHINES: list[Machine] = ["x86_64", "aarch64"]
 here = pytest.mark.skipif(

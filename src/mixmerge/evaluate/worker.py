@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from judgebox.backend import PackageError, SetupError
 from judgebox.box import BoxFailed
+from judgebox.runtime import PackageError, SetupError
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate import recorded_tests, reference, testset
 from mixmerge.evaluate.bench import Bench, bound_own_memory

@@ -18,7 +18,7 @@ from mixmerge.preflight.finding import Area
 from mixmerge.resources import gpus
 
 if TYPE_CHECKING:
-    from judgebox.machine import Offer
+    from judgebox.detect import BackendStatus
 
 #: Share of a GPU's memory that weights may take where something is generated beside them.
 _FOR_WEIGHTS = 0.85
@@ -167,17 +167,19 @@ def sandbox(context: Context) -> Area:
         area.checked.append("no suite runs generated programs")
         return area
     # Late: it looks through the environment for what programs may import.
-    from judgebox import machine
-    from judgebox.backend import PackageError, SetupError
+    from judgebox.box import Box
+    from judgebox.detect import VARIABLE
+    from judgebox.runtime import PackageError, SetupError
 
     # Whatever is wrong with the config: what this machine offers does not hang on it.
     scoring = CodeScoring() if context.study is None else context.config.code_scoring
     packages = tuple(scoring.packages)
     try:
         offers = _offers(packages)
-        if not any(offer.works for offer in offers) or os.environ.get(machine.VARIABLE):
+        if not any(offer.works for offer in offers) or os.environ.get(VARIABLE):
             # It says what was tried, what the kernel said, and the ways out.
-            machine.choose(None, packages)
+            with Box(packages):
+                pass
     except PackageError as error:
         area.refused(UserError(f"code_scoring.packages: {error}"))
         return area
@@ -185,7 +187,7 @@ def sandbox(context: Context) -> Area:
         area.refused(UserError(str(error)))
         return area
     for offer in offers:
-        told = "works here" if offer.works else f"not here ({' '.join(offer.said.split())})"
+        told = "works here" if offer.works else f"not here ({' '.join(offer.reason.split())})"
         area.checked.append(f"{offer.backend} ({offer.label}) {told}")
     if not context.on_this_machine:
         area.unchecked.append(
@@ -195,8 +197,8 @@ def sandbox(context: Context) -> Area:
 
 
 @cache
-def _offers(packages: tuple[str, ...]) -> list["Offer"]:
+def _offers(packages: tuple[str, ...]) -> list["BackendStatus"]:
     """What this machine offers; each sandbox is started once a process."""
-    from judgebox import machine
+    from judgebox import available
 
-    return machine.offered(packages)
+    return available(packages)

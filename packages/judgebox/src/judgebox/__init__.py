@@ -1,8 +1,32 @@
-"""The box in which programs run that a language model wrote; and the judge outside.
+"""A sandbox for programs that a language model wrote, and a judge outside of it.
 
-Outside of it, in the judge's process: `box` and `check` (what a judge uses), `machine` (which
-sandboxes there are), `bubblewrap` and `confined` (how one is started), `runtime` and `packages`
-(what is seen in it). Inside: `runner`, `births`, `watch`, `proof`, `namespaces` or `locked` (how a
-check is isolated), `harness`. What runs inside imports the standard library and this package only,
-and numpy where a harness needs it, so that a fork stays cheap.
+Outside, in the judge's process: `box` (what a judge uses), `detect` (which sandboxes there are),
+`runtime` (what is seen in one), and how one is started (`bubblewrap`, `landlock_launch`). Inside:
+`runner`, `spawn`, `limits`, `self_check`, the backends' cells (`bubblewrap`, `landlock`) and
+`harness`. What runs inside imports the standard library and this package only, and numpy where a
+harness needs it, so that a fork stays cheap.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from judgebox.box import Box as Box
+    from judgebox.detect import available as available
+    from judgebox.limits import Limits as Limits
+    from judgebox.runtime import SetupError as SetupError
+
+#: Public names -> modules; imported when asked for, since the box imports this package, too.
+_PUBLIC = {
+    "Box": "box",
+    "Limits": "limits",
+    "SetupError": "runtime",
+    "available": "detect",
+}
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)

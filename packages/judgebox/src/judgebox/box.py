@@ -1,25 +1,31 @@
 """A warm box, and the checks that run in it: what a judge uses."""
 
+import contextlib
 import functools
 import json
 import os
+import select
 import socket
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from types import TracebackType
+from dataclasses import asdict
 from typing import Self
 
-from judgebox import machine
-from judgebox.backend import Backend, Launched, Refused
-from judgebox.check import BoxFailed, Check
+from judgebox import detect
+from judgebox.harness import HEADER
 from judgebox.limits import Ended, Limits
-from judgebox.runtime import runtime
+from judgebox.runtime import PACKAGES, runtime
+from judgebox.seccomp import Refused
+from judgebox.spawn import Launched
 
-__all__ = ["PACKAGES", "Box", "BoxFailed", "Check"]
+_PART = 2**20
 
-#: Libraries that a generated program may import, besides the standard library.
-PACKAGES = ("numpy", "pandas", "scipy", "sympy", "networkx")
+
+class BoxFailed(Exception):
+    """The box could not isolate a check: nothing was run. No program is to blame for it."""
 
 
 class Box(AbstractContextManager["Box"]):
@@ -34,13 +40,13 @@ class Box(AbstractContextManager["Box"]):
             ``JUDGEBOX_BACKEND`` says.
 
     Raises:
-        UserError: on entry, where no sandbox can be had.
+        SetupError: on entry, where no sandbox can be had or a package is missing.
     """
 
     def __init__(self, packages: Sequence[str] = PACKAGES, backend: str | None = None) -> None:
         self._packages = tuple(packages)
         self._forced = backend
-        self._backend: Backend | None = None
+        self._backend: detect.Backend | None = None
         self._launched: Launched | None = None
         self._checks: dict[int, Check] = {}
         self._number = 0
@@ -60,15 +66,10 @@ class Box(AbstractContextManager["Box"]):
         self._live()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._lose()
 
-    def start(self, harness: str, request: bytes, limits: Limits) -> Check:
+    def start(self, harness: str, request: bytes, limits: Limits) -> "Check":
         """Start a check.
 
         Args:
@@ -78,23 +79,18 @@ class Box(AbstractContextManager["Box"]):
             limits: what it may use.
 
         Raises:
-            UserError: the box had died and can't be started again.
+            SetupError: the box had died and can't be started again.
+            BoxFailed: it died twice at once.
         """
         for _ in range(2):
-            launched = self._live()
+            control = self._live().control
             self._number += 1
-            order = {
-                "do": "start",
-                "id": self._number,
-                "harness": harness,
-                "limits": limits.as_dict(),
-            }
+            order = {"do": "start", "id": self._number, "harness": harness}
+            message = json.dumps(order | {"limits": asdict(limits)}).encode()
             ours_in, theirs_out = os.pipe()
             theirs_in, ours_out = os.pipe()
             try:
-                socket.send_fds(
-                    launched.control, [json.dumps(order).encode()], [theirs_in, theirs_out]
-                )
+                socket.send_fds(control, [message], [theirs_in, theirs_out])
             except OSError:  # it died while nobody looked
                 os.close(ours_in)
                 os.close(ours_out)
@@ -103,18 +99,42 @@ class Box(AbstractContextManager["Box"]):
             finally:
                 os.close(theirs_in)
                 os.close(theirs_out)
-            check = Check(
-                limits,
-                (ours_in, ours_out),
-                launched.control.fileno(),
-                self._hear,
-                functools.partial(self._kill, self._number),
-                launched.process.kill,
-            )
+            check = Check(self, self._number, limits, (ours_in, ours_out), control.fileno())
             self._checks[self._number] = check
             check.send(request)
             return check
         raise BoxFailed("the box died twice before it could be asked for anything")
+
+    def receive(self) -> None:
+        """Read one message of the runner's; where there are no more, all checks are lost."""
+        assert self._launched is not None
+        try:
+            data = self._launched.control.recv(65536)
+        except OSError:
+            data = b""
+        if not data:
+            self._lose()
+            return
+        message = json.loads(data)
+        check = self._checks.pop(message.pop("id"))
+        if "error" in message:
+            check.ended(Ended.lost(), message["error"])
+        else:
+            check.ended(Ended(**message))
+
+    def kill(self, number: int) -> None:
+        """Have the runner kill the check of this number."""
+        if self._launched is not None and number in self._checks:
+            order = json.dumps({"do": "kill", "id": number}).encode()
+            try:
+                self._launched.control.send(order)
+            except OSError:
+                self._lose()
+
+    def destroy(self) -> None:
+        """Kill the box with all that is in it; it no longer answers."""
+        if self._launched is not None:
+            self._launched.process.kill()
 
     def _live(self) -> Launched:
         """The box, started if there is none."""
@@ -128,46 +148,16 @@ class Box(AbstractContextManager["Box"]):
 
     def _launch(self) -> Launched:
         if self._backend is not None:
-            try:
-                return machine.start(self._backend, runtime(self._packages))
-            except Refused:
-                pass  # what worked before does no more: look again, or say why
-        self._backend, launched = machine.first(self._forced, self._packages)
+            # What worked before may do no more: then look again, or say why.
+            with contextlib.suppress(Refused):
+                return detect.start(self._backend, runtime(self._packages))
+        self._backend, launched = detect.start_first(self._forced, self._packages)
         return launched
-
-    def _hear(self) -> None:
-        """Read one message of the runner's; where there are no more, all checks are lost."""
-        assert self._launched is not None
-        try:
-            data = self._launched.control.recv(65536)
-        except OSError:
-            data = b""
-        if not data:
-            self._lose()
-            return
-        message = json.loads(data)
-        check = self._checks.pop(message["id"])
-        if "error" in message:
-            check.ended(Ended.lost(), message["error"])
-        else:
-            check.ended(
-                Ended(
-                    message["reason"], message["code"], message["cpu_seconds"], message["starved"]
-                )
-            )
-
-    def _kill(self, number: int) -> None:
-        if self._launched is not None and number in self._checks:
-            order = json.dumps({"do": "kill", "id": number}).encode()
-            try:
-                self._launched.control.send(order)
-            except OSError:
-                self._lose()
 
     def _lose(self) -> None:
         """End the box, if it lives; its checks end with it."""
         if self._launched is not None:
-            machine.end(self._launched)
+            detect.end(self._launched)
             self._launched = None
         for check in self._checks.values():
             check.ended(Ended.lost())
@@ -178,3 +168,163 @@ class Box(AbstractContextManager["Box"]):
 def _thread(process: int) -> ThreadPoolExecutor:
     """The thread that starts this process's boxes."""
     return ThreadPoolExecutor(1, thread_name_prefix="boxes")
+
+
+class Check(AbstractContextManager["Check"]):
+    """One program's run. What comes out of it is data that anybody in the box may have written.
+
+    Made by `Box.start`.
+
+    Args:
+        box: where it runs.
+        number: by which the box knows it.
+        limits: what it may use.
+        pipes: descriptors of the judge's ends: where it reads, where it writes.
+        control: the descriptor of the control socket, waited for together with the pipes.
+    """
+
+    def __init__(
+        self, box: Box, number: int, limits: Limits, pipes: tuple[int, int], control: int
+    ) -> None:
+        self._box, self._number, self._limits = box, number, limits
+        self._output, self._input = pipes
+        self._control = control
+        for descriptor in pipes:
+            os.set_blocking(descriptor, False)
+        self._poll = select.poll()
+        self._poll.register(self._output, select.POLLIN)
+        self._poll.register(control, select.POLLIN)
+        self._waiting: deque[memoryview] = deque()
+        self._data = bytearray()
+        self._came = 0
+        self._open = True
+        self._silent = 0.0
+        self._over = False
+        self._ended: Ended | None = None
+        self._failure: str | None = None
+
+    def frames(self) -> Iterator[bytes]:
+        """Frames that the program wrote, until its end; see `wait` for how it ended."""
+        while True:
+            while (frame := self._take()) is not None:
+                yield frame
+            if not self._open:
+                return
+            self._pump()
+
+    def send(self, frame: bytes) -> None:
+        """A frame to the program; ignored once it is gone.
+
+        Never blocks: what its pipe has no room for is written while its frames are waited for.
+        """
+        if self._input >= 0:
+            self._waiting.append(memoryview(len(frame).to_bytes(HEADER, "little")))
+            self._waiting.append(memoryview(frame))
+            self._write()
+
+    def kill(self) -> None:
+        """End the check with all its processes, now."""
+        if self._ended is None:
+            self._box.kill(self._number)
+
+    def wait(self) -> Ended:
+        """Wait for the end; after this nothing of it is alive. Output not taken is dropped.
+
+        Raises:
+            BoxFailed: nothing was run.
+        """
+        while self._ended is None or self._open:
+            self._data.clear()
+            self._pump()
+        self._close()
+        if self._failure is not None:
+            raise BoxFailed(self._failure)
+        return self._ended
+
+    def __exit__(self, *error: object) -> None:
+        self.kill()
+        with contextlib.suppress(BoxFailed):
+            self.wait()
+
+    def ended(self, ended: Ended, failure: str | None = None) -> None:
+        """The runner's word that nothing is alive any more; called by the box."""
+        self._failure = failure
+        if self._over:
+            ended = Ended("output", ended.code, ended.cpu_seconds, False)
+        self._ended = ended
+
+    def _take(self) -> bytes | None:
+        """The next whole frame."""
+        if len(self._data) < HEADER:
+            return None
+        end = HEADER + int.from_bytes(self._data[:HEADER], "little")
+        if end > self._limits.output_bytes:
+            self._overflow()
+            return None
+        if len(self._data) < end:
+            return None
+        frame = bytes(memoryview(self._data)[HEADER:end])
+        del self._data[:end]
+        return frame
+
+    def _pump(self) -> None:
+        """Wait until something can be read or written, and do that."""
+        began = time.monotonic()
+        events = self._poll.poll(1000)
+        if not events:
+            # The runner ends a check itself. Should it be stopped, or worse, so is the box.
+            self._silent += time.monotonic() - began
+            if self._silent > self._limits.longest() + 30:
+                self._box.destroy()
+        for descriptor, _ in events:
+            if descriptor == self._control:
+                if self._ended is None:
+                    self._box.receive()
+            elif descriptor == self._output:
+                self._read()
+            else:
+                self._write()
+        if self._ended is not None:
+            self._poll_less(self._control)
+
+    def _read(self) -> None:
+        part = os.read(self._output, _PART)
+        if not part:
+            self._poll_less(self._output)
+            self._open = False
+            return
+        self._came += len(part)
+        if self._over:
+            return
+        self._data += part
+        if self._came > self._limits.output_bytes:
+            self._overflow()
+
+    def _overflow(self) -> None:
+        self._over = True
+        self._data.clear()
+        self.kill()
+
+    def _write(self) -> None:
+        try:
+            while self._waiting:
+                written = os.write(self._input, self._waiting[0])
+                self._waiting[0] = self._waiting[0][written:]
+                if not self._waiting[0]:
+                    self._waiting.popleft()
+        except BlockingIOError:
+            self._poll.register(self._input, select.POLLOUT)
+            return
+        except BrokenPipeError:
+            self._waiting.clear()
+        self._poll_less(self._input)
+
+    def _poll_less(self, descriptor: int) -> None:
+        with contextlib.suppress(KeyError):
+            self._poll.unregister(descriptor)
+
+    def _close(self) -> None:
+        if self._input >= 0:
+            os.close(self._input)
+            os.close(self._output)
+            self._input = self._output = -1

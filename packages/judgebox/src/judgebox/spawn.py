@@ -4,11 +4,13 @@ import fcntl
 import os
 import resource
 import signal
-from typing import Final, NoReturn
+import socket
+import subprocess
+from dataclasses import dataclass
+from typing import Final, NoReturn, Protocol
 
 from judgebox import harness
-from judgebox.backend import Cell
-from judgebox.limits import Limits
+from judgebox.limits import Limits, Reason
 
 #: Where a process writes what went wrong before any foreign code ran.
 _REPORT: Final = harness.OUTPUT + 1
@@ -16,9 +18,64 @@ _REPORT: Final = harness.OUTPUT + 1
 _FILES: Final = 256
 #: No core dump. Not 0: the program that they are piped to would still be started, outside and as
 #: root; "we use cprm.limit of 1 here as a special value" (Linux, fs/coredump.c), for none.
-_CORE: Final = (1, 1)
+NO_CORE_DUMP: Final = (1, 1)
 # What a program puts in its place is not what ends its process.
 _leave = os._exit
+
+
+@dataclass
+class Launched:
+    """A box whose runner has been started and not yet been asked for its proof."""
+
+    process: "subprocess.Popen[bytes]"
+    """Killing it ends everything in the box. Its stderr is a pipe."""
+
+    control: socket.socket
+    """The judge's end of a pair of ``AF_UNIX``/``SOCK_SEQPACKET`` sockets."""
+
+
+class Cell(Protocol):
+    """The inner half of a backend: how the runner isolates a check.
+
+    A backend's module has a class of this name, and a function ``launch(runtime)`` (its outer half,
+    in the judge's process) that starts ``runtime.command(module, control fd)`` so that it sees what
+    `runtime` lists. Everything in the box must die with the calling process.
+    """
+
+    def prove(self, hello: dict[str, object]) -> None:
+        """Show that this process is inside; called once, before any check.
+
+        Args:
+            hello: what the outside said of itself, see `judgebox.self_check`.
+
+        Raises:
+            NotInside: with what is wrong; the runner then exits with 97.
+        """
+
+    def fork(self) -> int:
+        """Fork the first process of a new check: its pid in the runner, 0 in itself."""
+
+    def enter(self, limits: Limits) -> None:
+        """In that process, first thing: what can't be done later (mounts, dropping rights)."""
+
+    def restrict(self, limits: Limits) -> None:
+        """In that process, last before foreign code: no_new_privs, seccomp, ...
+
+        Resource limits are set already, and every descriptor but 0-5 is closed (5 is ours, to
+        report what this raises; it is closed before foreign code runs).
+        """
+
+    def kill(self, init: int) -> None:
+        """In the runner: end a check with all its processes.
+
+        Called also once its first process has ended and before it is waited for.
+        """
+
+    def tree(self, init: int, most: int) -> list[int]:
+        """In the runner: process ids of a living check, its first one first; about `most`."""
+
+    def excess(self, init: int, limits: Limits) -> Reason | None:
+        """In the runner, a few times a second: a limit that only this cell can look after."""
 
 
 def begin(cell: Cell, limits: Limits, run: harness.Run, pipes: tuple[int, int, int]) -> NoReturn:
@@ -35,8 +92,6 @@ def begin(cell: Cell, limits: Limits, run: harness.Run, pipes: tuple[int, int, i
         try:
             _keep(pipes)
             cell.enter(limits)
-            if cell.NEEDS_INIT and (child := os.fork()):
-                _watch_over(child)
             _limit(limits)
             cell.restrict(limits)
         except BaseException as error:
@@ -66,22 +121,8 @@ def _keep(descriptors: tuple[int, int, int]) -> None:
     os.closerange(_REPORT + 1, 2 * _FILES)
 
 
-def _watch_over(child: int) -> NoReturn:
-    """Be the init: collect orphans until the check's first process ends, then end as it did."""
-    for descriptor in (harness.INPUT, harness.OUTPUT, _REPORT):
-        os.close(descriptor)
-    while True:
-        pid, status = os.wait()
-        if pid == child:
-            break
-    if os.WIFSIGNALED(status):
-        resource.setrlimit(resource.RLIMIT_CORE, _CORE)
-        signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
-        os.kill(os.getpid(), os.WTERMSIG(status))
-    _leave(os.waitstatus_to_exitcode(status) & 0xFF)
-
-
 def _limit(limits: Limits) -> None:
+    """Set the resource limits that the kernel enforces."""
     # Processor time is enforced by looking; this is for what happens between two looks. The kernel
     # counts whole ticks here, on a busy machine up to a tenth more than a process has had.
     seconds = int(1.25 * limits.cpu_seconds) + 2
@@ -90,7 +131,7 @@ def _limit(limits: Limits) -> None:
         (resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes)),
         (resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes)),
         (resource.RLIMIT_NOFILE, (_FILES, _FILES)),
-        (resource.RLIMIT_CORE, _CORE),
+        (resource.RLIMIT_CORE, NO_CORE_DUMP),
     ):
         # What the machine's user may not raise again stays as it is.
         hard = resource.getrlimit(which)[1]

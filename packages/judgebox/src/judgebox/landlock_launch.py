@@ -1,4 +1,4 @@
-"""How a runner is locked in by landlock and seccomp, and what makes sure that it leaves nothing.
+"""The outer half of the landlock backend: locks a runner in, and leaves nothing of it behind.
 
 Three processes, of which the last becomes the runner:
 
@@ -15,16 +15,28 @@ import os
 import resource
 import select
 import signal
+import socket
 import struct
+import subprocess
 import sys
+import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from judgebox import landlock, locked, proof, seccomp
+from judgebox import landlock, seccomp, self_check, spawn
 from judgebox.scratch import Scratch
 
+if TYPE_CHECKING:  # of the outside; this module is started without any package
+    from judgebox.runtime import Runtime
+
+NAME: Final = "landlock"
+#: At the end of the path: a package of ours must not stand before the standard library.
+_START = (
+    "import sys; sys.path.append(sys.argv.pop(1)); "
+    "from judgebox.landlock_launch import main; main()"
+)
 _CAPBSET_DROP, _CAP_AMBIENT, _CAP_AMBIENT_CLEAR = 24, 47, 4
 _CAPABILITIES = 64
 #: Processes and threads of the user beyond those at the box's start: no program of a box gets here,
@@ -32,11 +44,50 @@ _CAPABILITIES = 64
 _TASKS = 4096
 
 
+def launch(runtime: "Runtime") -> spawn.Launched:
+    """Start a runner that locks itself in and may read what `runtime` lists.
+
+    Raises:
+        Refused: the kernel has no landlock, or the machine no filter, or nothing starts.
+    """
+    seccomp.machine()
+    version = min(landlock.version(), landlock.NEWEST)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        plan = {
+            "below": tempfile.gettempdir(),
+            "command": runtime.command(landlock.__name__, theirs.fileno()),
+            "control": theirs.fileno(),
+            "environment": runtime.environment,
+            "hidden": [str(path.resolve()) for path in runtime.hidden],
+            "readable": [str(path.resolve()) for path in runtime.readable],
+            "site": {name: str(path.resolve()) for name, path in runtime.site.items()},
+            "version": version,
+        }
+        sources = Path(__file__).resolve().parent.parent
+        flags = ("-I", "-S", "-B", "-c", _START, str(sources), json.dumps(plan))
+        try:
+            process = subprocess.Popen(
+                [str(runtime.interpreter), *flags],
+                stdin=subprocess.PIPE,  # its other end is how the box knows that we live
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                cwd="/",
+                env=runtime.environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise seccomp.Refused(f"{runtime.interpreter}: {error.strerror}") from error
+    return spawn.Launched(process, ours)
+
+
 def main() -> NoReturn:
-    """Start the box that the first argument describes (JSON; see `judgebox.confined`)."""
+    """Start the box that the first argument describes (JSON; see `launch`)."""
     plan: dict[str, Any] = json.loads(sys.argv[1])
     drop_capabilities()
-    locked.adopt_orphans()
+    landlock.adopt_orphans()
     alive, front_holds = os.pipe()
     sweeper = os.fork()
     if sweeper == 0:
@@ -60,23 +111,22 @@ def drop_capabilities() -> None:
     libc.capset(struct.pack("=Ii", 0x20080522, 0), bytes(24))
 
 
-def _guarded(work: Any, *arguments: Any) -> int:
+def _guarded(work: Callable[..., int], *arguments: Any) -> int:
     """The exit code that a forked process is to end with."""
     try:
-        code: int = work(*arguments)
-        return code
+        return work(*arguments)
     except OSError as error:
         print(f"landlock: {error}", file=sys.stderr, flush=True)
     except BaseException:
         traceback.print_exc()
-    return proof.EXIT
+    return self_check.EXIT
 
 
 def _sweep(plan: dict[str, Any], alive: int) -> int:
     """Start the runner, wait for its end or the front's, and leave nothing behind."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    locked.adopt_orphans()
+    landlock.adopt_orphans()
     place = Scratch(plan["below"], "judgebox-")
     try:
         sweeper = os.getpid()
@@ -110,7 +160,7 @@ def _until_ended(child: int, life: int) -> None:
 def kill_orphans() -> None:
     """Kill whatever the runner left behind, until there is nothing any more."""
     while True:
-        for pid in locked.children():
+        for pid in landlock.children():
             with contextlib.suppress(ProcessLookupError):
                 group = os.getpgid(pid)
                 # A check's group at once; only this process leads none of those.
@@ -129,7 +179,7 @@ def _code(status: int) -> int:
 
 
 def _become_runner(plan: dict[str, Any], place: str, sweeper: int) -> NoReturn:
-    locked.die_with(sweeper)
+    landlock.die_with(sweeper)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -141,16 +191,15 @@ def _become_runner(plan: dict[str, Any], place: str, sweeper: int) -> NoReturn:
     rules = list(readable(plan["readable"], set(plan["hidden"])))
     rules += [(path, landlock.READ) for path in (*plan["site"].values(), site, "/proc")]
     # The runner offers itself first where memory runs out.
-    rules += [*locked.DEVICES.items(), ("/proc/self/oom_score_adj", landlock.DEVICE)]
+    rules += [*landlock.DEVICES.items(), ("/proc/self/oom_score_adj", landlock.DEVICE)]
     told = {"checks": checks, "reads": reads, "version": plan["version"]}
     environment = plan["environment"] | {
         "PYTHONPATH": site,
         "HOME": checks,
         "TMPDIR": checks,
-        locked.PLAN: json.dumps(told),
+        landlock.PLAN: json.dumps(told),
     }
-    # Not 0: a program that core dumps are piped to would still be started; at 1 none is.
-    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    resource.setrlimit(resource.RLIMIT_CORE, spawn.NO_CORE_DUMP)
     _bound_tasks()
     os.chdir("/")
     landlock.lock([*rules, (checks, landlock.WRITE)], plan["version"])
@@ -194,7 +243,3 @@ def _bound_tasks() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
     most = tasks + _TASKS if hard == resource.RLIM_INFINITY else min(hard, tasks + _TASKS)
     resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
-
-
-if __name__ == "__main__":
-    main()
