@@ -24,7 +24,7 @@ from mixmerge.resources.requests import JobResources
 from mixmerge.study import retention, stale_run
 from mixmerge.study.plan import Study
 from mixmerge.study.signatures import remember_signatures
-from mixmerge.artifacts.software import read_lock
+from mixmerge.artifacts.fingerprint import read_lock
 from mixmerge.study.storage import ResultStore, check_storage
 from snakemake_logger_plugin_mixmerge.expected import expect
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import preflight_material as material
-from mixmerge.artifacts.manifest import MANIFEST, parsed, write_manifest, write_provenance
-from mixmerge.artifacts.sums import read_sums, write_sums
+from mixmerge.artifacts.integrity import read_sums, write_sums
+from mixmerge.artifacts.manifest import MANIFEST, parse_manifest, write_manifest, write_provenance
 from mixmerge.config.load import parse_config
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_jsonl
@@ -102,7 +102,7 @@ def test_names_that_no_file_of_ours_has(study: Study, name: str) -> None:
     content["files"][name] = {"bytes": 1, "sha256": "0" * 64}
     manifest.write_text(json.dumps(content))
     with pytest.raises(UserError, match="names a file elsewhere"):
-        parsed(manifest)
+        parse_manifest(manifest)
     assert "damaged: names a file elsewhere" in fault(study)
 
 

@@ -1,6 +1,6 @@
 """Count rows and lengths for Table 2; directories are called as their source, task or set is."""
 
-from mixmerge.artifacts.sums import write_sums
+from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import parser, path_argument, run
 from mixmerge.core.io import write_json
 from mixmerge.data.statistics import statistics

@@ -3,7 +3,7 @@
 Settings: the section `data.decontamination` as JSON.
 """
 
-from mixmerge.artifacts.reuse import unless_made
+from mixmerge.artifacts.record import skip_if_unchanged
 from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
 from mixmerge.core.section import validated
 from mixmerge.data.decontaminate import decontaminate
@@ -21,7 +21,7 @@ def main() -> None:
     given = arguments.parse_args()
     settings = validated(Decontamination, given.settings, "data.decontamination")
     heldout = dict(given.heldout)
-    unless_made(
+    skip_if_unchanged(
         given.out,
         vars(given),
         lambda: decontaminate(

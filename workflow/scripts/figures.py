@@ -1,6 +1,6 @@
 """Draw the figures of a study as SVG and PNG."""
 
-from mixmerge.artifacts.sums import write_sums
+from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.report.entries import figure_files
 from mixmerge.report.figures import write_figures

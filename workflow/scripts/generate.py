@@ -1,6 +1,6 @@
 """Complete every prompt of every suite with one checkpoint, in one model load."""
 
-from mixmerge.artifacts.reuse import unless_made
+from mixmerge.artifacts.record import skip_if_unchanged
 from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
 from mixmerge.core.section import validated
 from mixmerge.evaluate.generation import generate
@@ -31,7 +31,7 @@ def main() -> None:
     settings = validated(GenerateSettings, given.settings, "--settings")
     suites = named_paths(given.suites, "--suites")
     check_named(set(suites), set(settings.suites), "--suites")
-    unless_made(
+    skip_if_unchanged(
         given.out,
         vars(given),
         lambda: generate(

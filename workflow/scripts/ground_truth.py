@@ -1,6 +1,6 @@
 """Compute the expected outputs of a code suite's canonical solutions."""
 
-from mixmerge.artifacts.reuse import unless_made
+from mixmerge.artifacts.record import skip_if_unchanged
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.core.errors import UserError
 from mixmerge.core.section import validated
@@ -24,7 +24,7 @@ def main() -> None:
         running = settings.code.model_copy(update={"workers": given.processes})
         settings = settings.model_copy(update={"code": running})
     make = make_ground_truth if settings.tests == "inputs" else make_recorded_truth
-    unless_made(given.out, vars(given), lambda: make(given.problems, given.out, settings))
+    skip_if_unchanged(given.out, vars(given), lambda: make(given.problems, given.out, settings))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Reads the merge's weights where they still lie. Where they were deleted, merges 
 scratch directory, checks that the bytes are the recorded ones, and deletes it in the end.
 """
 
-from mixmerge.artifacts.reuse import unless_made
+from mixmerge.artifacts.record import skip_if_unchanged
 from mixmerge.core.cli import parser, path_argument, run
 from mixmerge.core.io import write_json
 from mixmerge.merge.record import recorded_weights
@@ -36,7 +36,7 @@ def main() -> None:
 
     # The record stands for the weights, whether they are there or not.
     decided_by = {name: value for name, value in vars(options).items() if name != "weights"}
-    unless_made(options.out, decided_by, measure)
+    skip_if_unchanged(options.out, decided_by, measure)
 
 
 if __name__ == "__main__":

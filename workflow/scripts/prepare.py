@@ -4,7 +4,7 @@ Settings: {"templates": {"system", "prompt", "answer"}, "columns": {SOURCE: {"co
 "on_empty"}}, "deduplicate": bool}.
 """
 
-from mixmerge.artifacts.reuse import unless_made
+from mixmerge.artifacts.record import skip_if_unchanged
 from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
 from mixmerge.core.section import validated
 from mixmerge.data.prepare import prepare
@@ -21,7 +21,7 @@ def main() -> None:
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/tasks/TASK")
     given = arguments.parse_args()
     settings = validated(PrepareSettings, given.settings, f"tasks.{given.task}")
-    unless_made(
+    skip_if_unchanged(
         given.out,
         vars(given),
         lambda: prepare(given.task, settings, dict(given.sources), given.out, given.settings),

@@ -2,7 +2,7 @@
 
 from embedded_study.pretraining import pretrain
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
-from mixmerge.artifacts.reuse import unless_made
+from mixmerge.artifacts.record import skip_if_unchanged
 from mixmerge.checkpoint.settings import EmbeddedModel
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.core.io import atomic_dir
@@ -30,7 +30,7 @@ def main() -> None:
             )
             write_manifest(scratch, "checkpoint")
 
-    unless_made(given.out, vars(given), make)
+    skip_if_unchanged(given.out, vars(given), make)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Score a checkpoint's completions: verdicts of code suites, metrics of summary suites."""
 
-from mixmerge.artifacts.reuse import unless_made
+from mixmerge.artifacts.record import skip_if_unchanged
 from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
 from mixmerge.core.errors import UserError
 from mixmerge.core.section import validated
@@ -40,7 +40,7 @@ def main() -> None:
     truths = named_paths(given.groundtruth, "--groundtruth")
     code = {name for name, suite in settings.suites.items() if isinstance(suite, CodeJudging)}
     check_named(set(truths), code, "--groundtruth")
-    unless_made(
+    skip_if_unchanged(
         given.out,
         vars(given),
         lambda: score(given.completions, suites, truths, given.nltk_data, given.out, settings),

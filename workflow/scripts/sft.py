@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from mixmerge.artifacts.reuse import unless_made
+from mixmerge.artifacts.record import skip_if_unchanged
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.sft.job import Job
 from mixmerge.sft.settings import Sft
@@ -41,7 +41,7 @@ def main() -> None:
         seed=given.seed,
         chat_template=given.chat_template,
     )
-    unless_made(given.out, vars(given), lambda: fine_tune(job))
+    skip_if_unchanged(given.out, vars(given), lambda: fine_tune(job))
 
 
 if __name__ == "__main__":

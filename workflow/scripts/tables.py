@@ -1,6 +1,6 @@
 """Write every table of a study as CSV, Markdown, LaTeX and HTML, and an index of them all."""
 
-from mixmerge.artifacts.sums import write_sums
+from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.report.entries import table_files
 from mixmerge.report.layout import Layout

@@ -1,6 +1,6 @@
 """Gather Snakemake's benchmark files into one table of where the time went."""
 
-from mixmerge.artifacts.sums import write_sums
+from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import parser, path_argument, run
 from mixmerge.report.entries import TIMING_FILES
 from mixmerge.report.timing import read_jobs, timing_table

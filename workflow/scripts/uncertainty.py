@@ -1,7 +1,7 @@
 """Intervals and tests on the scores of all checkpoints of a model."""
 
 from mixmerge.artifacts.manifest import read_manifest
-from mixmerge.artifacts.reuse import unless_made
+from mixmerge.artifacts.record import skip_if_unchanged
 from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_json
@@ -31,7 +31,7 @@ def main() -> None:
 
         write_json(given.out, analyse(settings, scores, given.seed))
 
-    unless_made(given.out, vars(given), make)
+    skip_if_unchanged(given.out, vars(given), make)
 
 
 if __name__ == "__main__":

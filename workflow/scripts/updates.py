@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mixmerge.artifacts.reuse import unless_made
+from mixmerge.artifacts.record import skip_if_unchanged
 from mixmerge.core.cli import parser, path_argument, run
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_json
@@ -25,7 +25,7 @@ def main() -> None:
         variants[name] = Path(directory)
     if len(variants) < 2:
         raise UserError("--variants: name at least two checkpoints to compare")
-    unless_made(
+    skip_if_unchanged(
         options.out,
         {"base": options.base, "variants": list(variants.items())},
         lambda: write_json(options.out, update_agreement(options.base, variants)),

@@ -1,6 +1,6 @@
 """Write the verdict of a study: a page of text and tables, tables as CSV, a few lines of text."""
 
-from mixmerge.artifacts.sums import write_sums
+from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.report.dossier import write_verdict
 from mixmerge.report.entries import VERDICT_FILES

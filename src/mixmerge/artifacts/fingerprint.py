@@ -1,47 +1,68 @@
-"""A fingerprint of the code a stage runs, so that code is an input of its rule.
+"""Fingerprints of the code that a stage runs, so that code is an input of its rule.
 
 Snakemake sees a changed script but no changed imported module, and takes a ``git checkout``'s new
 mtime for a change. The fingerprint is a hash over the syntax trees of the script and of every
 first-party module it imports, directly or not, also inside functions, or starts as a program of its
 own (``-m mixmerge...``), and over the data files that lie beside those modules. Comments,
 docstrings and formatting do not count; anything that can change what runs does. The versions of the
-libraries that this code imports stand beside the hash.
+libraries that this code computes with stand beside the hash; what cannot change a result is left
+out, so that an upgrade of it retrains nothing.
 """
 
 import ast
 import hashlib
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from mixmerge.artifacts.software import libraries, versions
 from mixmerge.core.io import sha256
 
-PACKAGE = "mixmerge"
+_REPOSITORY = Path(__file__).resolve().parents[3]
+
+#: Folders of first-party packages, as far as they are there.
+ROOTS = [
+    Path(__file__).resolve().parents[2],
+    *sorted(_REPOSITORY.glob("packages/*/src")),
+    *_REPOSITORY.glob("tools"),
+]
 
 #: How a job is run, not what it computes: a change there, or in what it imports, re-runs nothing.
 _MACHINERY = {
+    "mixmerge.artifacts.integrity",
+    "mixmerge.artifacts.record",
     "mixmerge.checkpoint.jail",
-    "mixmerge.artifacts.content",
-    "mixmerge.artifacts.hashing",
-    "mixmerge.artifacts.sums",
     "mixmerge.core.parent_watchdog",
-    "mixmerge.artifacts.reuse",
     "mixmerge.core.redaction",
 }
 
-_ROOT = Path(__file__).resolve().parents[2]  # .../src
+#: Modules that a distribution of another name installs.
+_DISTRIBUTIONS = {"yaml": "pyyaml"}
+
+#: Imported, but unable to change a result: checks of settings, progress bars, and what carries
+#: bytes over the network that a pinned revision or a checksum fixes.
+_BYSTANDERS = {"huggingface-hub", "httpx2", "pydantic", "tqdm"}
+
+#: What a library computes with, where our code does not import that itself. One level, and only
+#: what holds numerics or turns text into numbers: an upgrade of anything deeper re-runs nothing.
+_COMPUTES_WITH = {
+    "datasets": ("pyarrow",),  # storage of the tokenised rows
+    "evalplus": ("numpy",),  # comparison of outputs within a tolerance
+    "mergekit": ("safetensors", "torch", "transformers"),  # tensors; architectures
+    "rouge-score": ("nltk", "numpy"),  # stemming; scores
+    "scipy": ("numpy",),  # tests and intervals
+    "statsmodels": ("numpy", "scipy"),  # likewise
+    "transformers": ("safetensors", "tokenizers"),  # weights; token ids
+    "trl": ("accelerate", "datasets", "transformers"),  # the training loop is transformers'
+}
 
 
 def fingerprint(script: Path) -> str:
-    """Hash the code that a rule's script runs.
+    """Hash the code that a rule's script runs; returns 16 hexadecimal digits.
 
     Args:
         script: a file in workflow/scripts.
-
-    Returns:
-        16 hexadecimal digits.
     """
     digest = hashlib.sha256(_digest(script).encode())
     folders = set()
@@ -62,15 +83,27 @@ def software(script: Path, pinned: Mapping[str, str] | None = None) -> dict[str,
     Args:
         script: a file in workflow/scripts.
         pinned: versions to answer from, in place of those installed here.
+
+    Returns:
+        Distribution (lower case, hyphens) -> public version, without a build's own part such as
+        ``+cpu``. What is not installed is left out: what is optional takes part once it is there.
     """
-    files = [script, *_modules(script).values()]
-    return versions(libraries(set().union(*map(_third_party, files))), pinned)
+    names: set[str] = set()
+    for module in _third_party([script, *_modules(script).values()]):
+        name = _DISTRIBUTIONS.get(module, module.lower().replace("_", "-"))
+        names |= {name, *_COMPUTES_WITH.get(name, ())}
+    versions = {}
+    for name in sorted(names - _BYSTANDERS):
+        found = pinned.get(name) if pinned is not None else _installed(name)
+        if found is not None:
+            versions[name] = found.partition("+")[0]
+    return versions
 
 
 def stage_code(script: Path, pinned: Mapping[str, str] | None = None) -> str:
     """Code and libraries of a stage as a rule's param: ``0f3a... numpy 2.4.6 torch 2.13.0``."""
-    found = software(script, pinned)
-    return " ".join([fingerprint(script), *(f"{name} {number}" for name, number in found.items())])
+    libraries = [f"{name} {number}" for name, number in software(script, pinned).items()]
+    return " ".join([fingerprint(script), *libraries])
 
 
 def third_party(script: Path) -> set[str]:
@@ -78,15 +111,31 @@ def third_party(script: Path) -> set[str]:
 
     Unlike `software` it leaves out nothing: machinery and bystanders count, too.
     """
-    files = [script, *_modules(script, left_out=()).values()]
-    return set().union(*map(_third_party, files))
+    return _third_party([script, *_modules(script, left_out=()).values()])
 
 
-def _programs(path: Path) -> set[str]:
-    """First-party modules that a file names in a string, as the command line of a program."""
-    texts = (node.value for node in ast.walk(_parse(path)) if isinstance(node, ast.Constant))
-    named = {text for text in texts if isinstance(text, str) and text.startswith(f"{PACKAGE}.")}
-    return {name for name in named if _file(name) is not None}
+def read_lock(path: Path) -> dict[str, str]:
+    """Name -> version of a requirements file whose lines are ``name==version``."""
+    pins = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name, separator, pin = line.partition("#")[0].partition("==")
+        if separator:
+            pins[name.strip().lower().replace("_", "-")] = pin.strip()
+    return pins
+
+
+@cache
+def _installed(name: str) -> str | None:
+    """The version in this environment; a look-up takes about half a millisecond."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def first_party() -> set[str]:
+    """Names of the packages below `ROOTS`."""
+    return {path.parent.name for root in ROOTS for path in root.glob("*/__init__.py")}
 
 
 def _modules(script: Path, left_out: Collection[str] = _MACHINERY) -> dict[str, Path]:
@@ -108,11 +157,23 @@ def _modules(script: Path, left_out: Collection[str] = _MACHINERY) -> dict[str, 
 
 def _file(module: str) -> Path | None:
     """The source file of a first-party module, None where the name is an attribute of one."""
-    base = _ROOT.joinpath(*module.split("."))
-    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
-        if candidate.is_file():
-            return candidate
+    for root in ROOTS:
+        base = root.joinpath(*module.split("."))
+        for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+            if candidate.is_file():
+                return candidate
     return None
+
+
+def _third_party(files: Iterable[Path]) -> set[str]:
+    """Top-level names of what files import that is neither ours nor Python's own."""
+    names = {name.partition(".")[0] for file in files for name in _imported(file)}
+    return names - _packages() - sys.stdlib_module_names
+
+
+@cache
+def _packages() -> frozenset[str]:
+    return frozenset(first_party())
 
 
 @cache
@@ -134,25 +195,25 @@ def _imported(path: Path) -> frozenset[str]:
     return frozenset(names)
 
 
-def _third_party(path: Path) -> set[str]:
-    """Top-level names of what a file imports that is neither ours nor Python's own."""
-    names = {name.partition(".")[0] for name in _imported(path)}
-    return names - {PACKAGE} - sys.stdlib_module_names
-
-
 @cache
 def _imports(path: Path) -> frozenset[str]:
-    """First-party modules a file imports anywhere or starts as programs of their own.
+    """First-party modules that a file imports, or names in a string: a program that it starts.
 
     Packages on the way count, they run too.
     """
-    found: set[str] = set()
-    for name in _imported(path) | _programs(path):
+    modules: set[str] = set()
+    texts = {n.value for n in ast.walk(_parse(path)) if isinstance(n, ast.Constant)}
+    programs = {t for t in texts if isinstance(t, str) and t.isprintable() and " " not in t}
+    for name in _imported(path) | {text for text in programs if "." in text and _is_ours(text)}:
         parts = name.split(".")
-        if parts[0] != PACKAGE:
-            continue
-        found.update(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
-    return frozenset(found)
+        if parts[0] in _packages():
+            modules.update(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    return frozenset(modules)
+
+
+def _is_ours(text: str) -> bool:
+    """Whether a string is the name of a first-party module."""
+    return text.partition(".")[0] in _packages() and _file(text) is not None
 
 
 @cache

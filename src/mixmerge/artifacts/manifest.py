@@ -10,17 +10,63 @@ from) stands beside it in ``provenance.json``, which no rule depends on.
 """
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mixmerge.artifacts.content import check_content
+from mixmerge.artifacts.integrity import check_content
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import read_json, sha256, write_json
+from mixmerge.core.io import atomic_dir, read_json, sha256, write_json
 from mixmerge.core.redaction import redacted_value
 
 MANIFEST = "manifest.json"
 PROVENANCE = "provenance.json"
+
+
+@dataclass
+class Artifact:
+    """A directory that is being made, under its scratch name.
+
+    Attributes:
+        path: where its files are written to.
+        facts: small values for downstream readers, such as row counts; a function of the content.
+    """
+
+    path: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def publish(
+    out: Path,
+    kind: str,
+    *,
+    inputs: Sequence[Path],
+    settings: Any,
+    seed: int | None = None,
+    packages: Sequence[str] = (),
+) -> Iterator[Artifact]:
+    """Make a directory with provenance and manifest, all at once or not at all.
+
+    Args:
+        out: target directory, replaced as a whole when the block ends well.
+        kind: what it is ("checkpoint", "rows", "completions", ...).
+        inputs: files (mostly manifests) it is made from.
+        settings: what the rule was told, JSON-able.
+        seed: the seed of the job, None where nothing is random.
+        packages: distributions whose versions matter for the result.
+
+    Yields:
+        The scratch directory and the manifest's facts, both to be filled.
+    """
+    with atomic_dir(out) as scratch:
+        artifact = Artifact(scratch)
+        yield artifact
+        write_provenance(scratch, inputs=inputs, settings=settings, seed=seed, packages=packages)
+        write_manifest(scratch, kind, artifact.facts)
 
 
 def write_manifest(directory: Path, kind: str, facts: dict[str, Any] | None = None) -> Path:
@@ -67,7 +113,7 @@ def read_manifest(
     path = directory / MANIFEST
     if not path.exists():
         raise UserError(f"{path}: no manifest; {directory} is unfinished. Run its rule again.")
-    manifest = parsed(path)
+    manifest = parse_manifest(path)
     if kind is not None and manifest["kind"] != kind:
         raise UserError(f"{path}: is a {manifest['kind']!r}, expected a {kind!r}")
     for name, entry in manifest["files"].items():
@@ -84,33 +130,32 @@ def read_manifest(
     return manifest
 
 
-def parsed(path: Path) -> dict[str, Any]:
+def parse_manifest(path: Path) -> dict[str, Any]:
     """A manifest file's content, of the right form.
 
     Raises:
         UserError: it is missing, no JSON, or no manifest.
     """
-    found = read_json(path)
-    whole = (
-        isinstance(found, dict)
-        and {"kind", "facts", "files"} <= found.keys()
-        and isinstance(found["files"], dict)
-        and isinstance(found["facts"], dict)
+    manifest = read_json(path)
+    is_valid = (
+        isinstance(manifest, dict)
+        and {"kind", "facts", "files"} <= manifest.keys()
+        and isinstance(manifest["files"], dict)
+        and isinstance(manifest["facts"], dict)
         and all(
             isinstance(entry, dict)
             and isinstance(entry.get("bytes"), int)
             and isinstance(entry.get("sha256"), str)
-            for entry in found["files"].values()
+            for entry in manifest["files"].values()
         )
     )
-    if not whole:
+    if not is_valid:
         raise UserError(f"{path}: is no manifest; delete it and run again")
-    for name in found["files"]:
+    for name in manifest["files"]:
         # What cannot be printed can be no name of ours either.
         if not name.isprintable() or name.startswith("/") or {"", "..", "."} & set(name.split("/")):
             raise UserError(f"{path}: names a file elsewhere: {name!r}; delete it and run again")
-    manifest: dict[str, Any] = {**found, "facts": _Facts(path, found["facts"])}
-    return manifest
+    return {**manifest, "facts": _Facts(path, manifest["facts"])}
 
 
 class _Facts(dict[str, Any]):
@@ -130,10 +175,10 @@ class _Facts(dict[str, Any]):
 def write_provenance(
     directory: Path,
     *,
-    inputs: list[Path],
+    inputs: Sequence[Path],
     settings: Any,
     seed: int | None,
-    packages: list[str],
+    packages: Sequence[str],
 ) -> None:
     """Write ``provenance.json``: how the directory's content came about.
 

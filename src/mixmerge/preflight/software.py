@@ -3,7 +3,7 @@
 import sys
 from importlib.metadata import distributions
 
-from mixmerge.artifacts.software import read_lock
+from mixmerge.artifacts.fingerprint import read_lock
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area, few
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixmerge.artifacts import reuse
 from mixmerge.artifacts.manifest import PROVENANCE
 from mixmerge.core.io import read_json
 from mixmerge.report.handed import handed, number
@@ -221,7 +220,7 @@ class _Books:
         if seconds is None or device not in ("cuda", "cpu"):
             return Cost(unknown=1)
         # A job whose result stood already ended at once: its benchmark is not of the work.
-        seconds = max(seconds, reuse.seconds(self._place(_FOLDERS[rule], variant)) or 0.0)
+        seconds = max(seconds, record.seconds(self._place(_FOLDERS[rule], variant)) or 0.0)
         if device == "cuda":
             return Cost(gpu_hours=seconds * gpus / _HOUR)
         return Cost(core_hours=seconds * cores / _HOUR)

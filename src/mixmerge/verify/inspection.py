@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE, parsed
-from mixmerge.artifacts.reuse import known_of
+from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE, parse_manifest
+from mixmerge.artifacts.record import recorded
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import sha256
 from mixmerge.verify.places import Place
@@ -111,7 +111,7 @@ def _anchor(place: Place) -> Path:
 
 
 def _look_at_file(found: Found, options: str) -> None:
-    record = known_of(found.place.path)
+    record = recorded(found.place.path)
     if record is None:
         found.state = "unknown"
     elif record["text"].encode() != found.place.path.read_bytes():
@@ -130,12 +130,12 @@ def _look_at_directory(found: Found, options: str) -> None:
     found.manifest = path.read_bytes()
     again = way_out(place, options)
     try:
-        manifest = parsed(path)
+        manifest = parse_manifest(path)
     except UserError as error:
         text = str(error).removeprefix(f"{path}: ").partition(";")[0]
         found.faults.append(Fault(path, f"damaged: {text}", again))
         return
-    record = known_of(place.path)
+    record = recorded(place.path)
     if record is not None and record["text"].encode() != found.manifest:
         found.faults.append(Fault(path, "is not the manifest that its job wrote (edited)", again))
     if record is not None and PROVENANCE in record["files"]:

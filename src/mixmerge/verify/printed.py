@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mixmerge.artifacts.sums import read_sums
+from mixmerge.artifacts.integrity import read_sums
 from mixmerge.core.errors import UserError
 from mixmerge.study.plan import Study
 from mixmerge.verify.inspection import Fault, Found, Wanted, way_out

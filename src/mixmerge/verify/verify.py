@@ -1,16 +1,13 @@
 """``snakemake verify``: every file of a study that has a digest, read and compared."""
 
 import sys
-import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
-from mixmerge.artifacts.hashing import digests
+from mixmerge.artifacts.integrity import digests
 from mixmerge.artifacts.manifest import MANIFEST
-from mixmerge.artifacts.reuse import known_of
+from mixmerge.artifacts.record import recorded
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import sha256
 from mixmerge.merge.recipe import render_recipe
@@ -91,23 +88,18 @@ def _hash(looked: list[Found], verdict: Verdict, options: str) -> None:
     """Read all files, the largest first, and note which differ."""
     wanted = sorted((w for found in looked for w in found.wanted), key=lambda w: -w.bytes)
     owner = {found.place: found for found in looked}
-    lock = threading.Lock()
     verdict.files, verdict.bytes = len(wanted), sum(entry.bytes for entry in wanted)
-    with tqdm(total=verdict.bytes, unit="B", unit_scale=True, mininterval=1, desc="verify") as bar:
-
-        def count(bytes_: int) -> None:
-            with lock:
-                bar.update(bytes_)
-
-        hashed = digests((entry.path for entry in wanted), count)
-        for entry, (_, digest) in zip(wanted, hashed, strict=True):
-            if isinstance(digest, OSError):
-                fault = _unreadable(entry, digest, options)
-            elif digest != entry.sha256:
-                fault = changed(entry, digest, options)
-            else:
-                continue
-            owner[entry.place].faults.append(fault)
+    sizes = {entry.path: entry.bytes for entry in wanted}
+    hashes = dict(digests(sizes, "verify", sizes))
+    for entry in wanted:
+        digest = hashes[entry.path]
+        if isinstance(digest, OSError):
+            fault = _unreadable(entry, digest, options)
+        elif digest != entry.sha256:
+            fault = changed(entry, digest, options)
+        else:
+            continue
+        owner[entry.place].faults.append(fault)
 
 
 def _unreadable(entry: Wanted, error: OSError, options: str) -> Fault:
@@ -134,9 +126,9 @@ def _missing(
         verdict.absent[place.rule] += 1
         return
     named = _tail(target, study) in made
-    if named or known_of(place.path) is not None or _holds_files(place):
+    if named or recorded(place.path) is not None or _holds_files(place):
         why = "other results were made from it" if named else "its job left a record of it"
-        if not named and known_of(place.path) is None:
+        if not named and recorded(place.path) is None:
             why = "its files are there without a manifest"
         again = f"`snakemake {options} -- {place.target}` makes it again ({place.rule})"
         found.faults.append(Fault(target, f"lost: {why}", again))

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from mixmerge.artifacts import fingerprint, reuse
-from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE, write_manifest, write_provenance
-from mixmerge.core.io import atomic_dir, read_json, sha256
+from mixmerge.artifacts import fingerprint, record
+from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE, publish, write_manifest
+from mixmerge.core.io import read_json, sha256
 
 SETTINGS = {"rate": 0.5, "order": {"b": 1, "a": 2}}
 
@@ -42,18 +42,18 @@ class Stage:
 
     def make(self) -> None:
         self.made += 1
-        with atomic_dir(self.out) as target:
+        with publish(
+            self.out, "rows", inputs=[], settings=SETTINGS, seed=7, packages=["numpy"]
+        ) as artifact:
             text = (self.folder / "input/rows.txt").read_text()
-            (target / "big.txt").write_text(text * 1000)
-            (target / "small.txt").write_text(text)
-            write_provenance(target, inputs=[], settings=SETTINGS, seed=7, packages=["numpy"])
-            write_manifest(target, "rows")
+            (artifact.path / "big.txt").write_text(text * 1000)
+            (artifact.path / "small.txt").write_text(text)
 
     def run(self) -> bool:
         """Run the stage as Snakemake does, which deletes the declared file; whether it was made."""
         before = self.made
         (self.out / MANIFEST).unlink(missing_ok=True)
-        reuse.unless_made(self.out, self.decided_by, self.make)
+        record.skip_if_unchanged(self.out, self.decided_by, self.make)
         assert (self.out / MANIFEST).exists()
         return self.made > before
 
@@ -64,7 +64,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "script.py"
     path.write_text("from mixmerge.core.io import sha256\n")
     monkeypatch.setattr(sys, "argv", [str(path)])
-    monkeypatch.delenv(reuse.FORCE, raising=False)
+    monkeypatch.delenv(record.FORCE, raising=False)
     return path
 
 
@@ -125,7 +125,7 @@ def test_whatever_decides_the_result_makes_it_anew(
 
 
 def test_a_librarys_version_makes_it_anew(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reuse, "software", lambda script: {"numpy": "99"})
+    monkeypatch.setattr(record, "software", lambda script: {"numpy": "99"})
     assert stage.run()
 
 
@@ -167,7 +167,7 @@ def test_a_moved_study_stands(stage: Stage, tmp_path: Path) -> None:
 def test_one_can_insist(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, value: str, made: bool
 ) -> None:
-    monkeypatch.setenv(reuse.FORCE, value)
+    monkeypatch.setenv(record.FORCE, value)
     assert stage.run() is made
 
 
@@ -178,7 +178,7 @@ def test_what_fails_leaves_the_old_record(stage: Stage) -> None:
         raise SystemExit(75)
 
     with pytest.raises(SystemExit):
-        reuse.unless_made(stage.out, stage.decided_by, fail)
+        record.skip_if_unchanged(stage.out, stage.decided_by, fail)
     assert stage.run()
     stage.decided_by["seed"] = 7
     assert stage.run(), "the record is of the last result, not of the one before"
@@ -199,10 +199,10 @@ def test_a_single_file_comes_back_too(tmp_path: Path) -> None:
 
     for _ in range(3):
         out.unlink(missing_ok=True)
-        reuse.unless_made(out, {"seed": 1}, make)
+        record.skip_if_unchanged(out, {"seed": 1}, make)
         assert out.read_text(encoding="utf-8") == '{"mean": "é\\r\\n"}\n'
     assert calls == [1]
-    reuse.unless_made(out, {"seed": 2}, make)
+    record.skip_if_unchanged(out, {"seed": 2}, make)
     assert calls == [1, 1]
 
 
@@ -212,22 +212,22 @@ def test_the_time_of_the_real_work_is_kept(stage: Stage) -> None:
         stage.make()
 
     stage.decided_by["seed"] = 8
-    reuse.unless_made(stage.out, stage.decided_by, slow)
-    assert 0.2 <= (reuse.seconds(stage.out) or 0) < 60
+    record.skip_if_unchanged(stage.out, stage.decided_by, slow)
+    assert 0.2 <= (record.seconds(stage.out) or 0) < 60
     assert not stage.run()
-    assert (reuse.seconds(stage.out) or 0) >= 0.2
-    assert reuse.seconds(stage.folder / "nothing") is None
+    assert (record.seconds(stage.out) or 0) >= 0.2
+    assert record.seconds(stage.folder / "nothing") is None
 
 
 KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-import test_reuse
-stage = test_reuse.Stage.__new__(test_reuse.Stage)
+import test_record
+stage = test_record.Stage.__new__(test_record.Stage)
 stage.folder, stage.made = Path({folder!r}), 0
 stage.out = stage.folder / "results/out"
-stage.decided_by = {{"rows": stage.folder / "input", "settings": test_reuse.SETTINGS}}
+stage.decided_by = {{"rows": stage.folder / "input", "settings": test_record.SETTINGS}}
 sys.argv = [{script!r}]
 print("ready", flush=True)
 while True:
@@ -250,9 +250,9 @@ def test_killed_at_any_moment_no_result_is_wrong(tmp_path: Path, script: Path) -
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
-        record = reuse._record(stage.out)
-        if record.exists():
-            json.loads(record.read_text())
+        kept = record._record(stage.out)
+        if kept.exists():
+            json.loads(kept.read_text())
         stage.run()
         manifest = read_json(stage.out / MANIFEST)
         for name, entry in manifest["files"].items():

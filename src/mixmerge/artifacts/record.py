@@ -1,7 +1,7 @@
-"""Cut-off: a job that would only make again what stands already ends at once.
+"""Records of jobs: one that would only make again what stands already is skipped.
 
-Within one run Snakemake has no cut-off: once a job is planned, all below it is, even if that job's
-output comes out the same. So a job looks for itself. When it has made something it leaves a record
+Once a job is planned, Snakemake runs all below it, even if that job's output comes out the same. So
+a job looks for itself. When it has made something it leaves a record
 beside it, a hidden file that says from what it was made (the contents of its inputs, its settings,
 its code, the versions of its libraries) and what came out (each file's size and SHA-256, and the
 text of the one file that the rule declares, which Snakemake deletes before it starts a job). Asked
@@ -30,11 +30,11 @@ from mixmerge.core.io import atomic_open, read_json, sha256, write_json
 FORCE = "MIXMERGE_FORCE"
 
 #: Arguments that say where and how a job works, not what comes out.
-_ASIDE = {"out", "scratch", "threads", "processes", "nodes"}
+_LEFT_OUT = {"out", "scratch", "threads", "processes", "nodes"}
 
 
-def unless_made(out: Path, decided_by: Mapping[str, Any], make: Callable[[], object]) -> None:
-    """Call ``make``, unless it would make what stands at ``out`` already.
+def skip_if_unchanged(out: Path, decided_by: Mapping[str, Any], make: Callable[[], object]) -> None:
+    """Call ``make``, unless a record says that it would make what stands at ``out`` already.
 
     Call it before anything heavy is imported.
 
@@ -42,21 +42,21 @@ def unless_made(out: Path, decided_by: Mapping[str, Any], make: Callable[[], obj
         out: a file, or a directory that ``make`` ends with a manifest.
         decided_by: all that decides what comes out, by name: settings (JSON-able), and paths, also
             within lists and tuples, of which the content counts: a directory's by its manifest.
-            Usually ``vars()`` of the arguments; those named in `_ASIDE` are left out. A path that
+            Usually ``vars()`` of the arguments; those named in `_LEFT_OUT` are left out. A path that
             is given as text would count by its name, so give paths as `Path`.
         make: makes ``out``; what it raises is passed on, and no record is written then.
     """
     identity = _identity(out, decided_by)
     record = _read(out)
-    why = _why_not(out, record, identity)
-    if why is None:
+    reason = _reason_to_make(out, record, identity)
+    if reason is None:
         assert record is not None
         with atomic_open(out / record["declared"]) as file:
             file.write(record["text"])
-        _say(f"{out}: stands as it was made from the same; nothing to do ({FORCE}=1 insists)")
+        _log(f"{out}: stands as it was made from the same; nothing to do ({FORCE}=1 insists)")
         return
     if record is not None:
-        _say(f"{out}: made anew, because {why}")
+        _log(f"{out}: made anew, because {reason}")
     start = time.monotonic()
     make()
     if identity is not None:
@@ -64,7 +64,7 @@ def unless_made(out: Path, decided_by: Mapping[str, Any], make: Callable[[], obj
 
 
 def seconds(out: Path) -> float | None:
-    """How long ``out`` took when it was made; None where that is not known.
+    """Seconds that ``out`` took when it was made; None where that is not known.
 
     The benchmark file of a job that ended at once says nothing of the work behind its output.
     """
@@ -72,8 +72,8 @@ def seconds(out: Path) -> float | None:
     return None if record is None else float(record["seconds"])
 
 
-def known_of(out: Path) -> dict[str, Any] | None:
-    """What is recorded of ``out``, if its job left a record.
+def recorded(out: Path) -> dict[str, Any] | None:
+    """What a job's record says of ``out``; None where there is no record.
 
     Returns:
         ``text`` of the declared file as it was written, and ``files``: name -> bytes and SHA-256.
@@ -86,7 +86,7 @@ def _identity(out: Path, decided_by: Mapping[str, Any]) -> dict[str, Any] | None
     """What decides ``out``; None where an input is missing, which ``make`` will say."""
     script = Path(sys.argv[0])
     try:
-        given = {key: _content(value) for key, value in decided_by.items() if key not in _ASIDE}
+        arguments = {key: _content(v) for key, v in decided_by.items() if key not in _LEFT_OUT}
     except FileNotFoundError:
         return None
     identity = {
@@ -94,7 +94,7 @@ def _identity(out: Path, decided_by: Mapping[str, Any]) -> dict[str, Any] | None
         "name": out.name,
         "code": fingerprint(script),
         "libraries": software(script),
-        "arguments": given,
+        "arguments": arguments,
     }
     # Compared as text: in some settings the order of keys has a meaning.
     text = json.dumps(identity, ensure_ascii=False)
@@ -110,7 +110,7 @@ def _content(value: Any) -> Any:
     return value
 
 
-def _why_not(
+def _reason_to_make(
     out: Path, record: dict[str, Any] | None, identity: dict[str, Any] | None
 ) -> str | None:
     """Why ``out`` must be made; None where all of it stands."""
@@ -132,10 +132,10 @@ def _why_not(
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
     """The names of what differs between two identities."""
-    one, two = ({**found, **found["arguments"]} for found in (old, new))
-    aside = {"arguments", "digest"}
-    names = sorted(k for k in (one.keys() | two.keys()) - aside if one.get(k) != two.get(k))
-    return f"{', '.join(names) or 'the order of settings'} changed"
+    before, now = ({**identity, **identity["arguments"]} for identity in (old, new))
+    names = {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
+    names -= {"arguments", "digest"}
+    return f"{', '.join(sorted(names)) or 'the order of settings'} changed"
 
 
 def _keep(out: Path, identity: dict[str, Any], spent: float) -> None:
@@ -147,8 +147,8 @@ def _keep(out: Path, identity: dict[str, Any], spent: float) -> None:
         files = json.loads(text)["files"]
         provenance = out / PROVENANCE
         if provenance.exists():
-            found = {"bytes": provenance.stat().st_size, "sha256": sha256(provenance)}
-            files[PROVENANCE] = found
+            entry = {"bytes": provenance.stat().st_size, "sha256": sha256(provenance)}
+            files[PROVENANCE] = entry
     record = {
         "identity": identity,
         "declared": declared,
@@ -178,5 +178,5 @@ def _record(out: Path) -> Path:
     return out.with_name(f".{out.name}.made")
 
 
-def _say(message: str) -> None:
+def _log(message: str) -> None:
     print(message, file=sys.stderr)

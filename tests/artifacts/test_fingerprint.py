@@ -19,12 +19,14 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (package / "deep.py").write_text("def g(x):\n    return x + 1\n")
     (package / "unused.py").write_text("y = 1\n")
     (tmp_path / "script.py").write_text("from mixmerge.stage.used import f\nprint(f(1))\n")
-    monkeypatch.setattr(module, "_ROOT", tmp_path / "src")
+    monkeypatch.setattr(module, "ROOTS", [tmp_path / "src", tmp_path / "packages/box/src"])
     return tmp_path
 
 
 def fresh(tree: Path) -> str:
-    for cached in (module._parse, module._imported, module._imports, module._digest):
+    for cached in (
+        *(module._parse, module._imported, module._imports, module._digest, module._packages),
+    ):
         cached.cache_clear()
     return module.fingerprint(tree / "script.py")
 
@@ -57,6 +59,18 @@ def test_a_program_that_a_module_starts_counts(tree: Path) -> None:
     assert fresh(tree) != before
 
 
+def test_a_library_of_the_repository_counts(tree: Path) -> None:
+    library = tree / "packages/box/src/box"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text("size = 1\n")
+    deep = tree / "src/mixmerge/deep.py"
+    deep.write_text("import box\n\n\n" + deep.read_text())
+    before = fresh(tree)
+    assert module.software(tree / "script.py") == {}, "it is ours, not a distribution's"
+    (library / "__init__.py").write_text("size = 2\n")
+    assert fresh(tree) != before
+
+
 def test_data_files_beside_a_module_count(tree: Path) -> None:
     table = tree / "src/mixmerge/stage/table.tsv"
     table.write_text("a\t1\n")
@@ -72,7 +86,7 @@ def test_moving_the_repository_changes_nothing(
     other = tmp_path / "elsewhere"
     shutil.copytree(tree / "src", other / "src")
     shutil.copy(tree / "script.py", other / "script.py")
-    monkeypatch.setattr(module, "_ROOT", other / "src")
+    monkeypatch.setattr(module, "ROOTS", [other / "src"])
     assert fresh(other) == before
 
 

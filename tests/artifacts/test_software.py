@@ -1,13 +1,11 @@
 """Which libraries count for a stage, and that their versions are part of its rule's `code`."""
 
-import ast
-import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
-from mixmerge.artifacts import fingerprint, software
+from mixmerge.artifacts import fingerprint
 
 
 def distribution(target: Path, name: str, version: str) -> None:
@@ -21,41 +19,53 @@ def distribution(target: Path, name: str, version: str) -> None:
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory whose distributions are found before the environment's own."""
     monkeypatch.syspath_prepend(tmp_path)
-    software._installed.cache_clear()
+    fingerprint._installed.cache_clear()
     yield tmp_path
-    software._installed.cache_clear()
+    fingerprint._installed.cache_clear()
 
 
-def test_what_a_library_computes_with_counts_and_what_changes_no_result_does_not() -> None:
-    assert software.libraries(["transformers", "pydantic", "tqdm", "huggingface_hub"]) == [
-        "safetensors",
-        "tokenizers",
-        "transformers",
-    ]
-    assert software.libraries(["yaml", "rouge_score"]) == ["nltk", "numpy", "pyyaml", "rouge-score"]
-    assert software.libraries(["tree_sitter_java"]) == ["tree-sitter-java"]
+def script(folder: Path, *modules: str) -> Path:
+    path = folder / "stage.py"
+    path.write_text("".join(f"import {module}\n" for module in modules))
+    for cached in (fingerprint._parse, fingerprint._imported, fingerprint._imports):
+        cached.cache_clear()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("modules", "names"),
+    [
+        (["transformers", "pydantic", "tqdm"], ["safetensors", "tokenizers", "transformers"]),
+        (["yaml", "rouge_score"], ["nltk", "numpy", "pyyaml", "rouge-score"]),
+        (["tree_sitter_java"], ["tree-sitter-java"]),
+        (["json", "os.path", "collections.abc"], []),
+    ],
+)
+def test_what_a_library_computes_with_counts_and_what_changes_no_result_does_not(
+    tmp_path: Path, modules: list[str], names: list[str]
+) -> None:
+    assert list(fingerprint.software(script(tmp_path, *modules))) == names
 
 
 def test_the_builds_own_part_of_a_version_does_not_count(elsewhere: Path) -> None:
     distribution(elsewhere, "torch", "9.1.2+cu128")
-    assert software.versions(["torch"]) == {"torch": "9.1.2"}
+    assert fingerprint.software(script(elsewhere, "torch"))["torch"] == "9.1.2"
 
 
 def test_an_optional_library_counts_once_it_is_there(elsewhere: Path) -> None:
-    assert software.versions(["vllm-of-nobody"]) == {}
+    path = script(elsewhere, "vllm_of_nobody")
+    assert fingerprint.software(path) == {}
     distribution(elsewhere, "vllm_of_nobody", "3.0")
-    software._installed.cache_clear()
-    assert software.versions(["vllm-of-nobody"]) == {"vllm-of-nobody": "3.0"}
+    fingerprint._installed.cache_clear()
+    assert fingerprint.software(path) == {"vllm-of-nobody": "3.0"}
 
 
 def test_pinned_versions_stand_in_for_installed_ones(tmp_path: Path) -> None:
     lock = tmp_path / "requirements.lock"
     lock.write_text("# made by make lock\nNumPy==1.0  # why\nrouge_score==2.0+x\n--hash=abc\n")
-    pinned = software.read_lock(lock)
-    assert software.versions(["numpy", "rouge-score", "torch"], pinned) == {
-        "numpy": "1.0",
-        "rouge-score": "2.0",
-    }
+    pinned = fingerprint.read_lock(lock)
+    path = script(tmp_path, "numpy", "rouge_score", "torch")
+    assert fingerprint.software(path, pinned) == {"numpy": "1.0", "rouge-score": "2.0"}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +83,7 @@ def test_a_version_changes_the_code_of_its_stage_alone(
     scripts = root / "workflow/scripts"
     before = {name: fingerprint.stage_code(scripts / name) for name in (changed, kept)}
     distribution(elsewhere, library, "99.0")
-    software._installed.cache_clear()
+    fingerprint._installed.cache_clear()
     assert f" {library} 99.0" in fingerprint.stage_code(scripts / changed)
     assert fingerprint.stage_code(scripts / changed) != before[changed]
     assert fingerprint.stage_code(scripts / kept) == before[kept]
@@ -84,15 +94,15 @@ def test_every_import_of_every_stage_is_known_by_its_distributions_name(root: Pa
     owners = packages_distributions()
     for script in sorted((root / "workflow/scripts").glob("*.py")):
         for path in [script, *fingerprint._modules(script).values()]:
-            for module in fingerprint._third_party(path):
+            for module in fingerprint._third_party([path]):
                 names = {name.lower().replace("_", "-") for name in owners.get(module, [])}
-                found = software._DISTRIBUTIONS.get(module, module.replace("_", "-"))
+                found = fingerprint._DISTRIBUTIONS.get(module, module.replace("_", "-"))
                 assert not names or found in names, f"{path}: {module} is installed by {names}"
 
 
 def test_what_libraries_compute_with_is_in_the_lock(root: Path) -> None:
-    lock = software.read_lock(root / "envs/requirements.lock")
-    named = {*software._COMPUTES_WITH, *sum(software._COMPUTES_WITH.values(), ())}
+    lock = fingerprint.read_lock(root / "envs/requirements.lock")
+    named = {*fingerprint._COMPUTES_WITH, *sum(fingerprint._COMPUTES_WITH.values(), ())}
     assert named <= lock.keys()
 
 
@@ -100,14 +110,7 @@ def test_how_a_job_is_run_is_no_part_of_its_code(root: Path) -> None:
     for script in sorted((root / "workflow/scripts").glob("*.py")):
         modules = fingerprint._modules(script)
         assert not {
-            "mixmerge.artifacts.reuse",
+            "mixmerge.artifacts.record",
             "mixmerge.core.parent_watchdog",
-            "mixmerge.artifacts.software",
+            "mixmerge.artifacts.fingerprint",
         } & set(modules)
-
-
-def test_standard_library_needs_no_version(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text("import json, os.path\nfrom collections import abc\n")
-    assert fingerprint.software(script) == {}
-    assert "json" in sys.stdlib_module_names and ast.parse(script.read_text())
