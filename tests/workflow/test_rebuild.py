@@ -241,7 +241,7 @@ CODE: dict[str, tuple[tuple[str, str, str], Jobs]] = {
         REPORT - {"figures"},
     ),
     "how a job is cut off": (
-        ("src/mixmerge/artifacts/reuse.py", "\ndef ", "\nEXTRA = 1\n\n\ndef "),
+        ("src/mixmerge/artifacts/record.py", "\ndef ", "\nEXTRA = 1\n\n\ndef "),
         set(),
     ),
     "how files are compared with their manifests": (

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mixmerge.artifacts import record
 from mixmerge.artifacts.manifest import PROVENANCE
 from mixmerge.core.io import read_json
 from mixmerge.report.handed import handed, number
