@@ -11,8 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mixmerge.core import parent_watchdog
-from mixmerge.core.errors import UserError
-from mixmerge.core.os_errors import refusal
+from mixmerge.core.errors import UserError, refusal
 from mixmerge.core.redaction import guard_output
 from mixmerge.core.section import explained
 

@@ -1,11 +1,39 @@
-"""The one exception that is meant for people."""
+"""Errors for people: the one exception with a message for users, and what the machine refuses.
 
-from typing import TYPE_CHECKING
+An error of the machine, such as a full disk or a closed folder, may come up wherever a file is
+touched, in our code or in a library's, so it is put into words where a job ends.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Collection
+from pathlib import Path
 
 from mixmerge.core.redaction import redacted
 
-if TYPE_CHECKING:
-    from pathlib import Path
+#: What is to be done about each error that comes from where the files lie, not from our code.
+_ADVICE = {
+    errno.ENOSPC: "free some space there, or move the results to a larger disk",
+    errno.EDQUOT: "free some space there, or ask for a larger quota",
+    errno.EACCES: "give this user the right to it, or choose another place",
+    errno.EPERM: "give this user the right to it, or choose another place",
+    errno.EROFS: "choose a place that can be written to",
+    errno.EISDIR: "a file is needed there; move the folder away",
+    errno.EEXIST: "something else stands there; move it away",
+    errno.ENOTDIR: "a folder is needed there; move the file away",
+    errno.ENOTEMPTY: "something else writes there; stop it, or choose another place",
+    errno.ELOOP: "its symbolic links go in a circle; delete or mend them",
+    errno.ENAMETOOLONG: "shorten the names in the config, or the path of the results",
+    errno.EFBIG: "files may not grow that large there; choose another place",
+    errno.EIO: "the disk or its network is failing; choose another place",
+    errno.ESTALE: "the network's file system has lost it; mount it anew",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "too many files are open on this machine; stop something else",
+}
+
+#: How libraries in other languages tell of an error of the system.
+_FOREIGN = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]", re.IGNORECASE)
 
 
 class UserError(Exception):
@@ -22,7 +50,7 @@ class UserError(Exception):
         super().__init__(redacted(message))
 
 
-def nearest(name: str, known: "list[str] | tuple[str, ...] | set[str]") -> str:
+def nearest(name: str, known: Collection[str]) -> str:
     """Return a hint such as ``; did you mean 'density'?``, or list the known names.
 
     Args:
@@ -40,7 +68,7 @@ def nearest(name: str, known: "list[str] | tuple[str, ...] | set[str]") -> str:
     return "; known: " + ", ".join(names)
 
 
-def not_a_file(path: "Path") -> str:
+def not_a_file(path: Path) -> str:
     """Say in a few words why a path is no file that could be read.
 
     Args:
@@ -58,3 +86,31 @@ def not_a_file(path: "Path") -> str:
     if path.exists():
         return "is no ordinary file (a pipe, socket or device)"
     return "file not found"
+
+
+def refusal(error: BaseException, place: str) -> str | None:
+    """What the machine refused, in one sentence with the way out.
+
+    Args:
+        error: what was raised.
+        place: what to name where the error itself names no file: the job's output.
+
+    Returns:
+        None where the error is none of the machine's: a bug, which is worth its traceback.
+    """
+    current: BaseException | None = error
+    while current is not None:
+        number, file = _number(current)
+        if number in _ADVICE:
+            return f"{file or place}: {os.strerror(number)}; {_ADVICE[number]}, and run again"
+        current = current.__cause__ or current.__context__
+    return None
+
+
+def _number(error: BaseException) -> tuple[int, str | None]:
+    """The system's number of an error (0: it has none) and the file it names."""
+    if isinstance(error, OSError) and error.errno is not None:
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        return error.errno, names[-1] if names else None
+    match = _FOREIGN.search(str(error))
+    return (int(match[1] or match[2]), None) if match else (0, None)

@@ -6,12 +6,11 @@ through `redacted`: messages (`UserError`), what a job prints (`guard_output`), 
 that holds one is refused, since Snakemake copies settings into logs, records and command lines.
 """
 
-import io
 import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TextIO
 from urllib.parse import quote, unquote
@@ -144,40 +143,22 @@ def _secrets(name: str, value: str) -> tuple[str, ...]:
     return tuple(one for one in found if len(one) >= _SHORTEST)
 
 
-class _Redacting(io.TextIOBase):
-    """A text stream that writes what it is given, `redacted`."""
+class _Redacting:
+    """A text stream that writes what it is given, `redacted`; all else is the stream's."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
         self._stream.write(redacted(text))
         return len(text)
 
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
-    def writable(self) -> bool:
-        return True
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return self._stream.encoding
-
-    @property
-    def errors(self) -> str | None:  # type: ignore[override]
-        return self._stream.errors
-
-    @property
-    def buffer(self) -> Any:
-        """The bytes below; who writes there writes as it is."""
-        return self._stream.buffer
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
 
 
 def guard_output() -> None:
