@@ -55,7 +55,7 @@ lock:  ## resolve envs/requirements.in afresh in a scratch environment and pin w
 	$(MAKE) setup conda-env
 
 conda-env: $(STAMP)  ## what each stage needs of the lock, as conda environments (envs/*.yaml)
-	$(BIN)/python -m mixmerge.study.environments
+	$(BIN)/python tools/stage_environments.py
 
 setup: $(STAMP)  ## the environment in .venv, nothing else
 

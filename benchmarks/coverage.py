@@ -8,11 +8,10 @@ import numpy as np
 from scipy.stats import binom, norm
 from statsmodels.stats.proportion import proportion_confint
 
-from mixmerge.config.uncertainty import Uncertainty
 from mixmerge.uncertainty.average import averages
 from mixmerge.uncertainty.proportion import mcnemar_p, paired_interval
 from mixmerge.uncertainty.resampling import percentile_interval, resampled_means, two_sided_p
-from mixmerge.uncertainty.settings import Measure
+from mixmerge.uncertainty.settings import Measure, Uncertainty
 
 LEVEL = Uncertainty().confidence
 RESAMPLES = 1000

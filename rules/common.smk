@@ -14,7 +14,7 @@ from snakemake.logging import logger
 # does of itself takes a fifth of the time (docs/benchmarks.md).
 gc.set_threshold(500_000, 20, 20)
 
-from mixmerge.config.document import read_yaml
+from mixmerge.config.load import read_yaml
 from mixmerge.config.load import parse_config
 from mixmerge.core.errors import UserError
 from mixmerge.resources import gpus

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from mixmerge.config.uncertainty import Uncertainty
 from mixmerge.report import comparison
 from mixmerge.report.layout import Layout, Model
 from mixmerge.report.scores import Scores
 from mixmerge.study.uncertainty import uncertainty_settings
 from mixmerge.uncertainty.family import Match, matches
-from mixmerge.uncertainty.settings import UncertaintySettings
+from mixmerge.uncertainty.settings import Uncertainty, UncertaintySettings
 
 
 def evidence(study: Layout, model: Model, found: Scores) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from mixmerge.config.load import parse_config
 from mixmerge.report.layout import Column, Layout, Model, Variant
 from mixmerge.report.paper_tables import Line, read_results, read_scale
 from mixmerge.report.scores import VariantScores
+from mixmerge.study.graph import variants
 from mixmerge.study.layout import layout_of
-from mixmerge.study.variants import variants
 from paper_audit.hypotheses import Paper
 
 Scores = dict[tuple[str, str], VariantScores]

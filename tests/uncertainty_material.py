@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from mixmerge.artifacts.manifest import write_manifest
-from mixmerge.config.uncertainty import Uncertainty
 from mixmerge.report.layout import Layout
 from mixmerge.study.uncertainty import uncertainty_settings
-from mixmerge.uncertainty.settings import UncertaintySettings
+from mixmerge.uncertainty.settings import Uncertainty, UncertaintySettings
 from report_material import layout
 
 #: What the second task's columns are: metrics of summaries in the place of verdicts.

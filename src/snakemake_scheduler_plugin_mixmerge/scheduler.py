@@ -19,14 +19,10 @@ from snakemake_interface_scheduler_plugins.base import (  # type: ignore[import-
     SchedulerBase,
 )
 
-#: Name of the resource.
-RESOURCE = "merged"
+from mixmerge.resources.schedule import MERGED, MOST_MERGED
 
 #: Where each Snakemake that runs jobs in this directory has a file (`mixmerge.study.stale_run`).
 _DRIVERS = Path(".snakemake/drivers")
-
-#: How many merged checkpoints may exist where no ``--resources merged=N`` says so.
-DEFAULT = 8
 
 
 class Scheduler(SchedulerBase):  # type: ignore[misc]
@@ -63,14 +59,14 @@ class Scheduler(SchedulerBase):  # type: ignore[misc]
             return self._choose(selectable_jobs, remaining_jobs, available_resources, input_sizes)
         if self._limit is None:
             # Asked for the first time, no job runs: what is available is all there is.
-            self._limit = int(available_resources.get(RESOURCE, DEFAULT))
+            self._limit = int(available_resources.get(MERGED, MOST_MERGED))
         while True:
-            available = {**available_resources, RESOURCE: max(0, self._limit - self._held())}
+            available = {**available_resources, MERGED: max(0, self._limit - self._held())}
             selected = self._choose(selectable_jobs, remaining_jobs, available, input_sizes)
             if selected or self._running() or not self._give_up_one():
                 break
         for job in selected:
-            if job.scheduler_resources.get(RESOURCE, 0):
+            if job.scheduler_resources.get(MERGED, 0):
                 self._holders[job] = [path for one in _members(job) for path in _temporary(one)]
         return selected
 

@@ -11,9 +11,9 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import stage_environments as environments
 from mixmerge.artifacts.fingerprint import third_party
 from mixmerge.core.errors import UserError
-from mixmerge.study import environments
 
 STAGES = ["data", "evaluate", "generate", "merge", "report", "train", "weights"]
 
@@ -54,7 +54,7 @@ def test_every_rule_has_a_stage_and_every_stage_a_file(root: Path) -> None:
 
 def test_files_are_what_the_generator_writes(root: Path) -> None:
     for path, text in environments.files(root).items():
-        assert path.read_text("utf-8") == text, "run `python -m mixmerge.study.environments`"
+        assert path.read_text("utf-8") == text, "run `make conda-env`"
 
 
 @pytest.mark.parametrize("stage", STAGES)

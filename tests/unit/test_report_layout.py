@@ -9,8 +9,8 @@ import yaml
 from mixmerge.config.load import parse_config
 from mixmerge.report.entries import figure_entries, paper_entries, table_entries
 from mixmerge.report.layout import Layout
+from mixmerge.study.graph import variants
 from mixmerge.study.layout import layout_of
-from mixmerge.study.variants import variants
 
 
 @pytest.fixture

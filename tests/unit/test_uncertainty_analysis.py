@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from mixmerge.config.uncertainty import Uncertainty
 from mixmerge.core.errors import UserError
 from mixmerge.report import comparison
 from mixmerge.report.evidence import read_evidence
@@ -17,6 +16,7 @@ from mixmerge.report.scores import read_scores
 from mixmerge.study.uncertainty import uncertainty_settings
 from mixmerge.uncertainty.analysis import analyse
 from mixmerge.uncertainty.family import matches
+from mixmerge.uncertainty.settings import Uncertainty
 from uncertainty_material import settings, study, write_rows
 
 SKILLS = {"write-at-100": 0.8, "explain-at-100": 0.8, "mixed": 0.75, "blend-0.25": 0.2}

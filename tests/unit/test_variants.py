@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from mixmerge.config.load import load_config, parse_config
+from mixmerge.study.graph import task_weights, variants, weight_label
 from mixmerge.study.plan import Study
-from mixmerge.study.variants import task_weights, variants, weight_label
 
 
 @pytest.fixture

@@ -1,20 +1,17 @@
 """Checks that span sections: every name refers to something, every number fits the others."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from mixmerge.config.models import EmbeddedBase, parameters_of
+from mixmerge.config.study import StudyConfig
 from mixmerge.core.errors import UserError, nearest
 from mixmerge.data.settings import MIX, EmbeddedSource, PackageSource
 from mixmerge.data.template import Template
 from mixmerge.evaluate.suite_settings import CodeSuite
 from mixmerge.merge.settings import Ratio, Strategy
 
-if TYPE_CHECKING:
-    from mixmerge.config.study import StudyConfig
 
-
-def problems(config: "StudyConfig") -> Iterator[str]:
+def problems(config: StudyConfig) -> Iterator[str]:
     """Yield one line for each reference or number that does not fit the other sections."""
     tasks = set(config.tasks)
     if MIX in tasks or "base" in tasks:
@@ -73,7 +70,7 @@ def _template_problems(where: str, template: str) -> Iterator[str]:
         yield str(error)
 
 
-def _package_problems(config: "StudyConfig") -> Iterator[str]:
+def _package_problems(config: StudyConfig) -> Iterator[str]:
     """Sources of packages that disagree on the parts could share a package, or a function."""
     found = [(k, s) for k, s in config.sources.items() if isinstance(s, PackageSource)]
     for key, source in found[1:]:
@@ -85,7 +82,7 @@ def _package_problems(config: "StudyConfig") -> Iterator[str]:
                 )
 
 
-def _suite_problems(config: "StudyConfig") -> Iterator[str]:
+def _suite_problems(config: StudyConfig) -> Iterator[str]:
     for key, suite in config.suites.items():
         if suite.task not in config.tasks:
             hint = nearest(suite.task, set(config.tasks))
@@ -117,7 +114,7 @@ def _suite_problems(config: "StudyConfig") -> Iterator[str]:
             )
 
 
-def _strategy_problems(config: "StudyConfig", key: str, strategy: Strategy) -> Iterator[str]:
+def _strategy_problems(config: StudyConfig, key: str, strategy: Strategy) -> Iterator[str]:
     tasks = list(config.tasks)
     for task in [*(strategy.tasks or []), *([strategy.pivot] if strategy.pivot else [])]:
         if task not in tasks:
@@ -157,7 +154,7 @@ def _ratio_problems(where: str, ratio: Ratio, tasks: list[str]) -> Iterator[str]
         yield f"{where}: the weights {ratio} sum to 0; the merge would be undefined"
 
 
-def _model_problems(config: "StudyConfig", key: str) -> Iterator[str]:
+def _model_problems(config: StudyConfig, key: str) -> Iterator[str]:
     entry = config.models[key]
     if isinstance(entry, EmbeddedBase) and entry.chat_template is not None:
         yield f"models.{key}.chat_template: an embedded model brings its own; leave it out"

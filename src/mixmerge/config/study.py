@@ -1,23 +1,40 @@
-"""The root of the configuration and the checks that span its sections."""
+"""The root of the configuration: a study and its sections."""
 
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field
 
-from mixmerge.config.checks import problems
 from mixmerge.config.hardware import Hardware, fewest_processes
 from mixmerge.config.models import Model, parameters_of
-from mixmerge.config.storage import BucketPrefix
-from mixmerge.config.uncertainty import Uncertainty
 from mixmerge.core.section import Name, Section
 from mixmerge.data.settings import MIX, CorpusSettings, Data, Mixture, Source, Task
 from mixmerge.evaluate.suite_settings import CodeScoring, Decoding, Suite
 from mixmerge.merge.settings import Merging, Ratio, Strategy
 from mixmerge.report.settings import Figures, Tables
 from mixmerge.sft.settings import Sft, SftPlan, overlay
+from mixmerge.uncertainty.settings import Uncertainty
 
 __all__ = ["MIX", "StudyConfig"]
+
+#: Characters that Snakemake or S3 read as something else than themselves.
+_UNSAFE = set('{}*?#%"\\ ')
+
+
+def _bucket(prefix: str) -> str:
+    scheme, separator, place = prefix.partition("://")
+    if not separator or scheme != "s3":
+        raise ValueError(f"{prefix!r} is no bucket; write s3://bucket or s3://bucket/path")
+    parts = place.rstrip("/").split("/")
+    if not all(parts) or {".", ".."} & set(parts) or _UNSAFE & set(prefix):
+        raise ValueError(
+            f"{prefix!r}: write s3://bucket or s3://bucket/path, the path of plain names"
+        )
+    return f"s3://{'/'.join(parts)}"
+
+
+#: A bucket, or a path in one, without a slash at its end.
+BucketPrefix = Annotated[str, AfterValidator(_bucket)]
 
 
 class StudyConfig(Section):
@@ -127,10 +144,3 @@ class StudyConfig(Section):
         if own is None:
             return {key: strategy.ratios for key, strategy in self.strategies.items()}
         return {key: (ratios or self.strategies[key].ratios) for key, ratios in own.items()}
-
-    @model_validator(mode="after")
-    def _holds_together(self) -> "StudyConfig":
-        found = list(problems(self))
-        if found:
-            raise ValueError("\n".join(found))
-        return self

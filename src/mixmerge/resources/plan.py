@@ -18,7 +18,7 @@ from mixmerge.config.models import parameters_of
 from mixmerge.core.errors import UserError
 from mixmerge.data.settings import MIX
 from mixmerge.resources.jobs import Job, in_order, is_target, job_from
-from mixmerge.resources.schedule import CORES, JOBS, MERGED, Schedule, disk, schedule
+from mixmerge.resources.schedule import CORES, JOBS, MERGED, MOST_MERGED, Schedule, disk, schedule
 
 _NAMES = {MERGED: "merges on disk"}
 
@@ -55,8 +55,6 @@ def dry_run(arguments: list[str]) -> Planned | None:
     from snakemake.cli import args_to_api, parse_args
     from snakemake.exceptions import print_exception
 
-    from snakemake_scheduler_plugin_mixmerge.scheduler import DEFAULT
-
     with TemporaryDirectory(prefix="mixmerge-plan-") as folder:
         file = Path(folder, "jobs.jsonl")
         own = ["--dry-run", "--logger", "mixmerge", f"--logger-mixmerge-jobs={file}"]
@@ -75,7 +73,7 @@ def dry_run(arguments: list[str]) -> Planned | None:
             # A dry run would give every job one core, whatever its rule asks for.
             args.cores = args.cores or sys.maxsize
         if args.scheduler == "mixmerge":
-            limits.setdefault(MERGED, DEFAULT)
+            limits.setdefault(MERGED, MOST_MERGED)
         # With --quiet a dry run names no jobs.
         args.quiet = set()
         config = _config(args)

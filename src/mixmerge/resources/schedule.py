@@ -13,6 +13,9 @@ JOBS, CORES = "jobs", "cores"
 #: many merged checkpoints are on disk at once.
 MERGED = "merged"
 
+#: How many merged checkpoints may exist where no ``--resources merged=N`` says so.
+MOST_MERGED = 8
+
 
 @dataclass(frozen=True)
 class Schedule:

@@ -7,8 +7,8 @@ from mixmerge.data.settings import HubSource, LocalSource, PackageSource
 from mixmerge.evaluate.suite_settings import CodeSuite, Suite, SummarySuite
 from mixmerge.merge.settings import Strategy
 from mixmerge.report import layout as report
+from mixmerge.study.graph import Variant, sft_name
 from mixmerge.study.paper import with_paper
-from mixmerge.study.variants import Variant, sft_name
 
 #: Metric of `scores.json` -> printed head of its column.
 _SUMMARY_HEADERS = {
@@ -29,7 +29,7 @@ def layout_of(
 
     Args:
         config: the validated configuration.
-        variants: model -> its checkpoints, as `mixmerge.study.variants.variants` lists them (or
+        variants: model -> its checkpoints, as `mixmerge.study.graph.variants` lists them (or
             by name, as `Study.variants` holds them).
     """
     models = [

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from mixmerge.config.uncertainty import Uncertainty
 from mixmerge.report.layout import Layout
-from mixmerge.uncertainty.settings import Arm, Measure, UncertaintySettings
+from mixmerge.uncertainty.settings import Arm, Measure, Uncertainty, UncertaintySettings
 
 
 def uncertainty_settings(layout: Layout, model: str, uncertainty: Uncertainty) -> dict[str, Any]:

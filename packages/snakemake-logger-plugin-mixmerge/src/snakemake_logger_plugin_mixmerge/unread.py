@@ -7,7 +7,7 @@ it says that it is neither JSON nor YAML, without its name, or shows a traceback
 import sys
 from pathlib import Path
 
-from mixmerge.config.document import read_yaml
+from mixmerge.config.load import read_yaml
 from mixmerge.core.errors import UserError
 
 #: In Snakemake's messages, or in the traceback of an error that it did not expect.

@@ -2,7 +2,7 @@
 
 A stage's scripts are those of the rules that name its file. What they need is what their code
 imports, and what that requires in turn by the installed distributions' metadata; the versions are
-the lock's. ``python -m mixmerge.study.environments`` writes the files anew.
+the lock's. ``make conda-env`` writes the files anew.
 """
 
 import re
@@ -34,7 +34,7 @@ _PYTHON = "3.11"
 
 _HEAD = """\
 # Stage {stage}: {scripts}.
-# Written by `python -m mixmerge.study.environments` from envs/requirements.lock; don't edit.
+# Written by `make conda-env` from envs/requirements.lock; don't edit.
 # For `snakemake --sdm conda`; without --sdm jobs share the environment of `make setup`.
 channels:
   - conda-forge
@@ -148,7 +148,7 @@ def files(root: Path) -> Mapping[Path, str]:
 def main() -> None:
     """Write the conda files of the repository that this file stands in."""
     try:
-        for path, text in files(Path(__file__).resolve().parents[3]).items():
+        for path, text in files(Path(__file__).resolve().parents[1]).items():
             with atomic_open(path) as file:
                 file.write(text)
             print(f"{path}: {text.count('==')} distributions")
