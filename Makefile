@@ -12,15 +12,24 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 STAMP := $(VENV)/.installed
 # Files of tests share two processes; most of a test is one process anyway.
 PYTEST_ARGS ?= -n 2 --dist loadscope
+PYTEST = $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-.PHONY: demo test plan preflight setup lint docs audit lock conda-env
+.PHONY: demo test test-long test-all check plan preflight verify setup lint docs lock conda-env
 
 demo: $(STAMP)  ## the whole embedded study: train, merge, evaluate, tables, figures, report
 	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES) all
 	$(BIN)/python workflow/scripts/summary.py --config $(CONFIG)
 
-test: $(STAMP)  ## all tests
-	$(BIN)/python -m pytest tests $(PYTEST_ARGS)
+test: $(STAMP)  ## what shows that the project works on this machine
+	$(PYTEST) -m "not long"
+
+test-long: $(STAMP)  ## kills, a Slurm of its own, the whole hostile corpus, real inputs ($$MIXMERGE_DATA)
+	$(PYTEST) -m "long or real_data"
+
+test-all: lint test test-long  ## everything
+
+check: lint  ## formatter, linters, types, and the tests that take no time
+	$(PYTEST) -m "not slow and not long"
 
 plan: CONFIG = config/config.yaml
 plan: TARGET ?= all
@@ -39,17 +48,14 @@ lint: $(STAMP)  ## formatter, linters, types
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint --configfile config/demo.yaml
 
-docs: $(STAMP)  ## regenerate the config's JSON schema and reference page, and the paper's audit
+docs: $(STAMP)  ## regenerate what docs/ and config/ say of the config, and the paper's audit
 	$(BIN)/python -m mixmerge.config.reference
 	PYTHONPATH=tools $(BIN)/python -m paper_audit
 
-audit: $(STAMP)  ## check the paper's own figures against each other (docs/paper-audit.md)
-	PYTHONPATH=tools $(BIN)/python -m paper_audit
-
-lock:  ## resolve envs/requirements.in afresh in a scratch environment and pin what comes out
+lock:  ## resolve pyproject.toml's dependencies afresh in a scratch environment and pin what comes out
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --quiet -r envs/requirements.in
-	$(VENV)-lock/bin/python -m pip freeze --all | grep -v '^pip==' \
+	$(VENV)-lock/bin/python -m pip install --quiet '.[dev,s3,slurm]'
+	$(VENV)-lock/bin/python -m pip freeze --all | grep -v -e '^pip==' -e '^mixmerge' \
 		| sed -E 's/^(torch==[0-9.]+)\+.*/\1/' > envs/requirements.lock
 	rm -rf $(VENV)-lock
 	$(MAKE) setup conda-env
@@ -63,6 +69,7 @@ setup: $(STAMP)  ## the environment in .venv, nothing else
 $(STAMP): envs/requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer on PATH; install one or run make PYTHON=/path/to/python" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.lock
+	@# Python compiles what is imported, when it is; all of torch ahead of that takes minutes.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r envs/requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

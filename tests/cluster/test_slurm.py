@@ -9,7 +9,7 @@ from clone import Clone
 from faults import MODEL, VICTIMS, Faults
 from lab import Lab
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 #: Rules that run on the login node, if at all; all others must have gone through Slurm.
 LOCAL = {"all_tables", "fetch", "hold_out", "recipe", "nltk_data"}

@@ -12,7 +12,7 @@ import pytest
 from clone import Clone, clone, tiny
 from lab import Lab
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 MODEL, VARIANT = "qwen2-small", "sft-codegen-p100"
 CHECKPOINT = f"checkpoints/{MODEL}/{VARIANT}"
