@@ -8,10 +8,15 @@ import numpy as np
 from scipy.stats import binom, norm
 from statsmodels.stats.proportion import proportion_confint
 
-from mixmerge.uncertainty.average import averages
-from mixmerge.uncertainty.proportion import mcnemar_p, paired_interval
-from mixmerge.uncertainty.resampling import percentile_interval, resampled_means, two_sided_p
 from mixmerge.uncertainty.settings import Measure, Uncertainty
+from mixmerge.uncertainty.statistics import (
+    averages,
+    mcnemar_p,
+    paired_interval,
+    percentile_interval,
+    resampled_means,
+    two_sided_p,
+)
 
 LEVEL = Uncertainty().confidence
 RESAMPLES = 1000

@@ -6,7 +6,7 @@ from mixmerge.report import comparison
 from mixmerge.report.layout import Layout, Model
 from mixmerge.report.scores import Scores
 from mixmerge.study.uncertainty import uncertainty_settings
-from mixmerge.uncertainty.family import Match, matches
+from mixmerge.uncertainty.analysis import Match, matches
 from mixmerge.uncertainty.settings import Uncertainty, UncertaintySettings
 
 

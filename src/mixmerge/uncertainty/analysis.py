@@ -1,42 +1,62 @@
-"""Intervals and comparisons of all checkpoints of one model."""
+"""Intervals of all checkpoints of one model, and their comparisons, corrected after Holm."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from tqdm import tqdm
 
 from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_jsonl
 from mixmerge.core.seeds import derive
-from mixmerge.uncertainty.average import averages
-from mixmerge.uncertainty.family import AVERAGE, Match, holm, matches
-from mixmerge.uncertainty.proportion import mcnemar_p, paired_interval, share_interval
-from mixmerge.uncertainty.resampling import (
-    Array,
-    percentile_interval,
-    resampled_means,
-    two_sided_p,
-)
-from mixmerge.uncertainty.rows import SuiteRows, read_rows
-from mixmerge.uncertainty.settings import Measure, UncertaintySettings
+from mixmerge.uncertainty import statistics
+from mixmerge.uncertainty.settings import Arm, Measure, UncertaintySettings
+from mixmerge.uncertainty.statistics import Array
+
+#: Column key of comparisons of AVG.
+AVERAGE = "avg"
 
 #: Decimals written: far beyond them stands the order in which a processor adds up.
 _DECIMALS = 9
 
 
 @dataclass(frozen=True)
-class Column:
-    """All checkpoints in one column of scores."""
+class Match:
+    """One comparison to be made.
 
-    measure: Measure
-    """The column."""
+    Attributes:
+        variant: the checkpoint.
+        against: what it is measured against.
+        reference: that checkpoint; for AVG all specialists, joined by ``+``.
+        column: key of the column, or ``avg``.
+        family: the same in all comparisons that are corrected together.
+    """
 
-    items: Array
-    """Shape (checkpoints, items)."""
+    variant: str
+    against: Literal["mixture", "specialist"]
+    reference: str
+    column: str
+    family: str
 
+
+@dataclass(frozen=True)
+class _Column:
+    """The scores of all checkpoints in one column, or their AVG.
+
+    Attributes:
+        counted: whether items pass or fail.
+        values: shape (checkpoints,).
+        draws: the values resampled, shape (checkpoints, resamples).
+        items: shape (checkpoints, items); no items for AVG.
+    """
+
+    counted: bool
+    values: Array
     draws: Array
-    """Resampled means, shape (checkpoints, resamples)."""
+    items: Array
 
 
 def analyse(settings: UncertaintySettings, scores: Mapping[str, Path], seed: int) -> dict[str, Any]:
@@ -51,45 +71,78 @@ def analyse(settings: UncertaintySettings, scores: Mapping[str, Path], seed: int
         What ``uncertainty/{model}.json`` holds (docs/uncertainty.md).
 
     Raises:
-        UserError: see `mixmerge.uncertainty.rows.read_rows`; also where the resamples are too few
-            for the largest family ever to tell two checkpoints apart.
+        UserError: see `read_rows`; also where the resamples are too few for the largest family
+            ever to tell two checkpoints apart.
     """
     planned = list(matches(settings))
     _check_resamples(settings, planned)
-    rows = read_rows(settings.measures, {arm.name: scores[arm.name] for arm in settings.arms})
-    columns = _columns(settings, rows, seed)
-    order = {arm.name: i for i, arm in enumerate(settings.arms)}
+    columns = _columns(settings, scores, seed)
     roles = {
-        role: _averages(settings, columns, order, role)
-        for role in ("test", "validation")
-        if settings.of_role(role)
+        r: _averages(settings, columns, r) for r in ("test", "validation") if settings.of_role(r)
     }
+    places = {arm.name: place for place, arm in enumerate(settings.arms)}
+    level = settings.uncertainty.confidence
+
+    def intervals(columns: Mapping[str, _Column], place: int) -> dict[str, dict[str, float]]:
+        return {
+            key: _interval(column, place, level)
+            for key, column in columns.items()
+            if not np.isnan(column.values[place])
+        }
+
     return {
-        "confidence": settings.uncertainty.confidence,
+        "confidence": level,
         "resamples": settings.uncertainty.resamples,
         "correction": "holm",
-        "intervals": _intervals(columns, order, settings.uncertainty.confidence),
-        "averages": {
-            name: {
-                role: _interval(values[i], *ends(draws[i], settings))
-                for role, (values, draws) in roles.items()
-                if not np.isnan(values[i])
-            }
-            for name, i in order.items()
-        },
-        "comparisons": _comparisons(settings, planned, columns, order, roles),
+        "intervals": {name: intervals(columns, place) for name, place in places.items()},
+        "averages": {name: intervals(roles, place) for name, place in places.items()},
+        "comparisons": _comparisons(planned, {**columns, AVERAGE: roles["test"]}, places, level),
     }
 
 
-def ends(draws: Array, settings: UncertaintySettings) -> tuple[float, float]:
-    """Percentile interval of one statistic at the settings' level."""
-    low, high = percentile_interval(draws, settings.uncertainty.confidence)
-    return float(low), float(high)
+def matches(settings: UncertaintySettings) -> Iterator[Match]:
+    """All comparisons of a model, on the test suites.
+
+    Merges meet the mixture and the specialists in every column and in AVG; base and mixtures meet
+    the specialists; a specialist meets the others in their columns. Specialists trained on another
+    share of their data meet the specialist of their own task in its columns.
+    """
+    everyone = "+".join(settings.specialists[task] for task in settings.tasks)
+    for arm in settings.arms:
+        scaled = _is_scaled(arm, settings)
+        met = {
+            measure.key: settings.specialists[measure.task]
+            for measure in settings.of_role("test")
+            if not scaled or arm.task == measure.task
+        }
+        columns = [*met] if scaled else [*met, AVERAGE]
+        for column in columns:
+            family = f"{_sweep(arm, settings)}, {column}, against specialist"
+            if met.get(column) != arm.name:
+                yield Match(arm.name, "specialist", met.get(column, everyone), column, family)
+        for column in columns if arm.kind == "merge" else []:
+            family = f"{_sweep(arm, settings)}, {column}, against mixture"
+            yield Match(arm.name, "mixture", settings.mixture, column, family)
+
+
+def _is_scaled(arm: Arm, settings: UncertaintySettings) -> bool:
+    """Whether it is a specialist that others are not compared with."""
+    return arm.kind == "sft" and arm.name not in settings.specialists.values()
+
+
+def _sweep(arm: Arm, settings: UncertaintySettings) -> str:
+    """The checkpoints that differ only in what is swept: a ratio, or a share of the data."""
+    if arm.kind == "merge":
+        return f"ratios of {arm.strategy}"
+    if _is_scaled(arm, settings):
+        return f"shares of {arm.task}"
+    if arm.kind == "mix" and arm.name != settings.mixture:
+        return "shares of the mixture"
+    return arm.name
 
 
 def _check_resamples(settings: UncertaintySettings, planned: Sequence[Match]) -> None:
-    names = [match.family for match in planned]
-    largest = max((names.count(name) for name in set(names)), default=0)
+    largest = max(Counter(match.family for match in planned).values(), default=0)
     resamples, alpha = settings.uncertainty.resamples, 1 - settings.uncertainty.confidence
     if largest * 2 / (resamples + 1) >= alpha:
         raise UserError(
@@ -100,119 +153,148 @@ def _check_resamples(settings: UncertaintySettings, planned: Sequence[Match]) ->
 
 
 def _columns(
-    settings: UncertaintySettings, rows: Mapping[str, SuiteRows], seed: int
-) -> dict[str, Column]:
-    """Resample each suite's items once, for all its metrics and all checkpoints."""
+    settings: UncertaintySettings, scores: Mapping[str, Path], seed: int
+) -> dict[str, _Column]:
+    """Read and resample each suite's items once, for all its metrics and all checkpoints."""
+    suites: dict[str, list[Measure]] = {}
+    for measure in settings.measures:
+        suites.setdefault(measure.suite, []).append(measure)
     resamples = settings.uncertainty.resamples
     columns = {}
-    for suite, found in rows.items():
-        metrics, arms, items = found.values.shape
-        flat = found.values.reshape(metrics * arms, items).T
-        means = resampled_means(flat, resamples, derive(seed, suite), suite)
-        draws = np.ascontiguousarray(means.T).reshape(metrics, arms, resamples)
-        for i, measure in enumerate(found.measures):
-            columns[measure.key] = Column(measure, found.values[i], draws[i])
+    for suite, measures in suites.items():
+        files = [scores[arm.name] / f"{suite}.jsonl" for arm in settings.arms]
+        rows = read_rows(measures, files)
+        flat = rows.reshape(-1, rows.shape[-1]).T
+        means = statistics.resampled_means(flat, resamples, derive(seed, suite), suite)
+        draws = np.ascontiguousarray(means.T).reshape(*rows.shape[:2], resamples)
+        for i, measure in enumerate(measures):
+            values = rows[i].mean(axis=1)
+            columns[measure.key] = _Column(measure.counted, values, draws[i], rows[i])
     return columns
 
 
-def _intervals(
-    columns: Mapping[str, Column], order: Mapping[str, int], confidence: float
-) -> dict[str, dict[str, dict[str, float]]]:
-    found: dict[str, dict[str, dict[str, float]]] = {name: {} for name in order}
-    for key, column in columns.items():
-        values = column.items.mean(axis=1)
-        if column.measure.counted:
-            passed = column.items.sum(axis=1)
-            low, high = share_interval(passed, column.items.shape[1], confidence)
-        else:
-            low, high = percentile_interval(column.draws, confidence)
-        for name, i in order.items():
-            found[name][key] = _interval(values[i], low[i], high[i])
-    return found
+def read_rows(measures: Sequence[Measure], files: Sequence[Path]) -> Array:
+    """Read one suite's score rows of all checkpoints, paired by item id.
+
+    Args:
+        measures: the suite's columns.
+        files: the rows of each checkpoint.
+
+    Returns:
+        Shape (columns, checkpoints, items in the order of ids); 1 and 0 where items pass or fail.
+
+    Raises:
+        UserError: a row lacks its id or a metric, an id is there twice, or two checkpoints were
+            not scored on the same items.
+    """
+    tables: list[dict[str, list[float]]] = []
+    for file in tqdm(files, desc=f"read {files[0].stem}", unit="file", mininterval=1):
+        tables.append(_read_file(measures, file))
+        first, other = tables[0].keys(), tables[-1].keys()
+        if first != other:
+            example = min(first ^ other)
+            holds, lacks = (files[0], file) if example in first else (file, files[0])
+            raise UserError(
+                f"{lacks}: has no item {example!r}, which {holds} has; checkpoints can only be "
+                "compared on the same items. Generate and score again what is older than its suite"
+            )
+    rows = np.array([[table[name] for name in sorted(tables[0])] for table in tables])
+    return np.ascontiguousarray(np.moveaxis(rows, 2, 0))
 
 
-def _averages(
-    settings: UncertaintySettings,
-    columns: Mapping[str, Column],
-    order: Mapping[str, int],
-    role: str,
-) -> tuple[Array, Array]:
-    """AVG of each checkpoint, and its resamples: shapes (checkpoints,), (checkpoints, resamples).
+def _read_file(measures: Sequence[Measure], file: Path) -> dict[str, list[float]]:
+    """Item -> its value in each column."""
+    table: dict[str, list[float]] = {}
+    for row in read_jsonl(file):
+        name = row.get("id")
+        try:
+            if not isinstance(name, str):
+                raise TypeError("the id is no text")
+            values = [_value(row, measure) for measure in measures]
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{file}: row {name!r} is not a row of scores ({error}); delete the directory and "
+                "run its rule (score) again"
+            ) from None
+        if name in table:
+            raise UserError(f"{file}: item {name!r} is there twice; run its rule (score) again")
+        table[name] = values
+    if not table:
+        raise UserError(f"{file}: holds no row; run its rule (score) again")
+    return table
+
+
+def _value(row: Mapping[str, Any], measure: Measure) -> float:
+    value = row[measure.metric]
+    if measure.counted:
+        # As EvalPlus counts: the plus tests are passed only with the base tests.
+        return float(row["base"] == value == "pass")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise ValueError(f"{value!r} is no finite number")
+    return float(value)
+
+
+def _averages(settings: UncertaintySettings, columns: Mapping[str, _Column], role: str) -> _Column:
+    """AVG of each checkpoint and, last, that of the specialists together, 0 by definition.
 
     The specialists are resampled with the rest: AVG is uncertain in its denominators, too.
     """
     measures = settings.of_role(role)
-    chosen = [order[settings.specialists[measure.task]] for measure in measures]
-    values = np.stack([columns[measure.key].items.mean(axis=1) for measure in measures])
+    names = [arm.name for arm in settings.arms]
+    references = [names.index(settings.specialists[measure.task]) for measure in measures]
+    values = np.stack([columns[measure.key].values for measure in measures])
     draws = np.stack([columns[measure.key].draws for measure in measures])
-    lines = range(len(measures))
-    observed = averages(values, values[lines, chosen, None], measures)
-    return observed, averages(draws, draws[lines, chosen, None, :], measures)
+    rows = range(len(measures))
+    averages = statistics.averages(values, values[rows, references, None], measures)
+    resampled = statistics.averages(draws, draws[rows, references, None, :], measures)
+    items = np.empty((len(names) + 1, 0))
+    return _Column(False, np.append(averages, 0), np.pad(resampled, [(0, 1), (0, 0)]), items)
+
+
+def _interval(column: _Column, place: int, level: float) -> dict[str, float]:
+    """A checkpoint's value in a column, with its interval."""
+    if column.counted:
+        items = column.items[place]
+        low, high = statistics.share_interval(items.sum(), len(items), level)
+    else:
+        low, high = statistics.percentile_interval(column.draws[place], level)
+    return _rounded(value=column.values[place], low=low, high=high)
 
 
 def _comparisons(
-    settings: UncertaintySettings,
     planned: Sequence[Match],
-    columns: Mapping[str, Column],
-    order: Mapping[str, int],
-    roles: Mapping[str, tuple[Array, Array]],
+    columns: Mapping[str, _Column],
+    places: Mapping[str, int],
+    level: float,
 ) -> list[dict[str, Any]]:
     found = []
     for match in planned:
-        if match.column == AVERAGE:
-            if np.isnan(roles["test"][0][order[match.variant]]):
-                continue  # every specialist's value prints as 0
-            outcome = _average_difference(settings, match, order, *roles["test"])
-        else:
-            one, two = order[match.variant], order[match.reference]
-            outcome = _difference(settings, columns[match.column], one, two)
-        found.append({**vars(match), **outcome})
+        column, one = columns[match.column], places[match.variant]
+        if not np.isnan(column.values[one]):  # AVG where every specialist's value prints as 0
+            two = places.get(match.reference, -1)
+            found.append({**vars(match), **_difference(column, one, two, level)})
     families, p_values = [e["family"] for e in found], [e["p"] for e in found]
-    for entry, adjusted in zip(found, holm(families, p_values), strict=True):
+    for entry, adjusted in zip(found, statistics.holm(families, p_values), strict=True):
         entry["p_adjusted"] = adjusted
-        entry["distinguishable"] = adjusted < 1 - settings.uncertainty.confidence
+        entry["distinguishable"] = adjusted < 1 - level
     return found
 
 
-def _difference(
-    settings: UncertaintySettings, column: Column, one: int, two: int
-) -> dict[str, Any]:
+def _difference(column: _Column, one: int, two: int, level: float) -> dict[str, Any]:
     """Difference of two checkpoints in one column, with interval and p-value."""
-    difference = column.items[one] - column.items[two]
-    if not column.measure.counted:
+    change = column.items[one] - column.items[two]
+    if column.counted:
+        gained, lost = int((change > 0).sum()), int((change < 0).sum())
+        low, high = statistics.paired_interval(gained, lost, len(change), level)
+        p, method = statistics.mcnemar_p(gained, lost), "mcnemar"
+    else:
         draws = column.draws[one] - column.draws[two]
-        p = float(two_sided_p(draws))
-        return _outcome(difference.mean(), *ends(draws, settings), p, "bootstrap")
-    gained, lost = int((difference > 0).sum()), int((difference < 0).sum())
-    low, high = paired_interval(gained, lost, len(difference), settings.uncertainty.confidence)
-    return _outcome(difference.mean(), float(low), float(high), mcnemar_p(gained, lost), "mcnemar")
+        low, high = statistics.percentile_interval(draws, level)
+        p, method = float(statistics.two_sided_p(draws)), "bootstrap"
+    value = change.mean() if change.size else column.values[one] - column.values[two]
+    return {**_rounded(difference=value, low=low, high=high), "p": p, "method": method}
 
 
-def _average_difference(
-    settings: UncertaintySettings,
-    match: Match,
-    order: Mapping[str, int],
-    values: Array,
-    draws: Array,
-) -> dict[str, Any]:
-    """Difference in AVG; that of the specialists is 0 by definition."""
-    one = order[match.variant]
-    value, spread = values[one], draws[one]
-    if match.against == "mixture":
-        two = order[match.reference]
-        value, spread = value - values[two], spread - draws[two]
-    return _outcome(value, *ends(spread, settings), float(two_sided_p(spread)), "bootstrap")
-
-
-def _outcome(difference: float, low: float, high: float, p: float, method: str) -> dict[str, Any]:
-    numbers = {"difference": difference, "low": low, "high": high}
-    return {**{key: _written(value) for key, value in numbers.items()}, "p": p, "method": method}
-
-
-def _interval(value: float, low: float, high: float) -> dict[str, float]:
-    return {"value": _written(value), "low": _written(low), "high": _written(high)}
-
-
-def _written(value: float) -> float:
-    """A number as it is written; adding 0 turns a negative zero."""
-    return round(float(value), _DECIMALS) + 0.0
+def _rounded(**numbers: Any) -> dict[str, float]:
+    """Numbers as they are written; adding 0 turns a negative zero."""
+    return {name: round(float(number), _DECIMALS) + 0.0 for name, number in numbers.items()}

@@ -1,4 +1,4 @@
-"""Settings of the uncertainty stage: its section of the config, and what its rule is given."""
+"""Settings of uncertainty: the config's section, and the checkpoints and columns of one model."""
 
 from typing import Annotated, Literal
 

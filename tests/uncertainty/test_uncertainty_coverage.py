@@ -11,11 +11,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mixmerge.uncertainty.average import averages
-from mixmerge.uncertainty.family import holm
-from mixmerge.uncertainty.proportion import mcnemar_p, paired_interval, share_interval
-from mixmerge.uncertainty.resampling import percentile_interval, resampled_means, two_sided_p
 from mixmerge.uncertainty.settings import Measure
+from mixmerge.uncertainty.statistics import (
+    averages,
+    holm,
+    mcnemar_p,
+    paired_interval,
+    percentile_interval,
+    resampled_means,
+    share_interval,
+    two_sided_p,
+)
 
 LEVEL, ALPHA = 0.95, 0.05
 p_value = cache(mcnemar_p)

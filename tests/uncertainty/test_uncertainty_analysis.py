@@ -14,8 +14,7 @@ from mixmerge.report.evidence import read_evidence
 from mixmerge.report.layout import Layout
 from mixmerge.report.scores import read_scores
 from mixmerge.study.uncertainty import uncertainty_settings
-from mixmerge.uncertainty.analysis import analyse
-from mixmerge.uncertainty.family import matches
+from mixmerge.uncertainty.analysis import analyse, matches
 from mixmerge.uncertainty.settings import Uncertainty
 from uncertainty_material import settings, study, write_rows
 
