@@ -181,5 +181,5 @@ def unshown(files, form):
 
 onstart:
     stale_run.note_executor(workflow)
-    # What the progress shown can tell of the time left (docs/watching.md).
+    # What the progress shown can tell of the time left (docs/tutorial.md).
     expect(workflow)

@@ -1,4 +1,4 @@
-# Preflight: `snakemake preflight` looks at what would fail hours later (docs/preflight.md). It is no
+# Preflight: `snakemake preflight` looks at what would fail hours later (docs/checks.md). It is no
 # job: a study that cannot be read has no rules, and that is one finding among the others.
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-# Integrity: `snakemake verify` reads every file that has a digest (docs/integrity.md). It is no job:
+# Integrity: `snakemake verify` reads every file that has a digest (docs/checks.md). It is no job:
 # it changes nothing, and works without --cores and beside a run.
 from mixmerge.study.invocation import arguments, chosen_options, wants
 

@@ -21,6 +21,8 @@ PARTS = (
     "rules",
     "workflow",
     "src",
+    "packages",
+    "tools",
     "config",
     "resources",
     "profiles",

@@ -48,7 +48,7 @@ def wait_for(true: Callable[[], object], run: Run, seconds: float = 120) -> None
 
 
 def test_the_tables_are_the_same_after_a_kill_of_every_kind(finished: Workspace, run: Run) -> None:
-    """The full fifty are those of benchmarks/kills.py; their figure is in docs/robustness.md."""
+    """The full fifty are those of benchmarks/kills.py; their figure is in docs/cluster.md."""
     kills = Kills(len(KINDS), seed=7, longest=5)
     while kills.left.total():
         if run.strike(kills) is None:  # done before all were hit: let the rest be made once more

@@ -56,7 +56,7 @@ class StudyConfig(Section):
     """A bucket, `s3://bucket/path`, on which completions, scores, uncertainty, tables and figures
     stand, in `<path>/<study>/`; weights, data, logs and benchmarks stay below `results`. Null: all
     stays there. A thing of the site: give it on the command line (`--config storage=s3://...`) or
-    in its profile; endpoint and keys are Snakemake's own settings (docs/storage.md)."""
+    in its profile; endpoint and keys are Snakemake's own settings (docs/cluster.md)."""
 
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     """Base models by key."""

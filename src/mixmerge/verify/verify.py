@@ -211,7 +211,7 @@ def rendered(verdict: Verdict, seconds: float) -> str:
     rows = [
         ("sound", _counts(verdict.sound)),
         ("not made yet", _counts(verdict.absent)),
-        ("deleted on purpose", f"weights of {verdict.temporary} merges (docs/disk.md)"),
+        ("deleted on purpose", f"weights of {verdict.temporary} merges (docs/resources.md)"),
         ("without a digest", "logs, benchmarks, the HTML report"),
     ]
     return "\n".join([*lines, *(f"  {name:<20}{text or '-'}" for name, text in rows)])
