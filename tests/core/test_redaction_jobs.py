@@ -41,7 +41,7 @@ run(main)
 
 
 def test_what_a_job_prints_even_in_a_traceback() -> None:
-    environment = {**os.environ, "HF_TOKEN": PLANTED, "PYTHONPATH": str(ROOT / "src")}
+    environment = {**os.environ, "HF_TOKEN": PLANTED}
     done = subprocess.run(
         [sys.executable, "-c", JOB], env=environment, capture_output=True, text=True, check=False
     )
