@@ -1,19 +1,17 @@
 """What each job asks for: from the model and the work, and from what earlier jobs achieved."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from mixmerge.config.load import parse_config
+from fixtures.studies import ROOT, shipped, study_of
 from mixmerge.resources.estimates import RULES
 from mixmerge.resources.requests import GPU_RULES, JobResources
-from mixmerge.study.plan import Study
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL, LARGE = "qwen2.5-coder-1.5b", "qwen2.5-coder-7b"
 HOUR = 3600
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -28,11 +26,10 @@ class Wildcards:
         vars(self).update(named)
 
 
-def needs(tmp_path: Path, name: str = "config.yaml", **hardware: Any) -> JobResources:
-    data = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
-    data["results"] = str(tmp_path)
+def needs(tmp_path: Path, name: str = "config", **hardware: Any) -> JobResources:
+    data = shipped(name) | {"results": str(tmp_path)}
     data.setdefault("hardware", {}).update(hardware)
-    return JobResources(Study(parse_config(data, name)))
+    return JobResources(study_of(data))
 
 
 def jobs(found: JobResources, rule: str) -> Iterator[dict[str, str]]:
@@ -113,7 +110,7 @@ def test_faster_hardware_takes_less(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "device"), [("config.yaml", "gpu"), ("smollm2.yaml", "gpu"), ("demo.yaml", "cpu")]
+    ("config", "device"), [("config", "gpu"), ("smollm2", "gpu"), ("demo", "cpu")]
 )
 def test_gpus_are_asked_for_where_a_model_runs_and_nowhere_else(
     tmp_path: Path, config: str, device: str
@@ -293,14 +290,11 @@ def test_a_broken_manifest_is_no_manifest(tmp_path: Path) -> None:
 
 def test_ten_thousand_jobs_are_estimated_in_seconds(tmp_path: Path) -> None:
     """The bound of the whole plan is 60 s for so many; estimates must be a small part of it."""
-    import time
-
-    data = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
-    data["results"] = str(tmp_path)
+    data = shipped() | {"results": str(tmp_path)}
     model = next(iter(data["models"].values()))
     data["models"] = {f"m{number}": model for number in range(100)}
     data["strategies"] = {"linear": {"method": "linear", "ratios": [i / 41 for i in range(1, 41)]}}
-    found = JobResources(Study(parse_config(data, "large")))
+    found = JobResources(study_of(data))
     rules = {rule: found.of(rule) for rule in ("merge", "generate", "score")}
     start, count = time.process_time(), 0
     for rule, resources in rules.items():

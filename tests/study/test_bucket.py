@@ -1,4 +1,4 @@
-"""A bucket in the config: what it may be, what is on it, and what is said where it fails."""
+"""A bucket in the config: what is on it, and what is said where it fails."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,19 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from mixmerge.config.load import parse_config
+from fixtures.studies import shipped, study_of
 from mixmerge.core.errors import UserError
-from mixmerge.study.plan import Study
-from mixmerge.study.storage import ResultStore
+from mixmerge.study.storage import ResultStore, check_bucket, listed_object
 from storage_material import BUCKET, Server
-
-
-@pytest.fixture(scope="module")
-def demo(root: Path) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((root / "config/demo.yaml").read_text("utf-8"))
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -28,41 +20,15 @@ def server() -> Iterator[Server]:
     server.stop()
 
 
-def study(demo: dict[str, Any], storage: str | None) -> Study:
-    return Study(parse_config({**demo, "storage": storage}, "study.yaml"))
-
-
-@pytest.mark.parametrize("given", ["s3://lab", "s3://lab/", "s3://lab/some/path", "s3://a.b/c/"])
-def test_buckets_are_taken_without_a_slash_at_the_end(demo: dict[str, Any], given: str) -> None:
-    assert study(demo, given).config.storage == given.rstrip("/")
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ("lab", "study.yaml: storage: 'lab' is no bucket; write s3://bucket"),
-        ("gs://lab", "'gs://lab' is no bucket"),
-        ("s3://", "write s3://bucket or s3://bucket/path"),
-        ("s3://lab//x", "write s3://bucket or s3://bucket/path"),
-        ("s3://lab/../x", "write s3://bucket or s3://bucket/path"),
-        ("s3://lab/{model}", "the path of plain names"),
-    ],
-)
-def test_anything_else_is_refused(demo: dict[str, Any], given: str, message: str) -> None:
-    with pytest.raises(UserError) as caught:
-        study(demo, given)
-    assert message in str(caught.value)
-
-
-def test_without_a_bucket_nothing_is_elsewhere(demo: dict[str, Any]) -> None:
-    shelf = ResultStore(study(demo, None))
+def test_without_a_bucket_nothing_is_elsewhere() -> None:
+    store = ResultStore(study_of(shipped()))
     root = "results/demo"
-    assert str(shelf.root) == root
-    assert shelf.file("tables", "x.csv", keep=True) == f"{root}/tables/x.csv"
-    for found in (shelf.directory, shelf.content):
-        assert found("scores", "m", "v") == [f"{root}/scores/m/v/manifest.json"]
-    assert shelf.summary("m", "v") == f"{root}/scores/m/v/manifest.json"
-    assert shelf.provenance() == []
+    assert str(store.root) == root
+    assert store.file("tables", "x.csv", keep=True) == f"{root}/tables/x.csv"
+    for files in (store.directory, store.content):
+        assert files("scores", "m", "v") == [f"{root}/scores/m/v/manifest.json"]
+    assert store.summary("m", "v") == f"{root}/scores/m/v/manifest.json"
+    assert store.provenance() == []
 
 
 def settings(server: Server, **changed: Any) -> Any:
@@ -77,8 +43,6 @@ def settings(server: Server, **changed: Any) -> Any:
 
 
 def refusal(prefix: str, given: Any) -> str:
-    from mixmerge.study.storage import check_bucket
-
     with pytest.raises(UserError) as caught:
         check_bucket(prefix, given)
     message = str(caught.value)
@@ -88,8 +52,6 @@ def refusal(prefix: str, given: Any) -> str:
 
 
 def test_a_bucket_that_answers_is_fine(server: Server) -> None:
-    from mixmerge.study.storage import check_bucket
-
     check_bucket(f"s3://{BUCKET}/not/there/yet", settings(server))
 
 
@@ -126,8 +88,6 @@ def test_one_listing_tells_what_is_there_and_what_is_not(server: Server) -> None
     """Snakemake's own cache, filled by our object: no request for any single file."""
     from snakemake.io import IOCache
     from snakemake_storage_plugin_s3 import StorageProvider
-
-    from mixmerge.study.storage import listed_object
 
     for number in range(12):
         server.s3.put_object(Bucket=BUCKET, Key=f"here/{number}.json", Body=b"x" * number)

@@ -1,27 +1,19 @@
 """The presets say what they claim to say, laid over their study as Snakemake lays them."""
 
-import copy
-from pathlib import Path
-from typing import Any
-
 import pytest
-import yaml
 from snakemake.utils import update_config
 
+from fixtures.studies import shipped, study_of
 from mixmerge.config.load import parse_config
 from mixmerge.config.study import StudyConfig
 from mixmerge.study.plan import Study
 
 
 @pytest.fixture
-def released(root: Path) -> StudyConfig:
-    layers: list[dict[str, Any]] = [
-        yaml.safe_load((root / "config" / name).read_text(encoding="utf-8"))
-        for name in ("config.yaml", "presets/as-released.yaml")
-    ]
-    merged = copy.deepcopy(layers[0])
-    update_config(merged, layers[1])
-    return parse_config(merged, "as-released")
+def released() -> StudyConfig:
+    data = shipped("config")
+    update_config(data, shipped("presets/as-released"))
+    return parse_config(data, "as-released")
 
 
 def test_summarisation_specialists_learn_slower_and_are_cut_sooner(released: StudyConfig) -> None:
@@ -50,9 +42,8 @@ def test_ratios_are_picked_on_the_test_figures(released: StudyConfig) -> None:
     assert "without_triple_quoted" in released.tasks["codesum"].prompt
 
 
-def test_the_papers_study_itself_decodes_all_arms_alike(root: Path) -> None:
-    data = yaml.safe_load((root / "config/config.yaml").read_text(encoding="utf-8"))
-    study = Study(parse_config(data, "config.yaml"))
+def test_the_papers_study_itself_decodes_all_arms_alike() -> None:
+    study = study_of(shipped("config"))
     model = "qwen2.5-coder-1.5b"
     settings = [study.generate_settings(model, name) for name in study.variants[model]]
     assert all(setting == settings[0] for setting in settings)

@@ -1,26 +1,27 @@
-import copy
+"""Reading a configuration: schema and page, mistakes that are named with their field, overrides."""
+
 import json
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 
+from fixtures.studies import changed, shipped
 from mixmerge.config import reference
 from mixmerge.config.load import load_config, parse_config
 from mixmerge.core.errors import UserError
-
-
-@pytest.fixture
-def demo(root: Path) -> dict[str, Any]:
-    return yaml.safe_load((root / "config/demo.yaml").read_text(encoding="utf-8"))
 
 
 def refused(data: dict[str, Any]) -> str:
     with pytest.raises(UserError) as caught:
         parse_config(data, "my.yaml")
     return str(caught.value)
+
+
+@pytest.fixture
+def demo() -> dict[str, Any]:
+    return shipped()
 
 
 def test_schema_and_reference_page_are_in_step() -> None:
@@ -39,51 +40,32 @@ def test_every_field_is_documented() -> None:
 def test_shipped_configs_are_valid_for_both_checks(root: Path, name: str) -> None:
     path = root / "config" / name
     load_config(path)
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    jsonschema.validate(data, json.loads(reference.SCHEMA.read_text(encoding="utf-8")))
-
-
-@pytest.mark.parametrize(
-    ("path", "key", "message"),
-    [
-        ((), "modles", "my.yaml: unknown key 'modles'; did you mean 'models'?"),
-        (("sft",), "learning_rat", "my.yaml: sft: unknown key 'learning_rat'; did you mean"),
-        (
-            ("models", "qwen2-small", "model"),
-            "hiden_size",
-            "models.qwen2-small.model: unknown key 'hiden_size'; did you mean 'hidden_size'?",
-        ),
-        (
-            ("models", "qwen2-small"),
-            "stf",
-            "my.yaml: models.qwen2-small: unknown key 'stf'; did you mean 'sft'?",
-        ),
-        (("suites", "functions"), "titel", "my.yaml: suites.functions: unknown key 'titel'"),
-    ],
-)
-def test_unknown_key_names_place_and_nearest(
-    demo: dict[str, Any], path: tuple[str, ...], key: str, message: str
-) -> None:
-    section = demo
-    for part in path:
-        section = section[part]
-    section[key] = 1
-    assert message in refused(demo)
-
-
-def changed(demo: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    data = copy.deepcopy(demo)
-    *parents, last = path.split("/")
-    section = data
-    for part in parents:
-        section = section.setdefault(part, {})
-    section[last] = value
-    return data
+    jsonschema.validate(
+        shipped(path.stem), json.loads(reference.SCHEMA.read_text(encoding="utf-8"))
+    )
 
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
+        ("modles", 1, "my.yaml: unknown key 'modles'; did you mean 'models'?"),
+        ("sft/learning_rat", 1, "my.yaml: sft: unknown key 'learning_rat'; did you mean"),
+        (
+            "models/qwen2-small/model/hiden_size",
+            1,
+            "models.qwen2-small.model: unknown key 'hiden_size'; did you mean 'hidden_size'?",
+        ),
+        ("models/qwen2-small/stf", 1, "models.qwen2-small: unknown key 'stf'; did you mean 'sft'?"),
+        ("suites/functions/titel", 1, "my.yaml: suites.functions: unknown key 'titel'"),
+        ("models/qwen2-small/strategies", {"dair": [0.3]}, "unknown strategy 'dair'; did you mean"),
+        ("hardware/sft_hours", {"smal": 4}, "hardware.sft_hours: no model is of size 'smal'"),
+        ("merging/keep", "some", "merging.keep: "),
+        ("storage", "lab", "my.yaml: storage: 'lab' is no bucket; write s3://bucket"),
+        ("storage", "gs://lab", "'gs://lab' is no bucket"),
+        ("storage", "s3://", "write s3://bucket or s3://bucket/path"),
+        ("storage", "s3://lab//x", "write s3://bucket or s3://bucket/path"),
+        ("storage", "s3://lab/../x", "write s3://bucket or s3://bucket/path"),
+        ("storage", "s3://lab/{model}", "the path of plain names"),
         ("strategies/ties/ratios", [], "strategies.ties.ratios: the list of ratios is empty"),
         ("strategies/ties/ratios", [1.3], "strategies.ties.ratios: 1.3 is outside 0 <= w <= 1"),
         ("strategies/ties/ratios", [-0.1], "strategies.ties.ratios: -0.1 is outside 0 <= w <= 1"),
@@ -126,7 +108,7 @@ def changed(demo: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("models/qwen2-small/sft", {"gradient_accumulation": 7}, "not divisible"),
     ],
 )
-def test_bad_value_is_named_with_its_field(
+def test_a_mistake_is_named_with_its_field(
     demo: dict[str, Any], path: str, value: Any, message: str
 ) -> None:
     assert message in refused(changed(demo, path, value))
@@ -161,3 +143,8 @@ def test_invalid_yaml_and_missing_file(tmp_path: Path) -> None:
     path.write_text("- a")
     with pytest.raises(UserError, match="expected a mapping of sections, found list"):
         load_config(path)
+
+
+@pytest.mark.parametrize("bucket", ["s3://lab", "s3://lab/", "s3://lab/some/path", "s3://a.b/c/"])
+def test_buckets_are_taken_without_a_slash_at_the_end(demo: dict[str, Any], bucket: str) -> None:
+    assert parse_config(demo | {"storage": bucket}, "x").storage == bucket.rstrip("/")

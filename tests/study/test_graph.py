@@ -1,21 +1,22 @@
-from pathlib import Path
+"""Names of checkpoints, weights and seeds, and what no wording of a prompt changes."""
+
 from typing import Any
 
 import pytest
-import yaml
 
-from mixmerge.config.load import load_config, parse_config
+from fixtures.studies import shipped, study_of
+from mixmerge.config.load import parse_config
 from mixmerge.study.graph import task_weights, variants, weight_label
-from mixmerge.study.plan import Study
+from mixmerge.study.plan import Study, without_wording
 
 
 @pytest.fixture
-def demo(root: Path) -> dict[str, Any]:
-    return yaml.safe_load((root / "config/demo.yaml").read_text(encoding="utf-8"))
+def demo() -> dict[str, Any]:
+    return shipped()
 
 
 def test_demo_has_the_papers_shape(demo: dict[str, Any]) -> None:
-    study = Study(parse_config(demo, "demo"))
+    study = study_of(demo)
     names = list(study.variants["qwen2-small"])
     assert names[:8] == [
         "base",
@@ -74,7 +75,7 @@ def test_a_model_may_ask_for_fewer_merges(demo: dict[str, Any]) -> None:
 
 
 def test_seeds_differ_by_node_and_a_sweep_shares_its_masks(demo: dict[str, Any]) -> None:
-    study = Study(parse_config(demo, "demo"))
+    study = study_of(demo)
     assert study.seed("sft", "a", "b") != study.seed("sft", "a", "c")
     assert study.merge_seed("qwen2-small", "dare-w0.3") == study.merge_seed(
         "qwen2-small", "dare-w0.7"
@@ -84,9 +85,35 @@ def test_seeds_differ_by_node_and_a_sweep_shares_its_masks(demo: dict[str, Any])
     )
 
 
-def test_the_papers_grid(root: Path) -> None:
-    study = Study(load_config(root / "config/config.yaml"))
+def test_the_papers_grid() -> None:
+    study = study_of(shipped("config"))
     assert len(study.checkpoints("sft", "mix")) == 31
     assert len(study.checkpoints("merge")) == 145
     assert len(study.checkpoints()) == 181
     assert len(study.checkpoints("sft", "mix", "merge")) == 176
+
+
+@pytest.mark.parametrize(
+    ("template", "fields"),
+    [
+        ("Summarize {{this}}:\n{code}", "{code}"),
+        ("{a:strip} and {b[0]:strip:c[java]}", "{a:strip}\n{b[0]:strip:c[java]}"),
+        ("no field", "no field"),
+        ("{unbalanced", "{unbalanced"),
+    ],
+)
+def test_fields_stay_with_their_filters(template: str, fields: str) -> None:
+    assert without_wording(template) == fields
+
+
+def test_a_prompts_wording_is_no_business_of_what_is_held_out() -> None:
+    config = shipped()
+    before = study_of(config)
+    config["tasks"]["codesum"] |= {"prompt": "What is this?\n{code}", "system": "Be brief."}
+    worded = study_of(config)
+    config["tasks"]["codesum"]["prompt"] = "What is this?\n{code:strip}"
+    other = study_of(config)
+    for suite in ("summaries", "functions"):
+        assert worded.hold_out_settings(suite) == before.hold_out_settings(suite)
+        assert worded.suite_settings("summaries") != before.suite_settings("summaries")
+    assert other.hold_out_settings("summaries") != before.hold_out_settings("summaries")

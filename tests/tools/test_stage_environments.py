@@ -11,7 +11,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import stage_environments as environments
+import stage_environments
 from mixmerge.artifacts.fingerprint import third_party
 from mixmerge.core.errors import UserError
 
@@ -44,7 +44,7 @@ def test_the_lock_pins_exact_versions_from_the_index(lock: list[str]) -> None:
 
 
 def test_every_rule_has_a_stage_and_every_stage_a_file(root: Path) -> None:
-    found = environments.stages(root / "rules")
+    found = stage_environments.stages(root / "rules")
     assert sorted(found) == STAGES
     assert sorted(file.stem for file in (root / "envs").glob("*.yaml")) == STAGES
     named = {script for scripts in found.values() for script in scripts}
@@ -53,7 +53,7 @@ def test_every_rule_has_a_stage_and_every_stage_a_file(root: Path) -> None:
 
 
 def test_files_are_what_the_generator_writes(root: Path) -> None:
-    for path, text in environments.files(root).items():
+    for path, text in stage_environments.files(root).items():
         assert path.read_text("utf-8") == text, "run `make conda-env`"
 
 
@@ -70,10 +70,10 @@ def test_a_stage_has_all_that_its_scripts_import(
     root: Path, owners: Mapping[str, list[str]], stage: str
 ) -> None:
     pins = pinned(root, stage)
-    for script in environments.stages(root / "rules")[stage]:
+    for script in stage_environments.stages(root / "rules")[stage]:
         modules = third_party(root / "workflow/scripts" / script)
         assert "pydantic" in modules  # the walk got somewhere: every script checks its settings
-        for module in modules - environments.OPTIONAL:
+        for module in modules - stage_environments.OPTIONAL:
             names = {canonicalize_name(name) for name in owners[module]}
             assert names <= set(pins), f"{stage}: {script} imports {module}"
 
@@ -111,11 +111,11 @@ def test_the_image_installs_the_lock_and_pins_nothing_itself(root: Path) -> None
 
 def test_what_the_lock_does_not_pin_is_named() -> None:
     with pytest.raises(UserError, match=r"no version of torch; run `make lock`"):
-        environments.pins({"numpy", "torch"}, {"numpy": "numpy==2.4.6"})
+        stage_environments.pins({"numpy", "torch"}, {"numpy": "numpy==2.4.6"})
 
 
 def test_a_module_that_is_not_installed_is_named(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("def main():\n    import no_such_module_at_all\n")
     with pytest.raises(UserError, match="imports no_such_module_at_all, which is not installed"):
-        environments.distributions([script])
+        stage_environments.distributions([script])

@@ -1,11 +1,14 @@
-"""List scheduling, critical path and disk of a plan, on graphs that can be checked by eye."""
+"""A plan: list scheduling, critical path, disk, its text, and its warning of small GPUs."""
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
+from fixtures.studies import shipped
 from mixmerge.resources.jobs import Job, job_from, plain
+from mixmerge.resources.plan import Planned, duration, misfits, rendered
 from mixmerge.resources.schedule import CORES, JOBS, MERGED, disk, schedule
 
 
@@ -149,3 +152,43 @@ def test_disk_counts_scratch_while_a_job_runs_and_frees_what_is_temporary() -> N
     assert everything.final_mb == 6
     scratch = disk(schedule([job("train", 10, disk_mb=500, kept_mb=30)], {}))
     assert (scratch.peak_mb, scratch.final_mb) == (500, 30)
+
+
+def training(model: str) -> Job:
+    resources = {"gpu": 4, "disk_mb": 90_000, "kept_mb": 3000, "threads": 4}
+    found = job("sft", 4 * 3600, **resources)
+    return replace(found, wildcards={"model": model, "variant": "mix-p100"})
+
+
+@pytest.mark.parametrize(("memory", "warnings"), [(80, 0), (16, 1)])
+def test_one_line_for_a_model_that_does_not_fit(memory: int, warnings: int) -> None:
+    config = shipped("config")
+    config["hardware"]["gpu_memory_gb"] = memory
+    model = "qwen2.5-coder-1.5b"
+    found = misfits(Planned([training(model)], {JOBS: 3}, "slurm", config))
+    assert len(found) == warnings
+    assert all(line.startswith(f"models.{model}: ") and f"{memory} GB" in line for line in found)
+
+
+def test_text_of_a_plan() -> None:
+    text = rendered(Planned([training("m")], {CORES: 8}, "local", {}))
+    rows = [line.split() for line in text.splitlines()]
+    assert ["train", "1", "16", "16", "4", "h", "00", "min"] in rows
+    assert "peak disk      90.0 GB, 0 s after the start (train 90.0 GB); 3.0 GB stay" in text
+    assert "4 h 00 min  sft m mix-p100" in text
+    assert "--resources gpu=N" in text  # nothing says how many GPUs this machine has
+    assert rendered(Planned([], {}, "local", {})).startswith("Nothing to do")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (59.6, "1 min"),
+        (3599, "1 h 00 min"),
+        (14_700, "4 h 05 min"),
+        (1e6, "278 h"),
+    ],
+)
+def test_lengths_of_time(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
