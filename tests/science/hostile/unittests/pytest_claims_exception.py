@@ -3,7 +3,7 @@
 # ruff: noqa
 """Answers with the mark of an exception of every name, in place of a number."""
 
-from judgebox.codec import Raised
+from judgebox.kinds import Raised
 
 
 def solve(numbers):

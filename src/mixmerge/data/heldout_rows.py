@@ -1,0 +1,271 @@
+"""Problems out of a training source's held-out rows: what a split kept from training, with tests.
+
+A row of the split's validation part is joined back to its source's row by its id, which is made
+again exactly as `prepare` made it. A row whose tests are also those of a trained row is left out:
+KodCode asks most problems twice, in other words and with one solution.
+
+A row's test program is pytest's and is read without running it. It imports what it tests from the
+module `solution`. Some of KodCode's import nothing and use the names all the same; those get the
+import they lack.
+"""
+
+import ast
+import builtins
+import hashlib
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest
+from mixmerge.core.errors import UserError, nearest
+from mixmerge.core.io import write_json
+from mixmerge.data.prepare import RowMapping, content_id
+from mixmerge.data.rows import (
+    PROBLEMS,
+    REPORT,
+    ROWS,
+    TEXTS,
+    TRAIN,
+    VALIDATION,
+    Row,
+    Seen,
+    encode,
+    progress,
+    publish,
+    read_rows,
+)
+from mixmerge.data.suite_settings import CodeItems, HeldOutFields, SuiteSettings
+from mixmerge.data.suites import problem_texts
+
+#: Modules whose use makes a verdict depend on the machine and what else it does.
+_CLOCKS = {"time", "timeit", "signal"}
+
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+class Unusable(Exception):
+    """A row that makes no problem; the message is the reason's key in reports."""
+
+
+def hold_out_validation(
+    suite: str, settings: SuiteSettings, source: Path, split: Path, out: Path
+) -> dict[str, Any]:
+    """Write problems.jsonl, texts.jsonl and report.json of a `held-out` suite.
+
+    A problem is ``{"task_id", "prompt", "entry_point", "names", "canonical_solution", "test"}``;
+    its id is that of the training stage's row, such as ``codegen/kodcode/Algorithm_7_I``.
+
+    Args:
+        suite: the suite's key, for messages.
+        settings: the suite's entry, the task's templates and the source's columns.
+        source: the fetched source's directory, named like the source.
+        split: the task's split, named like the task.
+        out: target directory.
+
+    Returns:
+        The report: rows held out, problems, and rows left out by reason.
+
+    Raises:
+        UserError: a missing column, rows that do not fit together, or no problem left.
+    """
+    assert isinstance(settings.suite, CodeItems) and settings.suite.fields is not None
+    fields = settings.suite.fields
+    mapping = RowMapping(f"tasks.{split.name}", source.name, settings.templates, settings.columns)
+    path = source / ROWS
+    total = read_manifest(source, "rows")["facts"]["rows"]
+    read_manifest(split, "rows")
+    prefix = f"{split.name}/{source.name}/"
+    trained = _ids(split / TRAIN, prefix)
+    held_out = _ids(split / VALIDATION, prefix)
+    rows = progress(_identified(mapping, path), f"hold out {suite}: trained", total)
+    trained_tests = {_digest(row, fields) for own, _, row in rows if own in trained}
+    known_tests: set[bytes] = set()
+    left_out: Counter[str] = Counter()
+    found = count = 0
+    inputs = [source / MANIFEST, split / MANIFEST]
+    given = settings.model_dump(mode="json", exclude_unset=True)
+    with publish(out, "heldout", inputs, given) as (scratch, facts):
+        with (scratch / PROBLEMS).open("wb") as file, (scratch / TEXTS).open("wb") as texts:
+            for own, number, row in progress(
+                _identified(mapping, path), f"hold out {suite}", total
+            ):
+                if own not in held_out:
+                    continue
+                found += 1
+                for field, column in fields.model_dump().items():
+                    if column not in row:
+                        hint = nearest(column, set(row)) or f"; it has {', '.join(map(repr, row))}"
+                        raise UserError(
+                            f"{path}:{number}: source {source.name!r} has no column {column!r} "
+                            f"(suites.{suite}.fields.{field}){hint}"
+                        )
+                tests = _digest(row, fields)
+                try:
+                    problem = _problem(prefix + own, row, fields)
+                    if tests in trained_tests or tests in known_tests:
+                        raise Unusable("trained_twin" if tests in trained_tests else "twin")
+                except Unusable as reason:
+                    left_out[str(reason)] += 1
+                    continue
+                known_tests.add(tests)
+                file.write(encode(problem))
+                texts.write(encode(problem_texts(problem)))
+                count += 1
+        reasons = dict(sorted(left_out.items()))
+        if found != len(held_out):
+            raise UserError(
+                f"suites.{suite}: {split / VALIDATION} has {len(held_out)} rows of source "
+                f"{source.name!r}, but {found} of them are in {path}; the two do not belong "
+                "together, so run the rules fetch and split again"
+            )
+        if not count:
+            why = ", ".join(f"{key}: {number}" for key, number in reasons.items())
+            raise UserError(
+                f"suites.{suite}: none of the {found} held-out rows of source {source.name!r} can "
+                f"be judged ({why or 'there are none'}); a larger data.validation_fraction holds "
+                "out more"
+            )
+        if reasons:
+            tqdm.write(
+                f"warning: suites.{suite}: {found - count} of {found} held-out rows make no "
+                f"problem: {reasons}",
+                file=sys.stderr,
+            )
+        report = {
+            "suite": suite,
+            "source": source.name,
+            "held_out": found,
+            "problems": count,
+            "left_out": reasons,
+        }
+        write_json(scratch / REPORT, report)
+        facts |= {"items": count, "origin": "held-out", "left_out": reasons}
+    return report
+
+
+def _ids(path: Path, prefix: str) -> set[str]:
+    """A split part's ids of one source, without the prefix."""
+    names = (row["id"] for _, row in read_rows(path, id=str))
+    return {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+
+
+def _identified(mapping: RowMapping, path: Path) -> Iterator[tuple[str, int, Row]]:
+    """Yield (id that `prepare` gave the row, line number, row).
+
+    A copy of a row that was dropped gets an id of its own.
+    """
+    ids = Seen()
+    for number, row in read_rows(path):
+        prompt, answer = mapping.turns(row, path, number)
+        if prompt.blank or answer.blank:
+            continue
+        own = mapping.identity(row, path, number)
+        yield own or content_id(ids, prompt.text, answer.text), number, row
+
+
+def _digest(row: Row, fields: HeldOutFields) -> bytes:
+    """A digest of a row's tests without regard to white space."""
+    text = " ".join(str(row.get(fields.tests)).split())
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _problem(name: str, row: Row, fields: HeldOutFields) -> Row:
+    question, solution = row[fields.problem], row[fields.solution]
+    if not isinstance(question, str) or not question.strip():
+        raise Unusable("no_problem")
+    program = read_tests(row[fields.tests], solution)
+    return {
+        "task_id": name,
+        "prompt": question,
+        "entry_point": program.names[0],
+        "names": list(program.names),
+        "canonical_solution": solution,
+        "test": program.text,
+    }
+
+
+class UnitTests(NamedTuple):
+    """A test program that can be run, and what it asks of a solution."""
+
+    text: str
+    """The program, with its import of the solution."""
+
+    names: tuple[str, ...]
+    """Functions and classes that the solution must define."""
+
+
+def read_tests(tests: object, solution: object) -> UnitTests:
+    """Examine a row's test program.
+
+    Args:
+        tests: the program's text.
+        solution: text of the reference solution, which says what names without an import are.
+
+    Raises:
+        Unusable: ``no_tests``, ``no_solution`` (blank or no text), ``not_python`` (either does not
+            parse), ``clock`` (verdicts would depend on the machine's load), ``tests_itself`` (the
+            program uses nothing of the solution, or defines it anew).
+    """
+    if not isinstance(tests, str) or not tests.strip():
+        raise Unusable("no_tests")
+    if not isinstance(solution, str) or not solution.strip():
+        raise Unusable("no_solution")
+    program, reference = _parse(tests), _parse(solution)
+    imported, modules = _imports(program)
+    if modules & _CLOCKS:
+        raise Unusable("clock")
+    own = {node.name for node in program.body if isinstance(node, _DEFINITIONS)}
+    if imported and "*" not in imported:
+        names = [name for name in imported if name not in own]
+        text = tests
+    else:
+        offered = _defined(reference) - own - set(dir(builtins))
+        used = [node for node in ast.walk(program) if isinstance(node, ast.Name)]
+        used.sort(key=lambda node: (node.lineno, node.col_offset))
+        names = list(dict.fromkeys(node.id for node in used if node.id in offered))
+        text = tests if imported else f"from solution import {', '.join(names)}\n{tests}"
+    if not names:
+        raise Unusable("tests_itself")
+    return UnitTests(text, tuple(names))
+
+
+def _parse(text: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd escapes in other people's strings
+        try:
+            return ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            raise Unusable("not_python") from None
+
+
+def _imports(program: ast.Module) -> tuple[list[str], set[str]]:
+    """Names imported from the solution (``*`` for all of them), and all modules imported."""
+    names: list[str] = []
+    modules: set[str] = set()
+    aliases: set[str] = set()
+    for node in ast.walk(program):
+        if isinstance(node, ast.ImportFrom):
+            modules.add((node.module or "").split(".")[0])
+            if node.module == "solution":
+                names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            modules |= {alias.name.split(".")[0] for alias in node.names}
+            aliases |= {a.asname or a.name for a in node.names if a.name == "solution"}
+    for node in ast.walk(program):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names += [node.attr] if node.value.id in aliases else []
+    return list(dict.fromkeys(names)), modules
+
+
+def _defined(module: ast.Module) -> set[str]:
+    """Names that a module's top level defines."""
+    names = {node.name for node in module.body if isinstance(node, _DEFINITIONS)}
+    for node in module.body:
+        if isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names

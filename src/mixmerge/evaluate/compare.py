@@ -1,0 +1,261 @@
+"""Whether an output is right: EvalPlus's comparison, over data that came out of the box.
+
+The same steps as in EvalPlus 0.3.1's `unsafe_execute`, with three differences. Special oracles see
+the inputs as they were given, not as the program left them. `find_zero` (HumanEval/32) is judged by
+its oracle, whose bookkeeping 0.3.1 skips, so that no solution passes there; upstream has mended it
+since. And what holds no number is close to none: of `[[]]` numpy's `allclose` says that it is.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from judgebox.kinds import Opaque, check_spread
+
+#: Of these, EvalPlus only asks whether there is an output.
+NOT_NONE = ("check_str", "text_match_three", "text_starta_endb")
+#: Of these, it compares outputs as sets.
+SET_EQUALITY = (
+    *("similar_elements", "find_char_long", "common_in_nested_lists", "extract_singly"),
+    *("larg_nnum", "intersection_array", "find_dissimilar", "Diff"),
+)
+_ORACLES = (
+    *("are_equivalent", "sum_div", "surface_Area", "digit_distance_nums"),
+    *(*SET_EQUALITY, *NOT_NONE),
+)
+#: Gives a test's argument list, which few oracles look at.
+Arguments = Callable[[], list[Any]]
+
+#: Numbers that numpy may make of what is not spelled out: ranges, or rows beside columns.
+_MOST_NUMBERS = 1_000_000
+#: Absolute tolerance from the first expected float on, where a problem names none.
+_ATOL = 1e-6
+
+
+class Comparison:
+    """The comparison of one set of tests, in the tests' order.
+
+    Args:
+        dataset: whose special oracles apply: "humaneval", "mbpp" or any other.
+        entry_point: the function that is tested.
+        atol: absolute tolerance of floating-point outputs. Where it is 0, it is 1e-6 from the first
+            test on whose expected output is of floats, for all that follow, as in EvalPlus.
+        recorded: whether the expected outputs are results of recorded calls, which are compared
+            part by part (`nearly`) where no special oracle applies.
+    """
+
+    def __init__(self, dataset: str, entry_point: str, atol: float, recorded: bool = False) -> None:
+        self._recorded = recorded
+        own = entry_point if dataset == "mbpp" else ""
+        self._mbpp = own if own in _ORACLES else ""
+        self._zero = dataset == "humaneval" and entry_point == "find_zero"
+        self.atol = atol
+        """The tolerance by now."""
+
+    @property
+    def iterates(self) -> bool:
+        """Whether what an iterable yields is compared."""
+        return self._mbpp in SET_EQUALITY
+
+    def hopeless(self, size: int, expected: int) -> bool:
+        """Whether no output of so many packed bytes is right where so many are expected.
+
+        Equal values may be packed in different ways, but by far not so different. So an expected
+        output of hundreds of megabytes is not made just to see that it is not an empty list.
+        """
+        return not self.special and expected > 32 * size + 2**20
+
+    @property
+    def special(self) -> bool:
+        """Whether an oracle of its own judges this function."""
+        return bool(self._mbpp) or self._zero
+
+    def passes(self, out: Any, expected: Any, arguments: Arguments) -> bool:
+        """Whether an output is right; whatever goes wrong in comparing it, it is not.
+
+        Args:
+            out: what the program returned.
+            expected: what the reference returned.
+            arguments: gives what both were given.
+        """
+        try:
+            return self._passes(out, expected, arguments)
+        except Exception:  # memory and recursion included: the output may be made for it
+            return False
+
+    def equal(self, floats: bool) -> None:
+        """Take note of a test whose output equals the expected one.
+
+        Args:
+            floats: whether that is of floats (`is_floats`).
+        """
+        if self.atol == 0 and floats and not self._zero:
+            self.atol = _ATOL
+
+    def _passes(self, out: Any, expected: Any, arguments: Arguments) -> bool:
+        if too_wide(out, expected):
+            return False
+        if self._zero:
+            return bool(abs(_polynomial(arguments()[0], out)) <= self.atol)
+        if self._recorded:
+            return nearly(out, expected, self.atol)
+        exact = self._exact(out, expected, arguments)
+        self.equal(is_floats(expected))
+        if exact or self.atol == 0:
+            return bool(exact)
+        if type(out) is not type(expected):
+            return False
+        if isinstance(expected, list | tuple) and len(out) != len(expected):
+            return False
+        return close(out, expected, self.atol)
+
+    def _exact(self, out: Any, expected: Any, arguments: Arguments) -> Any:
+        exact = out == expected
+        if self._mbpp == "are_equivalent":  # Mbpp/164: EvalPlus takes any answer
+            return exact or True
+        if self._mbpp == "sum_div":  # Mbpp/295
+            return exact or out == 0
+        if self._mbpp == "surface_Area":  # Mbpp/581
+            return exact or abs(out - _surface_area(*arguments())) <= self.atol
+        if self._mbpp == "digit_distance_nums":  # Mbpp/558
+            return exact or out == _digit_distance(*arguments())
+        if self._mbpp in SET_EQUALITY:
+            items = out if not isinstance(out, Opaque) or out.items is None else out.items
+            if isinstance(items, range) and len(items) > len(expected):
+                return False  # without making a set of it, however long it is
+            items = [*items]
+            check_spread(items)
+            return set(items) == set(expected)
+        if self._mbpp in NOT_NONE:
+            return exact if isinstance(out, bool) else expected == (out is not None)
+        return exact
+
+
+def too_wide(out: Any, expected: Any) -> bool:
+    """Whether numpy, asked if these are equal, would lay rows beside columns, and make far more.
+
+    A column of 60,000 numbers beside a list of as many is a table of 4 GB.
+    """
+    return _compared(out, expected) > _MOST_NUMBERS + 4 * (_sized(out) + _sized(expected))
+
+
+def _compared(out: Any, expected: Any) -> int:
+    """How many pairs numpy would compare at once."""
+    if _is_array(out) or _is_array(expected):
+        import numpy
+
+        try:
+            return math.prod(numpy.broadcast_shapes(numpy.shape(out), numpy.shape(expected)))
+        except ValueError:  # they don't fit, or are ragged
+            return 0
+    for kind in (list, tuple, deque):
+        if isinstance(out, kind) and isinstance(expected, kind):
+            return max(map(_compared, out, expected), default=0)
+    if isinstance(out, dict) and isinstance(expected, dict):
+        both = (key for key in out if key in expected)
+        return max((_compared(out[key], expected[key]) for key in both), default=0)
+    return 0
+
+
+def _sized(value: Any) -> int:
+    return int(value.size) if _is_array(value) else 0
+
+
+def _is_array(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and type(value).__name__ == "ndarray"
+
+
+def close(out: Any, expected: Any, atol: float) -> bool:
+    """Numpy's `allclose`, unless it would make something huge of a small output, or nothing.
+
+    Args:
+        out: what the program returned.
+        expected: what it should be close to.
+        atol: absolute tolerance.
+    """
+    import numpy
+
+    if _in_ranges(out) > _MOST_NUMBERS:
+        return False
+    one, other = numpy.asarray(out), numpy.asarray(expected)
+    together = math.prod(numpy.broadcast_shapes(one.shape, other.shape))
+    if not together and one.shape != other.shape:
+        return False  # without a number between them, `allclose` calls anything close
+    if together > 4 * max(one.size, other.size) + _MOST_NUMBERS:
+        return False
+    return bool(numpy.allclose(one, other, rtol=1e-07, atol=atol))
+
+
+def nearly(out: Any, expected: Any, tolerance: float) -> bool:
+    """Whether two values are equal but for rounding of floats, wherever these stand.
+
+    Args:
+        out: what the program returned.
+        expected: what it should be.
+        tolerance: of floats, absolute and relative.
+    """
+    if isinstance(expected, float) and isinstance(out, float | int):
+        if math.isnan(expected):
+            return math.isnan(out)
+        return out == expected or math.isclose(out, expected, rel_tol=tolerance, abs_tol=tolerance)
+    if isinstance(expected, complex) and isinstance(out, complex | float | int):
+        return out == expected or abs(out - expected) <= tolerance * max(1.0, abs(expected))
+    for kind in (list, tuple):
+        if isinstance(expected, kind):
+            return (
+                isinstance(out, kind)
+                and len(out) == len(expected)
+                and all(nearly(*pair, tolerance) for pair in zip(out, expected, strict=True))
+            )
+    if isinstance(expected, dict):
+        return (
+            isinstance(out, dict)
+            and len(out) == len(expected)
+            and all(key in out and nearly(out[key], expected[key], tolerance) for key in expected)
+        )
+    if _is_array(expected) or _is_array(out):
+        import numpy
+
+        one, other = numpy.asarray(out), numpy.asarray(expected)
+        same = one.shape == other.shape
+        if same and one.dtype.kind in "fc" and other.dtype.kind in "biufc":
+            return bool(numpy.allclose(one, other, rtol=tolerance, atol=tolerance, equal_nan=True))
+        return same and bool((one == other).all())
+    return bool(out == expected)
+
+
+def _in_ranges(value: Any) -> int:
+    """How many numbers numpy would make of the ranges in a value."""
+    if isinstance(value, range):
+        return len(value)
+    if isinstance(value, list | tuple | deque):
+        return sum(map(_in_ranges, value))
+    return 0
+
+
+def is_floats(value: Any) -> bool:
+    """EvalPlus's `is_floats`: a float, or a list, tuple or array of nothing else."""
+    if isinstance(value, float):
+        return True
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(item, float) for item in value)
+    if _is_array(value):
+        return bool(value.dtype.str[1:] in ("f4", "f8"))
+    return False
+
+
+def _surface_area(base_edge: Any, height: Any) -> Any:
+    slant = math.sqrt((base_edge / 2) ** 2 + height**2)
+    return round(base_edge**2 + 4 * (base_edge * slant) / 2)
+
+
+def _digit_distance(one: Any, other: Any) -> int:
+    first, second = str(one), str(other)
+    length = max(len(first), len(second))
+    pairs = zip(first.zfill(length), second.zfill(length), strict=True)
+    return sum(abs(int(a) - int(b)) for a, b in pairs)
+
+
+def _polynomial(coefficients: Any, x: Any) -> Any:
+    return sum([coefficient * math.pow(x, i) for i, coefficient in enumerate(coefficients)])

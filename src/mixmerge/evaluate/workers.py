@@ -1,0 +1,158 @@
+"""Worker processes side by side, each in its own scratch directory; most of them judges."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from mixmerge.core.errors import UserError
+from mixmerge.evaluate.bench import Bench
+from mixmerge.evaluate.suite_settings import CodeScoring
+
+#: Variables of ours that a worker keeps; credentials and the rest stay out of its reach.
+_KEPT = (*("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "JUDGEBOX_BACKEND"),)
+
+
+class WorkerDied(Exception):
+    """A worker ended, or gave no answer in time, twice over the same request."""
+
+
+class Workers(AbstractContextManager["Workers"]):
+    """A fixed number of workers; requests are answered as they finish.
+
+    Args:
+        code: how many side by side, and what a program may use.
+        patience: seconds after which a silent worker is given up.
+    """
+
+    def __init__(self, code: CodeScoring, patience: float = 600) -> None:
+        self._count = code.workers
+        self._bench = Bench(code.memory_bytes, code.packages).as_argument()
+        self._patience = patience
+        self._scratch = tempfile.TemporaryDirectory(
+            prefix="mixmerge-score-", ignore_cleanup_errors=True
+        )
+        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._all: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        for number in range(self._count):
+            worker = _Worker(Path(self._scratch.name, str(number)), self._bench)
+            self._all.append(worker)
+            self._idle.put(worker)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in self._all:
+            worker.stop()
+        self._scratch.cleanup()
+
+    def answers(
+        self, requests: Iterable[dict[str, Any]]
+    ) -> Iterator[tuple[int, dict[str, Any] | WorkerDied]]:
+        """Yield ``(number of the request, answer)`` in the order in which they finish.
+
+        Raises:
+            UserError: what a worker was asked can't be done, as where no sandbox can be had.
+        """
+        with ThreadPoolExecutor(self._count) as threads:
+            futures = {
+                threads.submit(self._ask, request): number
+                for number, request in enumerate(requests)
+            }
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any] | WorkerDied:
+        worker = self._idle.get()
+        try:
+            for _ in range(2):
+                answer = worker.ask(request, self._patience)
+                if answer is not None and "refused" in answer:
+                    raise UserError(answer["refused"])
+                if answer is not None:
+                    return answer
+            return WorkerDied()
+        finally:
+            self._idle.put(worker)
+
+
+class _Worker:
+    """One process, started when first asked and again after it died."""
+
+    def __init__(self, directory: Path, bench: str) -> None:
+        self._directory = directory
+        self._bench = bench
+        directory.mkdir()
+        self._environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {
+            "HOME": str(directory),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            # In the box, too: the order of a set's strings is that of the expected outputs.
+            "PYTHONHASHSEED": "0",
+            "TMPDIR": str(directory),
+        }
+        self._process: subprocess.Popen[str] | None = None
+
+    def ask(self, request: dict[str, Any], patience: float) -> dict[str, Any] | None:
+        """Send a request and wait; None where the worker died or stayed silent.
+
+        Args:
+            request: what to do; see `mixmerge.evaluate.worker`.
+            patience: seconds to wait.
+        """
+        process = self._process or self._start()
+        assert process.stdin is not None and process.stdout is not None
+        timer = threading.Timer(patience, process.kill)
+        timer.start()
+        try:
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        finally:
+            timer.cancel()
+        if not line.endswith("\n"):
+            self.stop()
+            return None
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _start(self) -> "subprocess.Popen[str]":
+        # -P: nothing is imported from the working directory.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "mixmerge.evaluate.worker", self._bench],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=self._directory,
+            env=self._environment,
+            encoding="utf-8",
+        )
+        return self._process
+
+    def stop(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None

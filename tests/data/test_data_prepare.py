@@ -1,0 +1,188 @@
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mixmerge.artifacts.manifest import read_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json
+from mixmerge.data.prepare import prepare
+from mixmerge.data.settings import LocalSource, PrepareSettings
+from mixmerge.data.sources import fetch
+
+SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "prepare.py"
+TEMPLATES = {"prompt": "Solve:\n{problem}", "answer": "```python\n{solution}\n```"}
+
+
+def source(root, name, rows):
+    path = root / f"{name}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = root / "sources" / name
+    fetch(name, LocalSource(kind="local", path=path), out)
+    return out
+
+
+def run(root, rows, columns=None, **settings):
+    """Prepare one or two sources; returns the rows written."""
+    sources = rows if isinstance(rows, dict) else {"src": rows}
+    directories = {name: source(root, name, these) for name, these in sources.items()}
+    given = {
+        "templates": TEMPLATES,
+        "columns": {name: columns or {} for name in sources},
+        **settings,
+    }
+    out = root / "tasks" / "task"
+    prepare("task", PrepareSettings.model_validate(given), directories, out)
+    return [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+
+
+def row(number, **more):
+    return {"problem": f"problem {number}", "solution": f"x = {number}", **more}
+
+
+def test_rows_become_chats_in_order(tmp_path):
+    rows = run(
+        tmp_path,
+        [row(n, key=n) for n in (3, 1, 2)],
+        {"id_column": "key"},
+        templates=TEMPLATES | {"system": "Be {brief}."},
+    )
+    assert rows[1] == {
+        "id": "task/src/1",
+        "task": "task",
+        "source": "src",
+        "messages": [
+            {"role": "system", "content": "Be {brief}."},
+            {"role": "user", "content": "Solve:\nproblem 1"},
+            {"role": "assistant", "content": "```python\nx = 1\n```"},
+        ],
+        "spans": {"problem": [[1, 7, 16]], "solution": [[2, 10, 15]]},
+    }
+    assert [one["id"][-1] for one in rows] == ["3", "1", "2"]
+
+
+def test_made_ids_follow_from_the_content_alone(tmp_path):
+    first = {one["id"] for one in run(tmp_path, [row(1), row(2)])}
+    again = {one["id"] for one in run(tmp_path, [row(2, extra=1), row(3), row(1)])}
+    assert first < again and len(again) == 3
+
+
+def test_duplicates_are_dropped_across_sources_and_counted(tmp_path):
+    spaced = {"problem": "problem\n 1", "solution": " x =\t1 "}
+    rows = run(tmp_path, {"a": [row(1), row(2), spaced], "b": [row(2), row(4)]})
+    assert [one["source"] for one in rows] == ["a", "a", "b"]
+    report = read_json(tmp_path / "tasks" / "task" / "report.json")
+    assert report == {
+        "task": "task",
+        "read": 5,
+        "empty": 0,
+        "duplicates": 2,
+        "rows": 3,
+        "sources": {
+            "a": {"read": 3, "empty": 0, "duplicates": 1, "rows": 2},
+            "b": {"read": 2, "empty": 0, "duplicates": 1, "rows": 1},
+        },
+    }
+    assert read_manifest(tmp_path / "tasks" / "task", "rows")["facts"] == {"rows": 3}
+
+
+def test_without_deduplication_equal_rows_have_ids_of_their_own(tmp_path):
+    rows = run(tmp_path, [row(1), row(1), row(1)], deduplicate=False)
+    assert len({one["id"] for one in rows}) == 3
+    assert rows[1]["id"] == rows[0]["id"] + ".2"
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "message"),
+    [
+        (
+            [row(1), {"problem": "p", "solutions": "s"}],
+            {},
+            r"rows\.jsonl:2: source 'src' has no column 'solution' \(field \{solution\} of "
+            r"tasks\.task\); it has 'problem', 'solutions'; did you mean 'solutions'\?",
+        ),
+        ([row(1)], {"columns": {"solution": "4o"}}, r":1: .*no column '4o'.*sources\.src\.columns"),
+        ([row(1)], {"columns": {"soluton": "x"}}, r"have no field 'soluton'; did you mean 'soluti"),
+        ([row(1)], {"id_column": "id"}, r"no column 'id' \(sources\.src\.id_column\)"),
+        ([row(1, id=None)], {"id_column": "id"}, r"the id in column 'id' is None"),
+        (
+            [row(1, id=7), row(2, id=8), row(3, id="7")],
+            {"id_column": "id"},
+            r"rows\.jsonl:3: duplicate id '7' in column 'id' of source 'src'; line 1 has it too",
+        ),
+        ([row(1, problem=["a"])], {}, r"column 'problem' of source 'src' holds a list, not text"),
+        (
+            [row(1), row(2, solution=" \n"), row(3), row(4, solution=None), row(5, problem="")],
+            {},
+            r"rows\.jsonl:2: empty answer; 3 rows have an empty prompt or answer .*on_empty: drop",
+        ),
+        ([row(1, solution="")], {"on_empty": "drop"}, r"no rows left of 1 read"),
+    ],
+)
+def test_bad_rows_give_one_message_and_no_target(tmp_path, rows, columns, message):
+    with pytest.raises(UserError, match=message) as error:
+        run(tmp_path, rows, columns)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "tasks" / "task").exists()
+    assert not list((tmp_path / "tasks").iterdir())
+
+
+def test_blank_rows_may_be_dropped_and_are_counted(tmp_path):
+    rows = run(tmp_path, [row(1), row(2, solution=" "), row(3)], {"on_empty": "drop"})
+    assert len(rows) == 2
+    assert read_json(tmp_path / "tasks" / "task" / "report.json")["empty"] == 1
+
+
+def test_the_script_fails_cleanly_and_goes_on_after_mending(tmp_path):
+    directory = source(tmp_path, "src", [row(1), {"problem": "p"}])
+    out = tmp_path / "tasks" / "task"
+    settings = json.dumps({"templates": TEMPLATES, "columns": {"src": {}}})
+    command = [sys.executable, SCRIPT, "--task", "task", "--settings", settings]
+    command += ["--sources", f"src={directory}", "--out", out]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert (
+        f"error: {directory}/rows.jsonl:2: source 'src' has no column 'solution'" in result.stderr
+    )
+    assert "Traceback" not in result.stderr
+    assert not out.exists()
+    source(tmp_path, "src", [row(1), row(2)])
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    assert read_manifest(out, "rows")["facts"] == {"rows": 2}
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path):
+    manifests = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        run(tmp_path / name, [row(n) for n in range(20)])
+        manifests.append((tmp_path / name / "tasks" / "task" / "manifest.json").read_bytes())
+    assert manifests[0] == manifests[1]
+
+
+def test_real_rows_of_kodcode(tmp_path, real_data):
+    path = real_data / "kodcode" / "kodcode_sample.jsonl.gz"
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        raw = [json.loads(line) for line in file]
+    out = tmp_path / "sources" / "kodcode"
+    assert fetch("kodcode", LocalSource(kind="local", path=path), out) == len(raw) == 232
+    given = {
+        "templates": {"prompt": "{problem}", "answer": "```python\n{solution}\n```"},
+        "columns": {"kodcode": {"columns": {"problem": "question"}, "id_column": "question_id"}},
+    }
+    target = tmp_path / "tasks" / "codegen"
+    settings = PrepareSettings.model_validate(given)
+    report = prepare("codegen", settings, {"kodcode": out}, target)
+    assert report["read"] == 232 and report["rows"] + report["duplicates"] == 232
+    lines = (target / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    kept = {row["id"].removeprefix("codegen/kodcode/"): row for row in map(json.loads, lines)}
+    for one in raw:
+        if one["question_id"] in kept:
+            row = kept[one["question_id"]]
+            for field, column in (("problem", "question"), ("solution", "solution")):
+                [[message, start, end]] = row["spans"][field]
+                text = row["messages"][message]["content"][start:end]
+                assert text.strip() == one[column].strip()

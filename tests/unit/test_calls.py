@@ -1,0 +1,205 @@
+"""Programs called in a real box: what they return is what is judged, as EvalPlus would see it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judgebox import codec
+from mixmerge.evaluate import reference
+from mixmerge.evaluate.bench import Bench
+from mixmerge.evaluate.check import FAIL, PASS, TIMEOUT, Program, check
+from mixmerge.evaluate.testset import Reader, Writer
+
+MEMORY = 2 * 2**30
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    made = Bench(MEMORY, ["numpy"])
+    yield made
+    made.close()
+
+
+def made_by(bench: Bench, path: Path, code: str, inputs: list[Any], not_none: bool = False) -> Path:
+    """Tests whose expected outputs a reference makes, in the box."""
+    with Writer(path / "draft") as writer:
+        writer.begin("base", map(codec.pack, inputs))
+    answer = reference.expect(bench, str(path / "draft"), str(path / "tests"), code, "f", not_none)
+    assert answer["error"] is None
+    return path / "tests"
+
+
+def verdict(
+    bench: Bench,
+    tests: Path,
+    code: str,
+    dataset: str = "other",
+    entry_point: str = "f",
+    atol: float = 0.0,
+    seconds: float = 2.0,
+    alone: bool = False,
+) -> str:
+    with Reader(tests) as sets:
+        outcome = check(
+            bench.box,
+            Program(code, entry_point, dataset, atol),
+            sets.read("base"),
+            min_time_limit=seconds,
+            time_limit_factor=4.0,
+            memory_bytes=MEMORY,
+            alone=alone,
+        )
+    assert not outcome.starved
+    return outcome.verdict
+
+
+#: Program -> verdict, where the squares of a list's numbers are wanted, as a list.
+SQUARES = {
+    "def f(x): return [n * n for n in x]": PASS,
+    "def f(x): return [float(n * n) for n in x]": PASS,
+    "def f(x): return tuple(n * n for n in x)": FAIL,
+    "def f(x): return (n * n for n in x)": FAIL,
+    "import numpy\ndef f(x): return (numpy.array(x) ** 2).tolist()": PASS,
+    "import numpy\ndef f(x): return list(numpy.array(x) ** 2)": PASS,
+    "class L(list): pass\ndef f(x): return L(n * n for n in x)": PASS,
+    "class L(list):\n    __eq__ = lambda *_: True\ndef f(x): return L()": FAIL,
+    "class A:\n    __eq__ = lambda *_: True\ndef f(x): return A()": FAIL,
+    "OUT = []\ndef f(x):\n    OUT[:] = [n * n for n in x]\n    return OUT": PASS,
+    "OUT = []\ndef f(x):\n    OUT.extend(n * n for n in x)\n    return OUT": FAIL,
+    "def f(x):\n    for i in range(len(x)): x[i] *= x[i]\n    return x": PASS,
+    "def f(x):\n    print(x, file=__import__('sys').stderr)\n    return [n * n for n in x]": PASS,
+    "def f(x):\n    input()": FAIL,
+    "def f(x):\n    open('x')": FAIL,
+    "def f(x):\n    raise SystemExit": FAIL,
+    "def f(x, y): return []": FAIL,
+    "def g(x): return []": FAIL,
+    "f = 5": FAIL,
+    "def f(x): return f(x)": FAIL,
+    "def f(x):\n    x.append(x)\n    return x": FAIL,
+    "raise SystemExit(0)": FAIL,
+    "import os\nos._exit(0)": FAIL,
+    "import os\ndef f(x): os._exit(0)": FAIL,
+    "import os\nos.closerange(0, 100)\ndef f(x): return [n * n for n in x]": FAIL,
+    "import os\ndef f(x):\n    while True: os.write(4, b'x' * 65536)": FAIL,
+    "import sys\nsys.setrecursionlimit(10**6)\ndef f(x):\n    return [n * n for n in x]": PASS,
+    "def f(x): return [bytearray(8 * 2**30)]": FAIL,
+    "import threading\ndef f(x):\n    threading.Timer(99, print).start()\n"
+    "    return [n * n for n in x]": PASS,
+}
+
+
+@pytest.fixture(scope="module")
+def squares(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    inputs = [[list(range(number))] for number in range(40)]
+    code = "def f(x): return [n * n for n in x]"
+    return made_by(bench, tmp_path_factory.mktemp("squares"), code, inputs)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("code", SQUARES)
+def test_each_program_gets_its_verdict(bench: Bench, squares: Path, code: str, alone: bool) -> None:
+    assert verdict(bench, squares, code, alone=alone) == SQUARES[code]
+
+
+def test_what_never_comes_back_times_out(bench: Bench, tmp_path: Path) -> None:
+    one = made_by(bench, tmp_path, "def f(x): return x", [[5]])
+    stuck = "def f(x):\n    return sum(range(10**12))"  # no signal is looked at in there
+    assert verdict(bench, one, stuck, seconds=0.5) == TIMEOUT
+    asleep = "import time\ndef f(x):\n    time.sleep(1000)"
+    with Reader(one) as sets:
+        outcome = check(
+            bench.box, Program(asleep, "f", "other", 0.0), sets.read("base"),
+            min_time_limit=0.5, time_limit_factor=4.0, memory_bytes=MEMORY,
+        )  # fmt: skip
+    assert outcome == (TIMEOUT, True, True)  # by the clock: to be run again, alone
+
+
+def test_large_outputs(bench: Bench, tmp_path: Path) -> None:
+    code = "def f(n): return [(i, str(i)) for i in range(n)]"
+    tests = made_by(bench, tmp_path, code, [[10], [100_000], [1000], [150_000]])
+    with Reader(tests) as sets:
+        one = sets.read("base")
+        digests = [one.digest(number) for number in range(4)]
+        assert [bool(found) for found in digests] == [False, True, True, True]
+    assert verdict(bench, tests, code) == PASS
+    # Equal, though not to the bit: those are sent whole.
+    assert verdict(bench, tests, code.replace("(i, str", "(float(i), str")) == PASS
+    assert verdict(bench, tests, code.replace("str(i)", "str(min(i, 149_998))")) == FAIL
+    assert verdict(bench, tests, "def f(n): return []") == FAIL
+    assert verdict(bench, tests, code + " if n < 99_999 else 'x' * 10**8") == FAIL
+    assert verdict(bench, tests, code + " if n < 99_999 else [{}] * 10**7") == FAIL
+    # By what does not equal itself, nothing passes.
+    nan = made_by(bench, tmp_path, "def f(n): return [float('nan')] * n", [[1000]])
+    assert verdict(bench, nan, "def f(n): return [float('nan')] * n") == FAIL
+
+
+def test_oracles_in_the_box(bench: Bench, tmp_path: Path) -> None:
+    inputs = [[[1, 2, 3], [2]], [[5], []]]
+    code = "def f(a, b): return [n for n in a if n not in b]"
+    tests = made_by(bench, tmp_path, code, inputs)
+    for out, right in {
+        "(n for n in set(a) - set(b))": True, "iter(set(a) - set(b))": True,
+        "dict.fromkeys(set(a) - set(b))": True, "range(9)": False, "None": False,
+    }.items():  # fmt: skip
+        diff = f"def Diff(a, b): return {out}"
+        assert verdict(bench, tests, diff, "mbpp", "Diff") == (PASS if right else FAIL)
+        assert verdict(bench, tests, diff, "other", "Diff") == FAIL
+    code = "import re\ndef f(text): return re.search('a', text)"
+    some = made_by(bench, tmp_path, code, [["abc"], ["xyz"]], not_none=True)
+    code = code.replace("def f", "def check_str")
+    assert verdict(bench, some, code, "mbpp", "check_str") == PASS
+    assert verdict(bench, some, code.replace("'a'", "'x'"), "mbpp", "check_str") == FAIL
+    bools = "def check_str(text): return 'a' in text"
+    assert verdict(bench, some, bools, "mbpp", "check_str") == PASS
+
+
+def test_a_reference_that_has_no_outputs(bench: Bench, tmp_path: Path) -> None:
+    with Writer(tmp_path / "draft") as writer:
+        writer.begin("base", [codec.pack([1])])
+    for code, error in {
+        "def f(x): return 1 / 0": "ZeroDivisionError: division by zero",
+        "def f(x): raise SystemExit": "SystemExit",
+        "oops(": "SyntaxError",
+        "def g(x): pass": "KeyError: 'f'",
+        "def f(x): return print": "builtins.builtin_function_or_method is not plain data",
+        "import os\ndef f(x): os._exit(3)": "ended early: exit 3",
+        "import os\nos.write(4, b'nonsense')": "ended early",
+    }.items():
+        answer = reference.expect(
+            bench, str(tmp_path / "draft"), str(tmp_path / "tests"), code, "f", False
+        )
+        assert error in str(answer["error"])
+
+
+TAKEN = """
+import builtins, json, os, shutil, subprocess, sys
+{guard}
+holders = {{"os": os, "builtins": builtins, "shutil": shutil, "subprocess": subprocess}}
+taken = [f"{{name}}.{{key}}" for name, one in holders.items() for key, value in vars(one).items()
+         if value is None and not key.startswith("__")]
+taken += [name for name, one in sys.modules.items() if one is None]
+os.write(1, json.dumps(sorted(taken)).encode())
+"""
+
+
+def test_the_guard_takes_what_evalpluss_takes() -> None:
+    found = [
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", TAKEN.format(guard=guard)],
+                capture_output=True,
+                check=True,
+            ).stdout
+        )
+        for guard in (
+            "from evalplus.eval.utils import reliability_guard\nreliability_guard()",
+            "import evalplus.eval.utils\nfrom judgebox.harness.reliability import guard\nguard()",
+        )
+    ]
+    assert len(found[0]) > 30
+    assert found[0] == found[1]
