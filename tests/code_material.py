@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from evaluate_material import CODE, problem, write_problems
+from judgebox.workers import Workers
 from mixmerge.evaluate.settings import CodeJudging, ScoreSettings
-from mixmerge.evaluate.workers import Workers
 
 RIGHT = "def total_{0}(numbers):\n    return sum(n for n in numbers if n > 0) + {0}\n"
 

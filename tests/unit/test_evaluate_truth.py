@@ -10,10 +10,10 @@ import pytest
 
 from code_material import CASES, settings, texts
 from evaluate_material import problem, truth, write_completions, write_problems
+from judgebox import testcases
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_jsonl, write_jsonl
-from mixmerge.evaluate import testset
 from mixmerge.evaluate.scoring import score
 
 
@@ -39,7 +39,7 @@ def test_ground_truth_has_the_same_bytes_each_time(suite: Path, tmp_path: Path) 
     assert (tmp_path / "a/manifest.json").read_bytes() == (
         tmp_path / "b/manifest.json"
     ).read_bytes()
-    with testset.Reader(tmp_path / "a/tests/00000.tests") as sets:
+    with testcases.TestCases(tmp_path / "a/tests/00000.tests") as sets:
         base = sets.read("base")
         assert list(base.expected(0, 2)) == [({"1", "2"}, 1j, [1.5]), ({"3"}, 1j, [1.5])]
         assert base.times == [0.0, 0.0]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from evaluate_material import CODE, write_completions
-from judgebox.kinds import Raised
+from judgebox.codec import Raised
+from judgebox.testcases import TestCases
 from judging_material import verdicts_of
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError
@@ -22,7 +23,6 @@ from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings, ScoreSettings
 from mixmerge.evaluate.suite import Completion
 from mixmerge.evaluate.suite_settings import CodeScoring
-from mixmerge.evaluate.testset import Reader
 from mixmerge.evaluate.verdicts import CodeSuite, judge_suites
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/ground_truth.py"
@@ -234,7 +234,7 @@ def test_problems_that_cannot_judge_are_dropped_and_counted(made: Path) -> None:
     assert report == {"problems": len(PROGRAMS), "judged": len(KEPT), "dropped": counts}
     facts = read_manifest(made / "truth", "groundtruth")["facts"]
     assert (facts["n"], facts["dropped"]) == (len(KEPT), counts)
-    with Reader(made / "truth" / judged["raises"]["tests"]) as sets:
+    with TestCases(made / "truth" / judged["raises"]["tests"]) as sets:
         calls = sets.read("base")
         assert [calls.arguments(n) for n in (0, 1)] == [["double", [None], {}], ["double", [4], {}]]
         assert [*calls.expected(0, 2)] == [Raised(["ValueError"]), 8]

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import accumulate
+from typing import Any
 
 #: Characters that may be parsed in search of one completion's program: some ten seconds.
 _BUDGET = 20_000_000
@@ -202,3 +203,17 @@ def _sanitizer() -> Callable[[str, str], str]:
     sanitize.code_extract = longest_code
     function: Callable[[str, str], str] = sanitize.sanitize
     return function
+
+
+def _extract(context: object, completion: str, entry_point: str, prompt: str) -> dict[str, Any]:
+    """The program in a completion, for a worker; None where the search for it was given up."""
+    try:
+        return {"program": solution(completion, entry_point, prompt)}
+    except GivenUp:
+        return {"program": None}
+
+
+if __name__ == "__main__":
+    from judgebox.worker import serve
+
+    serve({"extract": _extract})

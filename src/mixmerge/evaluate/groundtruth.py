@@ -2,7 +2,7 @@
 
 Problems in EvalPlus's format bring inputs; the canonical solution's outputs become the expected
 ones. Problems with unit tests bring a program: the calls that it makes of the canonical solution
-are recorded, and judge in the same way (`mixmerge.evaluate.recorded_tests`).
+are recorded, and judge in the same way (`judgebox.reference`).
 """
 
 import sys
@@ -13,16 +13,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from judgebox import codec
+from judgebox.evalplus import checked_problems, expect_request, reference_program
+from judgebox.judging import Program
+from judgebox.reference import TOLERANCE
+from judgebox.verdict import Clocks
+from judgebox.workers import WorkerDied, Workers, judge_request
 from mixmerge.artifacts.manifest import read_manifest, write_manifest, write_provenance
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_dir, read_jsonl, sha256, write_json, write_jsonl
-from mixmerge.evaluate import testset
-from mixmerge.evaluate.compare import NOT_NONE
-from mixmerge.evaluate.problems import inputs, read_problems
-from mixmerge.evaluate.recorded_tests import TOLERANCE
+from mixmerge.evaluate.judges import judges
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
-from mixmerge.evaluate.workers import WorkerDied, Workers
 
 #: Index of a ground truth's directory: one row a problem.
 INDEX = "tasks.jsonl"
@@ -51,41 +51,34 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
         UserError: a canonical solution that raises, has outputs that cannot be stored, or does
             not pass the tests made from it.
     """
-    problems = read_problems(problems_path, settings.plus)
     names = ["base", "plus"] if settings.plus else ["base"]
-    rows = [
-        {
-            "id": task,
-            "tests": f"tests/{number:05d}.tests",
-            "entry_point": problem["entry_point"],
-            "atol": problem["atol"],
-            "prompt": problem["prompt"],
-        }
-        for number, (task, problem) in enumerate(problems.items())
-    ]
     with (
         atomic_dir(out) as target,
         tempfile.TemporaryDirectory(prefix="mixmerge-truth-") as drafts,
-        Workers(settings.code) as workers,
+        judges(settings.code) as workers,
     ):
+        problems = checked_problems(read_jsonl(problems_path), problems_path, settings.plus)
         (target / "tests").mkdir()
-        requests = []
-        for number, (row, problem) in enumerate(zip(rows, problems.values(), strict=True)):
-            draft = Path(drafts, f"{number}.tests")
-            with testset.Writer(draft) as writer:
-                for name in names:
-                    given = inputs(problem, name, settings.dataset)
-                    writer.begin(name, map(codec.pack, given))
-            requests.append(
-                {
-                    "do": "expect",
-                    "draft": str(draft),
-                    "tests": str((target / row["tests"]).resolve()),
-                    "code": problem["prompt"] + problem["canonical_solution"],
-                    "entry_point": row["entry_point"],
-                    "not_none": _not_none(row["entry_point"], settings.dataset),
-                }
+        rows = [
+            {
+                "id": task,
+                "tests": f"tests/{number:05d}.tests",
+                "entry_point": problem["entry_point"],
+                "atol": problem["atol"],
+                "prompt": problem["prompt"],
+            }
+            for number, (task, problem) in enumerate(problems.items())
+        ]
+        requests = [
+            expect_request(
+                problem,
+                settings.dataset,
+                settings.plus,
+                Path(drafts, f"{number}.tests"),
+                target / rows[number]["tests"],
             )
+            for number, problem in enumerate(problems.values())
+        ]
         for number, answer in _with_bar(workers, requests, "expected outputs"):
             error = "gave no answer" if isinstance(answer, WorkerDied) else answer["error"]
             if error:
@@ -94,9 +87,12 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
                     f"own inputs ({error}); mend the problem or drop it from the file"
                 )
             rows[number]["seconds"] = answer["seconds"]
+        clocks = Clocks(_NO_LIMIT, 1, settings.code.memory_bytes)
         checks = [
-            judge_request(target, row, request["code"], settings, _NO_LIMIT, 1)
-            for row, request in zip(rows, requests, strict=True)
+            judge_request(
+                target / row["tests"], reference_program(problem, settings.dataset), clocks
+            )
+            for row, problem in zip(rows, problems.values(), strict=True)
         ]
         for number, answer in _with_bar(workers, checks, "checked"):
             verdicts = {} if isinstance(answer, WorkerDied) else answer["verdicts"]
@@ -120,7 +116,7 @@ def make_recorded_truth(problems_path: Path, out: Path, settings: GroundTruthSet
     problems = list(read_jsonl(problems_path))
     rows: list[dict[str, Any]] = []
     dropped: list[dict[str, str]] = []
-    with atomic_dir(out) as target, Workers(settings.code) as workers:
+    with atomic_dir(out) as target, judges(settings.code) as workers:
         (target / "tests").mkdir()
         drafts = [
             _recorded_row(number, problem, settings) for number, problem in enumerate(problems)
@@ -128,14 +124,14 @@ def make_recorded_truth(problems_path: Path, out: Path, settings: GroundTruthSet
         requests = [
             {
                 "do": "record",
-                "tests": str((target / row["tests"]).resolve()),
+                "cases": str((target / row["tests"]).resolve()),
+                # HumanEval's solutions are bodies.
+                "solution": row["prompt"] + problem["canonical_solution"],
+                "tests": problem["test"],
+                "names": problem.get("names") or [problem["entry_point"]],
                 "form": settings.tests,
                 "prelude": row["prompt"],
-                # HumanEval's solutions are bodies
-                "code": row["prompt"] + problem["canonical_solution"],
-                "test": problem["test"],
-                "names": problem.get("names") or [problem["entry_point"]],
-                "dataset": oracle(settings),
+                "oracle": _oracle(settings),
                 "atol": row["atol"],
             }
             for row, problem in zip(drafts, problems, strict=True)
@@ -228,8 +224,8 @@ def read_ground_truth(
     rows = {row["id"]: row for row in read_jsonl(directory / INDEX)}
     if any(not row["tests"].endswith(".tests") for row in rows.values()):
         raise UserError(
-            f"{directory}: an earlier version made it, of pickles or programs, which are not read "
-            "any more; remove it and run the rule ground_truth again"
+            f"{directory}: an earlier version made it, of pickles, or of test programs, which are "
+            "not read any more; remove it and run the rule ground_truth again"
         )
     return rows
 
@@ -240,7 +236,7 @@ def dropped_problems(directory: Path) -> set[str]:
     return {row["id"] for row in read_jsonl(path)} if path.exists() else set()
 
 
-def oracle(judging: CodeJudging) -> str:
+def _oracle(judging: CodeJudging) -> str:
     """Whose special oracles judge a suite's outputs."""
     return "humaneval" if judging.tests == "check" else judging.dataset
 
@@ -263,33 +259,23 @@ def _check_canonical(where: str, verdicts: dict[str, str], names: list[str]) -> 
             )
 
 
-def judge_request(
-    directory: Path,
-    row: dict[str, Any],
-    solution: str,
-    judging: CodeJudging,
-    min_time_limit: float,
-    time_limit_factor: float,
+def solution_request(
+    directory: Path, row: dict[str, Any], solution: str, judging: CodeJudging, clocks: Clocks
 ) -> dict[str, Any]:
-    """The request that makes a worker judge one solution of one problem."""
+    """The request that makes a worker judge one solution of one problem.
+
+    Args:
+        directory: the ground truth's.
+        row: the problem's in its index.
+        solution: what is judged.
+        judging: the suite's.
+        clocks: what a program may use.
+    """
     recorded = judging.tests != "inputs"
-    return {
-        "do": "judge",
-        "tests": str((directory / row["tests"]).resolve()),
-        # HumanEval's prompts import, and define helpers, that a solution may use.
-        "code": row["prompt"] + "\n" + solution if recorded else solution,
-        "dataset": oracle(judging),
-        "recorded": recorded,
-        "entry_point": row["entry_point"],
-        "atol": row["atol"],
-        "min_time_limit": min_time_limit,
-        "time_limit_factor": time_limit_factor,
-    }
-
-
-def _not_none(entry_point: str, dataset: str) -> bool:
-    """Whether only the presence of an output counts."""
-    return dataset == "mbpp" and entry_point in NOT_NONE
+    # HumanEval's prompts import, and define helpers, that a solution may use.
+    code = f"{row['prompt']}\n{solution}" if recorded else solution
+    program = Program(code, row["entry_point"], _oracle(judging), row["atol"], recorded)
+    return judge_request(directory / row["tests"], program, clocks)
 
 
 def _with_bar(workers: Workers, requests: list[dict[str, Any]], what: str) -> Any:

@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from judgebox.verdict import Clocks
+from judgebox.workers import WorkerDied, needs_another_run
 from mixmerge.core.errors import UserError
-from mixmerge.evaluate.check import TIMEOUT
-from mixmerge.evaluate.groundtruth import dropped_problems, judge_request, read_ground_truth
+from mixmerge.evaluate.groundtruth import dropped_problems, read_ground_truth, solution_request
+from mixmerge.evaluate.judges import judges
 from mixmerge.evaluate.programs import module_of
 from mixmerge.evaluate.settings import CodeJudging
 from mixmerge.evaluate.suite import Completion, listed
 from mixmerge.evaluate.suite_settings import CodeScoring
-from mixmerge.evaluate.workers import WorkerDied, Workers
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def judge(suites: Mapping[str, Programs], code: CodeScoring) -> dict[str, Ruling
     """Judge each distinct program of each suite once.
 
     What timed out, or what the machine's load may have failed, is judged again, alone (see
-    `mixmerge.evaluate.check`).
+    `judgebox.verdict`).
 
     Raises:
         UserError: no sandbox can be had.
@@ -158,15 +159,13 @@ def judge(suites: Mapping[str, Programs], code: CodeScoring) -> dict[str, Ruling
     checks.sort(key=lambda check: (*(-part for part in check.cost), check.suite, check.pair))
     again: list[int] = []
     with (
-        Workers(code) as workers,
+        judges(code) as workers,
         tqdm(total=len(checks), desc="judge", unit="program", mininterval=1) as bar,
     ):
         for number, answer in workers.answers([check.request for check in checks]):
             bar.update()
             _rule(rulings, checks[number], answer, suites)
-            if not isinstance(answer, WorkerDied) and (
-                answer["starved"] or TIMEOUT in answer["verdicts"].values()
-            ):
+            if needs_another_run(answer):
                 again.append(number)
         bar.total = len(checks) + len(again)
         for number in sorted(again):
@@ -179,8 +178,8 @@ def judge(suites: Mapping[str, Programs], code: CodeScoring) -> dict[str, Ruling
 
 def _check(name: str, pair: tuple[str, str], programs: Programs, code: CodeScoring) -> _Check:
     row, truth, judging = programs.tasks[pair[0]], programs.ground_truth, programs.judging
-    limits = (code.min_time_limit, code.time_limit_factor)
-    asked = judge_request(truth, row, pair[1], judging, *limits)
+    clocks = Clocks(code.min_time_limit, code.time_limit_factor, code.memory_bytes)
+    asked = solution_request(truth, row, pair[1], judging, clocks)
     return _Check(name, pair, asked, (row["seconds"], (truth / row["tests"]).stat().st_size))
 
 
@@ -216,7 +215,7 @@ def _extracted(
     ]
     programs: list[str | None] = [None] * len(requests)
     with (
-        Workers(code) as workers,
+        judges(code, "mixmerge.evaluate.extraction") as workers,
         tqdm(total=len(requests), desc="extract", unit="completion", mininterval=1) as bar,
     ):
         for number, answer in workers.answers(requests):

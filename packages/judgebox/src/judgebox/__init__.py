@@ -3,8 +3,10 @@
 Outside, in the judge's process: `box` (what a judge uses), `detect` (which sandboxes there are),
 `runtime` (what is seen in one), and how one is started (`bubblewrap`, `landlock_launch`). Inside:
 `runner`, `spawn`, `limits`, `self_check`, the backends' cells (`bubblewrap`, `landlock`) and
-`harness`. What runs inside imports the standard library and this package only, and numpy where a
-harness needs it, so that a fork stays cheap.
+`harness`. The judge: `testcases` (files of inputs and expected outputs, in `codec`), `reference`
+(makes them), `verdict`, `judging`, `compare` (judge by them), `workers` (many side by side),
+`evaluate` (the command). What runs inside imports the standard library and this package only, and
+numpy where a harness needs it, so that a fork stays cheap.
 """
 
 import importlib
@@ -13,15 +15,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from judgebox.box import Box as Box
     from judgebox.detect import available as available
+    from judgebox.judging import Program as Program
     from judgebox.limits import Limits as Limits
+    from judgebox.reference import record_reference as record_reference
     from judgebox.runtime import SetupError as SetupError
+    from judgebox.verdict import judge as judge
+    from judgebox.workers import Workers as Workers
 
 #: Public names -> modules; imported when asked for, since the box imports this package, too.
 _PUBLIC = {
     "Box": "box",
     "Limits": "limits",
+    "Program": "judging",
     "SetupError": "runtime",
+    "Workers": "workers",
     "available": "detect",
+    "judge": "verdict",
+    "record_reference": "reference",
 }
 __all__ = list(_PUBLIC)
 

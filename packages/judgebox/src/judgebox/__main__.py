@@ -3,6 +3,9 @@
 import argparse
 import sys
 
+from judgebox import evaluate
+from judgebox.runtime import SetupError
+
 
 def main() -> int:
     """Run a subcommand; returns the exit code."""
@@ -11,8 +14,13 @@ def main() -> int:
     commands.add_parser("check", help="say which sandboxes this machine offers").set_defaults(
         run=_check
     )
+    evaluate.add_command(commands)
     arguments = parser.parse_args()
-    code: int = arguments.run(arguments)
+    try:
+        code: int = arguments.run(arguments)
+    except SetupError as error:
+        print(f"judgebox: {error}", file=sys.stderr)
+        return 1
     return code
 
 

@@ -15,18 +15,24 @@ bytes: a container's length is believed only once its elements are seen to be th
 becomes more than about 120 bytes of objects.
 """
 
-from typing import Any
+import os
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import msgpack
 
-from judgebox import kinds
-from judgebox.arrays import CodecError
-from judgebox.kinds import Opaque
+from judgebox import codec_types as types
+from judgebox.codec_foreign import CodecError
+from judgebox.codec_types import Opaque, Raised
 
-__all__ = ["MAX_DEPTH", "CodecError", "Opaque", "array", "header", "pack", "reader", "unpack"]
+__all__ = ["MAX_DEPTH", "CodecError", "Opaque", "Raised", "array", "header", "items", "list_head"]
+__all__ += ["is_text", "pack", "pieces", "unpack"]
 
 #: Extensions within each other. Each level of reading takes 40 KB of the stack.
 MAX_DEPTH = 64
+
+#: Bytes of a long list that are read or written at a time.
+_PIECE = 256 * 1024
 
 #: Bytes below which a container's claimed length may be believed without having been checked.
 _SMALL = 512
@@ -62,8 +68,8 @@ class _Writer:
 
     def _extension(self, value: Any) -> msgpack.ExtType:
         if type(value) is tuple:  # by far the most frequent
-            return msgpack.ExtType(kinds.TUPLE, self.packed([*value]))
-        code, content = kinds.taken_apart(value)
+            return msgpack.ExtType(types.TUPLE, self.packed([*value]))
+        code, content = types.taken_apart(value)
         return msgpack.ExtType(code, content if type(content) is bytes else self.packed(content))
 
 
@@ -75,7 +81,7 @@ class _Reader:
         self._depth = 0
         self.options: dict[str, Any] = {
             "ext_hook": self._extension,
-            "object_pairs_hook": kinds.mapping,
+            "object_pairs_hook": types.mapping,
             "strict_map_key": False,
             "unicode_errors": "surrogatepass",
             "timestamp": 1,  # msgpack's own extension, which is never written: a float
@@ -93,16 +99,16 @@ class _Reader:
             self._depth -= 1
 
     def _extension(self, code: int, data: bytes) -> Any:
-        if code == kinds.TUPLE:
+        if code == types.TUPLE:
             content = self.value(data)
             if type(content) is not list:
                 raise CodecError("a tuple's items are no list")
             return tuple(content)
-        if code in kinds.FROM_BYTES:
-            return kinds.FROM_BYTES[code](data)
-        if code not in kinds.FROM_VALUE:
+        if code in types.FROM_BYTES:
+            return types.FROM_BYTES[code](data)
+        if code not in types.FROM_VALUE:
             raise CodecError(f"unknown extension {code}")
-        value = kinds.FROM_VALUE[code](self.value(data))
+        value = types.FROM_VALUE[code](self.value(data))
         if not self._opaque and isinstance(value, Opaque):
             raise CodecError(f"a value of type {value.kind} is not plain data")
         return value
@@ -169,6 +175,96 @@ def unpack(data: bytes, limit: int = 2**30, opaque: bool = True) -> Any:
         raise CodecError(f"{type(error).__name__}: {error}") from None
 
 
-def reader() -> dict[str, Any]:
-    """Arguments of a `msgpack.Unpacker` that reads what `pack` wrote, but for `Opaque` parts."""
-    return _Reader(opaque=False).options
+def pieces(value: Any) -> Iterator[bytes]:
+    """The bytes of a value in pieces, so that those of a long list need not be held at once.
+
+    Raises:
+        CodecError: see `pack`.
+    """
+    if type(value) is not list:
+        yield pack(value)
+        return
+    yield header(len(value))
+    held: list[bytes] = []
+    size = 0
+    for item in value:
+        held.append(pack(item))
+        size += len(held[-1])
+        if size >= _PIECE:
+            yield b"".join(held)
+            held.clear()
+            size = 0
+    yield b"".join(held)
+
+
+def list_head(data: memoryview) -> tuple[int, memoryview]:
+    """How many items a list claims to have, and what follows; ``(0, ...)`` where it is no list."""
+    kind = data[0] if data else 0
+    if 0x90 <= kind <= 0x9F:
+        return kind & 0x0F, data[1:]
+    size = {0xDC: 2, 0xDD: 4}.get(kind, 0)
+    return int.from_bytes(data[1 : 1 + size], "big"), data[1 + size :]
+
+
+def is_text(start: int) -> bool:
+    """Whether a value with this first byte is a string, which is as large as its bytes."""
+    return 0xA0 <= start <= 0xBF or start in (0xD9, 0xDA, 0xDB)
+
+
+def items(file: BinaryIO, size: int, largest: int | None = None) -> Iterator[Any] | None:
+    """The items of a list, read one at a time; first of all their number.
+
+    Args:
+        file: stands at the list's first byte.
+        size: of all its bytes.
+        largest: the most bytes of an item, if not all.
+
+    Returns:
+        None where it is no list; the file then stands where it stood. Iterating may raise
+        `CodecError`, also for parts that are `Opaque`.
+    """
+    kind = file.read(1)
+    file.seek(-1, os.SEEK_CUR)
+    if not kind or not (0x90 <= kind[0] <= 0x9F or kind[0] in (0xDC, 0xDD)):
+        return None
+    return _items(file, size, largest or size)
+
+
+def _items(file: BinaryIO, size: int, largest: int) -> Iterator[Any]:
+    start = file.tell()
+
+    def unpacker() -> msgpack.Unpacker:
+        file.seek(start)
+        part = _Part(file, size)
+        most = min(_PIECE, largest)
+        return msgpack.Unpacker(
+            part, read_size=most, max_buffer_size=largest, **_Reader(opaque=False).options
+        )
+
+    try:
+        walker = unpacker()  # as in `unpack`
+        for _ in range(walker.read_array_header()):
+            walker.skip()
+        if walker.tell() != size:
+            raise CodecError("more than a list")
+        maker = unpacker()
+        length = maker.read_array_header()
+        yield length
+        for _ in range(length):
+            yield maker.unpack()
+    except CodecError:
+        raise
+    except Exception as error:
+        raise CodecError(f"{type(error).__name__}: {error}") from None
+
+
+class _Part:
+    """So many bytes of a file."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._left = file, size
+
+    def read(self, count: int) -> bytes:
+        data = self._file.read(min(count, self._left))
+        self._left -= len(data)
+        return data

@@ -3,7 +3,7 @@
 # ruff: noqa
 """Answers with the mark of an exception of every name, in place of a number."""
 
-from judgebox.kinds import Raised
+from judgebox.codec import Raised
 
 
 def solve(numbers):

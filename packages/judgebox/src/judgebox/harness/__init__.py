@@ -7,12 +7,12 @@ that anybody in the box may have written.
 import importlib
 import os
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 #: By full names, for the fingerprint of the code that a stage runs.
 HARNESSES: Final = {
     "calls": "judgebox.harness.calls",
-    "program": "judgebox.harness.program",
+    "program": "judgebox.harness",
     "record": "judgebox.harness.record",
 }
 #: Numbers of the only two descriptors of a check besides 0, 1 and 2, which are /dev/null.
@@ -69,3 +69,18 @@ def preload(name: str) -> Run:
         raise ImportError(f"no harness: {name!r}")
     run: Run = importlib.import_module(HARNESSES[name]).run
     return run
+
+
+def run(request: bytes, channel: Channel) -> None:
+    """Execute a Python program as it is: the harness `program`, for tests of the box.
+
+    Args:
+        request: its source. Its globals hold ``send(bytes)`` and ``receive() -> bytes | None``.
+        channel: what these two stand for.
+    """
+    names: dict[str, Any] = {
+        "__name__": "__main__",
+        "send": channel.send,
+        "receive": channel.receive,
+    }
+    exec(compile(request, "<program>", "exec"), names)

@@ -4,14 +4,22 @@ In the box, in the isolated process, as EvalPlus's `unsafe_execute` does it: the
 taken away, output goes nowhere, each call has so many seconds of the process's own processor time,
 and random generators start from a fixed state. Nothing is compared here: what is expected never is
 in the box. What the
-judge and this module say to each other: `judgebox.exchange`.
+judge and this module say to each other: `judgebox.protocol`.
 """
 
+import builtins
+import contextlib
+import faulthandler
+import io
 import os
 import random
+import resource
+import shutil
 import signal
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -19,9 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.random
 
-from judgebox import codec, kinds, lists
-from judgebox.exchange import LARGE, digest, read_batch
-from judgebox.harness.reliability import guard, swallow
+from judgebox import codec, codec_types
+from judgebox.protocol import LARGE, digest, read_batch
 
 if TYPE_CHECKING:
     from judgebox.harness import Channel
@@ -30,6 +37,63 @@ if TYPE_CHECKING:
 _HELD_BYTES, _HELD_SECONDS = 32 * 1024, 0.005
 # A function can call itself as often as under `python -m evalplus.evaluate`.
 _FRAMES = 971
+
+
+_TAKEN_FROM_OS = (
+    *("kill", "system", "putenv", "remove", "removedirs", "rmdir", "fchdir", "setuid", "fork"),
+    *("forkpty", "killpg", "rename", "renames", "truncate", "replace", "unlink", "fchmod"),
+    *("fchown", "chmod", "chown", "chroot", "lchflags", "lchmod", "lchown", "getcwd", "chdir"),
+)
+_TAKEN_MODULES = ("ipdb", "joblib", "resource", "psutil", "tkinter")
+
+
+def guard() -> None:
+    """Take away what EvalPlus's `reliability_guard` takes away.
+
+    No protection here, the box is that; but a program that uses `open` must fail as it does there.
+    """
+    with contextlib.suppress(ValueError, OSError):
+        # The stack of a deep recursion may grow as far as the memory.
+        memory, _ = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_STACK, (memory, memory))
+    with contextlib.suppress(OSError):
+        tempfile.gettempdir()  # is found with what is taken away now
+    faulthandler.disable()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    for name in _TAKEN_FROM_OS:
+        setattr(os, name, None)
+    for name in ("exit", "quit", "open", "help"):
+        setattr(builtins, name, None)
+    for name in ("rmtree", "move", "chown"):
+        setattr(shutil, name, None)
+    subprocess.Popen = None  # type: ignore[assignment, misc]
+    sys.modules.update(dict.fromkeys(_TAKEN_MODULES))  # type: ignore[arg-type]
+
+
+class _WriteOnly(io.StringIO):
+    def read(self, *args: Any, **kwargs: Any) -> str:
+        raise OSError
+
+    readline = readlines = read  # type: ignore[assignment]
+
+    def readable(self, *args: Any, **kwargs: Any) -> bool:
+        return False
+
+
+class swallow:
+    """Standard output and error go nowhere, and nothing can be read: EvalPlus's `swallow_io`."""
+
+    def __enter__(self) -> None:
+        self._kept = sys.stdout, sys.stderr, sys.stdin
+        sys.stdout = sys.stderr = sys.stdin = _WriteOnly()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        sys.stdout, sys.stderr, sys.stdin = self._kept
 
 
 class TimeoutException(Exception):
@@ -100,7 +164,7 @@ class _Results:
     def _packed(self, value: Any) -> bytes:
         """What it holds; for the set-equality oracle also what any iterable yields."""
         try:
-            if self._iterated and kinds.taken_apart(value)[0] == kinds.OPAQUE:
+            if self._iterated and codec_types.taken_apart(value)[0] == codec_types.OPAQUE:
                 value = codec.Opaque(type(value).__name__, list(value))
             return codec.pack(value)
         except codec.CodecError as error:
@@ -163,7 +227,7 @@ def _depth() -> int:
 
 def _call(program: dict[str, Any], channel: "Channel", results: _Results) -> None:
     namespace: dict[str, Any] = {}
-    grace = program["grace"]
+    grace, raised = program["grace"], b"F0"
     try:
         with swallow():
             exec(program["code"], namespace)
@@ -171,6 +235,7 @@ def _call(program: dict[str, Any], channel: "Channel", results: _Results) -> Non
                 function = _by_name(namespace)
             else:
                 function = namespace[program["entry_point"]]
+        raised = b"F"
         while message := channel.receive():
             for seconds, arguments in zip(*read_batch(message), strict=True):
                 with _CpuLimit(seconds, grace), swallow():
@@ -181,7 +246,7 @@ def _call(program: dict[str, Any], channel: "Channel", results: _Results) -> Non
     except BaseException:
         results.tell_of_time()
         results.flush()
-        channel.send(b"F")
+        channel.send(raised)
 
 
 def _by_name(namespace: dict[str, Any]) -> Callable[..., Any]:
@@ -194,7 +259,7 @@ def _by_name(namespace: dict[str, Any]) -> Callable[..., Any]:
         except TimeoutException:
             raise
         except BaseException as error:
-            return kinds.Raised.of(error)
+            return codec.Raised.of(error)
 
     return call
 
@@ -213,7 +278,7 @@ def _record(program: dict[str, Any], channel: "Channel") -> None:
                 seconds = clock() - started
                 if program["not_none"]:
                     out = out is not None
-                for piece in lists.pieces(out):
+                for piece in codec.pieces(out):
                     channel.send(b"P" + piece)
                 channel.send(b"O" + struct.pack("<d", seconds))
     except BaseException as error:

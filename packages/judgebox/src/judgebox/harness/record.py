@@ -8,7 +8,7 @@ Candidates are judged by these calls; the tests themselves never run beside a ca
 What a recording can't hold is noticed here (functions that change their arguments or print, tests
 that look at the process around them) or by the judge, who reads what this module sends:
 
-- ``C``: a call (`call_frame`).
+- ``C``: a call (`judgebox.protocol.call_frame`).
 - ``D``: the number of tests that passed, after the last call.
 - ``E``: the key of the reason why the tests can't be recorded; the end.
 """
@@ -30,8 +30,9 @@ import numpy.random
 import pytest
 
 from judgebox import codec
-from judgebox.harness.reliability import swallow
-from judgebox.kinds import Raised
+from judgebox.codec import Raised
+from judgebox.harness.calls import swallow
+from judgebox.protocol import call_frame
 
 if TYPE_CHECKING:
     from judgebox.harness import Channel
@@ -161,21 +162,6 @@ class _Written:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
-
-
-def call_frame(call: bytes, result: bytes, seconds: float) -> bytes:
-    """The message with a call: its seconds, the length of the packed call, call and result."""
-    return b"C" + struct.pack("<dQ", seconds, len(call)) + call + result
-
-
-def read_call(frame: bytes) -> tuple[bytes, bytes, float]:
-    """Packed call, packed result and seconds of a `call_frame`.
-
-    Raises:
-        struct.error: it is too short.
-    """
-    seconds, size = struct.unpack_from("<dQ", frame, 1)
-    return frame[17 : 17 + size], frame[17 + size :], seconds
 
 
 def run(request: bytes, channel: "Channel") -> None:

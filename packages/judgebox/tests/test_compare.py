@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy
 import pytest
+from evalplus_pairs import PRELUDE, agree
 
-from compare_material import PRELUDE, agree
+from judgebox import compare
 from judgebox.codec import CodecError, unpack
+from judgebox.compare import Comparison, close
 from judgebox.harness.calls import _Results
-from mixmerge.evaluate import compare
-from mixmerge.evaluate.compare import Comparison, close
 
 
 @pytest.mark.parametrize("before", ["1", "[1.0]", "'a'", "np.array([1.0])", "[]", "[1, 1.0]"])

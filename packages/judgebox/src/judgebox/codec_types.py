@@ -8,8 +8,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from judgebox import alike, arrays
-from judgebox.arrays import CodecError, listed
+from judgebox import codec_foreign as foreign
+from judgebox.codec_foreign import CodecError, listed
 
 TUPLE, SET, FROZENSET, INT, COMPLEX, BYTEARRAY, RANGE, SLICE = range(1, 9)
 DECIMAL, FRACTION, DATE, DATETIME, TIME, TIMEDELTA, TIMEZONE = range(9, 16)
@@ -116,10 +116,10 @@ def taken_apart(value: Any) -> tuple[int, Any]:
     if kind in _TAKEN:
         code, take = _TAKEN[kind]
         return code, take(value)
-    found = arrays.taken_apart(value)
+    found = foreign.numpy_parts(value)
     if found is not None:
         return {"scalar": SCALAR, "array": NDARRAY, "objects": OBJECTS}[found[0]], found[1]
-    like = alike.plain(value)
+    like = foreign.as_builtin(value)
     if like is not None:
         return SUBCLASS, [*like]
     return OPAQUE, [f"{kind.__module__}.{kind.__qualname__}"[:_NAME], None]
@@ -206,10 +206,10 @@ def _counter(content: dict[Any, int]) -> "Counter[Any]":
 
 def _subclass(content: Any) -> Any:
     name, value = listed(content, str, object)
-    base = alike.BY_NAME.get(name)
+    base = foreign.BY_NAME.get(name)
     if base is None or type(value) is not base:
         raise CodecError("an instance of a subclass of something else")
-    return alike.STAND_INS[base](value)
+    return foreign.STAND_INS[base](value)
 
 
 def _opaque(content: Any) -> Opaque:
@@ -249,9 +249,9 @@ FROM_VALUE: dict[int, Callable[[Any], Any]] = {
     KEYS: _spread(lambda content: dict.fromkeys(content).keys()),
     VALUES: _of(list, lambda content: dict(enumerate(content)).values()),
     ITEMS: lambda content: dict(_pairs(content)).items(),
-    SCALAR: arrays.scalar,
-    NDARRAY: arrays.array,
-    OBJECTS: arrays.objects,
+    SCALAR: foreign.scalar,
+    NDARRAY: foreign.array,
+    OBJECTS: foreign.objects,
     SUBCLASS: _subclass,
     OPAQUE: _opaque,
     RAISED: _raised,

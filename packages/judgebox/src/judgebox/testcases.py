@@ -15,23 +15,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from judgebox import codec, lists
-from mixmerge.core.errors import UserError
-from mixmerge.evaluate.plain import AT_ONCE, examined
+from judgebox import codec
+from judgebox.protocol import LARGE, ListDigest, digest, is_digestable
+from judgebox.runtime import SetupError
 
 _START, _END = b"mixmerge tests 1\n", b"\nend\n"
 _WORD = 8
+#: Bytes that are made into values at once.
+_AT_ONCE = 2**20
 
 
-class TestSet:
+class CaseSet:
     """One set of tests, base or plus.
 
     Args:
         file: where they stand; must stay open.
         index: where what is.
     """
-
-    __test__ = False  # the name is pytest's pattern
 
     def __init__(self, file: BinaryIO, index: dict[str, Any]) -> None:
         self._file = file
@@ -73,7 +73,7 @@ class TestSet:
     def expected(self, first: int, last: int) -> Iterator[Any]:
         """Expected outputs of tests ``first`` to ``last``, which is not among them."""
         starts = self._expected
-        if starts[last] - starts[first] <= AT_ONCE:
+        if starts[last] - starts[first] <= _AT_ONCE:
             data = self._read(starts[first], starts[last])
             yield from codec.unpack(codec.header(last - first) + data)
             return
@@ -91,9 +91,9 @@ class TestSet:
         return self._read(start, end) == data
 
     def items(self, number: int) -> Iterator[Any] | None:
-        """The items of an expected output that is a list, see `lists.items`; None for others."""
+        """The items of an expected output that is a list (`codec.items`); None for others."""
         self._file.seek(self._expected[number])
-        return lists.items(self._file, self.expected_bytes(number))
+        return codec.items(self._file, self.expected_bytes(number))
 
     def expected_bytes(self, number: int) -> int:
         """Size of one expected output."""
@@ -101,7 +101,7 @@ class TestSet:
         return size
 
     def digest(self, number: int) -> bytes | None:
-        """Of an expected output that is large and plain (`mixmerge.evaluate.plain`)."""
+        """Of an expected output that is large (`judgebox.protocol.is_digestable`)."""
         found: bytes | None = self._index["digests"].get(number)
         return found
 
@@ -115,14 +115,14 @@ class TestSet:
         return self._file.read(end - start)
 
 
-class Reader(AbstractContextManager["Reader"]):
+class TestCases(AbstractContextManager["TestCases"]):
     """A file of test sets, open for reading.
 
     Args:
-        path: what `Writer` wrote.
+        path: what `CaseWriter` wrote.
 
     Raises:
-        UserError: it is no such file, as one that an earlier version made.
+        SetupError: it is no such file, as one that an earlier version made.
     """
 
     def __init__(self, path: Path) -> None:
@@ -131,7 +131,7 @@ class Reader(AbstractContextManager["Reader"]):
             self._sets: dict[str, dict[str, Any]] = _index(self._file)
         except (codec.CodecError, OSError, EOFError):
             self._file.close()
-            raise UserError(
+            raise SetupError(
                 f"{path}: holds no tests in this version's format (earlier ones kept pickles, "
                 f"which are not read any more); remove {path.parent.parent} and run again"
             ) from None
@@ -145,9 +145,20 @@ class Reader(AbstractContextManager["Reader"]):
     ) -> None:
         self._file.close()
 
-    def read(self, name: str) -> TestSet:
+    def read(self, name: str) -> CaseSet:
         """One set, usable until the reader is closed."""
-        return TestSet(self._file, self._sets[name])
+        return CaseSet(self._file, self._sets[name])
+
+
+def is_floats(value: Any) -> bool:
+    """EvalPlus's `is_floats`: a float, or a list, tuple or array of nothing else."""
+    if isinstance(value, float):
+        return True
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(item, float) for item in value)
+    if type(value).__module__ == "numpy" and type(value).__name__ == "ndarray":
+        return bool(value.dtype.str[1:] in ("f4", "f8"))
+    return False
 
 
 def _index(file: BinaryIO) -> dict[str, dict[str, Any]]:
@@ -165,7 +176,7 @@ def _index(file: BinaryIO) -> dict[str, dict[str, Any]]:
     return index
 
 
-class Writer(AbstractContextManager["Writer"]):
+class CaseWriter(AbstractContextManager["CaseWriter"]):
     """Writes a file of test sets; whole once it was left without an error.
 
     Args:
@@ -227,7 +238,7 @@ class Writer(AbstractContextManager["Writer"]):
         size = self._file.tell() - self._started
         number = len(self._index["expected"])
         self._file.seek(self._started)
-        mark, floats, equal = examined(self._file, size)
+        mark, floats, equal = _examined(self._file, size)
         self._started = self._file.seek(0, os.SEEK_END)
         self._index["expected"].append(size)
         self._index["times"].append(seconds)
@@ -237,3 +248,41 @@ class Writer(AbstractContextManager["Writer"]):
             self._index["digests"][number] = mark
         if floats and self._index["floats_from"] is None:
             self._index["floats_from"] = number
+
+
+def _examined(file: BinaryIO, size: int) -> tuple[bytes | None, bool, bool]:
+    """Look at an expected output.
+
+    Args:
+        file: stands where it begins.
+        size: of its bytes.
+
+    Returns:
+        Its digest, if it is large and has one; whether it is of floats; whether it equals its like.
+    """
+    if size <= _AT_ONCE:
+        data = file.read(size)
+        value = codec.unpack(data, opaque=False)
+        mark = digest(value)[1] if size > LARGE // 8 and is_digestable(value) else None
+        return mark or None, is_floats(value), _equals_its_like(value, codec.unpack(data))
+    items = codec.items(file, size)
+    if items is None:
+        value = codec.unpack(file.read(size), size, opaque=False)
+        whole = is_digestable(value)
+        return digest(value)[1] if whole else None, is_floats(value), whole
+    # A list, item by item: all of it may be many times as large in memory.
+    whole = floats = True
+    total = ListDigest(next(items))
+    for item in items:
+        whole = whole and is_digestable(item)
+        floats = floats and isinstance(item, float)
+        if whole:
+            total.add(item)
+    return total.digest() if whole else None, floats, whole
+
+
+def _equals_its_like(value: Any, other: Any) -> bool:
+    try:
+        return bool(value == other)
+    except Exception:  # an array of several numbers is neither equal nor not
+        return False

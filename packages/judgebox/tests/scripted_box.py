@@ -6,10 +6,10 @@ from types import TracebackType
 from typing import Any
 
 from judgebox import codec
-from judgebox.exchange import digest
 from judgebox.limits import Ended, Limits
-from mixmerge.evaluate.check import Outcome, Program, check
-from mixmerge.evaluate.testset import Reader, Writer
+from judgebox.protocol import digest
+from judgebox.testcases import CaseWriter, TestCases
+from judgebox.verdict import Clocks, Outcome, Program, check
 
 PROGRAM = Program("def f(n): ...", "f", "other", 0.0)
 
@@ -55,7 +55,7 @@ class Script:
 
 def written(path: Path, expected: list[Any]) -> Path:
     """A file with one set of tests, whose inputs are their numbers."""
-    with Writer(path) as writer:
+    with CaseWriter(path) as writer:
         writer.begin("base", [codec.pack([number]) for number in range(len(expected))])
         for output in expected:
             writer.piece(codec.pack(output))
@@ -73,16 +73,14 @@ def judged(
     """What becomes of a program that says so, and what it was sent."""
     said = frames if callable(frames) else lambda sent: iter(frames)
     script = Script(said, ended or Ended("exit", 0, 0.0, False))
-    with Reader(written(tmp_path / "x", expected)) as sets:
+    with TestCases(written(tmp_path / "x", expected)) as sets:
         outcome = check(
             script,  # type: ignore[arg-type]
             program,
             sets.read("base"),
-            min_time_limit=1.0,
-            time_limit_factor=4.0,
-            memory_bytes=2**30,
+            Clocks(1.0, 4.0, 2**30),
         )
-    return outcome, script
+    return outcome._replace(failed=None), script
 
 
 def outputs(*values: Any) -> bytes:

@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from judgebox import codec, lists
-from judgebox.exchange import LARGE, digest
-from mixmerge.core.errors import UserError
-from mixmerge.evaluate import longlist
-from mixmerge.evaluate.compare import Comparison
-from mixmerge.evaluate.plain import AT_ONCE, is_plain
-from mixmerge.evaluate.testset import Reader, Writer
+from judgebox import codec
+from judgebox.compare import Comparison, compare_long
+from judgebox.protocol import LARGE, digest, is_digestable
+from judgebox.runtime import SetupError
+from judgebox.testcases import CaseWriter, TestCases
 
 SMALL = [{1, 2}, (1, [2.0]), None, "x", 2**80, 1j, [1.0], {"a": (1,)}]
 LARGE_ONES = [
@@ -30,10 +28,10 @@ NOT_PLAIN = [[float("nan")] * 900, [b"x"] * 2000, [{1j, complex("nan")}] * 900, 
 
 
 def write(path: Path, outputs: list[Any], name: str = "base") -> None:
-    with Writer(path) as writer:
+    with CaseWriter(path) as writer:
         writer.begin(name, [codec.pack([number]) for number in range(len(outputs))])
         for number, output in enumerate(outputs):
-            for piece in lists.pieces(output):
+            for piece in codec.pieces(output):
                 writer.piece(piece)
             writer.end(float(number))
 
@@ -41,13 +39,13 @@ def write(path: Path, outputs: list[Any], name: str = "base") -> None:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.tests"
     outputs = SMALL + LARGE_ONES
-    with Writer(path) as writer:
+    with CaseWriter(path) as writer:
         for name in ("base", "plus"):
             writer.begin(name, [codec.pack([name, number]) for number in range(len(outputs))])
             for number, output in enumerate(outputs):
                 writer.piece(codec.pack(output))
                 writer.end(float(number))
-    with Reader(path) as sets:
+    with TestCases(path) as sets:
         assert sets.names == ["base", "plus"]
         for name in ("plus", "base"):
             one = sets.read(name)
@@ -69,16 +67,19 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_no_digest_stands_for_what_is_not_plain(tmp_path: Path) -> None:
     write(tmp_path / "x", NOT_PLAIN)
-    with Reader(tmp_path / "x") as sets:
+    with TestCases(tmp_path / "x") as sets:
         one = sets.read("base")
         assert [one.digest(number) for number in range(len(NOT_PLAIN))] == [None] * len(NOT_PLAIN)
 
 
 def test_an_output_that_is_no_data_is_refused(tmp_path: Path) -> None:
     for output in ([print], [print] * 500_000):
-        with pytest.raises(codec.CodecError, match="not plain data"), Writer(tmp_path / "x") as out:
+        with (
+            pytest.raises(codec.CodecError, match="not plain data"),
+            CaseWriter(tmp_path / "x") as out,
+        ):
             out.begin("base", [b"\x90"])
-            for piece in lists.pieces(output):
+            for piece in codec.pieces(output):
                 out.piece(piece)
             out.end(0.0)
 
@@ -89,8 +90,8 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path: Path, cut: int) -> None:
     path.parent.mkdir()
     write(path, SMALL)
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(UserError, match="holds no tests"):
-        Reader(path)
+    with pytest.raises(SetupError, match="holds no tests"):
+        TestCases(path)
 
 
 def test_a_file_that_is_broken_anywhere_is_refused_or_read(tmp_path: Path) -> None:
@@ -104,10 +105,10 @@ def test_a_file_that_is_broken_anywhere_is_refused_or_read(tmp_path: Path) -> No
         data[r.randrange(len(data))] = r.randrange(256)
         path.write_bytes(data)
         try:
-            with Reader(path) as sets:
+            with TestCases(path) as sets:
                 one = sets.read("base")
                 list(one.expected(0, len(one)))
-        except (UserError, codec.CodecError, KeyError, TypeError, ValueError, AttributeError):
+        except (SetupError, codec.CodecError, KeyError, TypeError, ValueError, AttributeError):
             continue
 
 
@@ -120,8 +121,8 @@ OTHERS = [
 
 
 def test_plain_values() -> None:
-    assert [value for value in PLAIN if not is_plain(value)] == []
-    assert [value for value in OTHERS if is_plain(value)] == []
+    assert [value for value in PLAIN if not is_digestable(value)] == []
+    assert [value for value in OTHERS if is_digestable(value)] == []
 
 
 def test_equal_digests_come_from_equal_values() -> None:
@@ -129,7 +130,7 @@ def test_equal_digests_come_from_equal_values() -> None:
     rest: list[Any] = [0, 0.0, False, "", (), [], {}, set(), 1.0, -1, 2**40, 2.0**40, "é", "\ud800"]
     values = [[value] * 5000 for value in PLAIN + OTHERS + rest if type(value) is not object]
     for one in values:
-        if not is_plain(one):
+        if not is_digestable(one):
             continue
         same = [other for other in values if digest(other)[1] == digest(one)[1] != b""]
         assert len(same) == 1 and same[0] is one
@@ -146,7 +147,7 @@ def test_a_digest_does_not_depend_on_sharing() -> None:
 
 def stream(value: Any) -> Any:
     data = codec.pack(value)
-    return lists.items(io.BytesIO(data), len(data))
+    return codec.items(io.BytesIO(data), len(data))
 
 
 LONG = [
@@ -167,7 +168,7 @@ def test_long_lists_are_compared_as_lists_are(atol: float) -> None:
         if atol == 0 and expected and all(isinstance(item, float) for item in expected):
             continue  # the tolerance that EvalPlus would then take is the caller's affair
         wanted = whole.passes(output, expected, list)
-        right, mark = longlist.compare(stream(output), stream(expected), atol)
+        right, mark = compare_long(stream(output), stream(expected), atol)
         assert right is wanted, (output, expected)
         if right:
             assert mark == hashlib.sha256(marshal.dumps(output, 2)).digest()
@@ -176,6 +177,6 @@ def test_long_lists_are_compared_as_lists_are(atol: float) -> None:
 def test_a_list_that_is_read_item_by_item_has_the_same_digest(tmp_path: Path) -> None:
     output = [(number, [0.5], {"a": None}) for number in range(150_000)]
     write(tmp_path / "x", [output])
-    with Reader(tmp_path / "x") as sets:
-        assert sets.read("base").expected_bytes(0) > AT_ONCE
+    with TestCases(tmp_path / "x") as sets:
+        assert sets.read("base").expected_bytes(0) > 2**20
         assert sets.read("base").digest(0) == digest(output)[1]

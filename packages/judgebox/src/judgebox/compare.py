@@ -8,10 +8,12 @@ since. And what holds no number is close to none: of `[[]]` numpy's `allclose` s
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from judgebox.kinds import Opaque, check_spread
+from judgebox.codec_types import Opaque, check_spread
+from judgebox.protocol import ListDigest
+from judgebox.testcases import is_floats
 
 #: Of these, EvalPlus only asks whether there is an output.
 NOT_NONE = ("check_str", "text_match_three", "text_starta_endb")
@@ -29,6 +31,8 @@ Arguments = Callable[[], list[Any]]
 
 #: Numbers that numpy may make of what is not spelled out: ranges, or rows beside columns.
 _MOST_NUMBERS = 1_000_000
+#: numpy's relative tolerance in `allclose` as EvalPlus calls it.
+_RTOL = 1e-07
 #: Absolute tolerance from the first expected float on, where a problem names none.
 _ATOL = 1e-6
 
@@ -184,7 +188,7 @@ def close(out: Any, expected: Any, atol: float) -> bool:
         return False  # without a number between them, `allclose` calls anything close
     if together > 4 * max(one.size, other.size) + _MOST_NUMBERS:
         return False
-    return bool(numpy.allclose(one, other, rtol=1e-07, atol=atol))
+    return bool(numpy.allclose(one, other, rtol=_RTOL, atol=atol))
 
 
 def nearly(out: Any, expected: Any, tolerance: float) -> bool:
@@ -225,6 +229,47 @@ def nearly(out: Any, expected: Any, tolerance: float) -> bool:
     return bool(out == expected)
 
 
+def compare_long(
+    outputs: Iterator[Any], expected: Iterator[Any], atol: float
+) -> tuple[bool, bytes | None]:
+    """Whether a list is right, as EvalPlus compares lists; and its digest.
+
+    It stops at the first item that is wrong. With a tolerance, items that are lists themselves are
+    compared one by one; EvalPlus makes one array of all.
+
+    Args:
+        outputs: the list's length, then its items (`judgebox.codec.items`).
+        expected: the same of the expected list.
+        atol: absolute tolerance; with 0, items must be equal.
+    """
+    length = next(outputs)
+    if length != next(expected):
+        return False, None
+    total = ListDigest(length)
+    exact = numeric = True
+    try:
+        for output, wanted in zip(outputs, expected, strict=True):
+            total.add(output)
+            numeric = numeric and not isinstance(output, str | bytes | None)
+            if too_wide(output, wanted):
+                return False, None
+            if output == wanted:
+                continue
+            exact = False
+            if atol == 0 or not _item_close(output, wanted, atol):
+                return False, None
+    except Exception:  # as in `Comparison.passes`
+        return False, None
+    return exact or numeric, total.digest()
+
+
+def _item_close(output: Any, wanted: Any, atol: float) -> bool:
+    if {type(output), type(wanted)} <= {int, float, bool}:
+        finite = math.isfinite(output) and math.isfinite(wanted)
+        return finite and abs(output - wanted) <= atol + _RTOL * abs(wanted)
+    return close(output, wanted, atol)
+
+
 def _in_ranges(value: Any) -> int:
     """How many numbers numpy would make of the ranges in a value."""
     if isinstance(value, range):
@@ -232,17 +277,6 @@ def _in_ranges(value: Any) -> int:
     if isinstance(value, list | tuple | deque):
         return sum(map(_in_ranges, value))
     return 0
-
-
-def is_floats(value: Any) -> bool:
-    """EvalPlus's `is_floats`: a float, or a list, tuple or array of nothing else."""
-    if isinstance(value, float):
-        return True
-    if isinstance(value, list | tuple):
-        return bool(value) and all(isinstance(item, float) for item in value)
-    if _is_array(value):
-        return bool(value.dtype.str[1:] in ("f4", "f8"))
-    return False
 
 
 def _surface_area(base_edge: Any, height: Any) -> Any:

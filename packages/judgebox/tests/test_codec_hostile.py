@@ -10,11 +10,10 @@ from typing import Any
 
 import msgpack
 import pytest
+from codec_values import ENOUGH, value
 
-from codec_material import ENOUGH, value
-from judgebox import kinds
-from judgebox.codec import MAX_DEPTH, CodecError, array, pack, unpack
-from judgebox.lists import items
+from judgebox import codec_types as kinds
+from judgebox.codec import MAX_DEPTH, CodecError, array, items, pack, unpack
 
 
 def test_a_list_that_claims_much_is_not_made() -> None:

@@ -1,4 +1,4 @@
-"""One program run over one set of tests: in the box it is called, here its outputs are judged.
+"""One program run over its test cases: in the box it is called, here its outputs are judged.
 
 EvalPlus 0.3.1 measures wall-clock time, so that a program may fail because its neighbours had the
 cores. The clocks here do not depend on the machine's load:
@@ -15,15 +15,15 @@ one whose set timed out. What does not come back by then would not have in time 
 """
 
 import time
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from judgebox import codec
 from judgebox.box import Box
+from judgebox.judging import FAIL, PASS, Judging, Program
 from judgebox.limits import Limits
-from mixmerge.evaluate.judging import FAIL, PASS, Judging, Program
-from mixmerge.evaluate.testset import TestSet
-
-__all__ = ["FAIL", "PASS", "TIMEOUT", "Outcome", "Program", "check"]
+from judgebox.testcases import CaseSet, TestCases
 
 TIMEOUT = "timeout"
 
@@ -36,28 +36,96 @@ _GRACE = 1.5
 _FACTOR, _MORE, _ALL_BYTES = 10, 16 * 2**20, 256 * 2**20
 
 
+class Clocks(NamedTuple):
+    """What a program may use."""
+
+    min_time_limit: float = 1.0
+    """Least seconds of processor time that a test may take."""
+
+    time_limit_factor: float = 4.0
+    """Multiple of the reference's time that it may take."""
+
+    memory_bytes: int = 8 * 2**30
+    """Address space of the program."""
+
+
 class Outcome(NamedTuple):
-    """How a check ended."""
+    """How a check of one set of tests ended."""
 
     verdict: str
     """pass, fail or timeout."""
 
     starved: bool
     """Whether it is to be run again, alone: something else may be to blame for how it ended (see
-    `sandbox.limits.Ended`), or a test took longer than it may, and came back."""
+    `judgebox.limits.Ended`), or a test took longer than it may, and came back."""
 
     timed_out: bool = False
     """Whether it did not pass and a test, or all of them together, ran out of time."""
+
+    failed: int | None = None
+    """Number of the first test that did not pass, None where there is none."""
+
+
+@dataclass
+class Verdict:
+    """What became of a program."""
+
+    sets: dict[str, str] = field(default_factory=dict)
+    """Set of tests, "base" and perhaps "plus" -> pass, fail or timeout."""
+
+    failed: dict[str, int | None] = field(default_factory=dict)
+    """Set of tests -> number of its first test that did not pass, if one was reached."""
+
+    starved: bool = False
+    """Whether something other than the program may be to blame; see `Outcome`."""
+
+    timed_out: bool = False
+    """Whether a set did not pass because time ran out."""
+
+
+def judge(
+    box: Box,
+    program: Program,
+    cases: Path,
+    clocks: Clocks | None = None,
+    *,
+    alone: bool = True,
+    every_set: bool = False,
+) -> Verdict:
+    """Judge a program by a file of test cases.
+
+    Args:
+        box: where it runs.
+        program: what runs.
+        cases: the file (`judgebox.TestCases`).
+        clocks: what the program may use; by default what EvalPlus lets it use.
+        alone: see `check`.
+        every_set: whether later sets are run though an earlier one did not pass. Else they fail.
+
+    Raises:
+        SetupError: no such file, or no sandbox can be had.
+    """
+    verdict = Verdict()
+    clocks = clocks or Clocks()
+    with TestCases(cases) as sets:
+        for name in sets.names:
+            if not every_set and not {*verdict.sets.values()} <= {PASS}:
+                verdict.sets[name] = FAIL
+                continue
+            outcome = check(box, program, sets.read(name), clocks, alone=alone)
+            verdict.sets[name] = outcome.verdict
+            verdict.failed[name] = outcome.failed
+            verdict.starved = verdict.starved or outcome.starved
+            verdict.timed_out = verdict.timed_out or outcome.timed_out
+    return verdict
 
 
 def check(
     box: Box,
     program: Program,
-    tests: TestSet,
+    tests: CaseSet,
+    clocks: Clocks,
     *,
-    min_time_limit: float,
-    time_limit_factor: float,
-    memory_bytes: int,
     alone: bool = False,
     seed: int = 0,
 ) -> Outcome:
@@ -67,9 +135,7 @@ def check(
         box: where it runs.
         program: what runs.
         tests: inputs, expected outputs and the reference's times.
-        min_time_limit: least CPU seconds a test may take.
-        time_limit_factor: multiple of the reference's time that it may take.
-        memory_bytes: address space of the program.
+        clocks: what the program may use.
         alone: whether nothing else runs beside it. Then a test has no more than its time, and each
             output is judged before the next call. Else those of the last milliseconds may be lost
             with a program that ends in a time-out, though one was wrong.
@@ -77,8 +143,9 @@ def check(
     """
     if not len(tests):  # MBPP+ has a problem without plus tests
         return Outcome(PASS, False)
-    limits = [max(min_time_limit, time_limit_factor * seconds) for seconds in tests.times]
-    total = min(max(_CAP, time_limit_factor * sum(tests.times)), sum(limits)) + 1
+    factor = clocks.time_limit_factor
+    limits = [max(clocks.min_time_limit, factor * seconds) for seconds in tests.times]
+    total = min(max(_CAP, factor * sum(tests.times)), sum(limits)) + 1
     judging = Judging(program, tests, limits)
     request = {
         "code": program.code,
@@ -94,7 +161,7 @@ def check(
     bounds = Limits(
         cpu_seconds=total + room,
         wall_seconds=2 * (total + room),
-        memory_bytes=memory_bytes,
+        memory_bytes=clocks.memory_bytes,
         output_bytes=min(_FACTOR * tests.output_bytes + _MORE, _ALL_BYTES),
     )
     try:
@@ -104,14 +171,15 @@ def check(
     started = time.monotonic()
     with box.start("calls", data, bounds) as running:
         verdict = judging.verdict(running)
+        failed = judging.judged if verdict != PASS and judging.loaded else None
         if verdict is None:
             ended = running.wait()
             if ended.reason in ("cpu", "wall"):
-                return Outcome(TIMEOUT, ended.starved, True)
-            return Outcome(FAIL, ended.starved, judging.timed_out)
+                return Outcome(TIMEOUT, ended.starved, True, failed)
+            return Outcome(FAIL, ended.starved, judging.timed_out, failed)
         running.kill()
         if verdict == FAIL:
-            return Outcome(FAIL, False, judging.timed_out)
+            return Outcome(FAIL, False, judging.timed_out, failed)
         late = judging.late or judging.timed_out
         if time.monotonic() - started > 1:  # those that took less have all kept to their limits
             late = late or running.wait().cpu_seconds > total

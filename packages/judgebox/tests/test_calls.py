@@ -9,33 +9,34 @@ from typing import Any
 
 import pytest
 
-from judgebox import codec
-from mixmerge.evaluate import reference
-from mixmerge.evaluate.bench import Bench
-from mixmerge.evaluate.check import FAIL, PASS, TIMEOUT, Program, check
-from mixmerge.evaluate.testset import Reader, Writer
+from judgebox import codec, reference
+from judgebox.testcases import CaseWriter, TestCases
+from judgebox.verdict import FAIL, PASS, TIMEOUT, Clocks, Program, check
+from judgebox.worker import JudgeContext
 
 MEMORY = 2 * 2**30
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    made = Bench(MEMORY, ["numpy"])
+def bench() -> Iterator[JudgeContext]:
+    made = JudgeContext(MEMORY, ["numpy"])
     yield made
     made.close()
 
 
-def made_by(bench: Bench, path: Path, code: str, inputs: list[Any], not_none: bool = False) -> Path:
+def made_by(
+    bench: JudgeContext, path: Path, code: str, inputs: list[Any], not_none: bool = False
+) -> Path:
     """Tests whose expected outputs a reference makes, in the box."""
-    with Writer(path / "draft") as writer:
+    with CaseWriter(path / "draft") as writer:
         writer.begin("base", map(codec.pack, inputs))
-    answer = reference.expect(bench, str(path / "draft"), str(path / "tests"), code, "f", not_none)
-    assert answer["error"] is None
+    program = Program(code, "f")
+    reference.expect(bench.box, path / "draft", path / "tests", program, MEMORY, not_none)
     return path / "tests"
 
 
 def verdict(
-    bench: Bench,
+    bench: JudgeContext,
     tests: Path,
     code: str,
     dataset: str = "other",
@@ -44,14 +45,12 @@ def verdict(
     seconds: float = 2.0,
     alone: bool = False,
 ) -> str:
-    with Reader(tests) as sets:
+    with TestCases(tests) as sets:
         outcome = check(
             bench.box,
             Program(code, entry_point, dataset, atol),
             sets.read("base"),
-            min_time_limit=seconds,
-            time_limit_factor=4.0,
-            memory_bytes=MEMORY,
+            Clocks(seconds, 4.0, MEMORY),
             alone=alone,
         )
     assert not outcome.starved
@@ -94,7 +93,7 @@ SQUARES = {
 
 
 @pytest.fixture(scope="module")
-def squares(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def squares(bench: JudgeContext, tmp_path_factory: pytest.TempPathFactory) -> Path:
     inputs = [[list(range(number))] for number in range(40)]
     code = "def f(x): return [n * n for n in x]"
     return made_by(bench, tmp_path_factory.mktemp("squares"), code, inputs)
@@ -102,27 +101,29 @@ def squares(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize("code", SQUARES)
-def test_each_program_gets_its_verdict(bench: Bench, squares: Path, code: str, alone: bool) -> None:
+def test_each_program_gets_its_verdict(
+    bench: JudgeContext, squares: Path, code: str, alone: bool
+) -> None:
     assert verdict(bench, squares, code, alone=alone) == SQUARES[code]
 
 
-def test_what_never_comes_back_times_out(bench: Bench, tmp_path: Path) -> None:
+def test_what_never_comes_back_times_out(bench: JudgeContext, tmp_path: Path) -> None:
     one = made_by(bench, tmp_path, "def f(x): return x", [[5]])
     stuck = "def f(x):\n    return sum(range(10**12))"  # no signal is looked at in there
     assert verdict(bench, one, stuck, seconds=0.5) == TIMEOUT
     asleep = "import time\ndef f(x):\n    time.sleep(1000)"
-    with Reader(one) as sets:
+    with TestCases(one) as sets:
         outcome = check(
             bench.box, Program(asleep, "f", "other", 0.0), sets.read("base"),
-            min_time_limit=0.5, time_limit_factor=4.0, memory_bytes=MEMORY,
+            Clocks(0.5, 4.0, MEMORY),
         )  # fmt: skip
-    assert outcome == (TIMEOUT, True, True)  # by the clock: to be run again, alone
+    assert outcome == (TIMEOUT, True, True, 0)  # by the clock: to be run again, alone
 
 
-def test_large_outputs(bench: Bench, tmp_path: Path) -> None:
+def test_large_outputs(bench: JudgeContext, tmp_path: Path) -> None:
     code = "def f(n): return [(i, str(i)) for i in range(n)]"
     tests = made_by(bench, tmp_path, code, [[10], [100_000], [1000], [150_000]])
-    with Reader(tests) as sets:
+    with TestCases(tests) as sets:
         one = sets.read("base")
         digests = [one.digest(number) for number in range(4)]
         assert [bool(found) for found in digests] == [False, True, True, True]
@@ -138,7 +139,7 @@ def test_large_outputs(bench: Bench, tmp_path: Path) -> None:
     assert verdict(bench, nan, "def f(n): return [float('nan')] * n") == FAIL
 
 
-def test_oracles_in_the_box(bench: Bench, tmp_path: Path) -> None:
+def test_oracles_in_the_box(bench: JudgeContext, tmp_path: Path) -> None:
     inputs = [[[1, 2, 3], [2]], [[5], []]]
     code = "def f(a, b): return [n for n in a if n not in b]"
     tests = made_by(bench, tmp_path, code, inputs)
@@ -158,9 +159,7 @@ def test_oracles_in_the_box(bench: Bench, tmp_path: Path) -> None:
     assert verdict(bench, some, bools, "mbpp", "check_str") == PASS
 
 
-def test_a_reference_that_has_no_outputs(bench: Bench, tmp_path: Path) -> None:
-    with Writer(tmp_path / "draft") as writer:
-        writer.begin("base", [codec.pack([1])])
+def test_a_reference_that_has_no_outputs(bench: JudgeContext, tmp_path: Path) -> None:
     for code, error in {
         "def f(x): return 1 / 0": "ZeroDivisionError: division by zero",
         "def f(x): raise SystemExit": "SystemExit",
@@ -170,10 +169,9 @@ def test_a_reference_that_has_no_outputs(bench: Bench, tmp_path: Path) -> None:
         "import os\ndef f(x): os._exit(3)": "ended early: exit 3",
         "import os\nos.write(4, b'nonsense')": "ended early",
     }.items():
-        answer = reference.expect(
-            bench, str(tmp_path / "draft"), str(tmp_path / "tests"), code, "f", False
-        )
-        assert error in str(answer["error"])
+        with pytest.raises((reference.Failed, codec.CodecError)) as caught:
+            made_by(bench, tmp_path, code, [[1]])
+        assert error in str(caught.value)
 
 
 TAKEN = """
@@ -198,7 +196,7 @@ def test_the_guard_takes_what_evalpluss_takes() -> None:
         )
         for guard in (
             "from evalplus.eval.utils import reliability_guard\nreliability_guard()",
-            "import evalplus.eval.utils\nfrom judgebox.harness.reliability import guard\nguard()",
+            "import evalplus.eval.utils\nfrom judgebox.harness.calls import guard\nguard()",
         )
     ]
     assert len(found[0]) > 30

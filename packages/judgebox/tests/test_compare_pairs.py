@@ -4,9 +4,9 @@ import itertools
 import random
 
 import pytest
+from evalplus_pairs import EXPECTED, VALUES, agree
 
-from compare_material import EXPECTED, VALUES, agree
-from mixmerge.evaluate import compare
+from judgebox import compare
 
 
 def test_all_pairs_of_values() -> None:

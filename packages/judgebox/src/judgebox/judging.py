@@ -15,12 +15,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-from judgebox import codec, lists
+from judgebox import codec
 from judgebox.box import Check
-from judgebox.exchange import batch, digest
-from mixmerge.evaluate import longlist
-from mixmerge.evaluate.compare import Comparison
-from mixmerge.evaluate.testset import TestSet
+from judgebox.compare import Comparison, compare_long
+from judgebox.protocol import batch, digest
+from judgebox.testcases import CaseSet
 
 PASS, FAIL = "pass", "fail"
 
@@ -47,14 +46,14 @@ class Program(NamedTuple):
     entry_point: str
     """The function that is tested."""
 
-    dataset: str
-    """Whose special oracles apply."""
+    oracle: str = "other"
+    """Whose special oracles apply: "humaneval", "mbpp", or "other" for none."""
 
-    atol: float
+    atol: float = 0.0
     """Absolute tolerance of floating-point outputs."""
 
     recorded: bool = False
-    """Whether tests are calls that were recorded (`mixmerge.evaluate.recorded_tests`)."""
+    """Whether tests are calls that were recorded (`judgebox.record_reference`)."""
 
 
 class Judging:
@@ -66,17 +65,20 @@ class Judging:
         limits: seconds of processor time that each call may take.
     """
 
-    def __init__(self, program: Program, tests: TestSet, limits: list[float]) -> None:
+    def __init__(self, program: Program, tests: CaseSet, limits: list[float]) -> None:
         self._tests, self._limits, self._recorded = tests, limits, program.recorded
         self._comparison = Comparison(
-            program.dataset, program.entry_point, program.atol, program.recorded
+            program.oracle, program.entry_point, program.atol, program.recorded
         )
         self._batches = self._batched()
         self._asked = 0
-        self._judged = 0
+        self.judged = 0
+        """Outputs that were right so far: the number of the first that was not, at the end."""
         self._announced: bytes | None = None
         self._told: set[bytes] = set()
 
+        self.loaded = True
+        """Whether the program got as far as to be called, as far as its side says."""
         self.iterates = self._comparison.iterates
 
     def verdict(self, running: Check) -> str | None:
@@ -88,9 +90,9 @@ class Judging:
                     right = self._judge(frame, running)
                 if not right:
                     return FAIL
-                if self._judged == len(self._tests):
+                if self.judged == len(self._tests):
                     return PASS
-                if self._judged == self._asked and frame not in _TIMES:
+                if self.judged == self._asked and frame not in _TIMES:
                     running.send(next(self._batches))
         except (codec.CodecError, MemoryError):
             return FAIL
@@ -112,7 +114,7 @@ class Judging:
 
     def _size(self) -> int:
         """Bytes of the expected output that comes next."""
-        return self._tests.expected_bytes(min(self._judged, len(self._tests) - 1))
+        return self._tests.expected_bytes(min(self.judged, len(self._tests) - 1))
 
     def _batched(self) -> Iterator[bytes]:
         most = _FIRST
@@ -142,25 +144,26 @@ class Judging:
             outputs = codec.unpack(bytes(content), _RESULTS_BYTES)
             # Each message brings the check on, so that there are not more of them than tests.
             return type(outputs) is list and bool(outputs) and self._compare(outputs, len(frame))
-        if self._judged >= self._asked:
+        if self.judged >= self._asked:
             return False
         if kind == b"L" and self._announced is None:
             own = bytes(content)
-            if own == self._tests.digest(self._judged):
-                self._comparison.equal(self._tests.floats(self._judged))
-                self._judged += 1
+            if own == self._tests.digest(self.judged):
+                self._comparison.equal(self._tests.floats(self.judged))
+                self.judged += 1
                 running.send(b"N")
             else:
                 self._announced = own
                 running.send(b"W")
             return True
         if kind != b"W":
+            self.loaded = frame != b"F0"
             return False
-        if len(content) > _FACTOR * self._tests.expected_bytes(self._judged) + _MORE:
+        if len(content) > _FACTOR * self._tests.expected_bytes(self.judged) + _MORE:
             return False
         # No second thoughts: it must be what was announced.
         announced, self._announced = self._announced, None
-        if len(content) > _WHOLE_BYTES and not lists.is_text(content[0]):
+        if len(content) > _WHOLE_BYTES and not codec.is_text(content[0]):
             return self._compare_long(frame, announced)
         output = codec.unpack(bytes(content), len(content))
         if announced is not None and digest(output)[1] != announced:
@@ -169,33 +172,33 @@ class Judging:
 
     def _same(self, content: memoryview) -> bool:
         """Whether outputs are the expected ones to the bit, as most are: they are not even read."""
-        count, data = lists.opened(content)
-        last = self._judged + count
-        if not 0 < count <= self._asked - self._judged or self._comparison.special:
+        count, data = codec.list_head(content)
+        last = self.judged + count
+        if not 0 < count <= self._asked - self.judged or self._comparison.special:
             return False
-        if not self._tests.same(self._judged, last, data):
+        if not self._tests.same(self.judged, last, data):
             return False
         self._comparison.equal(self._tests.floats(last - 1))
-        self._judged = last
+        self.judged = last
         return True
 
     def _compare_long(self, frame: bytes, announced: bytes | None) -> bool:
         """Compare a long list item by item, so that neither it nor what is expected is made."""
-        self._comparison.equal(self._tests.floats(self._judged))
+        self._comparison.equal(self._tests.floats(self.judged))
         file = io.BytesIO(frame)
         file.seek(1)
-        outputs = lists.items(file, len(frame) - 1, _WHOLE_BYTES)
-        expected = self._tests.items(self._judged)
+        outputs = codec.items(file, len(frame) - 1, _WHOLE_BYTES)
+        expected = self._tests.items(self.judged)
         if self._comparison.special or outputs is None or expected is None:
             return False
-        right, own = longlist.compare(outputs, expected, self._comparison.atol)
+        right, own = compare_long(outputs, expected, self._comparison.atol)
         if not right or announced not in (None, own):
             return False
-        self._judged += 1
+        self.judged += 1
         return True
 
     def _compare(self, outputs: list[object], size: int) -> bool:
-        first, last = self._judged, self._judged + len(outputs)
+        first, last = self.judged, self.judged + len(outputs)
         if last > self._asked:
             return False
         expected = self._tests.expected(first, last)
@@ -205,7 +208,7 @@ class Judging:
             arguments = partial(self._arguments, number)
             if not self._comparison.passes(output, next(expected), arguments):
                 return False
-        self._judged = last
+            self.judged = number + 1
         return True
 
     def _arguments(self, number: int) -> list[Any]:

@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 from judgebox.codec import unpack
+from judgebox.compare import Comparison
 from judgebox.harness.calls import _Results
-from mixmerge.evaluate.compare import Comparison
 
 #: Runs EvalPlus's own checker over expressions; one line of JSON each in and out.
 EVALPLUS = """

@@ -14,10 +14,9 @@ from typing import Any
 import numpy
 import pytest
 import sympy
+from codec_values import ENOUGH, value
 
-from codec_material import ENOUGH, value
-from judgebox.codec import CodecError, Opaque, array, pack, unpack
-from judgebox.lists import items, pieces
+from judgebox.codec import CodecError, Opaque, array, items, pack, pieces, unpack
 
 Point = namedtuple("Point", "x y")
 

@@ -7,16 +7,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mixmerge.core.errors import UserError
-from mixmerge.evaluate.bench import Bench
-from mixmerge.evaluate.suite_settings import CodeScoring
+from judgebox.box import PACKAGES
+from judgebox.judging import Program
+from judgebox.runtime import PackageError, SetupError
+from judgebox.verdict import TIMEOUT, Clocks
 
 #: Variables of ours that a worker keeps; credentials and the rest stay out of its reach.
 _KEPT = (*("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "JUDGEBOX_BACKEND"),)
@@ -30,23 +31,32 @@ class Workers(AbstractContextManager["Workers"]):
     """A fixed number of workers; requests are answered as they finish.
 
     Args:
-        code: how many side by side, and what a program may use.
+        count: how many work side by side.
+        memory_bytes: address space of a program.
+        packages: distributions that programs may import.
+        module: what a worker runs; it calls `judgebox.worker.serve`.
         patience: seconds after which a silent worker is given up.
     """
 
-    def __init__(self, code: CodeScoring, patience: float = 600) -> None:
-        self._count = code.workers
-        self._bench = Bench(code.memory_bytes, code.packages).as_argument()
+    def __init__(
+        self,
+        count: int = 1,
+        memory_bytes: int = Clocks().memory_bytes,
+        packages: Sequence[str] = PACKAGES,
+        *,
+        module: str = "judgebox.worker",
+        patience: float = 600,
+    ) -> None:
+        self._count = count
+        self._command = [module, json.dumps([memory_bytes, [*packages]])]
         self._patience = patience
-        self._scratch = tempfile.TemporaryDirectory(
-            prefix="mixmerge-score-", ignore_cleanup_errors=True
-        )
+        self._scratch = tempfile.TemporaryDirectory(prefix="judgebox-", ignore_cleanup_errors=True)
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._all: list[_Worker] = []
 
     def __enter__(self) -> Self:
         for number in range(self._count):
-            worker = _Worker(Path(self._scratch.name, str(number)), self._bench)
+            worker = _Worker(Path(self._scratch.name, str(number)), self._command)
             self._all.append(worker)
             self._idle.put(worker)
         return self
@@ -67,7 +77,7 @@ class Workers(AbstractContextManager["Workers"]):
         """Yield ``(number of the request, answer)`` in the order in which they finish.
 
         Raises:
-            UserError: what a worker was asked can't be done, as where no sandbox can be had.
+            SetupError: what a worker was asked can't be done, as where no sandbox can be had.
         """
         with ThreadPoolExecutor(self._count) as threads:
             futures = {
@@ -87,7 +97,8 @@ class Workers(AbstractContextManager["Workers"]):
             for _ in range(2):
                 answer = worker.ask(request, self._patience)
                 if answer is not None and "refused" in answer:
-                    raise UserError(answer["refused"])
+                    error = PackageError if answer["package"] else SetupError
+                    raise error(answer["refused"])
                 if answer is not None:
                     return answer
             return WorkerDied()
@@ -95,12 +106,42 @@ class Workers(AbstractContextManager["Workers"]):
             self._idle.put(worker)
 
 
+def judge_request(cases: Path, program: Program, clocks: Clocks, **options: bool) -> dict[str, Any]:
+    """The request that makes a worker judge a program; see `judgebox.judge`.
+
+    Args:
+        cases: file of test cases.
+        program: what is judged.
+        clocks: what it may use.
+        options: of `judgebox.judge`, such as ``alone``, which is false unless it is said.
+
+    Returns:
+        The answer is ``{"verdicts", "failed", "starved", "timed_out"}``, see
+        `judgebox.verdict.Verdict`.
+    """
+    return {
+        "do": "judge",
+        "cases": str(cases.resolve()),
+        "program": program._asdict(),
+        "clocks": clocks._asdict(),
+        "alone": False,
+        **options,
+    }
+
+
+def needs_another_run(answer: dict[str, Any] | WorkerDied) -> bool:
+    """Whether a program is to be judged again, alone, before its verdict counts."""
+    if isinstance(answer, WorkerDied):
+        return False
+    return answer["starved"] or TIMEOUT in answer["verdicts"].values()
+
+
 class _Worker:
     """One process, started when first asked and again after it died."""
 
-    def __init__(self, directory: Path, bench: str) -> None:
+    def __init__(self, directory: Path, command: list[str]) -> None:
         self._directory = directory
-        self._bench = bench
+        self._command = command
         directory.mkdir()
         self._environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {
             "HOME": str(directory),
@@ -117,7 +158,7 @@ class _Worker:
         """Send a request and wait; None where the worker died or stayed silent.
 
         Args:
-            request: what to do; see `mixmerge.evaluate.worker`.
+            request: what to do; see `judgebox.worker`.
             patience: seconds to wait.
         """
         process = self._process or self._start()
@@ -141,7 +182,7 @@ class _Worker:
     def _start(self) -> "subprocess.Popen[str]":
         # -P: nothing is imported from the working directory.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "mixmerge.evaluate.worker", self._bench],
+            [sys.executable, "-P", "-m", *self._command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=self._directory,

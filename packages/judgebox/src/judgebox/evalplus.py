@@ -1,0 +1,256 @@
+"""Problems, samples and results in EvalPlus's formats, and its pass@k.
+
+A problem file has one problem a line, as HumanEval+ and MBPP+ have them; a sample file has a line
+with ``task_id`` and ``solution`` (a whole program) or ``completion`` (what follows the prompt).
+"""
+
+import gzip
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from judgebox import codec
+from judgebox.compare import NOT_NONE
+from judgebox.judging import PASS, Program
+from judgebox.runtime import SetupError
+from judgebox.testcases import CaseWriter
+
+#: A problem's fields.
+Problem = dict[str, Any]
+
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "task_id": str,
+    "prompt": str,
+    "entry_point": str,
+    "canonical_solution": str,
+    "base_input": list,
+    "plus_input": list,
+    "atol": (int, float),
+}
+
+
+def checked_problems(rows: Iterable[Problem], source: object, plus: bool) -> dict[str, Problem]:
+    """Check the rows of a problem file; returns task id -> problem, in the file's order.
+
+    Args:
+        rows: with the fields of HumanEval+ and MBPP+.
+        source: where they come from, for messages.
+        plus: whether ``plus_input`` is needed.
+
+    Raises:
+        SetupError: a field that is missing or of another type, a task id that comes twice, a
+            problem without tests, no problem at all.
+    """
+    problems: dict[str, Problem] = {}
+    for number, row in enumerate(rows, start=1):
+        if row.get("plus_input") == {}:
+            row["plus_input"] = []  # MBPP+ has one such problem, without plus tests
+        for name, kind in _FIELDS.items():
+            if name == "plus_input" and not plus:
+                continue
+            if not isinstance(row.get(name), kind):
+                actual = type(row[name]).__name__ if name in row else "missing"
+                raise SetupError(
+                    f"{source}: problem {row.get('task_id', number)!r}: field {name!r} is {actual};"
+                    " EvalPlus's format needs it (`plus: false` for a suite without plus tests)"
+                )
+        task = row["task_id"]
+        if task in problems:
+            raise SetupError(f"{source}: problem {task!r} comes twice")
+        if not row["base_input"]:
+            raise SetupError(
+                f"{source}: problem {task!r}: base_input is empty, so nothing is tested"
+            )
+        problems[task] = row
+    if not problems:
+        raise SetupError(f"{source}: holds no problems")
+    return problems
+
+
+def inputs(problem: Problem, tests: str, oracle: str) -> list[Any]:
+    """The argument lists of a problem's ``base`` or ``plus`` tests, with MBPP's types restored.
+
+    JSON has no tuples, sets or complex numbers; EvalPlus knows by task number where MBPP's
+    inputs have them.
+    """
+    raw: list[Any] = problem[f"{tests}_input"]
+    if oracle != "mbpp":
+        return raw
+    restored: list[Any] = _mbpp("mbpp_deserialize_inputs")(problem["task_id"], raw)
+    return restored
+
+
+def reference_program(problem: Problem, oracle: str) -> Program:
+    """A problem's canonical solution."""
+    code = problem["prompt"] + problem["canonical_solution"]
+    return Program(code, problem["entry_point"], oracle, problem["atol"])
+
+
+def expect_request(
+    problem: Problem, oracle: str, plus: bool, draft: Path, cases: Path
+) -> dict[str, Any]:
+    """Write a problem's inputs; returns the request that makes a worker add the expected outputs.
+
+    Args:
+        problem: the problem.
+        oracle: "humaneval", "mbpp" or "other".
+        plus: whether there are plus tests.
+        draft: file that is written.
+        cases: file that the worker writes. It answers ``{"error", "seconds"}``.
+    """
+    with CaseWriter(draft) as writer:
+        for name in ["base", "plus"] if plus else ["base"]:
+            writer.begin(name, map(codec.pack, inputs(problem, name, oracle)))
+    return {
+        "do": "expect",
+        "draft": str(draft),
+        "cases": str(cases.resolve()),
+        "program": reference_program(problem, oracle)._asdict(),
+        "not_none": oracle == "mbpp" and problem["entry_point"] in NOT_NONE,
+    }
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a .jsonl or .jsonl.gz file.
+
+    Raises:
+        SetupError: it can't be read, or a line is no JSON object.
+    """
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    raise SetupError(f"{path}:{number}: not valid JSON: {error}") from None
+                if not isinstance(row, dict):
+                    raise SetupError(f"{path}:{number}: no JSON object, but {line[:40]!r}")
+                yield row
+    except (OSError, EOFError) as error:
+        raise SetupError(f"{path}: cannot be read: {error}") from None
+
+
+def read_samples(path: Path, problems: Mapping[str, Problem]) -> dict[str, list[str]]:
+    """Programs by task id, in the file's order.
+
+    Raises:
+        SetupError: a sample without a program, of no problem, or a problem without a sample.
+    """
+    samples: dict[str, list[str]] = defaultdict(list)
+    for number, row in enumerate(read_jsonl(path), start=1):
+        task = row.get("task_id")
+        if task not in problems:
+            raise SetupError(
+                f"{path}: sample {number}: task_id {task!r} is none of the problems'; do samples "
+                "and problems belong together?"
+            )
+        if isinstance(row.get("solution"), str):
+            samples[task].append(row["solution"])
+        elif isinstance(row.get("completion"), str):
+            samples[task].append(problems[task]["prompt"] + row["completion"])
+        else:
+            raise SetupError(
+                f"{path}: sample {number} ({task}): has neither `solution` nor `completion`, "
+                "one of which must be a string"
+            )
+    missing = [task for task in problems if task not in samples]
+    if missing:
+        raise SetupError(
+            f"{path}: no sample for {len(missing)} of {len(problems)} problems: "
+            f"{', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}"
+        )
+    return samples
+
+
+def result_row(
+    problem: Problem, solution: str, answer: dict[str, Any], oracle: str, plus: bool
+) -> dict[str, Any]:
+    """One entry of a result file, as ``evalplus.evaluate`` writes it.
+
+    Args:
+        problem: the problem.
+        solution: the program.
+        answer: what a worker answered to `judgebox.workers.judge_request`.
+        oracle: "humaneval", "mbpp" or "other".
+        plus: whether the plus tests were run.
+    """
+
+    def failed_tests(name: str) -> list[Any]:
+        number = answer["failed"].get(name)
+        if number is None:
+            return []
+        tests = [inputs(problem, name, oracle)[number]]
+        serialized: list[Any] = tests
+        if oracle == "mbpp":
+            serialized = _mbpp("mbpp_serialize_inputs")(problem["task_id"], tests)
+        return serialized
+
+    return {
+        "task_id": problem["task_id"],
+        "solution": solution,
+        "base_status": answer["verdicts"]["base"],
+        "plus_status": answer["verdicts"]["plus"] if plus else None,
+        "base_fail_tests": failed_tests("base"),
+        "plus_fail_tests": failed_tests("plus") if plus else [],
+    }
+
+
+def results(rows: Mapping[str, Sequence[dict[str, Any]]], digest: str) -> dict[str, Any]:
+    """The content of a result file.
+
+    Args:
+        rows: task id -> its samples' `result_row`.
+        digest: MD5 of the problem file.
+    """
+    date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
+    return {"date": date, "hash": digest, "eval": rows}
+
+
+def pass_at_k(rows: Mapping[str, Sequence[dict[str, Any]]], plus: bool) -> dict[int, float]:
+    """Unbiased pass@k (Chen et al. 2021, equation 1) for k of 1, 10, 100 that all problems allow.
+
+    Args:
+        rows: task id -> its samples' `result_row`.
+        plus: whether the plus tests must pass, too.
+    """
+    counts = []
+    for samples in rows.values():
+        right = [
+            row["base_status"] == PASS and (not plus or row["plus_status"] == PASS)
+            for row in samples
+        ]
+        counts.append((len(right), sum(right)))
+
+    def estimate(n: int, c: int, k: int) -> float:
+        share = 1.0
+        for i in range(n - c + 1, n + 1):
+            share *= 1.0 - k / i
+        return 1.0 if n - c < k else 1.0 - share
+
+    fewest = min(n for n, _ in counts)
+    return {
+        k: sum(estimate(n, c, k) for n, c in counts) / len(counts)
+        for k in (1, 10, 100)
+        if fewest >= k
+    }
+
+
+def _mbpp(name: str) -> Any:
+    """A function of EvalPlus's that knows MBPP's types.
+
+    Raises:
+        SetupError: EvalPlus is not installed.
+    """
+    try:
+        from evalplus.data import mbpp
+    except ImportError:
+        raise SetupError(
+            "MBPP+ keeps tuples and sets as lists, and only EvalPlus knows where; "
+            "pip install evalplus"
+        ) from None
+    return getattr(mbpp, name)
