@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from judgebox import limits, runtime
-from judgebox.runtime import PACKAGES, SetupError
-from mixmerge.evaluate.suite_settings import CodeScoring
+from judgebox.runtime import SetupError
 
 
 @pytest.fixture
@@ -72,10 +71,6 @@ def test_a_package_without_files_of_its_own_is_named(installed: Path) -> None:
     _install(installed, "editable-thing", ["__editable__.editable_thing.pth"])
     with pytest.raises(SetupError, match="'editable-thing' is installed in a way"):
         runtime.site_entries(["editable-thing"])
-
-
-def test_the_default_is_one_list() -> None:
-    assert tuple(CodeScoring().packages) == PACKAGES
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from judgebox import landlock, landlock_launch
 from judgebox.scratch import Scratch
 
 LIMIT = 16 * 2**20
@@ -147,35 +146,3 @@ def test_a_folder_that_took_the_name_is_kept(scratch: Scratch) -> None:
     with pytest.raises(OSError):
         scratch.remove()
     assert folder.with_name("moved").exists()
-
-
-def test_what_is_hidden_is_left_out_of_the_rules_and_links_are_not_followed(
-    tmp_path: Path,
-) -> None:
-    lib, secret = tmp_path / "lib", tmp_path / "secret"
-    for name in ("a", "python3/encodings", "python3/site-packages/numpy"):
-        (lib / name).mkdir(parents=True)
-    (lib / "python3" / "os.py").write_text("", encoding="utf-8")
-    secret.mkdir()
-    (lib / "python3" / "link").symlink_to(secret)
-    hidden = {str(lib / "python3" / "site-packages")}
-    rules = dict(landlock_launch.readable([str(lib), "/usr/share/zoneinfo"], hidden))
-    assert rules == {
-        str(lib): landlock.LIST,
-        str(lib / "a"): landlock.READ,
-        str(lib / "python3"): landlock.LIST,
-        str(lib / "python3" / "encodings"): landlock.READ,
-        str(lib / "python3" / "os.py"): landlock.READ,
-        "/usr/share/zoneinfo": landlock.READ,
-    }
-
-
-def test_an_older_landlock_is_asked_for_nothing_that_it_does_not_know() -> None:
-    known = [landlock.handled(version) for version in range(1, 8)]
-    assert known[0] == (0x1FFF, 0, 0)
-    assert known[1] == (0x3FFF, 0, 0)
-    assert known[2] == (0x7FFF, 0, 0)
-    assert known[3] == (0x7FFF, 3, 0)
-    assert known[4] == (0xFFFF, 3, 0)
-    assert known[5] == known[6] == (0xFFFF, 3, 3)
-    assert landlock.WRITE & known[5][0] & ~known[4][0] == 0

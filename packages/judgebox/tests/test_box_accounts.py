@@ -1,40 +1,18 @@
 """What a program might use without its being counted, or leave in the kernel for the next one."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from box_material import GENEROUS, need_bubblewrap, run
-from confined_runs import MISSING
+from boxed import GENEROUS, run
 from judgebox.box import Box
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=["bubblewrap", "landlock"])
-def box(request: pytest.FixtureRequest) -> Iterator[Box]:
-    if request.param == "bubblewrap":
-        need_bubblewrap()
-    elif MISSING:
-        pytest.skip(f"{MISSING}: NOT TESTED")
-    with Box(backend=request.param) as box:
-        yield box
-
-
-ATTEMPT = """
-import ctypes, errno, mmap, os
-def attempt(call):
-    try:
-        return call()
-    except OSError as error:
-        return errno.errorcode[error.errno]
-"""
-
-
 def said(box: Box, program: str) -> Any:
-    return run(box, ATTEMPT + program).said
+    return run(box, "import ctypes, mmap, os\n" + program).said
 
 
 def test_no_memory_of_a_device_is_shared(box: Box) -> None:

@@ -1,0 +1,121 @@
+"""Running a program in a box, and looking at processes from outside."""
+
+import ast
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from judgebox.box import Box
+from judgebox.limits import Ended, Limits
+
+GENEROUS = Limits(cpu_seconds=20, wall_seconds=60, memory_bytes=2**31)
+MIB = 2**20
+
+#: In front of every program: ``attempt`` returns what a call returns, or its error's name.
+PRELUDE = """
+import errno as _errno
+def say(what): send(repr(what).encode())
+def attempt(call, *arguments):
+    try:
+        return call(*arguments)
+    except OSError as error:
+        return _errno.errorcode[error.errno]
+"""
+
+#: A program that leaves three daemons behind; it says its process id and theirs.
+DAEMONS = """
+import os, signal, time
+pids = [os.getpid()]
+for _ in range(3):
+    ours, theirs = os.pipe()
+    if os.fork() == 0:
+        for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+            attempt(signal.signal, number, signal.SIG_IGN)
+        attempt(os.setsid)
+        attempt(os.setpgid, 0, 0)
+        if os.fork() == 0:
+            os.write(theirs, str(os.getpid()).encode())
+            time.sleep(90)
+        os._exit(0)
+    pids.append(int(os.read(ours, 20)))
+say(pids)
+"""
+
+
+class Ran(NamedTuple):
+    frames: list[bytes]
+    ended: Ended
+
+    @property
+    def said(self) -> Any:
+        """What the program's only frame says."""
+        assert self.ended.reason == "exit" and self.ended.code == 0, self
+        (frame,) = self.frames
+        return ast.literal_eval(frame.decode())
+
+
+def source(program: str) -> bytes:
+    return (PRELUDE + program).encode()
+
+
+def run(box: Box, program: str, limits: Limits = GENEROUS, given: tuple[bytes, ...] = ()) -> Ran:
+    """Run a program; it has ``send(bytes)``, ``say(object)``, ``receive()`` and ``attempt``."""
+    with box.start("program", source(program), limits) as check:
+        for frame in given:
+            check.send(frame)
+        frames = list(check.frames())
+        return Ran(frames, check.wait())
+
+
+def parent(pid: int) -> int:
+    return int(_stat(pid)[1])
+
+
+def alive(pid: int) -> bool:
+    return _stat(pid)[0] not in ("Z", "X", "")
+
+
+def descendants(root: int) -> list[int]:
+    """A process and all that descend from it."""
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        if (stat := _stat(int(folder.name)))[0]:
+            parents[int(folder.name)] = int(stat[1])
+    found = [root]
+    for pid in found:
+        found += [child for child, above in parents.items() if above == pid]
+    return found
+
+
+def members(group: int) -> list[int]:
+    """Living processes of a process group."""
+    pids = [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in pids if alive(pid) and _stat(pid)[2] == str(group)]
+
+
+def _stat(pid: int) -> list[str]:
+    """State, parent and group of a process, and more; empty strings where there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return [""] * 3
+    return text.rpartition(")")[2].split()
+
+
+def until(true: Callable[[], bool], seconds: float = 20) -> bool:
+    """Wait until something is true; whether it became so in time."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's variables, with the packages that it sees, for a process of its own."""
+    import sys
+
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | more

