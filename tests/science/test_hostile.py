@@ -12,10 +12,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
-from hostile import corpus, study, watch
 from hostile.corpus import KINDS, SUITES, Program
 from hostile.world import VARIABLE, World
 
+from hostile import corpus, study, watch
 from judgebox import available
 from mixmerge.core.io import read_jsonl, write_jsonl
 from mixmerge.evaluate.suite_settings import CodeScoring

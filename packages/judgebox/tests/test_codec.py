@@ -14,8 +14,8 @@ from typing import Any
 import numpy
 import pytest
 import sympy
-from codec_values import ENOUGH, value
 
+from codec_values import ENOUGH, value
 from judgebox.codec import CodecError, Opaque, array, items, pack, pieces, unpack
 
 Point = namedtuple("Point", "x y")

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgpack
 import pytest
-from codec_values import ENOUGH, value
 
+from codec_values import ENOUGH, value
 from judgebox import codec_types as kinds
 from judgebox.codec import MAX_DEPTH, CodecError, array, items, pack, unpack
 

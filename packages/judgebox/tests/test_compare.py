@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy
 import pytest
-from evalplus_pairs import PRELUDE, agree
 
+from evalplus_pairs import PRELUDE, agree
 from judgebox import compare
 from judgebox.codec import CodecError, unpack
 from judgebox.compare import Comparison, close

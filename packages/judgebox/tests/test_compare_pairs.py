@@ -4,8 +4,8 @@ import itertools
 import random
 
 import pytest
-from evalplus_pairs import EXPECTED, VALUES, agree
 
+from evalplus_pairs import EXPECTED, VALUES, agree
 from judgebox import compare
 
 

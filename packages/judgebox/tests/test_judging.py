@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy
 import pytest
-from scripted_box import announced, judged, outputs, whole
 
 from judgebox import codec
 from judgebox.limits import Ended
 from judgebox.protocol import digest, read_batch
 from judgebox.verdict import FAIL, PASS, TIMEOUT, Outcome
+from scripted_box import announced, judged, outputs, whole
 
 LONG = [("a", number) for number in range(3000)]
 HUGE = [[1.5, number] for number in range(350_000)]

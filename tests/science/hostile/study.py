@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hostile import corpus, watch
 from hostile.corpus import KINDS, SUITES, Program
 from hostile.world import VARIABLE, World
 
+from hostile import corpus, watch
 from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.core.io import read_jsonl, write_jsonl
 from mixmerge.evaluate.groundtruth import make_ground_truth, make_recorded_truth
