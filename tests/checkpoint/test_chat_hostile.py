@@ -195,7 +195,7 @@ def test_training_and_generation_say_which_checkpoint(
     turning = (
         "{% for m in messages %}{% if m['content'] == 'go' %}" + LOOP + "{% endif %}{% endfor %}"
     )
-    encoder = Encoder(Chat(tokenizer, turning, "own.jinja"), frozenset([256]), "own.jinja")
+    encoder = Encoder(Chat(tokenizer, turning, "own.jinja"), frozenset([256]))
     with pytest.raises(
         UserError, match=r"^rows.jsonl:7: chat template \(own.jinja\): takes over 1"
     ):

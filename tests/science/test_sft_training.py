@@ -130,13 +130,13 @@ def test_packing_changes_where_rows_stand_not_what_is_learnt(study: Path, tmp_pa
 @pytest.mark.parametrize("family", ["qwen2", "llama"])
 def test_packed_samples_do_not_see_each_other(tmp_path: Path, family: str) -> None:
     """Through TRL's collator and fused head, as training runs it; to the bit."""
-    from transformers import AutoModelForCausalLM
+    from transformers import AttentionInterface, AutoModelForCausalLM
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
     from trl.trainer.utils import add_fused_lm_head
 
-    from mixmerge.sft.attention import SAMPLEWISE, register
+    from mixmerge.sft.trainer import SAMPLEWISE, samplewise_attention
 
-    register()
+    AttentionInterface.register(SAMPLEWISE, samplewise_attention)
     base = material.write_base(tmp_path, family)
     model = AutoModelForCausalLM.from_pretrained(base, attn_implementation=SAMPLEWISE)
     plain = AutoModelForCausalLM.from_pretrained(base, attn_implementation="eager")

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.sft import slurm
-from mixmerge.sft.preemption import Preempted, listening
+from mixmerge.sft import launch as slurm
+from mixmerge.sft.resume import Preempted, listening
 from mixmerge.sft.settings import Sft
 
 HEAR = """
 import sys, time
 from pathlib import Path
-from mixmerge.sft.preemption import listening
+from mixmerge.sft.resume import listening
 with listening(Path(sys.argv[1])) as request:
     request.patient = True
     request.pass_on = request.tell
@@ -40,7 +40,7 @@ print(rank.wait(), flush=True)
 RANK = """
 import os, sys, time
 from pathlib import Path
-from mixmerge.sft.preemption import watch
+from mixmerge.sft.resume import watch
 request = watch(Path(sys.argv[1]), os.getppid())
 request.patient = {patient}
 print("ready", flush=True)

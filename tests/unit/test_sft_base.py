@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mixmerge.core.errors import UserError
-from mixmerge.sft.base import check_length
+from mixmerge.sft.examples import check_length
 from mixmerge.sft.job import Job
 from mixmerge.sft.settings import Sft
 from mixmerge.sft.stage import fine_tune

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from mixmerge.sft.checkpoints import best_step, is_complete, last_complete, mark_complete, prune
+from mixmerge.sft.resume import best_step, is_complete, last_complete, mark_complete, prune
 
 
 def save(trainer: Path, step: int, losses: dict[int, float], complete: bool = True) -> Path:

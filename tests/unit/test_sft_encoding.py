@@ -93,7 +93,7 @@ def test_a_template_file_replaces_the_checkpoint_s_own(tmp_path: Path) -> None:
     write_tokenizer(tmp_path, "{{- 'nothing' }}")
     file = tmp_path / "mine.jinja"
     file.write_text(TEMPLATE)
-    assert load_encoder(tmp_path, file).template == TEMPLATE
+    assert load_encoder(tmp_path, file).chat.template == TEMPLATE
 
 
 def test_no_template_and_no_tokenizer_are_named(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from mixmerge.sft.callbacks import evaluation_steps
+from mixmerge.sft.trainer import evaluation_steps
 from mixmerge.sft.settings import Sft
-from mixmerge.sft.zero import zero_config
+from mixmerge.sft.train import zero_config
 
 
 @pytest.mark.parametrize(

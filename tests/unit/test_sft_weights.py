@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 import sft_material as material
 from mixmerge.checkpoint.index import read_index
 from mixmerge.core.errors import UserError
-from mixmerge.sft import weights
+from mixmerge.sft import publish as weights
 
 
 def tensors(directory: Path) -> dict[str, torch.Tensor]:

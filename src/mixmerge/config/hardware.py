@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from mixmerge.core.section import Name, Section
-from mixmerge.sft.settings import Hyperparameters
+from mixmerge.sft.settings import SftPlan
 
 #: Share of a GPU's memory that a job may fill; the rest goes to fragmentation.
 _USABLE = 0.95
@@ -96,14 +96,14 @@ def width(parameters: int) -> float:
     return float((_ASPECT * parameters / 12) ** (1 / 3))
 
 
-def trained(settings: Hyperparameters, parameters: int) -> float:
+def trained(settings: SftPlan, parameters: int) -> float:
     """Number of weights that are trained: all, or about r P^(2/3) of an adapter on all linears."""
     if settings.lora is None:
         return float(parameters)
     return float(min(parameters, settings.lora.rank * parameters ** (2 / 3)))
 
 
-def states_gb(settings: Hyperparameters, parameters: int, processes: int) -> tuple[float, float]:
+def states_gb(settings: SftPlan, parameters: int, processes: int) -> tuple[float, float]:
     """GB of weights, gradients and optimiser states: on each GPU, and in the host's memory.
 
     Without DeepSpeed the weights stay in fp32 and are cast under autocast, and several processes
@@ -131,7 +131,7 @@ def states_gb(settings: Hyperparameters, parameters: int, processes: int) -> tup
     return gpu / 1e9, host / 1e9
 
 
-def activations_gb(settings: Hyperparameters, parameters: int, processes: int) -> float:
+def activations_gb(settings: SftPlan, parameters: int, processes: int) -> float:
     """GB of activations on each GPU, for a micro-batch in which every row is as long as may be."""
     rows = ceil(settings.batch_size / (settings.gradient_accumulation * processes))
     across = width(parameters)
@@ -143,25 +143,25 @@ def activations_gb(settings: Hyperparameters, parameters: int, processes: int) -
     return rows * settings.max_length * a_token * (1 if settings.precision == "bf16" else 2) / 1e9
 
 
-def gpu_gb(settings: Hyperparameters, parameters: int, processes: int) -> float:
+def gpu_gb(settings: SftPlan, parameters: int, processes: int) -> float:
     """GB that a training run takes of each of its GPUs at most."""
     states, _ = states_gb(settings, parameters, processes)
     return states + activations_gb(settings, parameters, processes) + _OVERHEAD_GB
 
 
-def fits(settings: Hyperparameters, parameters: int, processes: int, hardware: Hardware) -> bool:
+def fits(settings: SftPlan, parameters: int, processes: int, hardware: Hardware) -> bool:
     """Whether a run's GPUs hold it."""
     return gpu_gb(settings, parameters, processes) <= _USABLE * hardware.gpu_memory_gb
 
 
-def choices(settings: Hyperparameters, hardware: Hardware) -> list[int]:
+def choices(settings: SftPlan, hardware: Hardware) -> list[int]:
     """Numbers of processes that divide the batch, as many on each node, ascending."""
     rows, nodes = settings.batch_size // settings.gradient_accumulation, settings.nodes
     each = range(1, hardware.gpus_per_node + 1)
     return [nodes * n for n in each if rows % (nodes * n) == 0]
 
 
-def fewest_processes(settings: Hyperparameters, parameters: int, hardware: Hardware) -> int:
+def fewest_processes(settings: SftPlan, parameters: int, hardware: Hardware) -> int:
     """What `processes: auto` stands for.
 
     The fewest GPUs of the nodes that hold the run; as many as the nodes have where none do
@@ -177,7 +177,7 @@ def fewest_processes(settings: Hyperparameters, parameters: int, hardware: Hardw
 
 
 def misfit(
-    settings: Hyperparameters, parameters: int, processes: int, hardware: Hardware
+    settings: SftPlan, parameters: int, processes: int, hardware: Hardware
 ) -> str | None:
     """One sentence on a run that its GPUs may not hold, with ways out; None where they do."""
     if hardware.device == "cpu" or fits(settings, parameters, processes, hardware):

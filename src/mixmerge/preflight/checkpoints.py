@@ -26,7 +26,7 @@ from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
 from mixmerge.preflight.paths import unusable
 from mixmerge.preflight.tokenizer import LightTokenizer
-from mixmerge.sft.base import check_length
+from mixmerge.sft.examples import check_length
 
 #: Config keys that must agree wherever two configs both spell them.
 _ARCHITECTURE = (

@@ -20,18 +20,11 @@ class Encoder:
     """Tokenizer and template, with ``{% generation %}`` around what the assistant says."""
     stops: frozenset[int]
     """Ids that end generation; one of them must close each answer, inside the loss."""
-    source: str
-    """Where the template came from, for messages."""
 
     @property
     def tokenizer(self) -> Any:
         """The checkpoint's tokenizer."""
         return self.chat.tokenizer
-
-    @property
-    def template(self) -> str:
-        """The template in use."""
-        return self.chat.template
 
     def encode(self, messages: Messages, where: str) -> tuple[list[int], list[int]]:
         """Tokenise one conversation.
@@ -75,9 +68,9 @@ class Encoder:
         spans = [(start, end) for start, end in marked if end > start]
         if not spans:
             raise UserError(
-                f"{where}: the chat template ({self.source}) marks no token as the assistant's: "
-                "`{% generation %}` ... `{% endgeneration %}` must enclose the answer. "
-                "Set the model's `chat_template` to a file that does"
+                f"{where}: the chat template ({self.chat.source}) marks no token as the "
+                "assistant's: `{% generation %}` ... `{% endgeneration %}` must enclose the "
+                "answer. Set the model's `chat_template` to a file that does"
             )
         turns = [i for i, message in enumerate(messages) if message["role"] == "assistant" and i]
         for turn in turns:
@@ -86,9 +79,9 @@ class Encoder:
             at = next((i for i, (_, end) in enumerate(spans) if end > opened), None)
             if not text.startswith(prompt) or at is None or text[opened : spans[at][0]]:
                 raise UserError(
-                    f"{where}: with the chat template ({self.source}) generation's prompt for "
+                    f"{where}: with the chat template ({self.chat.source}) generation's prompt for "
                     f"message {turn + 1} ends with {prompt[-40:]!r}, but in training the answer "
-                    f"follows on other text or starts later; check `add_generation_prompt` and "
+                    "follows on other text or starts later; check `add_generation_prompt` and "
                     "the `{% generation %}` marks"
                 )
             spans[at] = (opened, spans[at][1])
@@ -102,7 +95,7 @@ class Encoder:
                 return tokens[: number + 1] + [IGNORED] * (len(tokens) - number - 1)
         names = self.tokenizer.convert_ids_to_tokens
         raise UserError(
-            f"{where}: with the chat template ({self.source}) the loss ends on token "
+            f"{where}: with the chat template ({self.chat.source}) the loss ends on token "
             f"{names(tokens[-1])!r}, but generation stops only at {names(sorted(self.stops))} "
             "(eos_token_id of generation_config.json): the model would never learn to stop. Move "
             "the stop token before `{% endgeneration %}` and set the model's `chat_template` to "
@@ -111,7 +104,7 @@ class Encoder:
 
 
 def load_encoder(base: Path, chat_template: Path | None) -> Encoder:
-    """Read a checkpoint's tokenizer and find the template to train with.
+    """Load a checkpoint's tokenizer and find the template to train with.
 
     A template without generation marks is replaced by TRL's training variant of the same template,
     which renders the same text.
@@ -149,4 +142,4 @@ def load_encoder(base: Path, chat_template: Path | None) -> Encoder:
     chat = Chat(tokenizer, template, source)
     stops = stop_tokens(base, tokenizer)
     check_stops(base, chat, stops)
-    return Encoder(chat, frozenset(stops), source)
+    return Encoder(chat, frozenset(stops))

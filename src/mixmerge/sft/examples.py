@@ -1,12 +1,16 @@
-"""Tokenised training and validation sets, on disk in the scratch directory."""
+"""Tokenised training and validation sets, on disk in the scratch directory, checked on the way."""
 
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from mixmerge.checkpoint.index import parameter_count, read_index
+from mixmerge.checkpoint.tensors import check_finite, embeddings, read_config, without_tied_head
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_json
 from mixmerge.sft.encoding import IGNORED, Encoder
@@ -14,9 +18,8 @@ from mixmerge.sft.job import Job
 
 logger = logging.getLogger(__name__)
 
-SPLITS = ("train", "validation")
 _BATCH = 1000
-_COUNTS = "counts.json"
+_PREPARED = "prepared.json"
 
 
 @dataclass(frozen=True)
@@ -35,43 +38,62 @@ class Counts:
     """Rows a batch is made of: packed rows with `packing`, else examples."""
 
 
-def prepare(job: Job, encoder: Encoder, vocabulary: int) -> dict[str, Counts]:
-    """Tokenise both splits, pack them, and check every example on the way.
+@dataclass(frozen=True)
+class Prepared:
+    """What training and publishing must know of the base and the tokenised splits."""
+
+    parameters: int
+    """Number of the base's parameters, tied ones once."""
+    splits: dict[str, Counts]
+    """``train`` and ``validation``."""
+
+
+def prepare(job: Job, encoder: Encoder) -> Prepared:
+    """Check the base, then tokenise both splits, pack them, and check every example on the way.
 
     Streams: memory is bound by a batch of examples. What an interrupted run left complete is used
     again.
 
-    Args:
-        job: gives data, scratch and settings.
-        encoder: from `load_encoder`.
-        vocabulary: rows of the base's embedding.
-
     Raises:
-        UserError: an example that the template or the embedding cannot take, or an empty split.
+        UserError: a base whose weights, vocabulary or positions do not do, an example that the
+            template or the embedding cannot take, or an empty split.
     """
-    done = job.tokens / _COUNTS
-    if done.exists():
-        return read_counts(job)
+    if (job.tokens / _PREPARED).exists():
+        return read_prepared(job.tokens)
+    check_length(job.base, job.settings.max_length)
+    parameters, vocabulary = _check_base(job.base, encoder)
     job.tokens.mkdir(parents=True, exist_ok=True)
-    counts = {name: _prepare_split(job, encoder, vocabulary, name) for name in SPLITS}
-    write_json(done, {name: asdict(count) for name, count in counts.items()})
-    return counts
+    splits = {}
+    for name in ("train", "validation"):
+        source, rows = job.data / f"{name}.jsonl", job.tokens / f"{name}.rows.arrow"
+        split = _Split(source, encoder, vocabulary, job.settings.max_length)
+        _write(rows, split)
+        kept = split.kept
+        if job.settings.packing:
+            kept = _pack(rows, job.tokens / f"{name}.arrow", job.settings.max_length)
+        else:
+            rows.rename(job.tokens / f"{name}.arrow")
+        splits[name] = Counts(split.kept, split.dropped, split.tokens, split.answer_tokens, kept)
+    prepared = Prepared(parameters, splits)
+    write_json(job.tokens / _PREPARED, asdict(prepared))
+    return prepared
 
 
-def read_counts(job: Job) -> dict[str, Counts]:
-    """What `prepare` counted."""
-    values = read_json(job.tokens / _COUNTS)
-    return {name: Counts(**value) for name, value in values.items()}
+def read_prepared(tokens: Path) -> Prepared:
+    """What `prepare` left in a job's directory of tokenised sets."""
+    content = read_json(tokens / _PREPARED)
+    splits = {name: Counts(**counts) for name, counts in content["splits"].items()}
+    return Prepared(content["parameters"], splits)
 
 
-def read_examples(job: Job, name: str) -> Any:
+def read_examples(tokens: Path, name: str) -> Any:
     """The `datasets.Dataset` of a split that `prepare` wrote, memory-mapped.
 
     Columns: ``input_ids`` and ``labels``, with ``seq_lengths`` too where rows are packed.
     """
     from datasets import Dataset
 
-    return Dataset.from_file(str(_arrow(job, name)))
+    return Dataset.from_file(str(tokens / f"{name}.arrow"))
 
 
 def fill_up(dataset: Any, batch_size: int) -> Any:
@@ -92,48 +114,108 @@ def fill_up(dataset: Any, batch_size: int) -> Any:
     return concatenate_datasets([dataset, Dataset.from_dict(columns, features=dataset.features)])
 
 
-def _arrow(job: Job, name: str) -> Path:
-    return job.tokens / f"{name}.{'packed' if job.settings.packing else 'rows'}.arrow"
+def check_length(base: Path, max_length: int) -> None:
+    """Check that rows of ``max_length`` tokens have positions in the base model.
 
-
-def _prepare_split(job: Job, encoder: Encoder, vocabulary: int, name: str) -> Counts:
-    source = job.data / f"{name}.jsonl"
-    rows = job.tokens / f"{name}.rows.arrow"
-    examples = dropped = tokens = answer_tokens = 0
-    with _Writer(rows) as writer:
-        progress = tqdm(read_jsonl(source), desc=f"tokenise {name}", unit=" rows", mininterval=1)
-        for number, row in enumerate(progress, start=1):
-            where = f"{source}:{number}"
-            ids, labels = encoder.encode(_messages(row, where), where)
-            if number <= 8:
-                _check_sample(encoder, row["messages"], labels, where)
-            if max(ids) >= vocabulary:
-                raise UserError(
-                    f"{where}: token id {max(ids)} lies outside the embedding of {job.base} "
-                    f"({vocabulary} rows); tokenizer and weights do not belong together"
-                )
-            if len(ids) > job.settings.max_length:
-                dropped += 1
-                continue
-            writer.add(ids, labels)
-            examples += 1
-            tokens += len(ids)
-            answer_tokens += sum(label != IGNORED for label in labels)
-    if dropped:
-        logger.warning(
-            "%s: %d of %d examples are longer than max_length %d tokens and were left out",
-            source, dropped, examples + dropped, job.settings.max_length,
-        )  # fmt: skip
-    if not examples:
+    Raises:
+        UserError: the model was not made for sequences that long.
+    """
+    positions = read_config(base).get("max_position_embeddings")
+    if isinstance(positions, int) and max_length > positions:
         raise UserError(
-            f"{source}: no example is left to train on ({dropped} are longer than max_length "
-            f"{job.settings.max_length}); raise sft.max_length or give more data"
+            f"{base / 'config.json'}: max_position_embeddings is {positions}, but sft.max_length "
+            f"is {max_length}: the model has no positions for rows that long. Set max_length to "
+            f"{positions} or less, in `sft` or in the model's own `sft`"
         )
-    packed = _pack(job, name, rows) if job.settings.packing else examples
-    return Counts(examples, dropped, tokens, answer_tokens, packed)
+
+
+def _check_base(base: Path, encoder: Encoder) -> tuple[int, int]:
+    """Check the weights and vocabulary of the checkpoint that training starts from.
+
+    Returns:
+        Number of parameters (tied ones once), and rows of the embedding.
+
+    Raises:
+        UserError: a missing shard, a truncated file, NaN or infinite weights, or a tokenizer with
+            more tokens than the embedding has rows.
+    """
+    index = read_index(base)
+    check_finite(base)
+    embedding = embeddings(index)
+    if embedding is None:
+        raise UserError(
+            f"{base}: no input embedding under a known name among its tensors "
+            f"({', '.join(list(index)[:3])}, ...); this architecture is not supported"
+        )
+    rows = embedding.shape[0]
+    if len(encoder.tokenizer) > rows:
+        raise UserError(
+            f"{base}: the tokenizer has {len(encoder.tokenizer)} tokens, but the embedding "
+            f"({embedding.name}) only {rows} rows; tokenizer and weights do not belong together. "
+            "Take both from the same revision"
+        )
+    return parameter_count(without_tied_head(base, index)), rows
+
+
+@dataclass
+class _Split:
+    """The examples of one split, tokenised as they are iterated over, and their counts."""
+
+    source: Path
+    encoder: Encoder
+    vocabulary: int
+    max_length: int
+    kept: int = 0
+    dropped: int = 0
+    tokens: int = 0
+    answer_tokens: int = 0
+
+    def __iter__(self) -> Iterator[tuple[list[int], list[int]]]:
+        """Yield ids and labels of each example that is not too long."""
+        title = f"tokenise {self.source.stem}"
+        progress = tqdm(read_jsonl(self.source), desc=title, unit=" rows", mininterval=1)
+        for number, row in enumerate(progress, start=1):
+            where = f"{self.source}:{number}"
+            messages = _messages(row, where)
+            ids, labels = self.encoder.encode(messages, where)
+            if number <= 8:
+                self._check_sample(messages[-1]["content"], labels, where)
+            if max(ids) >= self.vocabulary:
+                raise UserError(
+                    f"{where}: token id {max(ids)} lies outside the base's embedding "
+                    f"({self.vocabulary} rows); tokenizer and weights do not belong together"
+                )
+            if len(ids) > self.max_length:
+                self.dropped += 1
+                continue
+            self.kept += 1
+            self.tokens += len(ids)
+            self.answer_tokens += sum(label != IGNORED for label in labels)
+            yield ids, labels
+        if self.dropped:
+            logger.warning(
+                "%s: %d of %d examples are longer than max_length %d tokens and were left out",
+                *(self.source, self.dropped, self.kept + self.dropped, self.max_length),
+            )
+        if not self.kept:
+            raise UserError(
+                f"{self.source}: no example is left to train on ({self.dropped} are longer than "
+                f"max_length {self.max_length}); raise sft.max_length or give more data"
+            )
+
+    def _check_sample(self, answer: str, labels: list[int], where: str) -> None:
+        """On the first examples: the loss covers the answer."""
+        learnt = self.encoder.tokenizer.decode([label for label in labels if label != IGNORED])
+        if "".join(answer.split()) not in "".join(learnt.split()):
+            raise UserError(
+                f"{where}: the loss covers {learnt[:200]!r}, which does not hold the whole answer; "
+                "check the `{% generation %}` marks of the chat template "
+                f"({self.encoder.chat.source})"
+            )
 
 
 def _messages(row: dict[str, Any], where: str) -> list[dict[str, str]]:
+    """A row's messages, of the form that training takes."""
     messages = row.get("messages")
     turns = [
         message
@@ -150,65 +232,30 @@ def _messages(row: dict[str, Any], where: str) -> list[dict[str, str]]:
     return turns
 
 
-def _check_sample(
-    encoder: Encoder, messages: list[dict[str, str]], labels: list[int], where: str
-) -> None:
-    """On the first examples: the loss covers the answer."""
-    learnt = encoder.tokenizer.decode([label for label in labels if label != IGNORED])
-    answer = messages[-1]["content"].strip()
-    if "".join(answer.split()) not in "".join(learnt.split()):
-        raise UserError(
-            f"{where}: the loss covers {learnt[:200]!r}, which does not hold the whole answer; "
-            f"check the `{{% generation %}}` marks of the chat template ({encoder.source})"
-        )
+def _write(file: Path, examples: Iterable[tuple[list[int], list[int]]]) -> None:
+    """Write examples to an Arrow stream in batches."""
+    import pyarrow as pa
+
+    schema = pa.schema({name: pa.list_(pa.int32()) for name in ("input_ids", "labels")})
+    with pa.ipc.new_stream(str(file), schema) as stream:
+        examples = iter(examples)
+        while batch := list(islice(examples, _BATCH)):
+            ids, labels = zip(*batch, strict=True)
+            columns = {"input_ids": list(ids), "labels": list(labels)}
+            stream.write_table(pa.table(columns, schema=schema))
 
 
-def _pack(job: Job, name: str, rows: Path) -> int:
+def _pack(rows: Path, target: Path, max_length: int) -> int:
     """Pack a split's examples into rows of at most `max_length` tokens; returns the row count."""
     from datasets import Dataset, disable_progress_bars
     from trl import pack_dataset
 
     disable_progress_bars()
-    target = _arrow(job, name)
     # Nothing is cut here: longer examples are gone already, and "bfd" never splits the others.
     packed = pack_dataset(
         Dataset.from_file(str(rows)),
-        job.settings.max_length,
+        max_length,
         "bfd",
         {"cache_file_name": str(target), "batch_size": _BATCH, "load_from_cache_file": False},
     )
     return len(packed)
-
-
-class _Writer:
-    """Writes examples to an Arrow stream in batches."""
-
-    def __init__(self, path: Path) -> None:
-        import pyarrow as pa
-
-        self._pa = pa
-        self._schema = pa.schema(
-            {"input_ids": pa.list_(pa.int32()), "labels": pa.list_(pa.int32())}
-        )
-        self._stream = pa.ipc.new_stream(str(path), self._schema)
-        self._ids: list[list[int]] = []
-        self._labels: list[list[int]] = []
-
-    def __enter__(self) -> "_Writer":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._flush()
-        self._stream.close()
-
-    def add(self, ids: list[int], labels: list[int]) -> None:
-        self._ids.append(ids)
-        self._labels.append(labels)
-        if len(self._ids) >= _BATCH:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._ids:
-            columns = {"input_ids": self._ids, "labels": self._labels}
-            self._stream.write_table(self._pa.table(columns, schema=self._schema))
-            self._ids, self._labels = [], []

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 #: Distributions whose versions matter for the weights a run ends with.
 PACKAGES = ["torch", "transformers", "trl", "accelerate", "deepspeed", "peft"]
-_JOB = "job.json"
+_RECORD = "job.json"
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,6 @@ class Job:
             "software": {package: _version(package) for package in PACKAGES},
         }
 
-    def paths(self) -> dict[str, str | None]:
-        """The job's paths, absolute, for its worker processes."""
-        template = self.chat_template
-        return {
-            "base": str(self.base.resolve()),
-            "data": str(self.data.resolve()),
-            "out": str(self.out.resolve()),
-            "chat_template": str(template.resolve()) if template else None,
-        }
-
 
 def _version(package: str) -> str:
     try:
@@ -88,51 +78,47 @@ def open_job(job: Job) -> None:
     read_manifest(job.data)
     if job.chat_template is not None and not job.chat_template.is_file():
         raise UserError(f"{job.chat_template}: chat_template: no such file")
-    identity = job.identity()
-    record = job.scratch / _JOB
+    record, identity = job.scratch / _RECORD, job.identity()
     if record.exists():
-        found = read_json(record)
-        if found.get("identity") == identity:
+        before = read_json(record).get("identity", {})
+        keys = sorted(key for key in identity if before.get(key) != identity[key])
+        if not keys:
             logger.info("%s: same job as before, resuming what is there", job.scratch)
         else:
-            keys = sorted(k for k in identity if found.get("identity", {}).get(k) != identity[k])
             logger.warning(
                 "%s: holds another job (%s differ); discarded", job.scratch, ", ".join(keys)
             )
             shutil.rmtree(job.scratch)
     elif job.scratch.exists() and any(not p.name.startswith(".") for p in job.scratch.iterdir()):
         raise UserError(
-            f"{job.scratch}: --scratch: holds files but no {_JOB}, so it is not a scratch "
+            f"{job.scratch}: --scratch: holds files but no {_RECORD}, so it is not a scratch "
             "directory of this stage; name another directory, or empty it yourself"
         )
     job.scratch.mkdir(parents=True, exist_ok=True)
-    nodes = job.settings.nodes
-    write_json(record, {"identity": identity, "paths": job.paths(), "nodes": nodes})
+    fields = {name: getattr(job, name) for name in ("base", "data", "out", "chat_template")}
+    paths = {name: str(path.resolve()) if path else None for name, path in fields.items()}
+    settings = job.settings.model_dump(mode="json")
+    call = {"paths": paths, "settings": settings, "seed": job.seed}
+    write_json(record, {"identity": identity, **call})
 
 
 def was_resumed(job: Job) -> bool:
     """Whether the call that opened the job took over work of an interrupted one."""
     # `open_job` writes its record anew at the start of each call; older files were there before.
-    return job.tokens.stat().st_mtime_ns < (job.scratch / _JOB).stat().st_mtime_ns
+    return job.tokens.stat().st_mtime_ns < (job.scratch / _RECORD).stat().st_mtime_ns
 
 
 def load_job(scratch: Path) -> Job:
     """The job that owns ``scratch``, as `open_job` recorded it; for worker processes."""
-    record = read_json(scratch / _JOB)
-    paths = record["paths"]
-    template = paths["chat_template"]
-    return Job(
-        base=Path(paths["base"]),
-        data=Path(paths["data"]),
-        out=Path(paths["out"]),
-        scratch=scratch,
-        settings=Sft.model_validate({**record["identity"]["settings"], "nodes": record["nodes"]}),
-        seed=record["identity"]["seed"],
-        chat_template=Path(template) if template else None,
-    )
+    record = read_json(scratch / _RECORD)
+    paths: dict[str, Any] = {
+        name: Path(path) if path else None for name, path in record["paths"].items()
+    }
+    settings = Sft.model_validate(record["settings"])
+    return Job(**paths, scratch=scratch, settings=settings, seed=record["seed"])
 
 
 def close_job(job: Job) -> None:
     """Delete the scratch directory of a job whose checkpoint is published."""
-    if (job.scratch / _JOB).exists():
+    if (job.scratch / _RECORD).exists():
         shutil.rmtree(job.scratch)

@@ -23,8 +23,8 @@ class Lora(Section):
     """Module names that get an adapter."""
 
 
-class Hyperparameters(Section):
-    """Settings of one fine-tuning run, without the number of its processes."""
+class SftPlan(Section):
+    """Settings of fine-tuning."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 1e-5
     """Peak learning rate of AdamW."""
@@ -91,12 +91,16 @@ class Hyperparameters(Section):
     save_steps: Annotated[int, Field(gt=0)] | None = None
     """Save for resumption every so many steps besides; the evaluations' saves only by default."""
 
+    processes: Annotated[int, Field(gt=0)] | Literal["auto"] = 1
+    """Processes of one run, one GPU each where there are GPUs. `auto`: the fewest that divide the
+    batch and whose memory (`hardware.gpu_memory_gb`) holds weights, gradients, optimiser states and
+    activations; 1 on CPU."""
 
-class Sft(Hyperparameters):
-    """Settings of one fine-tuning run, as its job gets them."""
+
+class Sft(SftPlan):
+    """Settings of one fine-tuning run: the number of its processes is known."""
 
     processes: Annotated[int, Field(gt=0)] = 1
-    """Processes of one run; one GPU each where there are GPUs."""
 
     @property
     def micro_batch(self) -> int:
@@ -105,29 +109,22 @@ class Sft(Hyperparameters):
 
     def problems(self) -> list[str]:
         """What does not go together, one line each, naming fields; empty where all does."""
-        found = []
+        problems = []
         step = self.gradient_accumulation * self.processes
         if self.batch_size % step:
-            found.append(
+            problems.append(
                 f"batch_size {self.batch_size} is not divisible by gradient_accumulation x "
                 f"processes = {step}"
             )
         if self.processes % self.nodes:
-            found.append(f"processes {self.processes} is not divisible by nodes = {self.nodes}")
+            problems.append(f"processes {self.processes} is not divisible by nodes = {self.nodes}")
         if self.offload != "none" and self.zero_stage not in (2, 3):
-            found.append(f"offload {self.offload!r} needs zero_stage 2 or 3, not {self.zero_stage}")
+            problems.append(
+                f"offload {self.offload!r} needs zero_stage 2 or 3, not {self.zero_stage}"
+            )
         elif self.offload == "all" and self.zero_stage != 3:
-            found.append("offload 'all' (parameters too) needs zero_stage 3; use 'optimizer'")
-        return found
-
-
-class SftPlan(Hyperparameters):
-    """Settings of fine-tuning."""
-
-    processes: Annotated[int, Field(gt=0)] | Literal["auto"] = 1
-    """Processes of one run, one GPU each where there are GPUs. `auto`: the fewest that divide the
-    batch and whose memory (`hardware.gpu_memory_gb`) holds weights, gradients, optimiser states and
-    activations; 1 on CPU."""
+            problems.append("offload 'all' (parameters too) needs zero_stage 3; use 'optimizer'")
+        return problems
 
 
 def _optional_fields() -> dict[str, Any]:

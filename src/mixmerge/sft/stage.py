@@ -1,21 +1,24 @@
-"""The stage as one call: check, tokenise, train, publish, tidy up."""
+"""Fine-tuning as one call: check, tokenise, train, publish, tidy up."""
 
 import logging
-from typing import NoReturn
+from pathlib import Path
 
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import write_json
-from mixmerge.sft.base import check_base, check_length
-from mixmerge.sft.checkpoints import is_finished, last_complete, step_of
 from mixmerge.sft.encoding import load_encoder
-from mixmerge.sft.examples import prepare
+from mixmerge.sft.examples import Prepared, prepare
 from mixmerge.sft.job import Job, close_job, open_job
-from mixmerge.sft.launch import launch
-from mixmerge.sft.preemption import EXIT_CODE, Preempted, Request, listening
+from mixmerge.sft.launch import launch, requeue
 from mixmerge.sft.publish import publish
-from mixmerge.sft.slurm import requeue
-from mixmerge.sft.train import PARAMETERS, environment, train
-from mixmerge.sft.zero import single_process_environment
+from mixmerge.sft.resume import (
+    EXIT_CODE,
+    Preempted,
+    Request,
+    is_finished,
+    last_complete,
+    listening,
+    step_of,
+)
+from mixmerge.sft.train import environment, train
 
 logger = logging.getLogger(__name__)
 
@@ -32,57 +35,47 @@ def fine_tune(job: Job) -> None:
         Preempted: asked to stop by SIGTERM or SIGUSR1. Nothing is published then either, and what
             was trained is saved.
     """
+    if problems := job.settings.problems():
+        raise UserError("\n".join(f"sft: {problem}" for problem in problems))
     with listening(job.scratch) as request:
         try:
-            _fine_tune(job, request)
+            open_job(job)
+            environment(job.settings)
+            encoder = load_encoder(job.base, job.chat_template)
+            prepared = prepare(job, encoder)
+            _train(job, prepared, request)
+            # It takes seconds; a request to stop that comes now is best met by finishing.
+            request.patient = True
+            publish(job, encoder, prepared)
+            close_job(job)
         except UserError:
             if not job.trainer.exists():  # nothing was trained that the next call could go on from
                 close_job(job)
             raise
 
 
-def _fine_tune(job: Job, request: Request) -> None:
-    settings = job.settings
-    if problems := settings.problems():
-        raise UserError("\n".join(f"sft: {problem}" for problem in problems))
-    open_job(job)
-    environment(job)
-    check_length(job.base, settings.max_length)
-    encoder = load_encoder(job.base, job.chat_template)
-    parameters, vocabulary = check_base(job.base, encoder)
-    counts = prepare(job, encoder, vocabulary)
-    write_json(job.scratch / PARAMETERS, parameters)
-    begun = _saved_step(job)
+def _train(job: Job, prepared: Prepared, request: Request) -> None:
+    """Train to the last step, in this process or in several, or stop where that was asked for."""
+    begun = step_of(last_complete(job.trainer))
     if is_finished(job.trainer):
         logger.info("training is finished already; publishing what stands in %s", job.trainer)
-    elif settings.processes > 1:
-        launch(job, request)
+    elif job.settings.processes > 1:
+        launch(job.scratch, job.settings, request)
     else:
-        if settings.zero_stage is not None:
-            single_process_environment()
-        train(job, counts["train"], parameters, request)
+        train(job, prepared, request)
     if not is_finished(job.trainer):
-        _stop(job, request, begun)
-    # It takes seconds; a wish to stop that comes now is best met by finishing.
-    request.patient = True
-    publish(job, encoder, counts)
-    close_job(job)
+        _stop(job.trainer, request, begun)
 
 
-def _stop(job: Job, request: Request, begun: int) -> NoReturn:
-    step = _saved_step(job)
+def _stop(trainer: Path, request: Request, begun: int) -> None:
+    """Say where the run stands, have Slurm requeue it if that helps, and raise `Preempted`."""
+    step = step_of(last_complete(trainer))
     # SIGTERM may be a scancel: a job that its user cancelled must not come back. And without a step
     # forward it would come back for ever; Snakemake's retries end some time, and give more time.
     requeued = request.name == "SIGUSR1" and step > begun and requeue()
     logger.warning(
         "training stopped by %s, saved after step %d; exit code %d. %s goes on from there",
-        request.name or "a signal to one of its processes", step, EXIT_CODE,
+        *(request.name or "a signal to one of its processes", step, EXIT_CODE),
         "Slurm was asked to requeue the job, which" if requeued else "Running the job again",
-    )  # fmt: skip
+    )
     raise Preempted
-
-
-def _saved_step(job: Job) -> int:
-    """The step that training would go on from."""
-    last = last_complete(job.trainer)
-    return step_of(last) if last else 0

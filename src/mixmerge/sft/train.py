@@ -1,34 +1,34 @@
-"""Training proper: one process of it, alone or as a rank of several."""
+"""One training process, alone or as a rank of several: the Trainer's set-up, DeepSpeed's too."""
 
 import logging
 import os
+import socket
 import warnings
 from pathlib import Path
 from typing import Any
 
 from mixmerge.checkpoint.code import trusts_code
-from mixmerge.sft.checkpoints import last_complete, step_of
-from mixmerge.sft.examples import Counts, fill_up, read_examples
+from mixmerge.core.errors import UserError
+from mixmerge.sft.examples import Prepared, fill_up, read_examples
 from mixmerge.sft.job import Job
-from mixmerge.sft.preemption import Request
-from mixmerge.sft.zero import import_deepspeed, zero_config
+from mixmerge.sft.resume import Request, last_complete, step_of
+from mixmerge.sft.settings import Sft
 
 logger = logging.getLogger(__name__)
 
-#: File in scratch with the number of the base's parameters, for worker processes.
-PARAMETERS = "parameters.json"
+#: Elements a communication bucket; DeepSpeed's own 5e8 would allocate gigabytes for small models.
+_BUCKET = 200_000_000
 
 
-def train(job: Job, counts: Counts, parameters: int, request: Request) -> None:
+def train(job: Job, prepared: Prepared, request: Request) -> None:
     """Train from the base, or from the last complete checkpoint in scratch, to the last step.
 
     Leaves the checkpoints in ``job.trainer``; `publish` takes it from there. A run that is asked to
     stop returns early, its last step saved.
 
     Args:
-        job: with data already prepared.
-        counts: of the training split.
-        parameters: number of the base's parameters.
+        job: what to train.
+        prepared: its base and data.
         request: whether to stop early; made patient while there are steps to save.
 
     Raises:
@@ -38,16 +38,17 @@ def train(job: Job, counts: Counts, parameters: int, request: Request) -> None:
 
     torch.set_num_threads(job.settings.threads)
     if job.settings.zero_stage is not None:
-        import_deepspeed()
+        if job.settings.processes == 1:
+            _single_process_environment()
+        _import_deepspeed()
     import transformers
 
-    from mixmerge.sft.callbacks import Preemption, Progress, Schedule, Stopped
-    from mixmerge.sft.trainer import Trainer
+    from mixmerge.sft.trainer import Progress, Schedule, Stopped, Trainer
 
     _quieten(transformers)
     # The arguments come first: they tell transformers about ZeRO-3, under which a model is loaded
     # in parts.
-    args = _arguments(job, parameters, torch.cuda.is_available())
+    args = _arguments(job, prepared.parameters, torch.cuda.is_available())
     if job.settings.zero_stage is not None:
         # On CPU accelerate leaves this until after the model is loaded, and ZeRO-3 would take the
         # run for one of a single process.
@@ -55,25 +56,23 @@ def train(job: Job, counts: Counts, parameters: int, request: Request) -> None:
 
         deepspeed.comm.init_distributed("nccl" if torch.cuda.is_available() else "gloo")
     resume = _resume(job, args)
-    schedule = Schedule(job.settings)
     trainer = Trainer(
         model=_load_model(job, torch),
         args=args,
-        train_dataset=fill_up(read_examples(job, "train"), job.settings.batch_size),
-        eval_dataset=read_examples(job, "validation"),
+        train_dataset=fill_up(read_examples(job.tokens, "train"), job.settings.batch_size),
+        eval_dataset=read_examples(job.tokens, "validation"),
         processing_class=transformers.AutoTokenizer.from_pretrained(
             job.base, local_files_only=True, trust_remote_code=trusts_code(job.base)
         ),
         peft_config=_lora(job),
-        callbacks=[schedule],
     )
     trainer.keep_best = job.settings.checkpoint == "best"
     trainer.request = request
     trainer.remove_callback(transformers.PrinterCallback)
     if args.process_index == 0:
-        trainer.add_callback(Progress(counts.tokens))
-    # The last one: it overrules the schedule, and shows its evaluation in the bar.
-    trainer.add_callback(Preemption(trainer, schedule))
+        trainer.add_callback(Progress(prepared.splits["train"].tokens))
+    # After the bar, in which it shows the evaluation that an interrupted run left.
+    trainer.add_callback(Schedule(job.settings, trainer))
     try:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     except Stopped:
@@ -103,17 +102,17 @@ def _resume(job: Job, args: Any) -> Path | None:
 
 
 def _load_model(job: Job, torch: Any) -> Any:
-    from transformers import AutoModelForCausalLM
+    from transformers import AttentionInterface, AutoModelForCausalLM
     from transformers.utils import is_flash_attn_2_available
 
-    from mixmerge.sft.attention import SAMPLEWISE, register
+    from mixmerge.sft.trainer import SAMPLEWISE, samplewise_attention
 
     settings = job.settings
     attention = "sdpa"
     if settings.packing:
         flash = torch.cuda.is_available() and is_flash_attn_2_available()
         attention = "flash_attention_2" if flash and settings.precision == "bf16" else SAMPLEWISE
-        register()
+        AttentionInterface.register(SAMPLEWISE, samplewise_attention)
     # DeepSpeed keeps fp32 master weights beside a bf16 model; without it the weights themselves
     # stay in fp32 and the arithmetic runs in bf16 under autocast: at 1e-5 an update is smaller than
     # a bf16 weight's last digit.
@@ -187,16 +186,93 @@ def _arguments(job: Job, parameters: int, cuda: bool) -> Any:
     )
 
 
-def environment(job: Job) -> None:
+def environment(settings: Sft) -> None:
     """Set what libraries read when they are imported or first used; call before that."""
-    if job.settings.processes == 1:
+    if settings.processes == 1:
         # With several GPUs in sight the Trainer would spread one process over all of them.
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
         os.environ["CUDA_VISIBLE_DEVICES"] = visible
-    os.environ["OMP_NUM_THREADS"] = str(job.settings.threads)
+    os.environ["OMP_NUM_THREADS"] = str(settings.threads)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("DS_SKIP_CUDA_CHECK", "1")
     # transformers imports DeepSpeed wherever it is installed, and that one probes for devices.
     if not Path("/dev/nvidiactl").exists():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+
+def zero_config(settings: Sft, parameters: int) -> dict[str, Any]:
+    """The DeepSpeed configuration of a run; "auto" values are filled in by transformers.
+
+    Args:
+        settings: with `zero_stage` not None.
+        parameters: number of the model's parameters; bounds the buckets.
+    """
+    stage = settings.zero_stage
+    assert stage is not None
+    bucket = min(_BUCKET, parameters)
+    zero: dict[str, Any] = {
+        "stage": stage,
+        "contiguous_gradients": True,
+        "reduce_bucket_size": bucket,
+        "allgather_bucket_size": bucket,
+    }
+    if stage == 3:
+        zero["stage3_prefetch_bucket_size"] = "auto"
+        zero["stage3_param_persistence_threshold"] = "auto"
+        # Without this a ZeRO-3 save is an empty shell.
+        zero["stage3_gather_16bit_weights_on_model_save"] = True
+    if settings.offload != "none":
+        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
+    if settings.offload == "all":
+        zero["offload_param"] = {"device": "cpu", "pin_memory": True}
+    config: dict[str, Any] = {
+        "train_batch_size": "auto",
+        "train_micro_batch_size_per_gpu": "auto",
+        "gradient_accumulation_steps": "auto",
+        "gradient_clipping": "auto",
+        "bf16": {"enabled": settings.precision == "bf16"},
+        "zero_optimization": zero,
+        # The optimiser is torch's AdamW, at every stage and without DeepSpeed: the stages differ in
+        # where the states lie, not in the arithmetic. It needs no C++ compiler either.
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+    }
+    if settings.precision == "bf16":
+        # Else micro-batches are summed in bf16 and accumulation no longer equals a large batch.
+        config["data_types"] = {"grad_accum_dtype": "fp32"}
+    return config
+
+
+def _import_deepspeed() -> None:
+    """Import DeepSpeed without the C++ op that it would compile for CPU clusters.
+
+    `deepspeed_shm_comm` speeds up inference all-reduces over shared memory, which training does not
+    use; building it costs half a minute and a compiler, which laptops may not have.
+
+    Raises:
+        UserError: DeepSpeed cannot be imported here.
+    """
+    try:
+        import deepspeed.ops
+    except Exception as error:  # DeepSpeed probes compilers and drivers when it is imported
+        raise UserError(
+            f"sft.zero_stage: DeepSpeed does not work on this machine ({error}); set "
+            "`zero_stage: null` to train without it"
+        ) from error
+    deepspeed.ops.__compatible_ops__ = {"deepspeed_shm_comm": False}
+
+
+def _single_process_environment() -> None:
+    """Say where a process group of one meets, as torchrun would; DeepSpeed insists on one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    os.environ.update(
+        RANK="0",
+        LOCAL_RANK="0",
+        WORLD_SIZE="1",
+        LOCAL_WORLD_SIZE="1",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+    )
