@@ -10,13 +10,11 @@ import pytest
 import sft_material as material
 from mixmerge.core.io import read_json
 from mixmerge.sft import stage
-from mixmerge.sft.trainer import Schedule
-from mixmerge.sft.resume import last_complete, list_checkpoints, step_of
 from mixmerge.sft.job import Job
-from mixmerge.sft.resume import EXIT_CODE, Preempted
+from mixmerge.sft.resume import EXIT_CODE, Preempted, last_complete, list_checkpoints, step_of
 from mixmerge.sft.settings import Sft
 from mixmerge.sft.stage import fine_tune
-from mixmerge.sft.trainer import Trainer
+from mixmerge.sft.trainer import Schedule, Trainer
 from sft_run import Run, weights
 
 pytestmark = pytest.mark.slow

@@ -2,9 +2,9 @@
 
 import pytest
 
-from mixmerge.sft.trainer import evaluation_steps
 from mixmerge.sft.settings import Sft
 from mixmerge.sft.train import zero_config
+from mixmerge.sft.trainer import evaluation_steps
 
 
 @pytest.mark.parametrize(
