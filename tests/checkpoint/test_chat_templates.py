@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fixtures import checkpoints
 from fixtures.chats import CHATML, DEEP, EMBEDDED, KINDS, SHIPPED, Parts, trl_template, turns, write
 from mixmerge.checkpoint.chat import Chat, first_difference
 from mixmerge.checkpoint.tokenizer import load_tokenizer
@@ -184,3 +185,64 @@ def test_a_template_is_held_against_the_one_it_replaces(tmp_path: Path) -> None:
     # Only in the prompt of generation.
     other = original.replace("assistant\\n' }}\n{%- endif %}", "assistant' }}\n{%- endif %}")
     assert first_difference(tokenizer, ours, other) == ("\n", "")
+
+
+LLAMA_3 = """{{- bos_token }}
+{%- if not date_string is defined %}
+    {%- if strftime_now is defined %}
+        {%- set date_string = strftime_now("%d %b %Y") %}
+    {%- else %}
+        {%- set date_string = "26 Jul 2024" %}
+    {%- endif %}
+{%- endif %}
+{%- if messages[0]['role'] == 'system' %}
+    {%- set system_message = messages[0]['content']|trim %}
+    {%- set messages = messages[1:] %}
+{%- else %}
+    {%- set system_message = "" %}
+{%- endif %}
+{{- "<|system|>Today Date: " + date_string + "\\n\\n" + system_message + "<|end|>" }}
+{%- for message in messages %}
+    {%- if 'tool_calls' in message %}
+        {{- raise_exception("This model only supports single tool-calls at once!") }}
+    {%- endif %}
+    {{- '<|' + message['role'] + '|>\\n\\n'+ message['content'] | trim + '<|end|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|assistant|>\\n\\n' }}{%- endif %}"""
+GEMMA = (
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}"
+    "{{ raise_exception('System role not supported') }}{% endif %}{% for message in messages %}"
+    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/...') }}{% endif %}"
+    "{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}"
+    "{{ '<|user|>' + role + '\n' + message['content'] | trim + '<|end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{'<|user|>model\n'}}{% endif %}"
+)
+QWEN_3 = """{%- set ns = namespace(multi_step_tool=true, last=messages|length - 1) %}
+{%- for message in messages[::-1] %}
+    {%- set index = (messages|length - 1) - loop.index0 %}
+    {%- if ns.multi_step_tool and message.role == "user" and message.content is string %}
+        {%- set ns.multi_step_tool = false %}{%- set ns.last = index %}
+    {%- endif %}
+{%- endfor %}
+{%- for message in messages %}
+    {%- if message.role == "tool" %}{%- continue %}{%- endif %}
+    {%- if message.role == "assistant" and loop.index0 > ns.last %}
+        {%- set thought = message.content.split('</think>')[0].strip('\\n') %}
+        {{- '<|assistant|><think>\\n' + thought + '<|end|>' }}
+    {%- else %}
+        {{- '<|' + message.role + '|>' + (message.content | tojson) + '<|end|>\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|assistant|>' }}{%- endif %}"""
+
+
+@pytest.mark.parametrize("template", [LLAMA_3, GEMMA, QWEN_3], ids=["Llama 3", "Gemma", "Qwen 3"])
+def test_templates_in_the_manner_of_well_known_models(tmp_path: Path, template: str) -> None:
+    checkpoints.write_tokenizer(tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    tokenizer.bos_token = "<|system|>"
+    chat = Chat(tokenizer, template)
+    text = chat.render(turns("Q é", "A", "Q é"), prompt=True)[0]
+    assert text.count("Q é") == 2 and text.count("A<") + text.count('"A"') == 1
+    assert chat.closing_token() == tokenizer.convert_tokens_to_ids("<|end|>")

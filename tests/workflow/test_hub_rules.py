@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-import checkpoint_material as material
-from hub_server import files_of, serving
+from fixtures import checkpoints as material
+from fixtures.hub_server import files_of, serving
 from mixmerge.core.io import read_json
 from workflow_material import Workspace
 

@@ -1,4 +1,4 @@
-"""Runs of the rule's own script, ``workflow/scripts/sft.py``, in processes of their own."""
+"""A tiny study to train on, jobs in this process, and runs of the rule's script in their own."""
 
 import json
 import os
@@ -10,11 +10,38 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import sft_material as material
+import pytest
+
+from fixtures import sft_studies
+from mixmerge.sft.job import Job
+from mixmerge.sft.settings import Sft
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base and a training set, made once a module."""
+    return sft_studies.write_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def job(study: Path) -> Callable[..., Job]:
+    """Makes a job of the study that writes below a folder, with some settings changed."""
+
+    def make(folder: Path, *, seed: int = 3, data: str = "set", **settings: Any) -> Job:
+        return Job(
+            base=study / "base",
+            data=study / data,
+            out=folder / "out",
+            scratch=folder / "scratch",
+            settings=Sft.model_validate({**sft_studies.SETTINGS, **settings}),
+            seed=seed,
+        )
+
+    return make
 
 
 class Run:
-    """One run of ``workflow/scripts/sft.py``."""
+    """One run of ``workflow/scripts/sft.py``, in a session of its own."""
 
     def __init__(self, root: Path, study: Path, name: str, **settings: Any) -> None:
         self.out, self.scratch = study / name, study / f"{name}.scratch"
@@ -22,7 +49,7 @@ class Run:
             sys.executable, str(root / "workflow" / "scripts" / "sft.py"),
             "--base", str(study / "base"), "--data", str(study / "set"),
             "--out", str(self.out), "--scratch", str(self.scratch), "--seed", "3",
-            "--settings", json.dumps({**material.SETTINGS, **settings}),
+            "--settings", json.dumps({**sft_studies.SETTINGS, **settings}),
         ]  # fmt: skip
         self.log = study / f"{name}.log"
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -34,29 +61,12 @@ class Run:
             )
 
     def finish(self) -> Path:
-        code = self.start().wait(timeout=300)
+        code = self.start().wait(timeout=600)
         assert code == 0, self.log.read_text()[-3000:]
         return self.out
 
-    def interrupt(self, number: int, when: Callable[[], bool]) -> int:
-        """Send a signal to the whole process group as soon as ``when()``; returns the exit code."""
-        process = self.start()
-        while not when():
-            assert process.poll() is None, self.log.read_text()[-3000:]
-            time.sleep(0.02)
-        os.killpg(process.pid, number)
-        code = process.wait(timeout=60)
-        self.wait_for_workers()
-        return code
-
-    def ask(
-        self,
-        number: int,
-        when: Callable[[], bool],
-        *,
-        rank: bool = False,
-    ) -> int:
-        """Send a signal to the launcher, or to a rank, as soon as ``when()``.
+    def interrupt(self, number: int, when: Callable[[], bool], to: str = "launcher") -> int:
+        """Send a signal to the launcher, a rank, or the group as soon as ``when()``.
 
         Returns:
             The launcher's exit code.
@@ -65,8 +75,11 @@ class Run:
         while not when():
             assert process.poll() is None, self.log.read_text()[-3000:]
             time.sleep(0.02)
-        os.kill(next(iter(self.workers())) if rank else process.pid, number)
-        code = process.wait(timeout=60)
+        if to == "group":
+            os.killpg(process.pid, number)
+        else:
+            os.kill(next(iter(self.workers())) if to == "rank" else process.pid, number)
+        code = process.wait(timeout=300)
         self.wait_for_workers()
         return code
 
@@ -74,9 +87,12 @@ class Run:
         """Whether a training step is done."""
         return bool(re.search(r"train: .*\b[1-9]\d*/", self.log.read_text()))
 
+    def saved(self) -> bool:
+        return bool(list(self.scratch.glob("trainer/checkpoint-*/complete.json")))
+
     def wait_for_workers(self) -> None:
         """No process of the run may live on; it is given a moment to notice."""
-        for _ in range(100):
+        for _ in range(300):
             if not self.workers():
                 return
             time.sleep(0.1)
@@ -84,19 +100,18 @@ class Run:
 
     def workers(self) -> dict[int, str]:
         """Process id -> command line of each rank."""
-        found = {}
+        ranks = {}
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 line = entry.read_bytes().replace(b"\0", b" ").decode()
             except OSError:
                 continue
             if "mixmerge.sft.worker" in line and str(self.scratch) in line:
-                found[int(entry.parent.name)] = line
-        return found
-
-    def saved(self) -> bool:
-        return bool(list(self.scratch.glob("trainer/checkpoint-*/complete.json")))
+                ranks[int(entry.parent.name)] = line
+        return ranks
 
 
-def weights(directory: Path) -> bytes:
-    return (directory / "model.safetensors").read_bytes()
+@pytest.fixture
+def run(root: Path, study: Path) -> Callable[..., Run]:
+    """Makes a `Run` of the study."""
+    return lambda name, **settings: Run(root, study, name, **settings)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hub_server import serving
+from fixtures.hub_server import serving
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))

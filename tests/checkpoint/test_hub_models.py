@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import checkpoint_material as material
-from hub_material import left_beside, message_of
-from hub_server import TOKEN, Hub, files_of, serving
+from fixtures import checkpoints as material
+from fixtures.hub_server import TOKEN, Hub, files_of, serving
 from mixmerge.artifacts.manifest import read_manifest
+from mixmerge.checkpoint.hub import HubFile, Repository
 from mixmerge.checkpoint.index import read_index
 from mixmerge.core.io import read_json
 
@@ -59,11 +59,18 @@ class Job:
 
     def run(self, revision: str, **settings: Any) -> str:
         """Run it; returns its one message, or nothing if it ended well."""
-        return message_of(self.command(revision, **settings), self.environment)
+        command = self.command(revision, **settings)
+        options: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
+        done = subprocess.run(command, env=self.environment, **options)
+        assert "Traceback" not in done.stderr, done.stderr
+        messages = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert len(messages) == (done.returncode != 0), done.stderr
+        return "".join(messages)
 
     def left(self) -> list[str]:
         """What stands where checkpoints do."""
-        return left_beside(self.out)
+        parent = self.out.parent
+        return sorted(path.name for path in parent.iterdir()) if parent.exists() else []
 
 
 @pytest.fixture
@@ -91,13 +98,17 @@ def test_safetensors_tokenizer_and_config_of_the_pinned_commit(
 def test_an_id_or_a_revision_that_does_not_exist(
     hub: Hub, job: Job, files: dict[str, bytes]
 ) -> None:
-    said = job.run("0" * 40)
-    assert said.startswith(f"error: models.mine.id: '{ID}' is not on the hub ({hub.endpoint}/{ID})")
-    assert "mend the name, or log in" in said
+    message = job.run("0" * 40)
+    assert message.startswith(
+        f"error: models.mine.id: '{ID}' is not on the hub ({hub.endpoint}/{ID})"
+    )
+    assert "mend the name, or log in" in message
     hub.repository("models", ID).commit(files)
-    said = job.run("0" * 40)
-    assert said.startswith(f"error: models.mine.revision: {hub.endpoint}/{ID} has no revision '000")
-    assert f"{hub.endpoint}/{ID}/commits/main" in said
+    message = job.run("0" * 40)
+    assert message.startswith(
+        f"error: models.mine.revision: {hub.endpoint}/{ID} has no revision '000"
+    )
+    assert f"{hub.endpoint}/{ID}/commits/main" in message
     assert job.left() == []
 
 
@@ -106,15 +117,15 @@ def test_a_branch_must_be_allowed_and_is_held_to_where_it_stood(
 ) -> None:
     repository = hub.repository("models", ID)
     first = repository.commit(files)
-    said = job.run("main")
-    assert said.startswith("error: models.mine: hub: revision: 'main' is no commit"), said
-    assert "allow_moving: true" in said and not hub.requests
+    message = job.run("main")
+    assert message.startswith("error: models.mine: hub: revision: 'main' is no commit"), message
+    assert "allow_moving: true" in message and not hub.requests
     assert job.run("main", allow_moving=True) == ""
     before = (job.out / "manifest.json").read_bytes()
     second = repository.commit({**files, "generation_config.json": b"{}"})
-    said = job.run("main", allow_moving=True)
-    assert said.startswith(f"error: models.mine.revision: 'main' of {ID} has moved")
-    assert first in said and second in said
+    message = job.run("main", allow_moving=True)
+    assert message.startswith(f"error: models.mine.revision: 'main' of {ID} has moved")
+    assert first in message and second in message
     assert (job.out / "manifest.json").read_bytes() == before
     assert job.run(second) == ""
     assert read_json(job.out / "generation_config.json") == {}
@@ -133,9 +144,9 @@ def test_a_hub_that_answers_with_another_commit_is_not_believed(
 def test_no_network_is_one_message(hub: Hub, tmp_path: Path) -> None:
     for endpoint, offline in ((NOWHERE, "0"), ("http://nowhere.invalid", "0")):
         job = Job(tmp_path, hub, HF_ENDPOINT=endpoint, HF_HUB_OFFLINE=offline)
-        said = job.run("0" * 40)
-        assert said.startswith(f"error: models.mine: {endpoint}/{ID} could not be fetched (")
-        assert "run this rule where the internet is" in said and "kind 'local'" in said
+        message = job.run("0" * 40)
+        assert message.startswith(f"error: models.mine: {endpoint}/{ID} could not be fetched (")
+        assert "run this rule where the internet is" in message and "kind 'local'" in message
         assert job.left() == []
     job = Job(tmp_path, hub, HF_HUB_OFFLINE="1")
     assert "HF_HUB_OFFLINE forbids it" in job.run("0" * 40)
@@ -148,9 +159,9 @@ def test_a_gated_model_wants_a_token(hub: Hub, tmp_path: Path, files: dict[str, 
     commit = repository.commit(files)
     for token in ({}, {"HF_TOKEN": "hf_another"}):
         job = Job(tmp_path, hub, **token)
-        said = job.run(commit)
-        assert said.startswith(f"error: models.mine.id: {hub.endpoint}/{ID} is gated"), said
-        assert "`hf auth login` (or set HF_TOKEN)" in said
+        message = job.run(commit)
+        assert message.startswith(f"error: models.mine.id: {hub.endpoint}/{ID} is gated"), message
+        assert "`hf auth login` (or set HF_TOKEN)" in message
         assert not job.out.exists()
     job = Job(tmp_path, hub, HF_TOKEN=TOKEN)
     assert job.run(commit) == ""
@@ -205,8 +216,8 @@ def test_flipped_bits_are_found_by_the_checksum(
     commit = hub.repository("models", ID).commit(files)
     for name in (WEIGHTS, "tokenizer.json"):  # the checksum of large files, and git's own
         hub.flips = {name}
-        said = job.run(commit)
-        assert said.startswith(f"error: models.mine: {name} of {ID}@{commit} arrived damaged")
+        message = job.run(commit)
+        assert message.startswith(f"error: models.mine: {name} of {ID}@{commit} arrived damaged")
         assert not job.out.exists()
     hub.flips = set()
     assert job.run(commit) == ""
@@ -217,10 +228,10 @@ def test_pickled_weights_are_refused_before_anything_is_fetched(
 ) -> None:
     kept = {name: data for name, data in files.items() if "safetensors" not in name}
     commit = hub.repository("models", ID).commit(kept)
-    said = job.run(commit)
-    assert said.startswith(f"error: models.mine.id: {ID}@{commit} holds no safetensors weights")
-    assert "only pickles (pytorch_model.bin)" in said and "use_safetensors=False" in said
-    assert "kind 'local'" in said
+    message = job.run(commit)
+    assert message.startswith(f"error: models.mine.id: {ID}@{commit} holds no safetensors weights")
+    assert "only pickles (pytorch_model.bin)" in message and "use_safetensors=False" in message
+    assert "kind 'local'" in message
     assert not any("resolve" in path for _, path, _ in hub.requests)
     assert job.left() == []
 
@@ -239,11 +250,26 @@ def test_remote_code_only_where_the_entry_allows_it(
     assert "auto_map" not in read_json(job.out / "config.json")
     assert not list(job.out.glob("*.py"))
     commit = repository.commit(strange)
-    said = job.run(commit)
-    assert said.startswith("error: models.mine.trust_remote_code: not set, but the checkpoint cann")
-    assert "'never-heard-of'" in said and "name their commit" in said
-    said = job.run(commit, trust_remote_code=True)
-    assert "trust_remote_code: found True; name the commit" in said
+    message = job.run(commit)
+    assert message.startswith(
+        "error: models.mine.trust_remote_code: not set, but the checkpoint cann"
+    )
+    assert "'never-heard-of'" in message and "name their commit" in message
+    message = job.run(commit, trust_remote_code=True)
+    assert "trust_remote_code: found True; name the commit" in message
     assert job.run(commit, trust_remote_code=commit) == ""
     assert (job.out / "modeling.py").read_bytes() == files["modeling.py"]
     assert read_index(job.out)
+
+
+def test_a_repository_s_names_never_lead_out_of_the_target() -> None:
+    names = [
+        "model.safetensors",
+        "model-/../../x-of-y.safetensors",
+        "a/../../b.py",
+        "c\n.py",
+        "d.py",
+    ]
+    files = tuple(HubFile(name, 1, "") for name in names)
+    matching = Repository("model", ID, "0" * 40, files).matching(["*.safetensors", "*.py"])
+    assert [file.name for file in matching] == ["model.safetensors", "d.py"]

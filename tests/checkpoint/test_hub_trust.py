@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import sft_material as material
+from fixtures import sft_studies as material
 from mixmerge.checkpoint.code import code_digest
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ class OwnForCausalLM(LlamaForCausalLM):
 
 def run(script: str, *arguments: Any) -> str:
     command = [sys.executable, "-P", str(ROOT / "workflow/scripts" / script), *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stderr
     return done.stderr if done.returncode else ""
@@ -44,10 +44,10 @@ def test_own_code_reaches_every_loader(tmp_path: Path) -> None:
     base, tuned, merged = (tmp_path / name for name in ("base", "tuned", "merged"))
     settings = {"kind": "local", "path": str(source)}
     arguments = ["--model", "own", "--out", base, "--settings"]
-    said = run("snapshot.py", *arguments, json.dumps(settings))
-    assert "error: models.own.trust_remote_code: not set" in said
+    message = run("snapshot.py", *arguments, json.dumps(settings))
+    assert "error: models.own.trust_remote_code: not set" in message
     settings["trust_remote_code"] = code_digest(source)
-    assert settings["trust_remote_code"] in said
+    assert settings["trust_remote_code"] in message
     assert run("snapshot.py", *arguments, json.dumps(settings)) == ""
 
     data = material.write_set(tmp_path / "set", 12, 4)
@@ -58,14 +58,14 @@ def test_own_code_reaches_every_loader(tmp_path: Path) -> None:
 
     other = shutil.copytree(tuned, tmp_path / "other")
     recipe = tmp_path / "recipe.yaml"
-    given = {
+    settings_of_merge = {
         "method": "linear",
         "weights": {"a": 0.5, "b": 0.5},
         "dtype": "float32",
         "base": str(base),
         "specialists": {"a": str(tuned), "b": str(other)},
     }
-    assert run("recipe.py", "--settings", json.dumps(given), "--out", recipe) == ""
+    assert run("recipe.py", "--settings", json.dumps(settings_of_merge), "--out", recipe) == ""
     arguments = ["--seed", "1", "--shard-bytes", "100000000"]
     assert run("merge.py", "--recipe", recipe, "--out", merged, *arguments) == ""
     assert (merged / "own.py").read_text() == CODE

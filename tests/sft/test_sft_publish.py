@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import sft_material as material
+from fixtures import sft_studies as material
 from mixmerge.checkpoint.index import read_index
 from mixmerge.core.errors import UserError
-from mixmerge.sft import publish as weights
+from mixmerge.sft import publish
 
 
 def tensors(directory: Path) -> dict[str, torch.Tensor]:
@@ -34,7 +34,7 @@ def test_adapters_are_folded_as_peft_folds_them(tmp_path: Path, targets: str | l
             torch.nn.init.normal_(parameter)
     adapted.save_pretrained(tmp_path / "checkpoint-1")
     (tmp_path / "out").mkdir()
-    weights.write_weights(base, tmp_path / "checkpoint-1", tmp_path / "out", "fp32")
+    publish.write_weights(base, tmp_path / "checkpoint-1", tmp_path / "out", "fp32")
     folded, before = tensors(tmp_path / "out"), tensors(base)
     oracle = adapted.merge_and_unload().state_dict()
     assert set(folded) == set(before)
@@ -56,14 +56,14 @@ def test_a_shell_is_refused_by_name(tmp_path: Path) -> None:
     save_file({k: v for k, v in whole.items() if k != lost}, checkpoint / "model.safetensors")
     (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match=lost):
-        weights.write_weights(base, checkpoint, tmp_path / "out", "fp32")
+        publish.write_weights(base, checkpoint, tmp_path / "out", "fp32")
 
 
 def test_large_models_come_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = material.write_base(tmp_path / "base", "llama")
-    monkeypatch.setattr(weights, "SHARD_BYTES", 40_000)
+    monkeypatch.setattr(publish, "SHARD_BYTES", 40_000)
     (tmp_path / "out").mkdir()
-    weights.write_weights(base, base, tmp_path / "out", "bf16")
+    publish.write_weights(base, base, tmp_path / "out", "bf16")
     assert len(list((tmp_path / "out").glob("model-*-of-*.safetensors"))) > 1
     index = read_index(tmp_path / "out")
     assert {info.dtype for info in index.values()} == {"BF16"}

@@ -1,5 +1,6 @@
-"""Wishes to stop, heard by real processes; what a run over several nodes asks Slurm for."""
+"""Checkpoints to resume from, and requests to stop, heard by real processes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,9 +10,79 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.sft import launch as slurm
-from mixmerge.sft.resume import Preempted, listening
-from mixmerge.sft.settings import Sft
+from mixmerge.sft.launch import requeue, spans
+from mixmerge.sft.resume import (
+    Preempted,
+    best_step,
+    is_complete,
+    last_complete,
+    listening,
+    mark_complete,
+    prune,
+)
+
+
+def save(trainer: Path, step: int, losses: dict[int, float], complete: bool = True) -> Path:
+    """What the Trainer leaves: weights, optimiser states, its log."""
+    checkpoint = trainer / f"checkpoint-{step}"
+    (checkpoint / f"global_step{step}").mkdir(parents=True)
+    (checkpoint / f"global_step{step}" / "states.pt").write_bytes(b"12345678")
+    (checkpoint / "model.safetensors").write_bytes(b"1234")
+    (checkpoint / "config.json").write_text("{}")
+    (checkpoint / "optimizer.pt").write_bytes(b"123")
+    log = [{"step": at, "eval_loss": loss} for at, loss in losses.items()]
+    (checkpoint / "trainer_state.json").write_text(json.dumps({"log_history": log}))
+    if complete:
+        mark_complete(checkpoint)
+    return checkpoint
+
+
+def test_a_half_written_checkpoint_is_deleted_not_resumed(tmp_path: Path) -> None:
+    whole = save(tmp_path, 9, {9: 1.0})
+    half = save(tmp_path, 10, {9: 1.0, 10: 0.9}, complete=False)
+    assert last_complete(tmp_path) == whole
+    assert not half.exists()
+
+
+def test_a_truncated_or_missing_file_makes_it_incomplete(tmp_path: Path) -> None:
+    for name in ("optimizer.pt", "global_step2/states.pt"):
+        checkpoint = save(tmp_path / name.replace("/", "-"), 2, {})
+        assert is_complete(checkpoint)
+        (checkpoint / name).write_bytes(b"1")
+        assert not is_complete(checkpoint)
+        (checkpoint / name).unlink()
+        assert not is_complete(checkpoint)
+    assert last_complete(tmp_path / "nowhere") is None
+
+
+def test_steps_are_numbers_not_text(tmp_path: Path) -> None:
+    for step in (2, 10, 9):
+        save(tmp_path, step, {})
+    last = last_complete(tmp_path)
+    assert last is not None and last.name == "checkpoint-10"
+
+
+def test_pruning_keeps_the_last_whole_and_the_best_weights(tmp_path: Path) -> None:
+    losses = {2: 1.0, 4: 0.5, 6: 0.7, 8: 0.6}
+    for step in losses:
+        save(tmp_path, step, {s: v for s, v in losses.items() if s <= step})
+    prune(tmp_path, keep_best=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-4", "checkpoint-8"]
+    kept = sorted(p.name for p in (tmp_path / "checkpoint-4").iterdir())
+    assert kept == ["config.json", "model.safetensors"]
+    assert is_complete(tmp_path / "checkpoint-8")
+    # The stripped one is below the last, so a resumption leaves it for the publication.
+    assert last_complete(tmp_path) == tmp_path / "checkpoint-8"
+    assert (tmp_path / "checkpoint-4" / "model.safetensors").exists()
+    prune(tmp_path, keep_best=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint-8"]
+
+
+def test_the_best_step_is_the_earliest_lowest() -> None:
+    log = [{"step": s, "eval_loss": v} for s, v in ((1, 0.9), (2, 0.4), (3, 0.4), (4, 0.6))]
+    assert best_step([{"step": 1, "loss": 0.1}, *log]) == 2
+    assert best_step([{"step": 1, "loss": 0.1}]) is None
+
 
 HEAR = """
 import sys, time
@@ -70,9 +141,9 @@ def test_the_second_wish_ends_the_process_and_an_echo_does_not(tmp_path: Path) -
     assert (tmp_path / "stop").exists()
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == 128 + signal.SIGTERM
-    said = process.stdout.read()
-    assert said.count("stopping as soon as") == said.count("abandoned") == 1
-    assert "SIGTERM again: stopped without saving" in said
+    output = process.stdout.read()
+    assert output.count("stopping as soon as") == output.count("abandoned") == 1
+    assert "SIGTERM again: stopped without saving" in output
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
@@ -124,15 +195,9 @@ def test_a_rank_hears_what_is_meant(
     raise AssertionError("the rank lives on")
 
 
-def test_processes_are_spread_evenly() -> None:
-    assert not Sft(processes=4, nodes=2).problems()
-    (problem,) = Sft(processes=2, nodes=3).problems()
-    assert "processes 2 is not divisible by nodes = 3" in problem
-
-
 def test_elsewhere_than_in_slurm_no_job_spans_nodes_or_is_requeued(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    assert not slurm.spans(2)
-    assert not slurm.requeue()
+    assert not spans(2)
+    assert not requeue()

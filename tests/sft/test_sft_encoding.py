@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.sft_studies import TEMPLATE, write_tokenizer
 from mixmerge.core.errors import UserError
 from mixmerge.sft.encoding import IGNORED, Encoder, load_encoder
-from sft_material import TEMPLATE, write_tokenizer
 
 ROW = [
     {"role": "user", "content": "Double x."},

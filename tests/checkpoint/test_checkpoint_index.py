@@ -1,0 +1,188 @@
+"""Reading safetensors headers: every way in which a checkpoint can be broken, pickles refused."""
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fixtures.checkpoints import shapes, values, write_checkpoint
+from mixmerge.checkpoint.index import INDEX, SINGLE, read_header, read_index
+from mixmerge.checkpoint.tensors import chunks, raw_chunks
+from mixmerge.core.errors import UserError
+
+SHARD = "model-00002-of-00003.safetensors"
+NO_FILE = r"not a whole safetensors file of \d+ bytes \(.*\); it was cut off, damaged"
+
+
+@pytest.fixture
+def sharded(tmp_path: Path) -> Path:
+    return write_checkpoint(tmp_path / "sharded", "llama", values("llama", 1), shards=3)
+
+
+def failure(directory: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        read_index(directory)
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 900
+    return message
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("dtype", ["BF16", "F16", "F32", "F64"])
+def test_reads_what_safetensors_reads(tmp_path: Path, shards: int, dtype: str) -> None:
+    from safetensors import safe_open
+
+    directory = write_checkpoint(
+        tmp_path / "m", "qwen2", values("qwen2", 1), dtype=dtype, shards=shards
+    )
+    index = read_index(directory)
+    assert list(index) == sorted(shapes("qwen2"))
+    for name, info in index.items():
+        with safe_open(info.file, framework="pt") as file:
+            expected = file.get_tensor(name)
+        assert info.shape == tuple(expected.shape)
+        assert info.nbytes == expected.numel() * expected.element_size()
+        read = np.concatenate(list(chunks(info, 1000)))
+        assert np.array_equal(read, expected.double().numpy().ravel())
+
+
+def test_missing_shard(sharded: Path) -> None:
+    (sharded / SHARD).unlink()
+    assert f"{SHARD}: shard is missing" in failure(sharded)
+
+
+def test_index_and_shards_must_name_the_same_tensors(sharded: Path) -> None:
+    content = json.loads((sharded / INDEX).read_text())
+    first, shard = next(iter(content["weight_map"].items()))
+    ghost = content["weight_map"] | {"model.ghost.weight": shard}
+    fewer = {name: file for name, file in content["weight_map"].items() if name != first}
+    elsewhere = content["weight_map"] | {first: SHARD if shard != SHARD else "x.safetensors"}
+    for weight_map, message in (
+        (ghost, "'model.ghost.weight'"),
+        (fewer, f"leaves out tensor '{first}'"),
+        (elsewhere, f"says that {SHARD} holds '{first}', but it does not"),
+        ({}, "has no 'weight_map'"),
+    ):
+        (sharded / INDEX).write_text(json.dumps({"weight_map": weight_map}))
+        assert message in failure(sharded)
+
+
+def test_directories_without_whole_weights(tmp_path: Path, sharded: Path) -> None:
+    (sharded / SINGLE).write_bytes(b"")
+    assert "out of date" in failure(sharded)
+    (sharded / SINGLE).unlink()
+    (sharded / INDEX).unlink()
+    assert f"nor {INDEX}" in failure(sharded)
+    (tmp_path / "empty").mkdir()
+    assert "holds no weights" in failure(tmp_path / "empty")
+    assert "no such checkpoint" in failure(tmp_path / "nowhere")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    assert "symbolic link to" in failure(tmp_path / "link")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pytorch_model.bin", "../other/model.safetensors", "/etc/x.safetensors", 3, None, ["a"], "\n"],
+)
+def test_an_index_names_safetensors_beside_it_only(sharded: Path, name: object) -> None:
+    (sharded / INDEX).write_text(json.dumps({"weight_map": {"lm_head.weight": name}}))
+    assert "weight_map: 'lm_head.weight' lies in" in failure(sharded)
+
+
+def header(path: Path, content: bytes, data: int = 8, length: int | None = None) -> Path:
+    claimed = len(content) if length is None else length
+    path.write_bytes(claimed.to_bytes(8, "little") + content + bytes(data))
+    return path
+
+
+def entry(first: int, last: int, shape: Any = (1,), dtype: str = "F32") -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [first, last]}
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"a": entry(0, 4), "b": entry(0, 4)},
+        {"a": entry(0, 8, [2]), "b": entry(4, 8)},
+        {"a": entry(4, 8)},
+        {"a": entry(0, 4), "b": entry(4, 4, [0]), "c": entry(8, 12)},
+        {"a": entry(0, 4), "b": entry(4, 12, [2])},
+        {"a": entry(0, 4)},
+        {"a": entry(-4, 0)},
+        *({"a": entry(0, 4, shape)} for shape in ([-1, -1], [True], [1.0], [[1]], "1", [2**62, 4])),
+        {"a": entry(0, 4, dtype="OBJECT")},
+        {"a": [0, 4]},
+        {"a": {"dtype": "F32", "shape": [1]}},
+        {"a": entry(0, 0, [2**40, 2**40, 0])},
+        {"a": {**entry(0, 8, [2]), "x": float("nan")}},
+        {"a": entry(0, 8, [2]), "__metadata__": {"format": 1}},
+        {"a": entry(0, 8, [2]), "__metadata__": "pt"},
+        [1, 2],
+    ],
+)
+def test_headers_that_lie(tmp_path: Path, tensors: Any) -> None:
+    file = header(tmp_path / "model.safetensors", json.dumps(tensors).encode())
+    with pytest.raises(UserError, match=NO_FILE) as caught:
+        read_header(file)
+    assert str(caught.value).startswith(f"{file}: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "length"),
+    [
+        (b"{}", 2**64 - 1),
+        (b"{}", 2**63),
+        (b"{}", 99_999_999),
+        (b'{"a":' * 100_000, None),
+        (b'{"a":{"shape":' + b"[" * 100_000, None),
+        (b'{"a":{"shape":[1],"data_offsets":[0,' + b"9" * 5000 + b"]}}", None),
+        (b'{"' + b"x" * 100_000 + b'":1}', None),
+        (b'{"\xff\xfe":1}', None),
+        (b"", None),
+    ],
+)
+def test_header_bombs(tmp_path: Path, content: bytes, length: int | None) -> None:
+    header(tmp_path / "model.safetensors", content, length=length)
+    assert "not a whole safetensors file" in failure(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 100, 20_000])
+def test_truncated_file_names_the_file(sharded: Path, kept: int) -> None:
+    file = sharded / SHARD
+    file.write_bytes(file.read_bytes()[:kept])
+    assert f"{file}: not a whole safetensors file of {kept} bytes" in (failure(sharded))
+
+
+@pytest.mark.parametrize("length", [0x0280, 0x0380, 0x0480, 0x0580, 0x10280])
+def test_a_length_that_begins_like_a_pickle(tmp_path: Path, length: int) -> None:
+    content = json.dumps({"a": entry(0, 8, [2])}).encode().ljust(length)
+    file = header(tmp_path / "a.safetensors", content)
+    assert file.read_bytes()[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+    assert list(read_header(file)) == ["a"]
+    file.write_bytes(file.read_bytes()[:20])
+    with pytest.raises(UserError, match=r"a\.safetensors: not a whole safetensors file of 20 byte"):
+        read_header(file)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5, None])
+def test_a_pickle_under_the_name_of_safetensors(tmp_path: Path, protocol: int | None) -> None:
+    import torch
+
+    if protocol is None:
+        torch.save({"a": torch.zeros(2)}, tmp_path / SINGLE)
+    else:
+        (tmp_path / SINGLE).write_bytes(pickle.dumps({"a": [1] * 99}, protocol))
+    assert "is no safetensors file whatever its name; holds no safetensors" in failure(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", ["C64", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ"])
+def test_dtypes_that_cannot_be_merged_are_whole_files(tmp_path: Path, dtype: str) -> None:
+    """The way out is another checkpoint, not to fetch this one again."""
+    size = 8 if dtype == "C64" else 1
+    content = json.dumps({"a": entry(0, 8, [8 // size], dtype)}).encode()
+    tensors = read_header(header(tmp_path / "a.safetensors", content))
+    with pytest.raises(UserError, match=f"dtype {dtype}; only .* Take the model's unquantised"):
+        next(raw_chunks(tensors["a"]))

@@ -1,0 +1,106 @@
+"""SIGTERM and SIGUSR1 at any moment: saved, exit code 75, and the same bytes as undisturbed."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixmerge.sft import stage
+from mixmerge.sft.job import Job
+from mixmerge.sft.resume import EXIT_CODE, Preempted, last_complete, list_checkpoints, step_of
+from mixmerge.sft.stage import fine_tune
+from mixmerge.sft.trainer import Schedule, Trainer
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def calm(study: Path, job: Callable[..., Job]) -> Path:
+    """An undisturbed run."""
+    fine_tune(job(study / "calm"))
+    return study / "calm" / "out"
+
+
+def finishes_as(made: Job, calm: Path) -> None:
+    """The job, run again, ends with the bytes of the undisturbed one."""
+    fine_tune(made)
+    for name in ("model.safetensors", "manifest.json", "training.json"):
+        assert (made.out / name).read_bytes() == (calm / name).read_bytes()
+
+
+def signal_at(patched: pytest.MonkeyPatch, owner: Any, name: str, call: int = 1) -> None:
+    """Send this process SIGUSR1 when a function is called for the given time, before it runs."""
+    original = getattr(owner, name)
+    calls = []
+
+    def signalling(*arguments: Any, **named: Any) -> Any:
+        calls.append(None)
+        if len(calls) == call:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return original(*arguments, **named)
+
+    patched.setattr(owner, name, signalling)
+
+
+def preempted(made: Job, owner: Any, name: str, call: int = 1) -> None:
+    """Run a job that gets a signal in the middle."""
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Preempted) as stop:
+        signal_at(patched, owner, name, call)
+        fine_tune(made)
+    assert stop.value.code == EXIT_CODE == 75
+    assert not made.out.exists()
+
+
+# Ten steps; the first of two evaluations is due after step 5.
+@pytest.mark.parametrize(
+    ("owner", "name", "call", "saved"),
+    [
+        (Schedule, "on_step_end", 3, 3),  # in a step
+        (Schedule, "on_step_end", 5, 5),  # in a step that an evaluation is due after
+        (Trainer, "evaluate", 1, 5),  # as an evaluation begins
+        (Trainer, "_save_checkpoint", 1, 5),  # while a checkpoint is written
+    ],
+)
+def test_a_signal_costs_no_step_and_changes_no_byte(
+    job: Callable[..., Job],
+    tmp_path: Path,
+    calm: Path,
+    owner: Any,
+    name: str,
+    call: int,
+    saved: int,
+) -> None:
+    made = job(tmp_path)
+    preempted(made, owner, name, call)
+    assert step_of(last_complete(made.trainer)) == saved
+    if (name, call) == ("on_step_end", 5):  # the evaluation is put off a second time
+        preempted(made, Trainer, "evaluate")
+        assert [step_of(path) for path in list_checkpoints(made.trainer)] == [5]
+    finishes_as(made, calm)
+
+
+@pytest.mark.parametrize("name", ["load_encoder", "prepare", "train"])
+def test_before_the_first_step_the_end_comes_at_once(
+    job: Callable[..., Job], tmp_path: Path, calm: Path, name: str
+) -> None:
+    made = job(tmp_path)
+    preempted(made, stage, name)
+    assert last_complete(made.trainer) is None
+    if name == "train":
+        finishes_as(made, calm)
+
+
+def test_the_last_evaluation_and_publishing_are_waited_for(
+    job: Callable[..., Job], tmp_path: Path, calm: Path
+) -> None:
+    for owner, name, call in ((Trainer, "evaluate", 2), (stage, "publish", 1)):
+        made = job(tmp_path / name)
+        with pytest.MonkeyPatch.context() as patched:
+            signal_at(patched, owner, name, call)
+            if owner is stage:
+                signal_at(patched, stage, "close_job")
+            finishes_as(made, calm)
+        assert not made.scratch.exists()

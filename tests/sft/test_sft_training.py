@@ -1,0 +1,286 @@
+"""Runs of the stage in one process without DeepSpeed: what is trained, published, refused."""
+
+import json
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from fixtures import sft_studies as material
+from mixmerge.artifacts.manifest import read_manifest, write_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json, write_jsonl
+from mixmerge.sft import stage
+from mixmerge.sft.job import Job
+from mixmerge.sft.stage import fine_tune
+
+pytestmark = pytest.mark.slow
+Train = Callable[..., Path]
+
+
+@pytest.fixture
+def train(job: Callable[..., Job], tmp_path: Path) -> Train:
+    """Trains in this process, below ``tmp_path / name``; returns what was published."""
+
+    def run(name: str = "run", **settings: Any) -> Path:
+        made = job(tmp_path / name, **settings)
+        fine_tune(made)
+        return made.out
+
+    return run
+
+
+def log(directory: Path) -> dict[str, Any]:
+    content: dict[str, Any] = read_json(directory / "training.json")
+    return content
+
+
+def weights(directory: Path) -> dict[str, torch.Tensor]:
+    return load_file(directory / "model.safetensors")
+
+
+def close(first: Path, second: Path, tolerance: float) -> None:
+    theirs = weights(second)
+    for name, tensor in weights(first).items():
+        torch.testing.assert_close(tensor, theirs[name], rtol=0, atol=tolerance)
+
+
+def test_a_run_learns_and_publishes_a_whole_checkpoint(study: Path, train: Train) -> None:
+    """The validation loss is held against transformers' own, example by example."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from mixmerge.sft.encoding import load_encoder
+
+    out = train(epochs=4, evaluations=3, checkpoint="last")
+    manifest = read_manifest(out, "checkpoint")
+    assert manifest["facts"]["parameters"] == sum(
+        tensor.numel() for tensor in weights(study / "base").values()
+    )
+    training = log(out)
+    assert training["train"][-1]["loss"] < training["train"][0]["loss"] - 1
+    steps = training["steps"]
+    evaluated = [entry["step"] for entry in training["validation"]]
+    assert evaluated == [round(steps / 3), round(2 * steps / 3), steps]
+    assert training["chosen_step"] == steps
+    assert training["examples"] == {"train": 48, "validation": 7}
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+    assert {oct(p.stat().st_mode & 0o777) for p in out.iterdir()} == {"0o644"}
+    assert AutoTokenizer.from_pretrained(out).chat_template == material.TEMPLATE
+    text = json.dumps(manifest) + (out / "training.json").read_text()
+    assert "seconds" not in text and "host" not in text and str(out.parent) not in text
+    model = AutoModelForCausalLM.from_pretrained(out).eval()
+    assert model.dtype == torch.float32
+    encoder = load_encoder(study / "base", None)
+    total = tokens = 0.0
+    for row in material.rows(7, 2):
+        ids, labels = encoder.encode(row["messages"], "x")
+        learnt = sum(label != -100 for label in labels)
+        with torch.no_grad():
+            loss = model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
+        total, tokens = total + loss.item() * learnt, tokens + learnt
+    assert training["validation"][-1]["loss"] == pytest.approx(total / tokens, abs=1e-5)
+    assert training["answer_tokens"]["validation"] == tokens
+
+
+def test_a_crash_before_publishing_costs_no_training_and_another_seed_gives_other_bytes(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calm = train("calm")
+
+    def crash(*arguments: Any) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="disk full"):
+        patched.setattr(stage, "publish", crash)
+        train("rough")
+
+    def never(*arguments: Any) -> None:
+        raise AssertionError("trained again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "train", never)
+        rough = train("rough")
+    assert (rough / "manifest.json").read_bytes() == (calm / "manifest.json").read_bytes()
+    assert read_json(rough / "provenance.json")["settings"]["resumed"]
+    other = train("other", seed=4)
+    assert (other / "manifest.json").read_bytes() != (calm / "manifest.json").read_bytes()
+
+
+@pytest.mark.parametrize("packing", [True, False])
+def test_accumulation_equals_the_large_batch(train: Train, packing: bool) -> None:
+    """Micro-batches hold unequal numbers of answer tokens; only a token-wise mean agrees."""
+    whole = train("a", packing=packing, gradient_accumulation=1, epochs=1)
+    parts = train("b", packing=packing, gradient_accumulation=4, epochs=1)
+    for a, b in zip(log(whole)["train"], log(parts)["train"], strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], abs=2e-5)
+        assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-3)
+    close(whole, parts, 2e-3)
+
+
+def test_packing_changes_where_rows_stand_not_what_is_learnt(train: Train) -> None:
+    """One step over the whole set: packed and unpacked, its loss and gradient are the same."""
+    once = {"gradient_accumulation": 1, "max_steps": 1, "evaluations": 1, "warmup_ratio": 0.0}
+    # Both batches are as large as the set: 48 samples here, all packed rows there.
+    unpacked = train("a", packing=False, batch_size=48, max_length=512, **once)
+    packed = train("b", packing=True, batch_size=48, max_length=512, **once)
+    assert 1 < log(packed)["rows"]["train"] < 12
+    a, b = log(unpacked)["train"][0], log(packed)["train"][0]
+    assert a["loss"] == pytest.approx(b["loss"], abs=1e-5)
+    assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-4)
+
+
+@pytest.mark.parametrize("family", ["qwen2", "llama"])
+def test_packed_samples_do_not_see_each_other(tmp_path: Path, family: str) -> None:
+    """Through TRL's collator and fused head, as training runs it; to the bit."""
+    from transformers import AttentionInterface, AutoModelForCausalLM
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+    from trl.trainer.utils import add_fused_lm_head
+
+    from mixmerge.sft.trainer import SAMPLEWISE, samplewise_attention
+
+    AttentionInterface.register(SAMPLEWISE, samplewise_attention)
+    base = material.write_base(tmp_path, family)
+    model = AutoModelForCausalLM.from_pretrained(base, attn_implementation=SAMPLEWISE)
+    plain = AutoModelForCausalLM.from_pretrained(base, attn_implementation="eager")
+    for each in (model, plain):
+        add_fused_lm_head(each)
+    collate = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)
+    dice = torch.Generator().manual_seed(5)
+
+    def sample(length: int) -> list[int]:
+        return torch.randint(3, 300, (length,), generator=dice).tolist()
+
+    def scores(*samples: list[int], through: Any = model) -> torch.Tensor:
+        ids = [token for each in samples for token in each]
+        row = {"input_ids": ids, "labels": ids, "seq_lengths": [len(s) for s in samples]}
+        with torch.no_grad():
+            output: torch.Tensor = through(**collate([row]), fused_lm_head=True).log_probs[0]
+        return output
+
+    first, second, third = sample(17), sample(30), sample(9)
+    packed = scores(first, second, third)
+    changed = scores(sample(17), second, sample(9))
+    start, end = 17, 17 + 29
+    assert torch.equal(packed[start:end], changed[start:end])
+    torch.testing.assert_close(packed[start:end], scores(second)[:29], rtol=0, atol=1e-6)
+    # And against transformers' eager attention, which gets a block-diagonal mask.
+    eager = scores(first, second, third, through=plain)
+    torch.testing.assert_close(packed, eager, rtol=0, atol=1e-6)
+
+
+def test_long_examples_are_counted_reported_and_left_out(
+    train: Train, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        out = train(max_length=55, max_steps=1)
+    dropped, kept = log(out)["dropped"]["train"], log(out)["examples"]["train"]
+    assert dropped > 0 and kept > 0 and dropped + kept == 48
+    assert f"{dropped} of 48 examples are longer than max_length 55" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_length": 8}, "raise sft.max_length or give more data"),
+        ({"max_length": 513}, r"max_position_embeddings is 512, but .* is 513.*`sft`"),
+        ({"batch_size": 3}, "batch_size 3 is not divisible"),
+        ({"learning_rate": 1e30, "warmup_ratio": 0.0}, r"loss is (nan|inf) (at|after) step [234]"),
+    ],
+)
+def test_settings_that_cannot_work_publish_nothing(
+    train: Train, tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        train(**settings)
+    assert not (tmp_path / "run" / "out").exists()
+
+
+def nan(file: Path, tensors: dict[str, torch.Tensor]) -> None:
+    tensors["model.norm.weight"][3] = math.nan
+    save_file(tensors, file, metadata={"format": "pt"})
+
+
+def cut(file: Path, tensors: dict[str, torch.Tensor]) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def short(file: Path, tensors: dict[str, torch.Tensor]) -> None:
+    name = "model.embed_tokens.weight"
+    tensors[name] = tensors[name][:250].clone()
+    save_file(tensors, file, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(nan, "model.norm.weight.*NaN"), (cut, "was cut off"), (short, "tokenizer has 300 tokens")],
+)
+def test_a_spoilt_base_is_refused_before_training(
+    study: Path, job: Callable[..., Job], tmp_path: Path, change: Any, message: str
+) -> None:
+    made = job(tmp_path)
+    base = material.write_base(tmp_path / "base")
+    change(base / "model.safetensors", weights(base))
+    write_manifest(base, "checkpoint")
+    spoilt = Job(base, made.data, made.out, made.scratch, made.settings, seed=3)
+    with pytest.raises(UserError, match=message):
+        fine_tune(spoilt)
+    assert not made.out.exists() and not made.scratch.exists()
+
+
+def test_each_example_counts_once_an_epoch(train: Train) -> None:
+    """At a learning rate too small to matter, an epoch's steps average to one pass's loss."""
+    still = {"packing": False, "epochs": 1, "evaluations": 1, "learning_rate": 1e-12}
+    many = log(train("a", batch_size=10, **still))["train"]
+    once = log(train("b", batch_size=48, **still))["train"]
+    assert (len(many), len(once)) == (5, 1)
+    # 48 examples over five batches of ten places: no step is left with eight examples and no
+    # example is repeated; the steps' losses differ only by which examples they hold.
+    assert sum(entry["loss"] for entry in many) / 5 == pytest.approx(once[0]["loss"], abs=0.01)
+
+
+def test_best_is_published_or_last_as_the_settings_say(study: Path, train: Train) -> None:
+    write_jsonl(study / "few" / "train.jsonl", material.rows(6, 1))
+    write_jsonl(study / "few" / "validation.jsonl", material.rows(7, 2))
+    write_manifest(study / "few", "rows")
+    overfit: dict[str, Any] = {
+        "data": "few", "epochs": 60, "learning_rate": 2e-2, "packing": False,
+        "batch_size": 6, "gradient_accumulation": 1, "evaluations": 6,
+    }  # fmt: skip
+    best, last = (train(which, checkpoint=which, **overfit) for which in ("best", "last"))
+    losses = [entry["loss"] for entry in log(best)["validation"]]
+    assert losses == [entry["loss"] for entry in log(last)["validation"]]
+    assert min(losses) < losses[-1], "the run was to overfit"
+    assert log(last)["chosen_step"] == 60
+    assert log(best)["chosen_step"] == 10 * (losses.index(min(losses)) + 1)
+    theirs = weights(last)
+    assert any(not torch.equal(tensor, theirs[name]) for name, tensor in weights(best).items())
+
+
+def test_lora_leaves_all_but_its_targets_alone(study: Path, train: Train) -> None:
+    lora = {"rank": 4, "alpha": 8, "targets": ["q_proj", "v_proj"], "dropout": 0.1}
+    out = train(lora=lora)
+    before, after = weights(study / "base"), weights(out)
+    assert set(before) == set(after) and not list(out.glob("adapter*"))
+    for name, tensor in before.items():
+        touched = name.endswith(("q_proj.weight", "v_proj.weight"))
+        assert torch.equal(tensor, after[name]) is not touched, name
+    losses = log(out)["train"]
+    assert losses[-1]["loss"] < losses[0]["loss"]
+
+
+def test_bf16_keeps_small_updates_and_publishes_in_its_own_precision(train: Train) -> None:
+    out = train(precision="bf16", learning_rate=1e-3)
+    assert {tensor.dtype for tensor in weights(out).values()} == {torch.bfloat16}
+    assert read_json(out / "config.json")["dtype"] == "bfloat16"
+    losses = log(out)["train"]
+    assert losses[-1]["loss"] < losses[0]["loss"]
+
+
+def test_gradient_checkpointing_changes_memory_only(train: Train) -> None:
+    plain = train("a", max_steps=3)
+    close(plain, train("b", max_steps=3, gradient_checkpointing=True), 1e-5)
