@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -73,11 +72,9 @@ def test_reaching_for_pythons_insides(tmp_path: Path, template: str) -> None:
 def test_loops_without_end(monkeypatch: pytest.MonkeyPatch, template: str) -> None:
     monkeypatch.setattr(rendering, "CPU_SECONDS", 1.0)
     monkeypatch.setattr(rendering, "_kept", None)
-    start = time.monotonic()
     message = refused(template)
     assert "takes over 1 s for one chat, and was stopped" in message or "needs over" in message
     assert "under the model's `chat_template`" in message
-    assert time.monotonic() - start < 60
 
 
 @pytest.mark.parametrize(

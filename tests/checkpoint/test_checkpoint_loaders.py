@@ -35,7 +35,7 @@ def test_every_loader_in_the_source_is_told_so() -> None:
 
 def test_the_models_of_the_shipped_configs_are_pinned() -> None:
     from mixmerge.config.load import load_config
-    from mixmerge.core.revision import is_commit
+    from mixmerge.core.section import is_commit
 
     for path in (ROOT / "config").glob("*.yaml"):
         config = load_config(path)

@@ -1,4 +1,4 @@
-"""GGUF models: de-quantised weights, the tokenizer's splitting, and files that are broken or lie."""
+"""GGUF models: de-quantised weights, the tokenizer's splitting, files that are broken or lie."""
 
 import json
 import struct

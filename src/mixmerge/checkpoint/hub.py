@@ -23,7 +23,7 @@ from tqdm import tqdm
 from mixmerge.artifacts.manifest import PROVENANCE
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
-from mixmerge.core.revision import is_commit
+from mixmerge.core.section import is_commit
 
 _CHUNK = 1 << 20
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mixmerge.core.revision import Pinned, is_commit
-from mixmerge.core.section import Section
+from mixmerge.core.section import Pinned, Section, is_commit
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 

@@ -1,5 +1,6 @@
 """What all config sections share: strictness, and names that are safe in paths."""
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
@@ -16,6 +17,7 @@ from mixmerge.core.errors import UserError, nearest
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+_COMMIT = re.compile("[0-9a-f]{40}")
 _NAME = r"^[a-z0-9][a-z0-9._]*(-[a-z0-9._]+)*$"
 
 #: A key that becomes part of a path and of a Snakemake wildcard: lower case, no separators. Names
@@ -49,6 +51,32 @@ class Section(BaseModel):
                 if isinstance(value, int) and abs(value) > _LARGEST:
                     raise ValueError(f"{key}: {value:.3g} is larger than any machine counts")
         return data
+
+
+def is_commit(revision: str) -> bool:
+    """Whether a revision is a commit, and no tag or branch."""
+    return _COMMIT.fullmatch(revision) is not None
+
+
+class Pinned(Section):
+    """What every entry says that comes from the hub."""
+
+    revision: str
+    """Commit: 40 hexadecimal digits. A tag or a branch can move and needs `allow_moving`."""
+
+    allow_moving: bool = False
+    """Accept a tag or a branch as `revision`. The commit at which it stood is recorded with what
+    was fetched, and the job stops where it has moved since."""
+
+    @model_validator(mode="after")
+    def _is_pinned(self) -> "Pinned":
+        if not (self.allow_moving or is_commit(self.revision)):
+            raise ValueError(
+                f"revision: {self.revision!r} is no commit but a tag or a branch, which may move; "
+                "write the commit (40 hexadecimal digits, on the repository's page under "
+                "`commits`), or set allow_moving: true"
+            )
+        return self
 
 
 def validated(kind: Any, value: Any, where: str) -> Any:

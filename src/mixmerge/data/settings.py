@@ -10,8 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mixmerge.core.revision import Pinned
-from mixmerge.core.section import Name, Section
+from mixmerge.core.section import Name, Pinned, Section
 
 #: The training set that holds all tasks; no task may take its name.
 MIX = "mix"

@@ -14,7 +14,7 @@ from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.checkpoint.hub import check_endpoint, resolve
 from mixmerge.core.archives import Bounds
 from mixmerge.core.errors import UserError, not_a_file
-from mixmerge.core.revision import is_commit
+from mixmerge.core.section import is_commit
 from mixmerge.data.rows import ROWS, Row, encode, plain, progress, publish, read_parquet, read_rows
 from mixmerge.data.settings import EmbeddedSource, HubSource, LocalSource, PackageSource
 

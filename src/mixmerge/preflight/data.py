@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.core.errors import UserError, nearest
-from mixmerge.core.revision import Pinned, is_commit
+from mixmerge.core.section import Pinned, is_commit
 from mixmerge.data.packages import chosen_packages
 from mixmerge.data.prepare import RowMapping
 from mixmerge.data.rows import ROWS, Row, parse_line, read_lines, read_parquet

@@ -47,6 +47,14 @@ def publish(job: Job, encoder: Encoder, prepared: Prepared) -> None:
     chosen = step_of(last)
     if job.settings.checkpoint == "best":
         chosen = best_step(entries) or chosen
+    import torch
+
+    # For whoever reads the job's time; no weight hangs on it. An interrupted run's own time is not
+    # in that of the call that resumed it.
+    call = {
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "resumed": was_resumed(job),
+    }
     with atomic_dir(job.out) as target:
         write_weights(
             job.base, job.trainer / f"checkpoint-{chosen}", target, job.settings.precision
@@ -63,23 +71,11 @@ def publish(job: Job, encoder: Encoder, prepared: Prepared) -> None:
         finalize(
             target,
             inputs=inputs,
-            settings=job.settings.model_dump(mode="json") | _circumstances(job),
+            settings=job.settings.model_dump(mode="json") | call,
             seed=job.seed,
             packages=PACKAGES,
         )
     logger.info("%s: published step %d of %d", job.out, chosen, step_of(last))
-
-
-def _circumstances(job: Job) -> dict[str, Any]:
-    """What a reader of the job's time must know; for provenance alone, as no weight hangs on it.
-
-    Returns:
-        ``device`` (as in the provenance of completions) and ``resumed``: whether this call found
-        work of an interrupted one, which its own time does not cover.
-    """
-    import torch
-
-    return {"device": "cuda" if torch.cuda.is_available() else "cpu", "resumed": was_resumed(job)}
 
 
 def _write_side_files(job: Job, encoder: Encoder, target: Path) -> None:

@@ -12,7 +12,7 @@ from mixmerge.core.errors import UserError
 from mixmerge.sft.examples import Prepared, fill_up, read_examples
 from mixmerge.sft.job import Job
 from mixmerge.sft.resume import Request, last_complete, step_of
-from mixmerge.sft.settings import Sft
+from mixmerge.sft.settings import Lora, Sft
 
 logger = logging.getLogger(__name__)
 
@@ -55,16 +55,16 @@ def train(job: Job, prepared: Prepared, request: Request) -> None:
         import deepspeed.comm
 
         deepspeed.comm.init_distributed("nccl" if torch.cuda.is_available() else "gloo")
-    resume = _resume(job, args)
+    resume = _resume(job.trainer, args)
     trainer = Trainer(
-        model=_load_model(job, torch),
+        model=_load_model(job.base, job.settings),
         args=args,
         train_dataset=fill_up(read_examples(job.tokens, "train"), job.settings.batch_size),
         eval_dataset=read_examples(job.tokens, "validation"),
         processing_class=transformers.AutoTokenizer.from_pretrained(
             job.base, local_files_only=True, trust_remote_code=trusts_code(job.base)
         ),
-        peft_config=_lora(job),
+        peft_config=_lora(job.settings.lora),
     )
     trainer.keep_best = job.settings.checkpoint == "best"
     trainer.request = request
@@ -90,24 +90,25 @@ def _quieten(transformers: Any) -> None:
             warnings.filterwarnings("ignore", category=category, module=module)
 
 
-def _resume(job: Job, args: Any) -> Path | None:
+def _resume(checkpoints: Path, args: Any) -> Path | None:
     """The checkpoint to go on from; only the first process may clean up around it."""
     from accelerate import PartialState
 
     with PartialState().main_process_first():
-        resume = last_complete(job.trainer)
+        resume = last_complete(checkpoints)
     if resume and args.process_index == 0:
         logger.info("resuming after step %d", step_of(resume))
     return resume
 
 
-def _load_model(job: Job, torch: Any) -> Any:
+def _load_model(base: Path, settings: Sft) -> Any:
+    """The base's weights, as training takes them."""
+    import torch
     from transformers import AttentionInterface, AutoModelForCausalLM
     from transformers.utils import is_flash_attn_2_available
 
     from mixmerge.sft.trainer import SAMPLEWISE, samplewise_attention
 
-    settings = job.settings
     attention = "sdpa"
     if settings.packing:
         flash = torch.cuda.is_available() and is_flash_attn_2_available()
@@ -118,21 +119,21 @@ def _load_model(job: Job, torch: Any) -> Any:
     # a bf16 weight's last digit.
     half = settings.precision == "bf16" and settings.zero_stage is not None
     return AutoModelForCausalLM.from_pretrained(
-        job.base,
+        base,
         dtype=torch.bfloat16 if half else torch.float32,
         attn_implementation=attention,
         local_files_only=True,
         use_safetensors=True,
-        trust_remote_code=trusts_code(job.base),
+        trust_remote_code=trusts_code(base),
     )
 
 
-def _lora(job: Job) -> Any:
-    if job.settings.lora is None:
+def _lora(lora: Lora | None) -> Any:
+    """The settings of adapters, as peft takes them."""
+    if lora is None:
         return None
     from peft import LoraConfig
 
-    lora = job.settings.lora
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=lora.rank,
