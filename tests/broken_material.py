@@ -22,8 +22,8 @@ EVIDENCE = (
     "numpy",
     "mixmerge.evaluate.scoring",
     "mixmerge.uncertainty.analysis",
-    "mixmerge.report.tables",
-    "mixmerge.report.verdict",
+    "mixmerge.report.strategy_tables",
+    "mixmerge.report.verdict_tables",
     "mixmerge.evaluate.summaries",
 )
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from fixtures.report_study import layout
 from mixmerge.artifacts.manifest import write_manifest
-from mixmerge.report.layout import Layout
+from mixmerge.report.settings import Layout
 from mixmerge.study.uncertainty import uncertainty_settings
 from mixmerge.uncertainty.settings import Uncertainty, UncertaintySettings
-from report_material import layout
 
 #: What the second task's columns are: metrics of summaries in the place of verdicts.
 _SUMMARY = {"base": "bleu4", "plus": "meteor"}

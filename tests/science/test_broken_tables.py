@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-import report_material
 from broken_damage import cut, edit
 from broken_material import EVIDENCE, Case, Server, Stage, Worlds, cases
+from fixtures.report_study import decide, layout
 
 pytestmark = pytest.mark.slow
 
-STUDY = report_material.layout()
+STUDY = layout()
 
 
 def write_study(folder: Path) -> None:
     """All that the report reads."""
-    report_material.write_results(STUDY, folder, report_material.scores(STUDY))
+    decide(STUDY, folder)
 
 
 PRINTED = ("--layout", STUDY.model_dump_json(), "--results", "in", "--out")

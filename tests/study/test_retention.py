@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import checkpoint_material as material
+from fixtures.report_study import results
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest
 from mixmerge.config.load import parse_config
 from mixmerge.core.errors import UserError
@@ -17,12 +18,10 @@ from mixmerge.merge.execution import merge
 from mixmerge.merge.recipe import render_recipe
 from mixmerge.merge.record import differing, write_record
 from mixmerge.merge.settings import RecipeSettings
-from mixmerge.report.comparison import chosen
-from mixmerge.report.layout import Layout
+from mixmerge.report.settings import Layout
 from mixmerge.study import retention as keeping
 from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study
-from report_material import scores
 
 
 @pytest.fixture(scope="module")
@@ -92,16 +91,14 @@ def test_the_winner_is_the_tables_choice(demo: dict[str, Any], select: str) -> N
     # The test suites prefer the last ratio, the validation suites the first.
     special = {("ties-w0.3", key): 0.9 for key in columns["validation"]}
     special |= {("ties-w0.7", key): 0.9 for key in columns["test"]}
-    everything = scores(layout, special)
-    wanted = {pick.strategy: pick.name for pick in chosen(layout, model, everything)}
+    wanted = {pick.strategy: pick.name for pick in results(layout, special).chosen(model)}
     assert wanted["ties"] == {"validation": "ties-w0.3", "test": "ties-w0.7"}[select]
     for strategy, name in wanted.items():
         told = keeping.winner_layout(study, layout, model.key, str(strategy))
         alone = Layout.model_validate(json.loads(json.dumps(told)))
         read = {v.name for v in alone.models[0].variants}
         assert read == set(keeping.contenders(study, layout, model.key, str(strategy)))
-        some = {key: value for key, value in everything.items() if key[1] in read}
-        assert [pick.name for pick in chosen(alone, alone.models[0], some)] == [name]
+        assert [v.name for v in results(alone, special).chosen(alone.models[0])] == [name]
 
 
 def test_no_printed_name_decides_a_winner(demo: dict[str, Any]) -> None:

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
+from fixtures.report_study import read
 from mixmerge.core.errors import UserError
-from mixmerge.report import comparison
-from mixmerge.report.evidence import read_evidence
-from mixmerge.report.layout import Layout
-from mixmerge.report.scores import read_scores
+from mixmerge.report.results import AVERAGES
+from mixmerge.report.settings import Layout
 from mixmerge.study.uncertainty import uncertainty_settings
 from mixmerge.uncertainty.analysis import analyse, matches
 from mixmerge.uncertainty.settings import Uncertainty
@@ -42,23 +41,28 @@ def entry(result: dict[str, Any], variant: str, against: str, column: str) -> di
 def test_values_are_those_of_the_tables(tmp_path: Path) -> None:
     found = study()
     run(tmp_path, found, SKILLS)
-    scores, evidence = read_scores(found, tmp_path), read_evidence(found, tmp_path)["tiny"]
-    for variant in found.models[0].variants:
+    results, model = read(found, tmp_path), found.models[0]
+    content = json.loads((tmp_path / "uncertainty/tiny.json").read_text())
+    for variant in model.variants:
         for column in found.columns:
-            interval = evidence.intervals[variant.name][column.key]
-            value = scores["tiny", variant.name].values[column.key]
-            assert interval.value == pytest.approx(value, abs=1e-9)
-            assert interval.low <= value <= interval.high
+            interval = content["intervals"][variant.name][column.key]
+            value = results.value(model, variant.name, column.key)
+            assert value is not None
+            assert interval["value"] == pytest.approx(value, abs=1e-9)
+            assert interval["low"] <= value <= interval["high"]
+            assert results.interval(model, variant.name, column.key) == (
+                interval["low"],
+                interval["high"],
+            )
         for role in ("test", "validation"):
-            average = evidence.average(variant.name, role)
-            standing = comparison.of_variant(found, found.models[0], variant.name, role, scores)
-            assert average is not None and standing.average is not None
-            assert average.value == pytest.approx(standing.average, abs=1e-8)
-            assert average.low < average.value < average.high
-    match = evidence.comparison("mixed", "specialist", "explain-test.bleu4")
-    assert match is not None and match.method == "bootstrap"
-    values = [scores["tiny", name].values["explain-test.bleu4"] for name in _ends("mixed")]
-    assert match.difference == pytest.approx(values[0] - values[1], abs=1e-9)
+            average = content["averages"][variant.name][role]
+            printed = results.value(model, variant.name, AVERAGES[role])
+            assert average["value"] == pytest.approx(printed, abs=1e-8)
+            assert average["low"] < average["value"] < average["high"]
+    match = results.test(model, "mixed", "specialist", "explain-test.bleu4")
+    assert match is not None and match["method"] == "bootstrap"
+    values = [results.row(model, name, "explain-test.bleu4")["value"] for name in _ends("mixed")]
+    assert match["difference"] == pytest.approx(values[0] - values[1], abs=1e-9)
 
 
 def _ends(variant: str) -> tuple[str, str]:
@@ -139,9 +143,9 @@ def test_average_is_left_out_where_no_specialist_scores(tmp_path: Path) -> None:
     result = run(tmp_path, found, skills)
     assert result["averages"]["mixed"] == {}
     assert not [c for c in result["comparisons"] if c["column"] == "avg"]
-    evidence = read_evidence(found, tmp_path)["tiny"]
-    assert evidence.average("mixed") is None
-    assert evidence.comparison("mixed", "specialist", "avg") is None
+    results, model = read(found, tmp_path), found.models[0]
+    assert results.value(model, "mixed", "avg") is None
+    assert results.test(model, "mixed", "specialist", "avg") is None
 
 
 def test_plus_counts_only_with_base(tmp_path: Path) -> None:
@@ -200,7 +204,7 @@ def test_script(root: Path, tmp_path: Path) -> None:
     subprocess.run([*command, "--out", str(out)], check=True, capture_output=True)
     first = out.read_bytes()
     assert json.loads(first) == analyse(settings(found), directories, seed=5)
-    read_evidence(found, tmp_path)
+    read(found, tmp_path)
     (directories["mixed"] / "write-test.jsonl").unlink()
     failed = subprocess.run(
         [*command, "--out", str(out)], capture_output=True, text=True, check=False

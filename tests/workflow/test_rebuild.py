@@ -237,7 +237,7 @@ CODE: dict[str, tuple[tuple[str, str, str], Jobs]] = {
         set(),
     ),
     "a table's format": (
-        ("src/mixmerge/report/markdown.py", "\ndef ", "\nEXTRA = 1\n\n\ndef "),
+        ("src/mixmerge/report/render.py", "\ndef ", "\nEXTRA = 1\n\n\ndef "),
         REPORT - {"figures"},
     ),
     "how a job is cut off": (

@@ -37,7 +37,7 @@ def log(study: Rebuild, job: str) -> str:
 
 
 def test_a_tables_format(study: Rebuild) -> None:
-    study.change_code("src/mixmerge/report/markdown.py", "\ndef ", "\nEXTRA = 1\n\n\ndef ")
+    study.change_code("src/mixmerge/report/render.py", "\ndef ", "\nEXTRA = 1\n\n\ndef ")
     assert run(study, "all") == REPORT - {"figures"}
     assert study.planned() == set()
 

@@ -4,8 +4,8 @@ from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.report.entries import figure_files
 from mixmerge.report.figures import write_figures
-from mixmerge.report.layout import Layout
-from mixmerge.report.scores import read_scores
+from mixmerge.report.results import read_scores
+from mixmerge.report.settings import Layout
 
 
 def main() -> None:
@@ -16,8 +16,8 @@ def main() -> None:
     arguments.add_argument("--out", type=path_argument, required=True, help="folder of the figures")
     given = arguments.parse_args()
     layout = Layout.model_validate(given.layout)
-    scores = read_scores(layout, given.shelf or given.results)
-    write_figures(layout, given.results, scores, given.out)
+    results = read_scores(layout, given.shelf or given.results)
+    write_figures(results, given.results, given.out)
     files = (given.out / name for name in figure_files(layout))
     write_sums(given.out.with_name(".figures.sha256"), files)
 

@@ -3,9 +3,9 @@
 from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.report.entries import table_files
-from mixmerge.report.layout import Layout
-from mixmerge.report.scores import read_scores
-from mixmerge.report.tables import write_tables
+from mixmerge.report.results import read_scores
+from mixmerge.report.settings import Layout
+from mixmerge.report.strategy_tables import write_tables
 
 
 def main() -> None:
@@ -19,7 +19,8 @@ def main() -> None:
     given = arguments.parse_args()
     layout = Layout.model_validate(given.layout)
     shelf = given.shelf or given.results
-    write_tables(layout, given.results, read_scores(layout, shelf), given.out, shelf)
+    results = read_scores(layout, shelf).add_evidence(shelf)
+    write_tables(results, given.results, given.out)
     files = (given.out / name for name in table_files(layout))
     write_sums(given.out.with_name(".tables.sha256"), files)
 

@@ -2,12 +2,11 @@
 
 from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import json_argument, parser, path_argument, run
-from mixmerge.report.dossier import write_verdict
 from mixmerge.report.entries import VERDICT_FILES
-from mixmerge.report.evidence import read_evidence
-from mixmerge.report.layout import Layout
-from mixmerge.report.scores import read_scores
+from mixmerge.report.results import read_scores
+from mixmerge.report.settings import Layout
 from mixmerge.report.verdict import verdicts
+from mixmerge.report.verdict_tables import write_verdict
 
 
 def main() -> None:
@@ -23,9 +22,8 @@ def main() -> None:
     given = arguments.parse_args()
     layout = Layout.model_validate(given.layout)
     shelf = given.shelf or given.results
-    scores, evidence = read_scores(layout, shelf), read_evidence(layout, shelf)
-    found = verdicts(layout, scores, evidence, given.results, shelf)
-    write_verdict(layout, found, given.out)
+    results = read_scores(layout, shelf).add_evidence(shelf)
+    write_verdict(layout, verdicts(results, given.results, shelf), given.out)
     files = (given.out / name for name in VERDICT_FILES)
     write_sums(given.out.with_name(".verdict.sha256"), files)
 

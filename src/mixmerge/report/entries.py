@@ -6,26 +6,16 @@ Imports nothing heavy: the rules ask for these names each time they are read.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mixmerge.report.layout import Layout
+from mixmerge.report.settings import Layout
 
-#: Renderings of each table.
+#: Renderings of each table, and of each figure.
 TABLE_FORMATS = ("csv", "md", "tex", "html")
-
-#: Renderings of each figure.
 FIGURE_FORMATS = ("svg", "png")
 
 #: What the verdict and the timings are written as, besides the tables.
 VERDICT_FILES = (
-    "verdict.csv",
-    "verdict.md",
-    "verdict.tex",
-    "verdict.html",
-    "verdict.txt",
-    "verdict-approaches.csv",
-    "verdict-costs.csv",
-    "verdict-ratios.csv",
-    "verdict-data.csv",
-    "verdict-weights.csv",
+    *(f"verdict.{form}" for form in (*TABLE_FORMATS, "txt")),
+    *(f"verdict-{part}.csv" for part in ("approaches", "costs", "ratios", "data", "weights")),
 )
 TIMING_FILES = ("timing.csv", "timing.md", "timing.html", "timing.txt")
 
@@ -35,22 +25,21 @@ INDEX = "index.md"
 
 @dataclass(frozen=True)
 class Entry:
-    """One table or figure."""
+    """One table or figure.
+
+    Attributes:
+        name: stem of its files.
+        kind: what it shows; also the stem of its caption in ``resources/captions``.
+        number: such as ``Table 3`` or ``Figure 2``.
+        labels: in Snakemake's report.
+        model: the one model it is about, where it is about one.
+    """
 
     name: str
-    """Stem of its files."""
-
     kind: str
-    """What it shows; also the stem of its caption in ``resources/captions``."""
-
     number: str
-    """Such as ``Table 3`` or ``Figure 2``."""
-
     labels: dict[str, str] = field(default_factory=dict)
-    """Labels in Snakemake's report."""
-
     model: str | None = None
-    """The one model it is about, where it is about one."""
 
     @property
     def caption(self) -> str:
@@ -73,55 +62,45 @@ def _tables(layout: Layout) -> Iterator[Entry]:
         if present:
             labels = {"table": f"Table {number}", "shows": title, "model": "all"}
             yield Entry(f"table{number}-{kind}", kind, f"Table {number}", labels)
-    number = 5
-    for kind, shows, models in (
-        ("ablation", "Merge weights", layout.ablation_models),
-        ("compact", "All strategies", layout.compact_models),
-    ):
-        for key in models:
-            labels = {"table": f"Table {number}", "shows": shows, "model": layout.model(key).title}
-            yield Entry(f"table{number}-{kind}-{key}", kind, f"Table {number}", labels, key)
-            number += 1
+    pages = [("ablation", "Merge weights", key) for key in layout.ablation_models]
+    pages += [("compact", "All strategies", key) for key in layout.compact_models]
+    for number, (kind, shows, key) in enumerate(pages, 5):
+        labels = {"table": f"Table {number}", "shows": shows, "model": layout.model(key).title}
+        yield Entry(f"table{number}-{kind}-{key}", kind, f"Table {number}", labels, key)
 
 
 def paper_entries(layout: Layout) -> list[Entry]:
     """The tables that stand beside the paper's; none where the study names no paper."""
     counterparts = layout.paper.counterparts if layout.paper else []
-    tables = {(found.kind, found.model): found.table for found in counterparts}
-    found = []
+    tables = {(entry.kind, entry.model): entry.table for entry in counterparts}
+    entries = []
     for entry in table_entries(layout):
         if (entry.kind, entry.model) in tables:
             theirs = tables[entry.kind, entry.model]
             labels = {**entry.labels, "shows": f"Beside the paper's Table {theirs}"}
             name = entry.name.replace("table", "paper", 1)
-            found.append(Entry(name, f"paper-{entry.kind}", entry.number, labels, entry.model))
-    return found
+            kind = f"paper-{entry.kind}"
+            entries.append(Entry(name, kind, entry.number, labels, entry.model))
+    return entries
 
 
 def figure_entries(layout: Layout) -> list[Entry]:
     """The study's figures; none where no model is drawn."""
-    if not layout.figure_models:
-        return []
+    drawn = (
+        ("distance", "Distance from base by layer"),
+        ("correlation", "Correlation of updates by layer"),
+        ("spread", "Spread of distances over layers"),
+    )
     return [
-        Entry(
-            f"figure{number}-{kind}",
-            kind,
-            f"Figure {number}",
-            {"figure": f"Figure {number}", "shows": shows},
-        )
-        for number, kind, shows in (
-            (2, "distance", "Distance from base by layer"),
-            (3, "correlation", "Correlation of updates by layer"),
-            (4, "spread", "Spread of distances over layers"),
-        )
+        Entry(f"figure{n}-{kind}", kind, f"Figure {n}", {"figure": f"Figure {n}", "shows": shows})
+        for n, (kind, shows) in enumerate(drawn if layout.figure_models else (), 2)
     ]
 
 
 def table_files(layout: Layout) -> list[str]:
     """File names of all tables, in all renderings, and of the Markdown index."""
     shown = [*table_entries(layout), *paper_entries(layout)]
-    files = [f"{entry.name}.{form}" for entry in shown for form in TABLE_FORMATS]
-    return [*files, INDEX]
+    return [*(f"{entry.name}.{form}" for entry in shown for form in TABLE_FORMATS), INDEX]
 
 
 def figure_files(layout: Layout) -> list[str]:

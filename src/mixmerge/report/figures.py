@@ -1,61 +1,106 @@
-"""Figures 2, 3 and 4: distances from base and correlations of updates, layer by layer."""
+"""Figures 2, 3 and 4: distances from base and correlations of updates, layer by layer.
 
-from collections.abc import Sequence
+They survive grey print and colour blindness: colours are Okabe and Ito's (2008), without their
+yellow, which is too pale on white, and with a grey for their black, in which a box would hide its
+median. Each line also has a marker and, by kind, a dash of its own, so that colour never carries
+meaning alone.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from mixmerge.report import comparison, label, style
+import pandas as pd
+
+from mixmerge.core.io import atomic_open
 from mixmerge.report.entries import FIGURE_FORMATS, figure_entries
-from mixmerge.report.geometry import Pair, Profile, read_distances, read_pairs
-from mixmerge.report.layout import Layout, Model, Variant
-from mixmerge.report.scores import Scores
+from mixmerge.report.results import Results, read_distances, read_pairs
+from mixmerge.report.settings import Model, Variant
 
 #: Model -> printed name of a checkpoint -> distances by layer.
-Distances = dict[str, dict[str, Profile]]
+Distances = Mapping[str, Mapping[str, pd.Series]]
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#737373")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+_DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
+
+#: Text width of a two-column page, and height of a panel, in inches.
+_PAGE, _HEIGHT = 7.1, 2.15
 
 #: Markers across a panel: more would hide the lines of deep models.
-_MARKERS = 9
+_MARKS = 9
 
-_HEIGHT = 2.15
+_SETTINGS: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same everywhere
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#d9d9d9",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.2,
+    "legend.frameon": False,
+    "svg.hashsalt": "mixmerge",  # else the ids in the file are random
+    "svg.fonttype": "path",  # looks the same on machines without the font
+}
 
 
-def drawn(layout: Layout, model: Model, scores: Scores) -> list[Variant]:
-    """Checkpoints in Figures 2 and 4: specialists, mixture, each strategy at its chosen ratio."""
-    wanted = {*model.specialists.values(), model.mixture}
-    variants = [variant for variant in model.variants if variant.name in wanted]
-    return [*variants, *comparison.chosen(layout, model, scores)]
+class Look(NamedTuple):
+    """How one line or box is drawn: colour, marker and line style in matplotlib's words."""
+
+    color: str
+    marker: str
+    dash: Any
 
 
-def write_figures(layout: Layout, results: Path, scores: Scores, out: Path) -> None:
+def write_figures(results: Results, root: Path, out: Path) -> None:
     """Draw all figures of the layout into a directory, as SVG and PNG.
 
     Args:
-        layout: what is drawn and how it is called.
-        results: the study's directory, with ``weights/``.
-        scores: choose each strategy's ratio.
+        results: scores, which choose each strategy's ratio; the layout says what is drawn.
+        root: the study's directory, with ``weights/``.
         out: directory of the figures.
     """
+    layout = results.layout
     models = [layout.model(key) for key in layout.figure_models]
     distances: Distances = {
         model.title: {
-            label.method(layout, variant): read_distances(results, model.key, variant.name)
-            for variant in drawn(layout, model, scores)
+            layout.method(variant): read_distances(root, model.key, variant.name)
+            for variant in drawn(results, model)
         }
         for model in models
     }
-    pairs = {model.title: read_pairs(layout, model, results) for model in models}
+    pairs = {model.title: read_pairs(layout, model, root) for model in models}
     titles = {task.key: task.title for task in layout.tasks}
     for entry in figure_entries(layout):
-        with style.settings():
+        with style():
             if entry.kind == "distance":
-                drawing = distance_figure(distances, len(layout.tasks))
+                figure = distance_figure(distances, len(layout.tasks))
             elif entry.kind == "correlation":
-                drawing = correlation_figure(pairs, titles)
+                figure = correlation_figure(pairs, titles)
             else:
-                drawing = spread_figure(distances, len(layout.tasks))
+                figure = spread_figure(distances, len(layout.tasks))
             for form in FIGURE_FORMATS:
                 title = f"{entry.number}: {entry.labels['shows']}"
-                style.save(drawing, out / f"{entry.name}.{form}", title, layout.dpi)
+                _save(figure, out / f"{entry.name}.{form}", title, layout.dpi)
+
+
+def drawn(results: Results, model: Model) -> list[Variant]:
+    """Checkpoints in Figures 2 and 4: specialists, mixture, each strategy at its chosen ratio."""
+    wanted = {*model.specialists.values(), model.mixture}
+    variants = [variant for variant in model.variants if variant.name in wanted]
+    return [*variants, *results.chosen(model)]
+
+
+def style() -> Any:
+    """A context in which matplotlib's defaults and our style hold, whatever the user's own say."""
+    import matplotlib as mpl
+
+    return mpl.rc_context({**mpl.rcParamsDefault, "backend": "agg", **_SETTINGS})
 
 
 def distance_figure(distances: Distances, tasks: int) -> Any:
@@ -65,42 +110,40 @@ def distance_figure(distances: Distances, tasks: int) -> Any:
         distances: what is drawn.
         tasks: number of specialists, which come first and are drawn in full lines.
     """
-    looks = _looks(distances, tasks)
-    drawing, axes = style.figure(len(distances), _HEIGHT)
+    looks = _checkpoint_looks(distances, tasks)
+    figure, axes = _panels(len(distances), _HEIGHT)
     for axis, (title, lines) in zip(axes, distances.items(), strict=True):
-        depth = max(len(profile.layers) for profile in lines.values())
+        depth = max(map(len, lines.values()))
         for name, profile in lines.items():
             _line(axis, profile, looks, name, depth)
         axis.set_title(title)
         axis.set_ylim(bottom=0)
         _layers_axis(axis)
     _left_label(axes, "L2 distance from base")
-    _legend(drawing, [(name, look) for name, look in looks.items()])
-    return drawing
+    _legend(figure, list(looks.items()))
+    return figure
 
 
-def correlation_figure(pairs: dict[str, list[Pair]], titles: dict[str, str]) -> Any:
+def correlation_figure(
+    pairs: Mapping[str, Mapping[tuple[str, str], pd.DataFrame]], titles: Mapping[str, str]
+) -> Any:
     """Figure 3: correlation of the specialists' updates by layer; a line a model.
 
     Args:
-        pairs: model's title -> its pairs of updates. A panel each pair of tasks.
+        pairs: model's title -> pair of tasks -> their similarity by layer. A panel each pair.
         titles: task -> title.
     """
-    looks = style.looks(list(pairs), dashes=[0] * len(pairs))
-    kinds = [pair.tasks for pair in next(iter(pairs.values()))]
-    drawing, axes = style.figure(len(kinds), 2.6 if len(kinds) == 1 else _HEIGHT)
-    depth = max(len(found[0].pearson.layers) for found in pairs.values())
-    for index, (axis, tasks) in enumerate(zip(axes, kinds, strict=True)):
-        for model, found in pairs.items():
-            pair, look = found[index], looks[model]
-            axis.plot(
-                pair.cosine.layers,
-                pair.cosine.values,
-                color=look.color,
-                linestyle=(0, (3, 2)),
-                linewidth=0.9,
-            )
-            _line(axis, pair.pearson, looks, model, depth)
+    looks = make_looks(list(pairs), dashes=[0] * len(pairs))
+    kinds = list(next(iter(pairs.values())))
+    figure, axes = _panels(len(kinds), 2.6 if len(kinds) == 1 else _HEIGHT)
+    depth = max(len(frames[kinds[0]]) for frames in pairs.values())
+    dotted = (0, (3, 2))
+    for axis, tasks in zip(axes, kinds, strict=True):
+        for model, frames in pairs.items():
+            cosine = frames[tasks]["cosine"]
+            color = looks[model].color
+            axis.plot(*_points(cosine), color=color, linestyle=dotted, linewidth=0.9)
+            _line(axis, frames[tasks]["pearson"], looks, model, depth)
         # The scale of a correlation, not of its noise: unrelated updates lie on 0.
         axis.set_ylim(min(axis.get_ylim()[0], -0.1), 1)
         axis.axhline(0, color="#767676", linewidth=0.7)
@@ -108,56 +151,91 @@ def correlation_figure(pairs: dict[str, list[Pair]], titles: dict[str, str]) -> 
             axis.set_title(" / ".join(titles[task] for task in tasks), fontsize=8)
         _layers_axis(axis)
     _left_label(axes, "Similarity of updates")
-    plain = style.Look("#000000", "", "-")
-    dashed = style.Look("#000000", "", (0, (3, 2)))
-    _legend(drawing, [*looks.items(), ("Pearson r", plain), ("Cosine", dashed)])
-    return drawing
+    measures = [("Pearson r", Look("#000000", "", "-")), ("Cosine", Look("#000000", "", dotted))]
+    _legend(figure, [*looks.items(), *measures])
+    return figure
 
 
 def spread_figure(distances: Distances, tasks: int) -> Any:
     """Figure 4: spread of the distances over layers; a panel a model, a box a checkpoint."""
-    looks = _looks(distances, tasks)
-    longest = max(len(lines) for lines in distances.values())
-    drawing, axes = style.figure(len(distances), max(1.6, 0.5 + 0.24 * longest))
+    looks = _checkpoint_looks(distances, tasks)
+    longest = max(map(len, distances.values()))
+    figure, axes = _panels(len(distances), max(1.6, 0.5 + 0.24 * longest))
     columns = axes[0].get_gridspec().ncols
     for index, (axis, (title, lines)) in enumerate(zip(axes, distances.items(), strict=True)):
-        names = list(looks)
         # All panels have the same lines of boxes, so that only the left ones need names.
-        boxes = [lines[name].known if name in lines else [] for name in names]
-        drawn = axis.boxplot(
-            boxes,
+        boxes = axis.boxplot(
+            [lines[name].dropna().tolist() if name in lines else [] for name in looks],
             orientation="horizontal",
             widths=0.62,
             patch_artist=True,
             medianprops={"color": "#000000", "linewidth": 1.4},
             flierprops={"marker": "o", "markersize": 2.5, "markeredgecolor": "#4d4d4d"},
         )
-        for box, name in zip(drawn["boxes"], names, strict=True):
-            box.set(facecolor=looks[name].color, alpha=0.75, edgecolor="#000000", linewidth=0.8)
-        axis.set_yticks(range(1, len(names) + 1), names if index % columns == 0 else [])
+        for box, look in zip(boxes["boxes"], looks.values(), strict=True):
+            box.set(facecolor=look.color, alpha=0.75, edgecolor="#000000", linewidth=0.8)
+        axis.set_yticks(range(1, len(looks) + 1), list(looks) if index % columns == 0 else [])
         axis.invert_yaxis()
         axis.set_xlim(left=0)
         axis.grid(axis="y", visible=False)
         axis.set_title(title)
-    drawing.supxlabel("L2 distance from base, over transformer layers", fontsize=8)
-    return drawing
+    figure.supxlabel("L2 distance from base, over transformer layers", fontsize=8)
+    return figure
 
 
-def _looks(distances: Distances, tasks: int) -> dict[str, style.Look]:
+def make_looks(names: Sequence[str], dashes: Sequence[int] | None = None) -> dict[str, Look]:
+    """A look for each name, all different for the first 63 of them.
+
+    Args:
+        names: what lines stand for, in the order of the legend.
+        dashes: index of each name's dash; by default it changes when the colours are used up.
+    """
+    looks = {}
+    for at, name in enumerate(names):
+        dash = dashes[at] if dashes else at // len(_COLOURS)
+        color, marker = _COLOURS[at % len(_COLOURS)], _MARKERS[at % len(_MARKERS)]
+        looks[name] = Look(color, marker, _DASHES[dash % len(_DASHES)])
+    return looks
+
+
+def _checkpoint_looks(distances: Distances, tasks: int) -> dict[str, Look]:
     """Full lines for specialists, dashed for the mixture, dotted or dash-dotted for merges."""
     names = list(dict.fromkeys(name for lines in distances.values() for name in lines))
     dashes = [0 if i < tasks else 1 if i == tasks else 2 + i % 2 for i in range(len(names))]
-    return style.looks(names, dashes)
+    return make_looks(names, dashes)
 
 
-def _line(axis: Any, profile: Profile, looks: dict[str, style.Look], name: str, depth: int) -> None:
+def _panels(panels: int, height: float) -> tuple[Any, list[Any]]:
+    """A figure with so many panels (at least 1) of a height in inches, in a grid sized for a page.
+
+    Returns:
+        The matplotlib figure and its axes in reading order.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = {1: 1, 2: 2, 3: 3, 4: 2}.get(panels, 3)
+    rows = -(-panels // columns)
+    width = 0.66 * _PAGE if panels == 1 else _PAGE
+    figure = Figure(figsize=(width, rows * height + 0.55), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for unused in axes[panels:]:
+        unused.remove()
+    return figure, axes[:panels]
+
+
+def _points(profile: pd.Series) -> tuple[list[int], list[float]]:
+    return profile.index.tolist(), profile.tolist()
+
+
+def _line(axis: Any, profile: pd.Series, looks: Mapping[str, Look], name: str, depth: int) -> None:
     """Draw a line; its markers are shifted against the others', so that none hides another."""
     look = looks[name]
-    step = max(1, depth // _MARKERS)
+    step = max(1, depth // _MARKS)
     shift = list(looks).index(name) * step // len(looks)
     axis.plot(
-        profile.layers,
-        profile.values,
+        *_points(profile),
         color=look.color,
         linestyle=look.dash,
         marker=look.marker,
@@ -169,8 +247,7 @@ def _line(axis: Any, profile: Profile, looks: dict[str, style.Look], name: str, 
 
 def _left_label(axes: Sequence[Any], text: str) -> None:
     """Name the y axis once a line of panels."""
-    columns = axes[0].get_gridspec().ncols
-    for axis in axes[::columns]:
+    for axis in axes[:: axes[0].get_gridspec().ncols]:
         axis.set_ylabel(text)
 
 
@@ -181,16 +258,32 @@ def _layers_axis(axis: Any) -> None:
     axis.set_xlabel("Transformer layer")
 
 
-def _legend(drawing: Any, entries: Sequence[tuple[str, style.Look]]) -> None:
+def _legend(figure: Any, looks: Sequence[tuple[str, Look]]) -> None:
     """A legend below all panels, where it can cover nothing."""
     from matplotlib.lines import Line2D
 
     handles = [
         Line2D([], [], color=look.color, linestyle=look.dash, marker=look.marker)
-        for _, look in entries
+        for _, look in looks
     ]
-    names = [name for name, _ in entries]
+    names = [name for name, _ in looks]
     # In points: handle and gaps take about 50, a letter of this size 4.8.
-    widest = 50 + 4.8 * max(len(name) for name in names)
-    columns = max(1, min(len(names), int(drawing.get_figwidth() * 72 / widest)))
-    drawing.legend(handles, names, loc="outside lower center", ncols=columns, handlelength=3.2)
+    widest = 50 + 4.8 * max(map(len, names))
+    columns = max(1, min(len(names), int(figure.get_figwidth() * 72 / widest)))
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, handlelength=3.2)
+
+
+def _save(figure: Any, path: Path, title: str, dpi: int) -> None:
+    """Write a figure as SVG or PNG, by the path's suffix, with the same bytes each time.
+
+    Args:
+        figure: the matplotlib figure.
+        path: target; written atomically.
+        title: description in the file's metadata, for screen readers and search.
+        dpi: resolution of a PNG.
+    """
+    form = path.suffix.removeprefix(".")
+    # No date, no software version: the same numbers give the same file.
+    metadata = {"Title": title, "Date" if form == "svg" else "Software": None}
+    with atomic_open(path, "wb") as file:
+        figure.savefig(file, format=form, dpi=dpi, metadata=metadata)

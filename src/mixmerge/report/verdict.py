@@ -1,22 +1,27 @@
-"""The verdict: mix or merge, for each model, in figures (`mixmerge.report.wording` has words).
+"""The verdict in numbers: mix or merge, for each model (``templates/verdict.j2`` has the words).
 
 The mixture and the merges compete on the suites of the selection rule; what the winner is worth,
 and whether its lead is more than chance, is read on the test suites.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import comb
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
-from mixmerge.report import comparison, label
-from mixmerge.report.costs import ALL, MIXTURE, Bill, cheaper, read_bills
-from mixmerge.report.evidence import AVERAGE, Comparison, Evidence, Interval
-from mixmerge.report.geometry import Geometry, read_geometry
-from mixmerge.report.layout import Layout, Model, Variant
-from mixmerge.report.scores import Scores
-from mixmerge.report.sweep import Scale, Sweep, scales, sweeps
+import pandas as pd
+
+from mixmerge.report.cost_tables import ALL, MIXTURE, Bill, cheaper, read_bills
+from mixmerge.report.results import (
+    AVERAGES,
+    Results,
+    number_or_none,
+    read_pairs,
+    read_relative_distance,
+)
+from mixmerge.report.settings import Model, Variant
 
 Side = Literal["mixing", "merging"]
 Outcome = Literal["mixing", "merging", "undecided"]
@@ -26,92 +31,141 @@ Call = Literal["right", "wrong", "undecided"]
 #: or neither of these (the costs are the same, or not known).
 Reason = Literal["evidence", "cost", "same cost", "unknown cost"]
 
+AVG = AVERAGES["test"]
 
-@dataclass(frozen=True)
-class Contender:
-    """One way to a multi-task model: the mixture, or a strategy at its chosen ratio."""
+
+class Contender(NamedTuple):
+    """One way to a multi-task model: the mixture, or a strategy at its chosen ratio.
+
+    Attributes:
+        name: printed name.
+        variant: name of the checkpoint.
+        selection: AVG on the suites of the selection rule in percent.
+        average: AVG on the test suites in percent, and its `interval`.
+        against_specialists: test of AVG against the specialists.
+        against_mixture: test of AVG against the mixture; None for the mixture itself.
+        family: tests against the mixture that were corrected together with this one.
+    """
 
     name: str
-    """Printed name."""
-
     variant: str
-    """Name of the checkpoint."""
-
     selection: float | None
-    """AVG on the suites of the selection rule in percent."""
-
     average: float | None
-    """AVG on the test suites in percent."""
-
-    interval: Interval | None
-    """The same with its interval."""
-
-    against_specialists: Comparison | None
-    """AVG against the specialists."""
-
-    against_mixture: Comparison | None
-    """AVG against the mixture; None for the mixture itself."""
-
+    interval: tuple[float, float] | None
+    against_specialists: Mapping[str, Any] | None
+    against_mixture: Mapping[str, Any] | None
     family: int
-    """Comparisons with the mixture that were corrected together with this one."""
+
+
+class Sweep(NamedTuple):
+    """One strategy over its ratios.
+
+    Attributes:
+        strategy: its printed name.
+        averages: merge -> AVG on the test suites in percent, where that is defined.
+        chosen: the merge at the chosen ratio.
+        best: the merge with the highest AVG on the test suites.
+        merges: number of merges.
+    """
+
+    strategy: str
+    averages: dict[str, float]
+    chosen: Variant
+    best: Variant
+    merges: int
+
+    @property
+    def spread(self) -> float | None:
+        """Highest minus lowest AVG in points; None where there are not two to compare."""
+        values = self.averages.values()
+        return max(values) - min(values) if len(values) > 1 else None
+
+    @property
+    def regret(self) -> float | None:
+        """Points that the chosen ratio lies below the best one on the test suites."""
+        if self.chosen.name not in self.averages:
+            return None
+        return self.averages[self.best.name] - self.averages[self.chosen.name]
+
+
+class Scale(NamedTuple):
+    """One task's specialists by share of the training data.
+
+    `changes` are percentages of the data -> mean change in percent, over the task's test columns,
+    against the specialist that is merged, which was trained on `reference` percent.
+    """
+
+    task: str
+    changes: dict[int, float | None]
+    reference: int
+
+
+class Spread(NamedTuple):
+    """Mean over pairs of tasks of the mean over layers; lowest and highest layer of any pair."""
+
+    mean: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class ModelVerdict:
-    """What the study says about one model."""
+    """What the study says about one model.
+
+    Attributes:
+        mixture: the data mixture.
+        strategies: each strategy at its chosen ratio, in the order of the configuration.
+        merge: the best of these under the selection rule; None where nothing was merged.
+        picked: the best of mixture and strategies under the selection rule.
+        problems: head, problems that mixture and merge solve, number of problems, by column.
+        similarity: how the specialists' updates compare, by measure; None where not defined.
+        layers: number of transformer layers.
+        pairs: number of pairs of tasks.
+        distances: specialists, mixture and merge -> norm of the update over that of the base.
+        threshold: correlation from which the paper's rule mixes.
+        sweeps: each strategy over its ratios.
+        scales: each task's specialists by share of the data.
+        bills: costs of the mixture, each strategy, and all of them.
+        confidence: level of all intervals.
+    """
 
     model: Model
-    """The model."""
-
     mixture: Contender
-    """The data mixture."""
-
-    strategies: tuple[Contender, ...]
-    """Each strategy at its chosen ratio, in the order of the configuration."""
-
+    strategies: Sequence[Contender]
     merge: Contender | None
-    """The best of these under the selection rule; None where nothing was merged."""
-
     picked: Contender
-    """The best of mixture and strategies under the selection rule."""
-
-    problems: tuple[tuple[str, int, int, int], ...]
-    """Head, problems that the mixture and the merge solve, and number of problems, by column."""
-
-    weights: Geometry
-    """What the weights say."""
-
+    problems: Sequence[tuple[str, int, int, int]]
+    similarity: Mapping[str, Spread | None]
+    layers: int
+    pairs: int
+    distances: Mapping[str, float | None]
     threshold: float
-    """Correlation from which the paper's rule mixes."""
-
-    sweeps: tuple[Sweep, ...]
-    """Each strategy over its ratios."""
-
-    scales: tuple[Scale, ...]
-    """Each task's specialists by share of the data."""
-
-    bills: tuple[Bill, ...]
-    """Costs of the mixture, each strategy, and all of them."""
-
+    sweeps: Sequence[Sweep]
+    scales: Sequence[Scale]
+    bills: Sequence[Bill]
     confidence: float
-    """Level of all intervals."""
+
+    @property
+    def contest(self) -> Mapping[str, Any] | None:
+        """The test of AVG, merge against mixture; None without a merge or AVG."""
+        return self.merge.against_mixture if self.merge else None
 
     @property
     def outcome(self) -> Outcome | None:
-        """Who leads on the test suites; None where that cannot be said (no merge, no AVG)."""
-        found = self.merge.against_mixture if self.merge else None
-        if found is None:
+        """Who leads on the test suites; None where that cannot be said."""
+        if self.contest is None:
             return None
-        if not found.distinguishable:
+        if not self.contest["distinguishable"]:
             return "undecided"
-        return "merging" if found.difference > 0 else "mixing"
+        return "merging" if self.contest["difference"] > 0 else "mixing"
 
     @property
     def predicted(self) -> Side | None:
         """What the paper's rule says: high correlation, mix; low, merge."""
-        if self.weights.pearson is None:
+        pearson = self.similarity["pearson"]
+        if pearson is None:
             return None
-        return "mixing" if self.weights.pearson.mean >= self.threshold else "merging"
+        return "mixing" if pearson.mean >= self.threshold else "merging"
 
     @property
     def call(self) -> Call | None:
@@ -131,6 +185,13 @@ class ModelVerdict:
         """What it took to find the best merge: all strategies, or the only one there is."""
         return self.bill(ALL) or next((bill for bill in self.bills if bill.key != MIXTURE), None)
 
+    def cheaper(self, part: str) -> int | None:
+        """Whose ``total`` or ``marginal`` cost is lower: -1 mixing's, 1 merging's, 0 the same."""
+        mixture, merging = self.bill(MIXTURE), self.merging_bill
+        if mixture is None or merging is None:
+            return None
+        return cheaper(getattr(mixture, part), getattr(merging, part))
+
     @property
     def recommended(self) -> tuple[Side | None, Reason] | None:
         """What to do, and why; None where there is no outcome."""
@@ -138,34 +199,22 @@ class ModelVerdict:
             return None
         if self.outcome != "undecided":
             return self.outcome, "evidence"
-        mixture, merging = self.bill(MIXTURE), self.merging_bill
-        order = cheaper(mixture.total, merging.total) if mixture and merging else None
+        order = self.cheaper("total")
         if not order:
             return None, "unknown cost" if order is None else "same cost"
         return ("mixing" if order < 0 else "merging"), "cost"
 
 
-def verdicts(
-    layout: Layout,
-    scores: Scores,
-    evidence: Mapping[str, Evidence],
-    results: Path,
-    shelf: Path | None = None,
-) -> list[ModelVerdict]:
+def verdicts(results: Results, root: Path, shelf: Path) -> list[ModelVerdict]:
     """The verdict on each model.
 
     Args:
-        layout: the study.
-        scores: scores of all checkpoints.
-        evidence: model -> intervals and comparisons.
-        results: the study's directory, for statistics of weights, and for benchmarks and
-            provenance, which give the costs.
-        shelf: directory of completions and scores, if it is another.
+        results: scores of all checkpoints, with evidence.
+        root: the study's directory, for statistics of weights, and for benchmarks and provenance,
+            which give the costs.
+        shelf: directory of completions and scores.
     """
-    return [
-        _verdict(layout, model, scores, evidence[model.key], results, shelf or results)
-        for model in layout.models
-    ]
+    return [_verdict(results, model, root, shelf) for model in results.layout.models]
 
 
 def by_chance(right: int, decided: int) -> float:
@@ -173,58 +222,119 @@ def by_chance(right: int, decided: int) -> float:
     return sum(comb(decided, k) for k in range(right, decided + 1)) / float(2**decided)
 
 
-def _verdict(
-    layout: Layout, model: Model, scores: Scores, evidence: Evidence, results: Path, shelf: Path
-) -> ModelVerdict:
-    mixture = next(variant for variant in model.variants if variant.name == model.mixture)
-    chosen = comparison.chosen(layout, model, scores)
-    merge = comparison.best(layout, model, chosen, scores)
-    picked = comparison.best(layout, model, [mixture, *chosen], scores)
+def agreeing_pairs(verdicts: Sequence[ModelVerdict]) -> tuple[int, int]:
+    """Pairs of models of which the one with the higher correlation leans more to mixing; all pairs.
+
+    Whoever leads: models without AVG or correlation are left out.
+    """
+    points = [
+        (entry.similarity["pearson"].mean, -entry.contest["difference"])
+        for entry in verdicts
+        if entry.similarity["pearson"] is not None and entry.contest is not None
+    ]
+    orders = [(a[0] - b[0]) * (a[1] - b[1]) for a, b in combinations(points, 2)]
+    return sum(order > 0 for order in orders), len(orders)
+
+
+def _verdict(results: Results, model: Model, root: Path, shelf: Path) -> ModelVerdict:
+    layout = results.layout
+    mixture, chosen = model.variant(model.mixture), results.chosen(model)
+    merge, picked = results.best(model, chosen), results.best(model, [mixture, *chosen])
     assert picked is not None
-    contenders = {
-        variant.name: _contender(layout, model, variant, scores, evidence)
-        for variant in (mixture, *chosen)
-    }
+    contenders = {v.name: _contender(results, model, v) for v in (mixture, *chosen)}
+    pairs = read_pairs(layout, model, root)
+    frames = list(pairs.values())
+    measures = frames[0].columns if frames else ()
+    names = [*layout.specialists(model), model.mixture, *([merge.name] if merge else [])]
     return ModelVerdict(
         model=model,
         mixture=contenders[mixture.name],
-        strategies=tuple(contenders[variant.name] for variant in chosen),
+        strategies=[contenders[variant.name] for variant in chosen],
         merge=None if merge is None else contenders[merge.name],
         picked=contenders[picked.name],
-        problems=() if merge is None else _problems(layout, model, mixture, merge, scores),
-        weights=read_geometry(layout, model, merge, results),
+        problems=[] if merge is None else _problems(results, model, merge.name),
+        similarity={key: _spread([frame[key] for frame in frames]) for key in measures},
+        layers=max(map(len, frames), default=0),
+        pairs=len(frames),
+        distances={name: read_relative_distance(root, model.key, name) for name in names},
         threshold=layout.high_correlation,
-        sweeps=tuple(sweeps(layout, model, scores)),
-        scales=tuple(scales(layout, model, scores)),
-        bills=tuple(read_bills(layout, model, results, shelf)),
-        confidence=evidence.confidence,
+        sweeps=_sweeps(results, model),
+        scales=_scales(results, model),
+        bills=read_bills(layout, model, root, shelf),
+        confidence=results.levels[model.key][0],
     )
 
 
-def _contender(
-    layout: Layout, model: Model, variant: Variant, scores: Scores, evidence: Evidence
-) -> Contender:
-    against = evidence.comparison(variant.name, "mixture", AVERAGE)
+def _contender(results: Results, model: Model, variant: Variant) -> Contender:
+    against, family = results.test(model, variant.name, "mixture", AVG), 0
+    if against is not None:
+        tests = results.tests
+        family = int(((tests["model"] == model.key) & (tests["family"] == against["family"])).sum())
     return Contender(
-        name=label.full(layout, model, variant),
+        name=results.layout.label(model, variant),
         variant=variant.name,
-        selection=comparison.of_variant(layout, model, variant.name, layout.select, scores).average,
-        average=comparison.of_variant(layout, model, variant.name, "test", scores).average,
-        interval=evidence.average(variant.name),
-        against_specialists=evidence.comparison(variant.name, "specialist", AVERAGE),
+        selection=results.value(model, variant.name, AVERAGES[results.layout.select]),
+        average=results.value(model, variant.name, AVG),
+        interval=results.interval(model, variant.name, AVG),
+        against_specialists=results.test(model, variant.name, "specialist", AVG),
         against_mixture=against,
-        family=sum(e.family == against.family for e in evidence.comparisons) if against else 0,
+        family=family,
     )
 
 
-def _problems(
-    layout: Layout, model: Model, mixture: Variant, merge: Variant, scores: Scores
-) -> tuple[tuple[str, int, int, int], ...]:
-    mixed, merged = scores[model.key, mixture.name], scores[model.key, merge.name]
-    found = []
-    for column in layout.columns_of("test"):
-        if column.counted and column.suite in mixed.items:
-            count = mixed.items[column.suite]
-            solved = [round(entry.values[column.key] * count) for entry in (mixed, merged)]
-            found.append((column.header, solved[0], solved[1], count))
-    return tuple(found)
+def _problems(results: Results, model: Model, merge: str) -> list[tuple[str, int, int, int]]:
+    suites = results.suites.set_index(["model", "variant", "suite"])["items"]
+    problems = []
+    for column in results.layout.columns_of("test"):
+        if column.counted:
+            count = int(suites[model.key, model.mixture, column.suite])
+            values = [results.row(model, v, column.key)["value"] for v in (model.mixture, merge)]
+            mixed, merged = (round(value * count) for value in values)
+            problems.append((column.header, mixed, merged, count))
+    return problems
+
+
+def _spread(measures: Sequence[pd.Series]) -> Spread | None:
+    """Mean and range of a number over layers and pairs; None where it is defined nowhere."""
+    known = [values for measure in measures if (values := measure.dropna().tolist())]
+    if not known:
+        return None
+    means = [sum(values) / len(values) for values in known]
+    layers = [value for values in known for value in values]
+    return Spread(sum(means) / len(means), min(layers), max(layers))
+
+
+def _sweeps(results: Results, model: Model) -> list[Sweep]:
+    """Each strategy's sweep, in the order of the strategies."""
+    sweeps = []
+    for strategy in results.layout.strategies:
+        merges = results.layout.merges(model, strategy.key)
+        chosen = results.best(model, merges)
+        if chosen is None:
+            continue
+        values = {variant.name: results.value(model, variant.name, AVG) for variant in merges}
+        averages = {name: value for name, value in values.items() if value is not None}
+        # The chosen one among equals, so that a tie is no regret.
+        best = max([chosen, *merges], key=lambda variant: averages.get(variant.name, float("-inf")))
+        sweeps.append(Sweep(strategy.title, averages, chosen, best, len(merges)))
+    return sweeps
+
+
+def _scales(results: Results, model: Model) -> list[Scale]:
+    """Each task's specialists against the one at the reference percentage.
+
+    Tasks whose specialist was trained at one percentage only are left out.
+    """
+    scales = []
+    for task in results.layout.tasks:
+        columns = [c.key for c in results.layout.columns_of("test") if c.task == task.key]
+        shares = {v.percent: v.name for v in model.variants if v.task == task.key and v.percent}
+        changes: dict[int, float | None] = {}
+        for percent, name in sorted(shares.items()):
+            rows = [results.row(model, name, column) for column in columns]
+            known = [c for row in rows if (c := number_or_none(row["change"])) is not None]
+            changes[percent] = sum(known) / len(known) if known else None
+        if len(changes) > 1:
+            reference = model.variant(model.specialists[task.key]).percent or 0
+            scales.append(Scale(task.title, changes, reference))
+    return scales

@@ -6,7 +6,7 @@ from mixmerge.config.study import MIX, StudyConfig
 from mixmerge.data.settings import HubSource, LocalSource, PackageSource
 from mixmerge.evaluate.suite_settings import CodeSuite, Suite, SummarySuite
 from mixmerge.merge.settings import Strategy
-from mixmerge.report import layout as report
+from mixmerge.report import settings as report
 from mixmerge.study.graph import Variant, sft_name
 from mixmerge.study.paper import with_paper
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from mixmerge.config.study import StudyConfig
 from mixmerge.core.errors import UserError, nearest
-from mixmerge.report import layout as report
+from mixmerge.report import settings as report
 from mixmerge.report.paper_tables import SCALE_METRICS, TABLES, Line, read_results, read_scale
 
 
@@ -35,9 +35,9 @@ def with_paper(config: StudyConfig, layout: report.Layout) -> report.Layout:
     for task in [given.task] if given.task else []:
         _check("task", task, config.tasks)
     theirs = dict.fromkeys([*(line.model for line in lines), *(share.model for share in shares)])
-    paper = report.Paper(
-        results=str(given.results),
-        data_scale=None if given.data_scale is None else str(given.data_scale),
+    paper = report.PaperMatch(
+        results=given.results,
+        data_scale=given.data_scale,
         columns=dict(given.columns),
         models=_names("models", given.models, config.models, theirs),
         strategies=_names(
@@ -51,7 +51,7 @@ def with_paper(config: StudyConfig, layout: report.Layout) -> report.Layout:
 
 
 def _counterparts(
-    layout: report.Layout, paper: report.Paper, lines: Sequence[Line], scale: Collection[str]
+    layout: report.Layout, paper: report.PaperMatch, lines: Sequence[Line], scale: Collection[str]
 ) -> Iterator[report.Counterpart]:
     places = {(line.model, line.table) for line in lines}
     for table in TABLES["strategies"]:

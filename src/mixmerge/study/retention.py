@@ -6,7 +6,7 @@ from typing import Any
 
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.report.layout import Layout
+from mixmerge.report.settings import Layout
 from mixmerge.study.plan import Study
 
 

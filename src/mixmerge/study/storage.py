@@ -13,7 +13,7 @@ from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE
 from mixmerge.core.errors import UserError
 from mixmerge.study.plan import Study
 
-#: Summary of a checkpoint's scores; `mixmerge.report.scores.scores_path` reads it.
+#: Summary of a checkpoint's scores; `mixmerge.report.results.scores_path` reads it.
 _SCORES = "scores.json"
 
 #: Answers for which the keys are to blame.

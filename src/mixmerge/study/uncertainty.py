@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mixmerge.report.layout import Layout
+from mixmerge.report.settings import Layout
 from mixmerge.uncertainty.settings import Arm, Measure, Uncertainty, UncertaintySettings
 
 
