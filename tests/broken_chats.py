@@ -57,6 +57,6 @@ def eos(value: Any) -> Callable[[Path], object]:
 #: What training and generation import.
 MODULES = (
     *("torch", "transformers", "trl", "datasets", "mixmerge.sft.stage"),
-    *("mixmerge.evaluate.generation", "mixmerge.evaluate.engines.continuous"),
+    *("mixmerge.evaluate.generation", "mixmerge.evaluate.engines"),
     *(f"transformers.models.qwen2.{part}_qwen2" for part in ("modeling", "tokenization")),
 )

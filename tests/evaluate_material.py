@@ -76,13 +76,14 @@ def write_completions(directory: Path, suites: dict[str, dict[str, str]]) -> Pat
 
 def nltk_data(root: Path, scratch: Path) -> Path:
     """The repository's nltk data where a study has fetched it, else fetched into ``scratch``."""
-    from mixmerge.evaluate.nltkdata import fetch_nltk_data
+    from mixmerge.evaluate.nltk_data import fetch_nltk_data
+    from offline_sources.nltk_packages import FALLBACKS
 
     if _fetched:
         return _fetched[0]
     for present in sorted(root.glob("results/**/nltk_data")):
         if (present / MANIFEST).exists():
             return present
-    fetch_nltk_data(scratch / "nltk_data")
+    fetch_nltk_data(scratch / "nltk_data", FALLBACKS)
     _fetched.append(scratch / "nltk_data")
     return _fetched[0]

@@ -70,7 +70,7 @@ def test_own_code_reaches_every_loader(tmp_path: Path) -> None:
     assert run("merge.py", "--recipe", recipe, "--out", merged, *arguments) == ""
     assert (merged / "own.py").read_text() == CODE
 
-    from mixmerge.evaluate.engines.weights import load_model
+    from mixmerge.evaluate.engines import load_model
 
     model = load_model(merged, "float32", "cpu")
     assert type(model).__name__ == "OwnForCausalLM"

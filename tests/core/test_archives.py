@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mixmerge.core.archives import BadArchive, Bounds, folder, gunzip, untar, unzip
-from mixmerge.evaluate.packages import unpack_deb
+from offline_sources.nltk_packages import unpack_deb
 
 SMALL = Bounds(bytes=1 << 20, members=50, ratio=20, free=1000)
 

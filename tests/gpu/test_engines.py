@@ -12,15 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from checkpoint_material import write_tokenizer
-from engine_material import decode, first_differences, prompts_of, texts
+from fixtures.checkpoints import write_tokenizer
+from fixtures.engines import decode, first_differences, prompts_of, texts
 from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.core.io import read_jsonl, write_jsonl
-from mixmerge.evaluate.engines.base import Engine, Prompt
-from mixmerge.evaluate.engines.choice import load_engine
+from mixmerge.evaluate.engine import Engine, Prompt, load_engine
 from mixmerge.evaluate.generation import generate
-from mixmerge.evaluate.settings import GenerateSettings, SuiteDecoding
-from mixmerge.evaluate.suite_settings import Decoding
+from mixmerge.evaluate.settings import Decoding, GenerateSettings, SuiteDecoding
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no GPU that torch can use: engines on a GPU NOT TESTED"

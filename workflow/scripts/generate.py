@@ -4,11 +4,8 @@ from mixmerge.artifacts.record import skip_if_unchanged
 from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
 from mixmerge.core.section import validated
 from mixmerge.evaluate.generation import generate
-from mixmerge.evaluate.settings import (
-    GenerateSettings,
-    check_named,
-    named_paths,
-)
+from mixmerge.evaluate.settings import GenerateSettings
+from mixmerge.evaluate.suite import check_named, named_paths
 
 
 def main() -> None:

@@ -5,12 +5,8 @@ from mixmerge.core.cli import json_argument, named_path, parser, path_argument, 
 from mixmerge.core.errors import UserError
 from mixmerge.core.section import validated
 from mixmerge.evaluate.scoring import score
-from mixmerge.evaluate.settings import (
-    CodeJudging,
-    ScoreSettings,
-    check_named,
-    named_paths,
-)
+from mixmerge.evaluate.settings import CodeJudging, ScoreSettings
+from mixmerge.evaluate.suite import check_named, named_paths
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from mixmerge.config.study import StudyConfig
 from mixmerge.core.errors import UserError, nearest
 from mixmerge.data.settings import MIX, EmbeddedSource, PackageSource
 from mixmerge.data.templates import Template
-from mixmerge.evaluate.suite_settings import CodeSuite
+from mixmerge.evaluate.settings import CodeSuite
 from mixmerge.merge.settings import Ratio, Strategy
 
 

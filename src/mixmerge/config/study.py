@@ -9,7 +9,7 @@ from mixmerge.config.hardware import Hardware, fewest_processes
 from mixmerge.config.models import Model, parameters_of
 from mixmerge.core.section import Name, Section
 from mixmerge.data.settings import MIX, CorpusSettings, Data, Mixture, Source, Task
-from mixmerge.evaluate.suite_settings import CodeScoring, Decoding, Suite
+from mixmerge.evaluate.settings import CodeScoring, Decoding, Suite
 from mixmerge.merge.settings import Merging, Ratio, Strategy
 from mixmerge.report.settings import Figures, Tables
 from mixmerge.sft.settings import Sft, SftPlan, overlay

@@ -18,7 +18,7 @@ from mixmerge.evaluate.settings import GenerateSettings, SuiteDecoding
 from mixmerge.evaluate.suite import Completion, Item, read_items
 
 if TYPE_CHECKING:
-    from mixmerge.evaluate.engines.base import Engine, Prompt
+    from mixmerge.evaluate.engine import Engine, Prompt
 
 
 def generate(
@@ -53,7 +53,7 @@ def generate(
         )
     items = {name: read_items(directory) for name, directory in suites.items()}
 
-    from mixmerge.evaluate.engines.choice import load_engine
+    from mixmerge.evaluate.engine import load_engine
 
     own = {name: settings.suites[name] for name in suites}
     with closing(load_engine(checkpoint, settings.decoding, own.values())) as engine:
@@ -96,7 +96,7 @@ def _in_order(items: list[Item], rows: dict[str, Completion]) -> Iterator[dict[s
 
 def _prompts(engine: "Engine", suite: str, items: list[Item]) -> list["Prompt"]:
     """A suite's prompts as tokens."""
-    from mixmerge.evaluate.engines.base import Prompt
+    from mixmerge.evaluate.engine import Prompt
 
     prompts = [Prompt(item.id, engine.chat.prompt(item.messages)) for item in items]
     for prompt in prompts:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_dir, write_json, write_jsonl
-from mixmerge.evaluate.settings import CodeJudging, ScoreSettings
+from mixmerge.evaluate.settings import CodeJudging, CodeScoring, ScoreSettings
 from mixmerge.evaluate.suite import Completion, read_completions, read_items
-from mixmerge.evaluate.suite_settings import CodeScoring
 
 if TYPE_CHECKING:
     from mixmerge.evaluate.verdicts import Judged

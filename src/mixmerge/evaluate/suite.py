@@ -107,6 +107,28 @@ def read_completions(path: Path, ids: list[str]) -> list[Completion]:
     return [found[id_] for id_ in ids]
 
 
+def named_paths(pairs: Iterable[tuple[str, Path]], option: str) -> dict[str, Path]:
+    """Collect ``name=path`` arguments; `UserError` for a name that comes twice."""
+    paths: dict[str, Path] = {}
+    for name, path in pairs:
+        if name in paths:
+            raise UserError(f"{option}: {name!r} is given twice: {paths[name]} and {path}")
+        paths[name] = path
+    return paths
+
+
+def check_named(given: set[str], configured: set[str], option: str) -> None:
+    """Check that a repeated argument and the settings name the same suites.
+
+    Raises:
+        UserError: naming what one has and the other lacks.
+    """
+    for name in sorted(configured - given):
+        raise UserError(f"{option}: suite {name!r} of --settings is missing; add {name}=PATH")
+    for name in sorted(given - configured):
+        raise UserError(f"--settings: suites has no entry for {name!r}, which {option} names")
+
+
 def listed(names: Iterable[str]) -> str:
     """The first few names, and how many more there are."""
     names = list(names)

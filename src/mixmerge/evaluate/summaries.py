@@ -12,8 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mixmerge.core.errors import UserError
-from mixmerge.evaluate.metrics import METRICS, reopen_files
-from mixmerge.evaluate.normalise import normalise
+from mixmerge.evaluate.metrics import METRICS, normalise, reopen_files
 from mixmerge.evaluate.suite import Completion, Item
 
 #: Pairs that go to a process at a time.

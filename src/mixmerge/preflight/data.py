@@ -12,7 +12,7 @@ from mixmerge.data.prepare import RowMapping
 from mixmerge.data.rows import ROWS, Row, parse_line, read_lines, read_parquet
 from mixmerge.data.settings import HubSource, LocalSource, PackageSource, PrepareSettings
 from mixmerge.data.suite_settings import SuiteSettings
-from mixmerge.evaluate.suite_settings import CodeSuite, SummarySuite
+from mixmerge.evaluate.settings import CodeSuite, SummarySuite
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area, few
 from mixmerge.preflight.paths import unusable

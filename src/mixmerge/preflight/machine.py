@@ -12,7 +12,7 @@ from mixmerge.config.hardware import misfit
 from mixmerge.config.models import parameters_of
 from mixmerge.core.errors import UserError
 from mixmerge.data.settings import MIX
-from mixmerge.evaluate.suite_settings import CodeScoring
+from mixmerge.evaluate.settings import CodeScoring
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area
 from mixmerge.resources import gpus

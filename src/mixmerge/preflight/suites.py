@@ -13,7 +13,7 @@ from mixmerge.data.problems import (
     md5_of,
     read_problems,
 )
-from mixmerge.evaluate.suite_settings import CodeSuite
+from mixmerge.evaluate.settings import CodeSuite
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area, few
 from mixmerge.preflight.paths import unusable

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.evaluate.suite_settings import SummarySuite
+from mixmerge.evaluate.settings import SummarySuite
 from mixmerge.preflight.context import Context
 from mixmerge.preflight.finding import Area, few
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mixmerge.config.models import parameters_of
 from mixmerge.data.settings import EmbeddedSource, HubSource
-from mixmerge.evaluate.suite_settings import CodeSuite, SummarySuite
+from mixmerge.evaluate.settings import CodeSuite, SummarySuite
 from mixmerge.study.graph import Graph
 
 #: Weights of a model that neither entry nor checkpoint tells of.

@@ -11,7 +11,7 @@ from mixmerge.config.study import MIX, StudyConfig
 from mixmerge.core.errors import UserError, not_a_file
 from mixmerge.core.seeds import derive
 from mixmerge.data.settings import EmbeddedSource, LocalSource, PackageSource
-from mixmerge.evaluate.suite_settings import CodeSuite, SummarySuite
+from mixmerge.evaluate.settings import CodeSuite, SummarySuite
 from mixmerge.merge.settings import Ratio
 
 

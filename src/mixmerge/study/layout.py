@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mixmerge.config.study import MIX, StudyConfig
 from mixmerge.data.settings import HubSource, LocalSource, PackageSource
-from mixmerge.evaluate.suite_settings import CodeSuite, Suite, SummarySuite
+from mixmerge.evaluate.settings import CodeSuite, Suite, SummarySuite
 from mixmerge.merge.settings import Strategy
 from mixmerge.report import settings as report
 from mixmerge.study.graph import Variant, sft_name

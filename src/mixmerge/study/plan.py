@@ -11,7 +11,7 @@ from mixmerge.config.models import EmbeddedBase, checkpoint_settings
 from mixmerge.config.study import MIX
 from mixmerge.data.settings import Columns, EmbeddedSource, PackageSource, PrepareSettings
 from mixmerge.data.suite_settings import SuiteSettings
-from mixmerge.evaluate.suite_settings import UNIT_TESTS, CodeSuite, SummarySuite
+from mixmerge.evaluate.settings import GenerateSettings, ScoreSettings, SummarySuite
 from mixmerge.study.graph import Graph
 
 
@@ -154,26 +154,9 @@ class Study(Graph):
     def generate_settings(self, model: str, variant: str) -> dict[str, Any]:
         """Decoding, and per suite what shapes and bounds a completion."""
         kind = self.variants[model][variant].kind
-        return {
-            "decoding": self.config.decoding.model_dump(mode="json"),
-            "suites": {
-                key: {
-                    **suite.model_dump(include={"max_new_tokens", "stop"}),
-                    "repetition_penalty": suite.repetition_penalty_for.get(
-                        kind, suite.repetition_penalty
-                    ),
-                }
-                for key, suite in self.config.suites.items()
-            },
-        }
-
-    def dataset(self, suite: str) -> str:
-        """Whose special oracles EvalPlus applies to a code suite, ``other`` for none."""
-        entry = self.config.suites[suite]
-        assert isinstance(entry, CodeSuite)
-        if entry.oracle is not None:
-            return entry.oracle
-        return str(entry.problems) if entry.problems in ("humaneval", "mbpp") else "other"
+        suites = {key: suite.decoding_for(kind) for key, suite in self.config.suites.items()}
+        settings = GenerateSettings(decoding=self.config.decoding, suites=suites)
+        return settings.model_dump(mode="json")
 
     def ground_truth_settings(self, suite: str) -> dict[str, Any]:
         """How a code suite's reference solutions are run."""
@@ -182,20 +165,10 @@ class Study(Graph):
 
     def score_settings(self) -> dict[str, Any]:
         """How tests are run, and per suite its kind and metrics."""
-        suites: dict[str, Any] = {}
-        for key, suite in self.config.suites.items():
-            if isinstance(suite, CodeSuite):
-                suites[key] = {
-                    "kind": "code",
-                    "tests": UNIT_TESTS.get(str(suite.problems), "inputs"),
-                    "plus": suite.plus,
-                    "dataset": self.dataset(key),
-                }
-            else:
-                suites[key] = {"kind": "summary", "metrics": suite.metrics}
+        suites = {key: suite.judging for key, suite in self.config.suites.items()}
+        settings = ScoreSettings(code=self.config.code_scoring, suites=suites)
         # How many run side by side changes no verdict: the job gets it as an argument of its own.
-        code = self.config.code_scoring.model_dump(mode="json", exclude={"workers"})
-        return {"code": code, "suites": suites}
+        return settings.model_dump(mode="json", exclude={"code": {"workers"}})
 
 
 def without_wording(template: str) -> str:

@@ -12,16 +12,14 @@ from typing import Any
 
 import pytest
 
-import checkpoint_material as material
-from engine_material import naive, write_checkpoint
+from fixtures import checkpoints as material
+from fixtures.engines import naive, write_checkpoint
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_jsonl, write_jsonl
-from mixmerge.evaluate.engines.continuous import ContinuousEngine
-from mixmerge.evaluate.engines.padded import PaddedEngine
+from mixmerge.evaluate.engines import ContinuousEngine, PaddedEngine
 from mixmerge.evaluate.generation import generate
-from mixmerge.evaluate.settings import GenerateSettings, SuiteDecoding
-from mixmerge.evaluate.suite_settings import Decoding
+from mixmerge.evaluate.settings import Decoding, GenerateSettings, SuiteDecoding
 
 TEXTS = [
     "a",
@@ -193,11 +191,13 @@ def test_finished_batches_are_kept(
 
 
 @pytest.mark.slow
-def test_a_killed_job_goes_on_to_the_same_bytes(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_killed_job_goes_on_to_the_same_bytes(
+    root: Path, checkpoint: Path, tmp_path: Path
+) -> None:
     suite = write_suite(tmp_path / "suite", [f"number {i}" * (1 + i % 5) for i in range(120)])
     own = settings(batch_size=2, max_new_tokens=60)
     command = [
-        *(sys.executable, str(Path(__file__).parents[2] / "workflow/scripts/generate.py")),
+        *(sys.executable, str(root / "workflow/scripts/generate.py")),
         *("--checkpoint", str(checkpoint), "--suites", f"s={suite}"),
         *("--out", str(tmp_path / "killed/out"), "--scratch", str(tmp_path / "killed/scratch")),
         *("--settings", own.model_dump_json()),

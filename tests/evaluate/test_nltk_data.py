@@ -11,8 +11,9 @@ from evaluate_material import nltk_data
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
-from mixmerge.evaluate import nltkdata, packages
-from mixmerge.evaluate.nltkdata import fetch_nltk_data
+from mixmerge.evaluate.nltk_data import Unavailable, fetch_nltk_data, run_command
+from offline_sources import nltk_packages
+from offline_sources.nltk_packages import FALLBACKS
 
 
 def test_nothing_to_be_had_gets_one_message(
@@ -24,7 +25,7 @@ def test_nothing_to_be_had_gets_one_message(
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with pytest.raises(UserError) as caught:
-        fetch_nltk_data(tmp_path / "out")
+        fetch_nltk_data(tmp_path / "out", FALLBACKS)
     message = str(caught.value)
     assert message.startswith("nltk data: wordnet is not to be had here")
     assert "apt-get is not installed" in message
@@ -51,7 +52,7 @@ def test_from_the_registries_and_then_from_this_machine(
             archive.write(path, f"wordnet/{path.name}")
     shutil.copytree(first / "tokenizers", present / "tokenizers")
     monkeypatch.setattr(nltk.data, "path", [str(present)])
-    fetch_nltk_data(tmp_path / "second")
+    fetch_nltk_data(tmp_path / "second", FALLBACKS)
     found = read_json(tmp_path / "second/provenance.json")["settings"]["found"]
     assert found == {"wordnet": "this machine", "punkt_tab": "this machine"}
     assert (tmp_path / "second/manifest.json").read_bytes() == (
@@ -63,18 +64,18 @@ def test_from_the_registries_and_then_from_this_machine(
     (present / "corpora/wordnet").mkdir()
     (present / "corpora/wordnet/lexnames").write_text("")
     with pytest.raises(UserError, match="what was found does not work"):
-        fetch_nltk_data(tmp_path / "third")
+        fetch_nltk_data(tmp_path / "third", FALLBACKS)
     assert not (tmp_path / "third").exists()
 
 
 def test_a_command_that_hangs_is_given_up(tmp_path: Path) -> None:
-    with pytest.raises(packages.Unavailable, match="sleep gave no answer in 0 s"):
-        packages.call(["sleep", "5"], tmp_path, 0.1)
+    with pytest.raises(Unavailable, match="sleep gave no answer in 0 s"):
+        run_command(["sleep", "5"], tmp_path, 0.1)
 
 
 def test_lexnames_are_read_off_the_manual_page() -> None:
     page = "00\tadj.all\tall adjective clusters\n18\tnoun.person  \tnouns denoting people\n"
-    assert nltkdata._LEXNAME.findall(page) == [
+    assert nltk_packages._LEXNAME.findall(page) == [
         ("00", "adj.all", "adj"),
         ("18", "noun.person", "noun"),
     ]

@@ -9,17 +9,14 @@ from typing import Any
 
 import pytest
 
-from engine_material import decode, naive, prompts_of, texts, write_checkpoint
+from fixtures.engines import decode, naive, prompts_of, texts, write_checkpoint
 from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_jsonl
-from mixmerge.evaluate.engines import continuous
-from mixmerge.evaluate.engines.base import Engine, Prompt
-from mixmerge.evaluate.engines.choice import choose, load_engine
-from mixmerge.evaluate.engines.continuous import ContinuousEngine
-from mixmerge.evaluate.engines.padded import PaddedEngine
-from mixmerge.evaluate.settings import SuiteDecoding
-from mixmerge.evaluate.suite_settings import Decoding
+from mixmerge.evaluate import engines as engines_module
+from mixmerge.evaluate.engine import Prompt, choose, load_engine
+from mixmerge.evaluate.engines import ContinuousEngine, PaddedEngine
+from mixmerge.evaluate.settings import Decoding, SuiteDecoding
 
 FAMILIES = ["qwen2", "llama"]
 # The template's own, and a few bytes that the models write often.
@@ -82,7 +79,7 @@ def test_more_prompts_than_the_cache_holds(engines: Any, monkeypatch: pytest.Mon
     prompts = prompts_of(padded, texts(30, seed=2))
     expected, _ = decode(padded, prompts, own)
     # A page holds a whole sequence of these models, so this leaves room for five.
-    monkeypatch.setattr(continuous, "_CPU_CACHE", 1024)
+    monkeypatch.setattr(engines_module, "_CPU_CACHE", 1024)
     with closing(ContinuousEngine(checkpoint, Decoding(in_flight=20))) as narrow:
         assert narrow.complete(prompts[20:], own) == expected[20:]
         assert narrow.complete(prompts, own) == expected
@@ -109,13 +106,6 @@ def test_the_choice() -> None:
         chosen("vllm", plain)
     with pytest.raises(UserError, match=r"'vllm', but there is no GPU"):
         chosen("vllm", plain, cuda=False, vllm=True)
-
-
-def test_an_engine_refuses_what_it_cannot_do(engines: Any) -> None:
-    _, _, paged = engines
-    prompts = prompts_of(paged, ["a"])
-    with pytest.raises(UserError, match=r"cannot apply repetition_penalty 1.3"):
-        paged.complete(prompts, SuiteDecoding(max_new_tokens=3, repetition_penalty=1.3))
 
 
 def test_an_engine_that_ends_early_is_found_out(engines: Any) -> None:
@@ -148,7 +138,7 @@ def test_a_stop_token_that_is_not_the_template_s_is_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_job_that_fails_ends_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_job_that_fails_ends_and_leaves_nothing(root: Path, tmp_path: Path) -> None:
     """The thread of continuous batching must not keep a failed job's process alive."""
     checkpoint = write_checkpoint(tmp_path / "c")
     write_jsonl(
@@ -159,7 +149,7 @@ def test_a_job_that_fails_ends_and_leaves_nothing(tmp_path: Path) -> None:
     settings = {"decoding": {"engine": "continuous"}, "suites": {"s": {"max_new_tokens": 5}}}
     job = subprocess.run(
         [
-            *(sys.executable, str(Path(__file__).parents[2] / "workflow/scripts/generate.py")),
+            *(sys.executable, str(root / "workflow/scripts/generate.py")),
             *("--checkpoint", str(checkpoint), "--suites", f"s={tmp_path / 's'}"),
             *("--out", str(tmp_path / "out"), "--scratch", str(tmp_path / "scratch")),
             *("--settings", json.dumps(settings)),
@@ -172,12 +162,3 @@ def test_a_job_that_fails_ends_and_leaves_nothing(tmp_path: Path) -> None:
     assert job.returncode != 0
     assert "'x' has 203 tokens" in job.stderr and "Traceback" not in job.stderr
     assert not (tmp_path / "out").exists()
-
-
-def test_all_engines_share_one_interface() -> None:
-    from mixmerge.evaluate.engines.vllm import VllmEngine
-
-    assert {kind.name for kind in (PaddedEngine, ContinuousEngine, VllmEngine)} == {
-        *("transformers", "continuous", "vllm")
-    }
-    assert all(issubclass(kind, Engine) for kind in (PaddedEngine, ContinuousEngine, VllmEngine))

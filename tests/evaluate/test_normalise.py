@@ -2,7 +2,7 @@
 
 import pytest
 
-from mixmerge.evaluate.normalise import normalise
+from mixmerge.evaluate.metrics import normalise
 
 
 @pytest.mark.parametrize(

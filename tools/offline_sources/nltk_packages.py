@@ -1,48 +1,58 @@
-"""Files out of packages, by the registries' own clients; nothing is installed, no root needed."""
+"""METEOR's data out of Debian's packages and a wheel, for machines that reach registries only.
 
-import os
+The registries' own clients fetch them; nothing is installed and no root is needed.
+"""
+
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mixmerge.core.archives import Bounds, Wanted, gunzip, untar
+from mixmerge.core.archives import Wanted, folder, gunzip, untar, unzip
+from mixmerge.evaluate.nltk_data import BOUNDS, Fallback, Unavailable, run_command, take
 
 _SECONDS = 600
-#: What a package or a manual page of the little data that METEOR needs may unpack to.
-_BOUNDS = Bounds(bytes=256 << 20)
+#: Debian's package of the database, of its sense index, and (for `lexnames`) of its manual pages.
+_DEBIAN = ("wordnet-base", "wordnet-sense-index", "wordnet")
+#: A wheel that carries the tokenizer's data.
+_WHEEL = "llama-index-core==0.14.25"
+_CATEGORIES = {"noun": 1, "verb": 2, "adj": 3, "adv": 4}
+_LEXNAME = re.compile(r"^(\d\d)\t((noun|verb|adj|adv)\.\w+)\s*\t", re.MULTILINE)
 
 
-class Unavailable(Exception):
-    """A route did not give what was asked for; the message says why, in a line."""
+def _wordnet_from_debian(place: Path, work: Path) -> None:
+    pages, notes = "usr/share/man/man5/lexnames.5WN.gz", "usr/share/doc/wordnet-base/copyright"
+    database = folder("usr/share/wordnet")
+    tree = debian(_DEBIAN, lambda name: database(name) or name in (pages, notes), work)
+    shutil.copytree(tree / "usr/share/wordnet", place)
+    shutil.copy(tree / notes, place / "LICENSE")
+    manual = unzipped(tree / pages)
+    # Debian drops the file `lexnames` itself; the manual page holds its table, with a description
+    # in place of the syntactic category, which the name's first part tells.
+    lines = [
+        f"{number}\t{name}\t{_CATEGORIES[part]}\n"
+        for number, name, part in _LEXNAME.findall(manual)
+    ]
+    (place / "lexnames").write_text("".join(lines), encoding="ascii")
 
 
-def call(command: Sequence[str], directory: Path, seconds: float) -> None:
-    """Run a command in ``directory``, which is also its home where the caller has none.
-
-    Raises:
-        Unavailable: it is not installed, failed or took longer than ``seconds``.
-    """
-    environment = {"HOME": str(directory.resolve()), **os.environ, "LC_ALL": "C.UTF-8"}
-    try:
-        done = subprocess.run(
-            command,
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise Unavailable(f"{command[0]} is not installed") from None
-    except subprocess.TimeoutExpired:
-        raise Unavailable(f"{Path(command[0]).name} gave no answer in {seconds:.0f} s") from None
-    if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        raise Unavailable(f"{Path(command[0]).name} failed: {lines[-1].strip()}")
+def _punkt_from_wheel(place: Path, work: Path) -> None:
+    file = wheel(_WHEEL, work)
+    inside = "llama_index/core/_static/nltk_cache"
+    data = folder(inside)
+    names = unzip(
+        file,
+        work / "wheel",
+        lambda name: data(name) or name.endswith("licenses/LICENSE"),
+        BOUNDS,
+    )
+    if not take(work / "wheel" / inside, "tokenizers/punkt_tab", place):
+        raise Unavailable(f"{_WHEEL} does not carry punkt_tab")
+    for name in names:
+        if name.endswith("licenses/LICENSE"):
+            shutil.copy(work / "wheel" / name, place / "LICENSE")
 
 
 def debian(names: Sequence[str], wanted: Wanted, work: Path) -> Path:
@@ -66,10 +76,10 @@ def debian(names: Sequence[str], wanted: Wanted, work: Path) -> Path:
     tree.mkdir()
     own = _own_apt(work)
     try:
-        call(["apt-get", *own[1:], "download", *names], download, _SECONDS)
+        run_command(["apt-get", *own[1:], "download", *names], download, _SECONDS)
     except Unavailable:
-        call(["apt-get", *own, "update"], work, _SECONDS)
-        call(["apt-get", *own, "download", *names], download, _SECONDS)
+        run_command(["apt-get", *own, "update"], work, _SECONDS)
+        run_command(["apt-get", *own, "download", *names], download, _SECONDS)
     for package in sorted(download.glob("*.deb")):
         unpack_deb(package, tree, wanted)
     return tree
@@ -94,7 +104,7 @@ def unpack_deb(package: Path, tree: Path, wanted: Wanted) -> None:
     with process:
         assert process.stdout is not None
         try:
-            untar(process.stdout, package, tree, wanted, _BOUNDS)
+            untar(process.stdout, package, tree, wanted, BOUNDS)
             while process.stdout.read(1 << 20):  # what stands behind the tar's end
                 pass
         finally:
@@ -107,8 +117,8 @@ def unpack_deb(package: Path, tree: Path, wanted: Wanted) -> None:
 def _own_apt(work: Path) -> list[str]:
     """Options that keep apt's lists (the first) and its caches and locks (the rest) in ``work``."""
     lists, cache = work / "lists", work / "cache"
-    for folder in (lists / "partial", cache / "archives/partial"):
-        folder.mkdir(parents=True)
+    for directory in (lists / "partial", cache / "archives/partial"):
+        directory.mkdir(parents=True)
     return [
         f"-oDir::State::Lists={lists.resolve()}",
         f"-oDir::Cache={cache.resolve()}",
@@ -128,7 +138,7 @@ def wheel(requirement: str, work: Path) -> Path:
     target.mkdir()
     options = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--disable-pip-version-check"]
     pip = [sys.executable, "-m", "pip", "download", *options, "-d", str(target.resolve())]
-    call([*pip, requirement], work, _SECONDS)
+    run_command([*pip, requirement], work, _SECONDS)
     found = sorted(target.glob("*.whl"))
     if not found:
         raise Unavailable(f"pip downloaded no wheel for {requirement}")
@@ -138,5 +148,8 @@ def wheel(requirement: str, work: Path) -> Path:
 def unzipped(path: Path) -> str:
     """Text of a small .gz file; `BadArchive` where it is broken or not small."""
     with path.open("rb") as file:
-        content = gunzip(file, path, path.stat().st_size, _BOUNDS)
+        content = gunzip(file, path, path.stat().st_size, BOUNDS)
     return content.decode("utf-8", errors="replace")
+
+
+FALLBACKS: dict[str, Fallback] = {"wordnet": _wordnet_from_debian, "punkt_tab": _punkt_from_wheel}

@@ -1,0 +1,223 @@
+"""What all engines share: which one a job gets, rendered prompts, and how a completion ends."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from transformers import AutoConfig
+from transformers.utils import logging
+
+from mixmerge.checkpoint.chat import Chat, check_stops
+from mixmerge.checkpoint.code import trusts_code
+from mixmerge.checkpoint.tokenizer import load_tokenizer, stop_tokens, template_of
+from mixmerge.core.errors import UserError
+from mixmerge.evaluate.settings import Decoding, SuiteDecoding
+from mixmerge.evaluate.suite import Completion
+
+_BYTES_PER_CHARACTER = 4
+_DTYPES = {"bf16": "bfloat16", "fp32": "float32"}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One rendered prompt: the item's id and its tokens."""
+
+    id: str
+    tokens: list[int]
+
+
+class Engine(ABC):
+    """A checkpoint in memory that completes prompts greedily.
+
+    Attributes:
+        context: longest sequence in tokens that the model takes.
+        device: ``cuda`` or ``cpu``.
+        dtype: type of the weights, such as ``bfloat16``; fp32 on a CPU unless configured, where
+            bf16 is slower and its noise depends on the batch.
+        stops: ids that end a completion.
+    """
+
+    name: ClassVar[str]
+    """As in the config's `decoding.engine`."""
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers")
+    """Distributions whose versions matter for what is written."""
+
+    def __init__(self, checkpoint: Path, decoding: Decoding) -> None:
+        """Read config, tokenizer, template and stop tokens; subclasses load the weights.
+
+        Raises:
+            UserError: no chat template, no stop token, or one that is not the template's.
+        """
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        torch.set_num_threads(decoding.threads)
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._decoding = decoding
+        self._checkpoint = checkpoint
+        tokenizer = load_tokenizer(checkpoint)
+        template = template_of(tokenizer)
+        if template is None:
+            raise UserError(
+                f"{checkpoint}: the tokenizer has no chat template, so prompts cannot be rendered; "
+                "put a chat_template.jinja beside tokenizer_config.json or set the model's "
+                "chat_template in the config"
+            )
+        self.chat = Chat(tokenizer, template, str(checkpoint))
+        self.stops = stop_tokens(checkpoint, tokenizer)
+        check_stops(checkpoint, self.chat, self.stops)
+        try:
+            config = AutoConfig.from_pretrained(
+                checkpoint, local_files_only=True, trust_remote_code=trusts_code(checkpoint)
+            )
+        except UserError:
+            raise
+        except Exception as error:  # a config may be wrong in any way
+            message = " ".join(str(error).split())[:500]
+            raise UserError(f"{checkpoint}: cannot be loaded: {message}") from None
+        self.context: int = config.max_position_embeddings
+        own = str(config.dtype or "float32").removeprefix("torch.")
+        automatic = own if self.device == "cuda" else "float32"
+        self.dtype = _DTYPES.get(decoding.precision, automatic)
+
+    @property
+    def batch(self) -> int:
+        """Prompts that `complete` is to be given at a time."""
+        return self._decoding.in_flight
+
+    def identity(self) -> dict[str, Any]:
+        """What of the engine a completion depends on, besides checkpoint and settings."""
+        return {
+            "engine": self.name,
+            "device": self.device,
+            "dtype": self.dtype,
+            "batch": self.batch,
+            "threads": self._decoding.threads,
+            "software": [version(package) for package in self.packages],
+        }
+
+    @abstractmethod
+    def complete(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[Completion]:
+        """Complete a batch greedily; rows come back in the batch's order.
+
+        Args:
+            batch: prompts shorter than the context.
+            own: the suite's settings. A prompt near the context's end gets fewer tokens than
+                `max_new_tokens`. A stop string is cut off with all that follows.
+
+        Raises:
+            UserError: the engine cannot do what is asked for.
+        """
+
+    def close(self) -> None:  # noqa: B027 -- only some engines hold more than memory
+        """Give back threads and devices; the engine is of no use afterwards."""
+
+    def limit(self, prompt: Prompt, own: SuiteDecoding) -> int:
+        """Longest completion of a prompt in tokens."""
+        return min(own.max_new_tokens, self.context - len(prompt.tokens))
+
+    def finish(self, prompt: Prompt, tokens: list[int], own: SuiteDecoding) -> Completion:
+        """Cut what was generated where it ends, and say why it does.
+
+        Args:
+            prompt: what was completed.
+            tokens: what came after it; may run on past its end.
+            own: the suite's settings.
+        """
+        limit = self.limit(prompt, own)
+        tokens = tokens[:limit]
+        end = next((i for i, token in enumerate(tokens) if token in self.stops), None)
+        body = tokens[:end]
+        met = _first_stop(self.chat.tokenizer, body, own.stop)
+        if met is not None:
+            body, text = body[:met], decoded(self.chat.tokenizer, body[:met])
+            text = text[: min(at for at in map(text.find, own.stop) if at >= 0)]
+            return Completion(prompt.id, text, "stop_string", len(prompt.tokens), met)
+        reason, length = ("length", limit) if end is None else ("stop", len(body) + 1)
+        if end is None and len(tokens) < limit:
+            raise RuntimeError(
+                f"engine {self.name!r} ended {prompt.id!r} after {len(tokens)} of {limit} tokens "
+                "without a stop token or string"
+            )
+        text = decoded(self.chat.tokenizer, body)
+        return Completion(prompt.id, text, reason, len(prompt.tokens), length)
+
+
+def decoded(tokenizer: Any, tokens: list[int]) -> str:
+    """The text of a completion's tokens, or of a stretch of them."""
+    text: str = tokenizer.decode(
+        tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
+    return text
+
+
+def stop_window(strings: Sequence[str]) -> int:
+    """A number of tokens sure to hold the longest string; a token may be a single byte."""
+    return _BYTES_PER_CHARACTER * max(map(len, strings)) + 1
+
+
+def holds_stop(tokenizer: Any, tokens: list[int], strings: Sequence[str]) -> bool:
+    """Whether the tokens' text holds one of the strings."""
+    text = decoded(tokenizer, tokens)
+    return any(string in text for string in strings)
+
+
+def _first_stop(tokenizer: Any, tokens: list[int], strings: Sequence[str]) -> int | None:
+    """Number of tokens with which a text first holds one of the strings, None if it never does."""
+    if not strings or not holds_stop(tokenizer, tokens, strings):
+        return None
+    window = stop_window(strings)
+    for length in range(1, len(tokens)):
+        if holds_stop(tokenizer, tokens[max(0, length - window) : length], strings):
+            return length
+    return len(tokens)
+
+
+def choose(engine: str, suites: Iterable[SuiteDecoding], *, cuda: bool, vllm: bool) -> str:
+    """Resolve `decoding.engine`.
+
+    Args:
+        engine: as configured.
+        suites: settings of the suites to complete.
+        cuda: whether there is a GPU.
+        vllm: whether vLLM can be imported.
+
+    Raises:
+        UserError: an engine that cannot run here, or cannot do what a suite asks for.
+    """
+    penalised = [own.repetition_penalty for own in suites if own.repetition_penalty != 1]
+    if engine == "auto":
+        if not cuda:
+            return "transformers"
+        if vllm:
+            return "vllm"
+        return "transformers" if penalised else "continuous"
+    if engine == "vllm" and not (cuda and vllm):
+        lack = "vLLM is not installed" if cuda else "there is no GPU that torch can use"
+        raise UserError(
+            f"decoding.engine: 'vllm', but {lack}; install vllm into the environment that runs "
+            "`generate` on a machine with a GPU, or set decoding.engine to 'auto'"
+        )
+    if engine == "continuous" and penalised:
+        raise UserError(
+            f"decoding.engine: 'continuous' cannot apply the repetition_penalty {penalised[0]} of "
+            "a suite: transformers' continuous batching leaves it out; set decoding.engine to "
+            "'auto', 'transformers' or 'vllm', or the suite's repetition_penalty to 1"
+        )
+    return engine
+
+
+def load_engine(checkpoint: Path, decoding: Decoding, suites: Iterable[SuiteDecoding]) -> Engine:
+    """Load a checkpoint into the engine that settings and machine ask for.
+
+    Raises:
+        UserError: see `choose` and the engines.
+    """
+    from mixmerge.evaluate.engines import ENGINES
+
+    cuda, vllm = torch.cuda.is_available(), find_spec("vllm") is not None
+    return ENGINES[choose(decoding.engine, suites, cuda=cuda, vllm=vllm)](checkpoint, decoding)

@@ -1,1 +1,0 @@
-"""Engines that complete prompts: all greedy, all ending alike."""

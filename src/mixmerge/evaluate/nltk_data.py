@@ -1,0 +1,184 @@
+"""WordNet 3.0 and the punkt_tab tokenizer for METEOR, from whatever this machine can reach."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mixmerge.artifacts.manifest import write_manifest, write_provenance
+from mixmerge.core.archives import BadArchive, Bounds, folder, unzip
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import atomic_dir
+
+#: What archives of nltk's data may unpack to; wordnet's is 35 MB.
+BOUNDS = Bounds(bytes=256 << 20)
+_DOWNLOAD_SECONDS = 180
+
+#: Computes what METEOR needs, in a process that sees no other data of nltk.
+_PROBE = """\
+import sys, nltk; nltk.data.path[:] = [sys.argv[1]]
+from nltk.corpus import wordnet
+from nltk.tokenize import word_tokenize
+assert wordnet.get_version() == '3.0', wordnet.get_version()
+assert len(wordnet._lexnames) == 45, len(wordnet._lexnames)
+assert 'shut' in wordnet.synset('close.v.01').lemma_names()
+assert word_tokenize('It works. Does it?') == ['It', 'works', '.', 'Does', 'it', '?']
+"""
+
+#: Downloads one resource; behind a firewall that drops packets nltk itself would wait for ever.
+_DOWNLOAD = """\
+import sys, nltk
+nltk.download(sys.argv[1], download_dir=sys.argv[2], quiet=True, raise_on_error=True)
+"""
+
+#: Another way to a resource: fills the first directory, working in the second, which is empty.
+Fallback = Callable[[Path, Path], None]
+
+
+class Unavailable(Exception):
+    """A route did not give what was asked for; the message says why, in a line."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One piece of nltk's data.
+
+    Attributes:
+        folder: where it stands below an nltk data directory.
+        keep: the folders in it that are needed; all where empty.
+    """
+
+    name: str
+    folder: str
+    keep: tuple[str, ...] = ()
+
+
+RESOURCES = (
+    Resource("wordnet", "corpora/wordnet"),
+    Resource("punkt_tab", "tokenizers/punkt_tab", ("english",)),
+)
+
+
+def fetch_nltk_data(out: Path, fallbacks: Mapping[str, Fallback]) -> None:
+    """Publish a directory of kind "nltk_data" that METEOR can be computed with.
+
+    Each resource comes from the first of: nltk's data on this machine; nltk's download server; its
+    fallback. Nothing is installed and no root is needed.
+
+    Args:
+        out: the directory.
+        fallbacks: resource -> the way to it where nltk's own server cannot be reached.
+
+    Raises:
+        UserError: none of them gave it; the message says what each answered and what to do.
+    """
+    routes_taken: dict[str, str] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="mixmerge-nltk-") as scratch,
+        atomic_dir(out) as target,
+    ):
+        for resource in tqdm(RESOURCES, desc="nltk data", unit="resource", mininterval=1):
+            place, work = target / resource.folder, Path(scratch, resource.name)
+            work.mkdir()
+            fallback = fallbacks[resource.name]
+            routes_taken[resource.name] = _fetch(resource, place, work, fallback)
+            for path in place.iterdir() if resource.keep else ():
+                if path.name not in resource.keep and path.is_dir():
+                    shutil.rmtree(path)  # below the scratch directory of `out`
+        for path in [target, *target.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)  # nltk refuses what others may write
+        try:
+            run_command([sys.executable, "-c", _PROBE, str(target.resolve())], target, 300)
+        except Unavailable as error:
+            raise UserError(
+                f"nltk data: what was found does not work: {error}. If it came from this machine, "
+                "delete or mend that copy (see nltk.data.path) and run again"
+            ) from None
+        # Where it came from is no part of what it is: provenance, not a fact of the manifest.
+        settings = {"found": routes_taken}
+        write_provenance(target, inputs=[], settings=settings, seed=None, packages=["nltk"])
+        write_manifest(target, "nltk_data")
+
+
+def _fetch(resource: Resource, place: Path, work: Path, fallback: Fallback) -> str:
+    """Fill ``place`` from the first route that works; returns the route's name."""
+    routes: dict[str, Fallback] = {
+        "this machine": lambda place, _: _copy_present(resource, place),
+        "nltk's server": lambda place, work: _download(resource, place, work),
+        "package registries": fallback,
+    }
+    answers = []
+    for name, route in routes.items():
+        try:
+            route(place, work)
+        except (Unavailable, OSError, BadArchive) as error:
+            answers.append(f"  {name}: {error}")
+            shutil.rmtree(place, ignore_errors=True)  # below the scratch directory of `out`
+        else:
+            return name
+    raise UserError(
+        f"nltk data: {resource.name} is not to be had here:\n" + "\n".join(answers) + "\n"
+        f"On a machine with internet run `python -m nltk.downloader -d DIR {resource.name}`, copy "
+        "DIR to ~/nltk_data on this machine (owned by you, not writable by others), and run again"
+    )
+
+
+def _copy_present(resource: Resource, place: Path) -> None:
+    import nltk
+
+    if not any(take(Path(root), resource.folder, place) for root in nltk.data.path):
+        raise Unavailable("not in any of " + ", ".join(nltk.data.path))
+
+
+def _download(resource: Resource, place: Path, work: Path) -> None:
+    command = [sys.executable, "-c", _DOWNLOAD, resource.name, str(work)]
+    run_command(command, work, _DOWNLOAD_SECONDS)
+    if not take(work, resource.folder, place):
+        raise Unavailable(f"nltk downloaded something else than {resource.folder}")
+
+
+def take(root: Path, name: str, place: Path) -> bool:
+    """Copy or unpack a resource's folder from an nltk data directory; False if it is not there."""
+    tree = root / name
+    archive = tree.with_name(tree.name + ".zip")
+    if tree.is_dir():
+        shutil.copytree(tree, place)
+    elif archive.is_file():
+        unzip(archive, place.parent, folder(tree.name), BOUNDS)
+    else:
+        return False
+    return True
+
+
+def run_command(command: Sequence[str], directory: Path, seconds: float) -> None:
+    """Run a command in ``directory``, which is also its home where the caller has none.
+
+    Raises:
+        Unavailable: it is not installed, failed or took longer than ``seconds``.
+    """
+    environment = {"HOME": str(directory.resolve()), **os.environ, "LC_ALL": "C.UTF-8"}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise Unavailable(f"{command[0]} is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"{Path(command[0]).name} gave no answer in {seconds:.0f} s") from None
+    if done.returncode:
+        lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+        raise Unavailable(f"{Path(command[0]).name} failed: {lines[-1].strip()}")
