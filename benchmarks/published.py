@@ -16,8 +16,7 @@ from typing import Any
 from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.core.io import read_jsonl
 from mixmerge.evaluate.groundtruth import INDEX, make_ground_truth
-from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
-from mixmerge.evaluate.suite_settings import CodeScoring
+from mixmerge.evaluate.settings import CodeJudging, CodeScoring, GroundTruthSettings
 from mixmerge.evaluate.verdicts import Programs, judge
 
 _FILES = {"humaneval": "HumanEvalPlus.jsonl.gz", "mbpp": "MbppPlus-v0.1.0.jsonl.gz"}

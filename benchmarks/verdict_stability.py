@@ -16,7 +16,7 @@ from pathlib import Path
 from load import busy
 from published import published
 
-from mixmerge.evaluate.suite_settings import CodeScoring
+from mixmerge.evaluate.settings import CodeScoring
 
 
 def main() -> None:

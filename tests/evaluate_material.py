@@ -6,8 +6,7 @@ from typing import Any
 from mixmerge.artifacts.manifest import MANIFEST, write_manifest
 from mixmerge.core.io import write_jsonl
 from mixmerge.evaluate.groundtruth import make_ground_truth
-from mixmerge.evaluate.settings import GroundTruthSettings
-from mixmerge.evaluate.suite_settings import CodeScoring
+from mixmerge.evaluate.settings import CodeScoring, GroundTruthSettings
 
 #: Limits short enough for a test.
 CODE = CodeScoring(workers=2, min_time_limit=0.8, memory_bytes=4 * 1024**3)

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mixmerge.evaluate.settings import CodeJudging
-from mixmerge.evaluate.suite_settings import CodeScoring
+from mixmerge.evaluate.settings import CodeJudging, CodeScoring
 from mixmerge.evaluate.verdicts import Programs, Rulings, judge
 
 

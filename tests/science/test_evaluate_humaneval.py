@@ -11,8 +11,7 @@ from mixmerge.core.io import read_jsonl
 from mixmerge.data.problems import human_eval_problems
 from mixmerge.evaluate.extraction import solution
 from mixmerge.evaluate.groundtruth import make_recorded_truth
-from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
-from mixmerge.evaluate.suite_settings import CodeScoring
+from mixmerge.evaluate.settings import CodeJudging, CodeScoring, GroundTruthSettings
 
 
 @pytest.mark.slow

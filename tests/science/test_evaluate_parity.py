@@ -13,8 +13,7 @@ from judging_material import rulings
 from mixmerge.core.io import read_jsonl
 from mixmerge.evaluate.extraction import solution
 from mixmerge.evaluate.groundtruth import make_ground_truth
-from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings
-from mixmerge.evaluate.suite_settings import CodeScoring
+from mixmerge.evaluate.settings import CodeJudging, CodeScoring, GroundTruthSettings
 from mixmerge.evaluate.verdicts import Verdict, pass_at_1
 
 pytestmark = pytest.mark.slow

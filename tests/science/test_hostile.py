@@ -18,7 +18,7 @@ from hostile.world import VARIABLE, World
 from hostile import corpus, study, watch
 from judgebox import available
 from mixmerge.core.io import read_jsonl, write_jsonl
-from mixmerge.evaluate.suite_settings import CodeScoring
+from mixmerge.evaluate.settings import CodeScoring
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from judgebox.runtime import PackageError, SetupError
 from judgebox.workers import Workers
 from mixmerge.core.errors import UserError
-from mixmerge.evaluate.suite_settings import CodeScoring
+from mixmerge.evaluate.settings import CodeScoring
 
 
 @contextmanager

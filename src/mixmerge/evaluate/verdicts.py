@@ -14,9 +14,9 @@ from mixmerge.core.errors import UserError
 from mixmerge.evaluate.groundtruth import dropped_problems, read_ground_truth, solution_request
 from mixmerge.evaluate.judges import judges
 from mixmerge.evaluate.programs import module_of
-from mixmerge.evaluate.settings import CodeJudging
+from mixmerge.evaluate.settings import CodeJudging, CodeScoring
 from mixmerge.evaluate.suite import Completion, listed
-from mixmerge.evaluate.suite_settings import CodeScoring
+from mixmerge.evaluate.settings import CodeScoring
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from hostile import corpus, watch
 from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.core.io import read_jsonl, write_jsonl
 from mixmerge.evaluate.groundtruth import make_ground_truth, make_recorded_truth
-from mixmerge.evaluate.settings import GroundTruthSettings
-from mixmerge.evaluate.suite_settings import CodeScoring
+from mixmerge.evaluate.settings import CodeScoring, GroundTruthSettings
 
 
 def write_suite(world: World, suite: str, tasks: dict[str, Program], code: CodeScoring) -> None:
