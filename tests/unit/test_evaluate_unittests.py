@@ -22,7 +22,6 @@ from mixmerge.evaluate.programs import module_of
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import CodeJudging, CodeScoring, GroundTruthSettings, ScoreSettings
 from mixmerge.evaluate.suite import Completion
-from mixmerge.evaluate.settings import CodeScoring
 from mixmerge.evaluate.verdicts import CodeSuite, judge_suites
 
 SCRIPT = Path(__file__).parents[2] / "workflow/scripts/ground_truth.py"

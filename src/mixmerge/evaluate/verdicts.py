@@ -16,7 +16,6 @@ from mixmerge.evaluate.judges import judges
 from mixmerge.evaluate.programs import module_of
 from mixmerge.evaluate.settings import CodeJudging, CodeScoring
 from mixmerge.evaluate.suite import Completion, listed
-from mixmerge.evaluate.settings import CodeScoring
 
 
 @dataclass(frozen=True)
