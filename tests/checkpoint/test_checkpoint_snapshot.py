@@ -164,7 +164,7 @@ def test_no_loader_falls_back_to_a_pickle_or_to_code(
     source: Path, tmp_path: Path, what: str
 ) -> None:
     """A recipe by hand may name any directory; only what a model's entry allowed runs."""
-    from mixmerge.evaluate.engines.weights import load_model
+    from mixmerge.evaluate.engines import load_model
     from mixmerge.merge.execution import merge
 
     canary = tmp_path / "canary"
