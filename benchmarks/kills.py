@@ -23,8 +23,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from kill_material import KINDS, Kills, Run, fingerprints, started  # noqa: E402
-from workflow_material import Workspace, shrink  # noqa: E402
+from fixtures.kills import KINDS, Kills, Run, fingerprints, started  # noqa: E402
+from fixtures.workspace import Workspace, shrink  # noqa: E402
 
 STUDY = "killed"
 

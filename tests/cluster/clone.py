@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from lab import Lab
 
-from workflow_material import ROOT, shrink
+from fixtures.workspace import ROOT, shrink
 
 #: What a study runs from; the rest of the repository is tests and pages.
 PARTS = (

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from broken_material import ROOT, Ended, Server, listing
-from workflow_material import shrink
+from fixtures.workspace import shrink
 
 pytestmark = pytest.mark.slow
 

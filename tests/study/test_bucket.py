@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from fixtures.s3_server import BUCKET, Server
 from fixtures.studies import shipped, study_of
 from mixmerge.core.errors import UserError
 from mixmerge.study.storage import ResultStore, check_bucket, listed_object
-from storage_material import BUCKET, Server
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from workflow_material import ROOT, Workspace, shrink
+from fixtures.workspace import ROOT, Workspace, shrink
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from workflow_material import Workspace
+from fixtures.workspace import Workspace
 
 ROWS = [
     {"id": f"r{n}", "problem": f'def f{n}(x):\n    """Add {n} to x."""', "solution": f"x + {n}"}

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from workflow_material import Workspace
+from fixtures.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -115,6 +115,7 @@ def size(folder: Path) -> int:
     return total
 
 
+@pytest.mark.long
 def test_at_most_as_many_as_allowed_are_on_disk_also_after_kill_9(
     finished: Workspace, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from workflow_material import Workspace
+from fixtures.workspace import Workspace
 
 ROOT = "results/shrunken"
 TRUTH = f"{ROOT}/groundtruth/written/manifest.json"

@@ -9,8 +9,8 @@ import pytest
 
 from fixtures import checkpoints as material
 from fixtures.hub_server import files_of, serving
+from fixtures.workspace import Workspace
 from mixmerge.core.io import read_json
-from workflow_material import Workspace
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

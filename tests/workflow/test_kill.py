@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kill_material import KINDS, Kills, Run, fingerprints
+from fixtures.kills import KINDS, Kills, Run, fingerprints
+from fixtures.workspace import Workspace
 from mixmerge.core.parent_watchdog import descendants, token
-from workflow_material import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 STUDY = "shrunken"
 MODEL = "llama-small"

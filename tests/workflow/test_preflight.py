@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import preflight_material as material
-from workflow_material import ROOT
+from fixtures.workspace import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from rebuild_material import REPORT, Rebuild
 from repository import copy_repository
 
-from workflow_material import Workspace
+from fixtures.rebuild import REPORT, Rebuild
+from fixtures.workspace import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture

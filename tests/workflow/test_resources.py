@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from workflow_material import ROOT, Workspace
+from fixtures.workspace import ROOT, Workspace
 
 pytestmark = pytest.mark.slow
 

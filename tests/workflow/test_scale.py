@@ -8,7 +8,7 @@ import scale
 import yaml
 from repository import ROOT, copy_repository
 
-from workflow_material import jobs
+from fixtures.workspace import jobs
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import checkpoint_material as material
+from fixtures.workspace import Workspace
 from hub_server import files_of, serving
-from workflow_material import Workspace
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fixtures.workspace import ROOT, Workspace
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.config.load import load_config, parse_config
 from mixmerge.core.errors import UserError
@@ -15,7 +16,6 @@ from mixmerge.report import entries
 from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study
 from offline_sources.wheels import fetch_wheel
-from workflow_material import ROOT, Workspace
 
 CONFIG = ROOT / "config/smollm2.yaml"
 TRIAL = ROOT / "config/presets/smollm2-trial.yaml"
@@ -38,15 +38,6 @@ def workspace(path: Path) -> Workspace:
         (path / name).symlink_to(ROOT / name)
     (path / "study.yaml").write_text(CONFIG.read_text(encoding="utf-8"), encoding="utf-8")
     return Workspace(path)
-
-
-def test_the_plan_is_the_papers_grid_for_one_model(tmp_path: Path) -> None:
-    planned = workspace(tmp_path).planned("all")
-    assert planned["dequantise"] == 1
-    assert planned["fetch"] == 3
-    assert planned["sft"] == 7
-    assert planned["merge"] == 12
-    assert planned["generate"] == planned["score"] == 20
 
 
 def test_parts_that_disagree_are_refused() -> None:
@@ -76,7 +67,7 @@ def results(finished: Workspace) -> Path:
     return finished.path / "results" / STUDY
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_trial_runs_to_the_end(finished: Workspace, results: Path) -> None:
     data = overlaid(yaml.safe_load(CONFIG.read_text()), yaml.safe_load(TRIAL.read_text()))
     study = Study(parse_config(data, "trial"))
@@ -97,7 +88,7 @@ def test_the_trial_runs_to_the_end(finished: Workspace, results: Path) -> None:
         assert "DARE" in json.dumps(list(csv.DictReader(file)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_parts_share_no_package_and_no_function(results: Path) -> None:
     packages, codes = {}, {}
     for part in ("functions", "functions-validation", "functions-test"):
@@ -112,7 +103,7 @@ def test_parts_share_no_package_and_no_function(results: Path) -> None:
         assert not codes[one] & codes[other]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_base_model_answers_in_its_own_chat_format(results: Path) -> None:
     """De-quantised weights, tokenizer, template and stop token, all at once."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -132,7 +123,7 @@ def test_the_base_model_answers_in_its_own_chat_format(results: Path) -> None:
     assert answer == "The capital of France is Paris.<|im_end|>"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_loss_covers_the_answer_and_its_stop_token(results: Path) -> None:
     from mixmerge.sft.encoding import IGNORED, load_encoder
 
@@ -147,7 +138,7 @@ def test_the_loss_covers_the_answer_and_its_stop_token(results: Path) -> None:
     assert encoder.tokenizer.decode(ids[:start]).endswith("<|im_start|>assistant\n")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_second_run_does_nothing(finished: Workspace) -> None:
     result = finished.snakemake("--configfile", str(CONFIG), str(TRIAL), "--", "all")
     assert "Nothing to be done" in result.stdout + result.stderr

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from fixtures.s3_server import BUCKET, Server
+from fixtures.workspace import Workspace
 from mixmerge.config.load import load_config
 from mixmerge.report.entries import VERDICT_FILES, figure_files, table_files
 from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study
-from storage_material import BUCKET, Server
-from workflow_material import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 TARGETS = ("tables", "figures", "verdict")
 ON = ("--config", f"storage=s3://{BUCKET}/studies", "--", *TARGETS)

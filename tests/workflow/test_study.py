@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fixtures.workspace import Workspace
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.config.load import load_config
 from mixmerge.merge.record import differing
@@ -15,7 +16,6 @@ from mixmerge.report import entries
 from mixmerge.study import retention as keeping
 from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study
-from workflow_material import Workspace
 
 pytestmark = pytest.mark.slow
 

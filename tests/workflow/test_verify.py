@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from fixtures.workspace import ROOT, Workspace
 from mixmerge.core.io import sha256
-from workflow_material import ROOT, Workspace
 
 pytestmark = pytest.mark.slow
 

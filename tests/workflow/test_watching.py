@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from fixtures.workspace import ROOT, Workspace, jobs
 from mixmerge.resources.plan import read
-from workflow_material import ROOT, Workspace, jobs
 
 ROWS = [
     {"id": f"r{n}", "problem": f'def f{n}(x):\n    """Add {n} to x."""', "solution": f"x + {n}"}
