@@ -143,7 +143,7 @@ def read_samples(path: Path, problems: Mapping[str, Problem]) -> dict[str, list[
     """
     samples: dict[str, list[str]] = defaultdict(list)
     for number, row in enumerate(read_jsonl(path), start=1):
-        task = row.get("task_id")
+        task = str(row.get("task_id"))
         if task not in problems:
             raise SetupError(
                 f"{path}: sample {number}: task_id {task!r} is none of the problems'; do samples "

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from judgebox import evalplus
-from judgebox.box import PACKAGES
 from judgebox.judging import PASS, Program
-from judgebox.runtime import SetupError
+from judgebox.runtime import PACKAGES, SetupError
 from judgebox.verdict import Clocks
 from judgebox.workers import WorkerDied, Workers, judge_request, needs_another_run
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from judgebox.box import PACKAGES
 from judgebox.judging import Program
-from judgebox.runtime import PackageError, SetupError
+from judgebox.runtime import PACKAGES, PackageError, SetupError
 from judgebox.verdict import TIMEOUT, Clocks
 
 #: Variables of ours that a worker keeps; credentials and the rest stay out of its reach.

@@ -130,7 +130,7 @@ class Recorder:
     def _watched_output(self) -> Iterator[None]:
         kept = sys.stdout, sys.stderr
         written = [_Written(file) for file in kept]
-        sys.stdout, sys.stderr = written  # type: ignore[assignment]
+        sys.stdout, sys.stderr = written
         try:
             yield
         finally:

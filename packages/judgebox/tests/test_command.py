@@ -1,0 +1,138 @@
+"""``judgebox evaluate``: EvalPlus's samples in, its result file and pass@k out."""
+
+import gzip
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judgebox.evalplus import pass_at_k
+
+PROMPT = 'def total_{0}(numbers):\n    """Sum the positive ones, plus {0}."""\n'
+BODY = "    return sum(n for n in numbers if n > 0) + {0}\n"
+
+
+def problem(number: int) -> dict[str, Any]:
+    return {
+        "task_id": f"t/{number}",
+        "prompt": PROMPT.format(number),
+        "entry_point": f"total_{number}",
+        "canonical_solution": BODY.format(number),
+        "base_input": [[[1, 2]], [[3]]],
+        "plus_input": [[[]], [[-1, 4]]],
+        "atol": 0,
+    }
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+def evaluate(samples: Path, problems: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "judgebox", "evaluate", "--samples", str(samples)]
+    command += ["--problems", str(problems), "--dataset", "other", "--parallel", "1", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_results_are_evalpluss(tmp_path: Path) -> None:
+    problems = write(tmp_path / "problems.jsonl.gz", [problem(0), problem(1)])
+    base_only = "def total_1(numbers):\n    return sum(numbers) + 1\n"
+    samples = [
+        {"task_id": "t/0", "completion": BODY.format(0)},
+        {"task_id": "t/1", "solution": PROMPT.format(1) + BODY.format(1)},
+        {"task_id": "t/1", "solution": base_only},
+        {"task_id": "t/0", "solution": "oops("},
+    ]
+    path = write(tmp_path / "samples.jsonl", samples)
+    done = evaluate(path, problems)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        *("other (base tests)", "pass@1:\t0.750"),
+        *("other+ (base + extra tests)", "pass@1:\t0.500"),
+    ]
+    results = json.loads((tmp_path / "samples_eval_results.json").read_text())
+    assert list(results) == ["date", "hash", "eval"]
+    assert results["hash"] == hashlib.md5(gzip.decompress(problems.read_bytes())).hexdigest()
+    right = {
+        "task_id": "t/0",
+        "solution": PROMPT.format(0) + BODY.format(0),
+        "base_status": "pass",
+        "plus_status": "pass",
+        "base_fail_tests": [],
+        "plus_fail_tests": [],
+    }
+    broken = right | {"solution": "oops(", "base_status": "fail", "plus_status": "fail"}
+    assert results["eval"]["t/0"] == [right, broken]
+    assert results["eval"]["t/1"][1] == right | {
+        "task_id": "t/1",
+        "solution": base_only,
+        "plus_status": "fail",
+        "plus_fail_tests": [[[-1, 4]]],
+    }
+    again = evaluate(path, problems)
+    assert again.returncode == 1 and "--overwrite replaces it" in again.stderr
+    done = evaluate(path, problems, "--overwrite", "--base-only")
+    assert done.stdout.splitlines() == ["other (base tests)", "pass@1:\t0.750"]
+    rows = json.loads((tmp_path / "samples_eval_results.json").read_text())["eval"]["t/1"]
+    assert [(row["plus_status"], row["plus_fail_tests"]) for row in rows] == [(None, [])] * 2
+
+
+MISTAKES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], str]] = {
+    "another problem": ([problem(0)], [{"task_id": "u/0", "solution": ""}], "'u/0' is none of"),
+    "no program": ([problem(0)], [{"task_id": "t/0"}], "neither `solution` nor `completion`"),
+    "no sample": (
+        [problem(0), problem(1)],
+        [{"task_id": "t/0", "solution": ""}],
+        "no sample for 1 of 2 problems: t/1",
+    ),
+    "a field": ([problem(0) | {"atol": ""}], [], "'t/0': field 'atol' is str; EvalPlus's format"),
+    "twice": ([problem(0), problem(0)], [], "problem 't/0' comes twice"),
+    "no tests": ([problem(0) | {"base_input": []}], [], "base_input is empty"),
+    "no problems": ([], [], "holds no problems"),
+    "a reference that fails": (
+        [problem(0) | {"canonical_solution": "    return 1 / 0\n"}],
+        [{"task_id": "t/0", "solution": ""}],
+        "t/0: the canonical solution failed on its own inputs (ZeroDivisionError",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_told(tmp_path: Path, name: str) -> None:
+    problems, samples, message = MISTAKES[name]
+    done = evaluate(
+        write(tmp_path / "samples.jsonl", samples), write(tmp_path / "problems.jsonl", problems)
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("judgebox: ") and message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["samples.jsonl", "problems.jsonl"])
+def test_files_that_cannot_be_read_are_told(tmp_path: Path, missing: str) -> None:
+    write(tmp_path / "samples.jsonl", [])
+    write(tmp_path / "problems.jsonl", [problem(0)])
+    (tmp_path / missing).unlink()
+    done = evaluate(tmp_path / "samples.jsonl", tmp_path / "problems.jsonl")
+    assert done.returncode == 1 and f"{missing}: cannot be read" in done.stderr
+
+
+def test_pass_at_k_is_evalpluss() -> None:
+    from evalplus.eval import estimate_pass_at_k
+
+    counts = {"a": (10, 3), "b": (12, 0), "c": (11, 11)}
+    rows = {
+        task: [{"base_status": "pass" if i < right else "fail"} for i in range(number)]
+        for task, (number, right) in counts.items()
+    }
+    numbers, right = zip(*counts.values(), strict=True)
+    shares = pass_at_k(rows, plus=False)
+    assert list(shares) == [1, 10]
+    for k, share in shares.items():
+        assert share == pytest.approx(estimate_pass_at_k(list(numbers), list(right), k).mean())
