@@ -17,7 +17,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.shmat.restype = ctypes.c_void_p
 
 #: Name of the variable in which the scorer and the canary process carry the secret.
-VARIABLE = "MIXMERGE_HOSTILE_SECRET"
+VARIABLE = "JUDGEBOX_HOSTILE_SECRET"
 
 # Holds the secret in its memory, says where, and says it again for every line that it is sent.
 _CANARY = f"""

@@ -8,18 +8,19 @@ leave something behind that shows outside or in the honest programs that follow.
 """
 
 import ast
-import runpy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent
+import yaml
+
+ROOT = Path(__file__).with_name("hostile")
 
 _ENDS = {
-    "pass": {"pass"},
-    "fail": {"fail"},
-    "timeout": {"timeout"},
-    "fail-or-timeout": {"fail", "timeout"},
+    "pass": frozenset({"pass"}),
+    "fail": frozenset({"fail"}),
+    "timeout": frozenset({"timeout"}),
+    "fail-or-timeout": frozenset({"fail", "timeout"}),
 }
 
 _POSITIVE = "sum(n for n in numbers if n > 0)"
@@ -65,15 +66,6 @@ _TESTS = {
     ),
 }
 
-#: Suite -> settings of its judging.
-SUITES: dict[str, dict[str, Any]] = {
-    "main": {"kind": "code", "dataset": "other", "plus": True},
-    "mbpp": {"kind": "code", "dataset": "mbpp", "plus": False},
-    "humaneval": {"kind": "code", "dataset": "humaneval", "plus": False},
-    "check": {"kind": "code", "tests": "check", "plus": False},
-    "pytest": {"kind": "code", "tests": "pytest", "plus": False},
-}
-
 _HEADS = {
     "mbpp": ("similar_elements", "first, second"),
     "humaneval": ("find_zero", "xs"),
@@ -104,44 +96,31 @@ class Program:
     text: str
     hostile: bool = True
 
-    @property
-    def names(self) -> set[str]:
-        """What it defines at the top: all of it must reach the judge."""
-        return set() if self.name.startswith("extraction/") else defined(self.text)
-
-
-def defined(text: str) -> set[str]:
-    """Names of a program's functions and classes."""
-    return {
-        node.name
-        for node in ast.parse(text).body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef)
-    }
-
 
 def programs(backend: str = "bubblewrap") -> list[Program]:
-    """The corpus, in the order of its files' names.
+    """The corpus: each table's programs, by name.
 
     Args:
         backend: a header `landlock` says how a program ends there if it ends in another way.
     """
     found = []
-    for path in sorted(ROOT.glob("*/*.py")):
-        text = path.read_text(encoding="utf-8")
-        head = dict(
-            line[2:].split(": ", 1)
-            for line in text.splitlines()
-            if line.startswith("# ") and ": " in line
-        )
-        name = f"{path.parent.name}/{path.stem}"
-        if ast.get_docstring(ast.parse(text)) is None or ("honest" in head) != (
-            head["expect"] == "pass"
-        ):
-            raise ValueError(f"{name}: header")
-        end = head.get(backend, head["expect"])
-        if path.parent.name == "extraction":  # the file makes the text, which may be no program
-            text = runpy.run_path(str(path))["completion"]()
-        found.append(Program(name, head["problem"], frozenset(_ENDS[end]), text))
+    for path in sorted(ROOT.glob("*.yaml")):
+        table: dict[str, str] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for name, text in sorted(table.items()):
+            lines = [line for line in text.splitlines() if line.startswith("# ") and ": " in line]
+            head = dict(line[2:].split(": ", 1) for line in lines)
+            if ast.get_docstring(ast.parse(text)) is None or ("honest" in head) != (
+                head["expect"] == "pass"
+            ):
+                raise ValueError(f"{path.stem}/{name}: header")
+            end = head.get(backend, head["expect"])
+            if path.stem == "extraction":  # the file makes the text, which may be no program
+                scope: dict[str, Any] = {}
+                exec(text, scope)
+                text = scope["completion"]()
+            # Written when the sandbox was part of another package; what they look for is here now.
+            text = text.replace("mixmerge.sandbox", "judgebox").replace('"mixmerge"', '"judgebox"')
+            found.append(Program(f"{path.stem}/{name}", head["problem"], _ENDS[end], text))
     return found
 
 
@@ -159,7 +138,7 @@ def among_honest(hostile: list[Program], secret: str) -> list[Program]:
             wrong = _solution(program.kind, f" + {slip}").replace("SECRET", secret)
             mixed.append(_honest(f"wrong-{number}", program.kind, "fail", wrong))
         if number % 3 == 2:
-            text = (ROOT / "sentinel.py").read_text(encoding="utf-8")
+            text = (ROOT / "sentinel.txt").read_text(encoding="utf-8")
             mixed.append(_honest(f"sentinel-{number}", "open", "pass", text))
     return mixed
 
@@ -169,6 +148,7 @@ def problem(task: str, kind: str, secret: str) -> dict[str, Any]:
     suite, expression, atol = KINDS[kind]
     name, arguments = _HEADS.get(suite, ("solve", "numbers"))
     row: dict[str, Any] = {
+        "suite": suite,
         "task_id": task,
         "prompt": f'def {name}({arguments}):\n    """Nobody is told."""\n',
         "entry_point": name,
