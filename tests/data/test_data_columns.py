@@ -1,11 +1,7 @@
 """The column mappings of config/config.yaml on real rows, through the real scripts."""
 
 import ast
-import gzip
 import importlib.util
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from fixtures.data import read, run_script, write
 from mixmerge.core.io import read_json
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 JAVA = {
@@ -40,40 +39,28 @@ def config() -> dict[str, Any]:
     return yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
 
 
-def run(script: str, *arguments: str) -> str:
-    """Run a rule's script; returns what it says if it fails."""
-    command = [sys.executable, "-P", str(ROOT / "workflow/scripts" / script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr
-    return done.stderr if done.returncode else ""
-
-
 def prepared(
     root: Path, config: dict[str, Any], task: str, source: str, rows: list[dict], **changed: Any
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Fetch rows from a file and map them with a source's columns: messages by row, and report."""
-    file = root / "rows.jsonl.gz"
-    file.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
-    given = json.dumps({"kind": "local", "path": str(file)})
-    fetched = str(root / "sources" / source)
-    assert run("fetch.py", "--source", source, "--settings", given, "--out", fetched) == ""
+    file = write(root / "rows.jsonl.gz", rows)
+    fetched, out = root / "sources" / source, root / "tasks" / task
+    given = {"kind": "local", "path": str(file)}
+    assert run_script("fetch", "--source", source, "--out", fetched, settings=given) == ""
     entry = config["sources"][source]
     columns = {k: entry[k] for k in ("columns", "id_column", "on_empty") if k in entry} | changed
     templates = {k: config["tasks"][task][k] for k in ("prompt", "answer")}
-    settings = json.dumps({"templates": templates, "columns": {source: columns}})
-    out = root / "tasks" / task
-    arguments = ["--task", task, "--sources", f"{source}={fetched}", "--settings", settings]
-    said = run("prepare.py", *arguments, "--out", str(out))
-    if said:
-        raise AssertionError(said)
-    lines = (out / "rows.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines], read_json(out / "report.json")
+    settings = {"templates": templates, "columns": {source: columns}}
+    arguments = ("--task", task, "--sources", f"{source}={fetched}", "--out", out)
+    message = run_script("prepare", *arguments, settings=settings)
+    if message:
+        raise AssertionError(message)
+    return read(out / "rows.jsonl"), read_json(out / "report.json")
 
 
 @pytest.fixture(scope="module")
 def sample(real_data: Path) -> list[dict[str, Any]]:
-    text = gzip.decompress((real_data / "kodcode/kodcode_sample.jsonl.gz").read_bytes())
-    return [json.loads(line) for line in text.splitlines()]
+    return read(real_data / "kodcode/kodcode_sample.jsonl.gz")
 
 
 def test_kodcode(tmp_path: Path, config: dict[str, Any], sample: list[dict[str, Any]]) -> None:
@@ -105,9 +92,8 @@ def test_the_samples_own_answer_column(
 def test_mbpp(tmp_path: Path, config: dict[str, Any], real_data: Path) -> None:
     assert config["sources"]["mbpp-train"]["columns"] == {"problem": "text", "solution": "code"}
     # The tasks of MBPP's training split (601 to 974) that MbppPlus holds as well.
-    text = gzip.decompress((real_data / "benchmarks/MbppPlus-v0.1.0.jsonl.gz").read_bytes())
     rows = []
-    for problem in map(json.loads, text.splitlines()):
+    for problem in read(real_data / "benchmarks/MbppPlus-v0.1.0.jsonl.gz"):
         number = int(problem["task_id"].removeprefix("Mbpp/"))
         if 601 <= number <= 974:
             tests = problem["assertion"].strip().splitlines()

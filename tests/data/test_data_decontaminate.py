@@ -1,12 +1,14 @@
-import json
+"""Rows that share an n-gram with a suite are dropped, with the reason; nothing else is."""
+
 import random
 import re
 
 import pytest
 
+from fixtures.data import fetched, read, write
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import read_json, write_jsonl
+from mixmerge.core.io import read_json
 from mixmerge.data.decontaminate import NgramIndex, decontaminate, tokens
 from mixmerge.data.prepare import prepare
 from mixmerge.data.settings import Decontamination, PrepareSettings
@@ -19,20 +21,15 @@ TEMPLATES = {
 
 
 def prepared(root, rows):
-    source = root / "sources" / "src"
-    source.mkdir(parents=True)
-    write_jsonl(source / "rows.jsonl", rows)
-    write_manifest(source, "rows", {"rows": len(rows)})
-    given = {"templates": TEMPLATES, "columns": {"src": {"id_column": "id"}}}
-    settings = PrepareSettings.model_validate(given)
-    prepare("codegen", settings, {"src": source}, root / "tasks" / "codegen")
-    return root / "tasks" / "codegen"
+    settings = {"templates": TEMPLATES, "columns": {"src": {"id_column": "id"}}}
+    given, out = PrepareSettings.model_validate(settings), root / "tasks" / "codegen"
+    prepare("codegen", given, {"src": fetched(root, "src", rows)}, out)
+    return out
 
 
 def heldout(root, suite, items):
     directory = root / "heldout" / suite
-    directory.mkdir(parents=True)
-    write_jsonl(directory / "texts.jsonl", items)
+    write(directory / "texts.jsonl", items)
     write_manifest(directory, "heldout", {"items": len(items)})
     return directory
 
@@ -51,9 +48,7 @@ def run(root, rows, suites, **settings):
     out = root / "clean" / "codegen"
     given = Decontamination(ngram=5, **settings)
     report = decontaminate("codegen", given, directory, held, out)
-    kept = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
-    dropped = [json.loads(line) for line in (out / "dropped.jsonl").read_text().splitlines()]
-    return kept, dropped, report
+    return read(out / "rows.jsonl"), read(out / "dropped.jsonl"), report
 
 
 SUITES = {

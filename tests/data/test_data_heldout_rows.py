@@ -1,24 +1,24 @@
-"""Problems out of held-out training rows: the join, the twins, the sample; real scripts."""
+"""Problems out of held-out training rows: the join, the twins, the sample, the tests that judge."""
 
-import gzip
-import json
-import subprocess
-import sys
-from collections import Counter
-from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fixtures.data import fetched, read, run_script
 from mixmerge.artifacts.manifest import read_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json
 from mixmerge.data.decontaminate import decontaminate
+from mixmerge.data.heldout_rows import Unusable, hold_out_validation, read_tests
 from mixmerge.data.prepare import prepare
-from mixmerge.data.settings import Decontamination, LocalSource, PrepareSettings
-from mixmerge.data.sources import fetch
+from mixmerge.data.settings import Decontamination, PrepareSettings
 from mixmerge.data.split import split
+from mixmerge.data.suite_settings import SuiteSettings
+from mixmerge.data.suites import code_suite
 
-SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 TEMPLATES = {"prompt": "{problem}", "answer": "{solution}"}
 FIELDS = {"problem": "question", "tests": "test_code", "solution": "solution"}
+COLUMNS = {"columns": {"problem": "question"}, "id_column": "name"}
 
 
 def row(number, **changes):
@@ -30,41 +30,21 @@ def row(number, **changes):
     } | changes
 
 
-def read(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def prepared(root, rows, columns, fraction=0.3, name="kod", seed=3):
-    """A source and its task, through the stages up to the split."""
-    root.mkdir(exist_ok=True)
-    file = root / f"{name}.jsonl"
-    file.write_text("".join(json.dumps(one) + "\n" for one in rows))
-    source, stages = root / "sources" / name, root / "stages"
-    fetch(name, LocalSource(kind="local", path=file), source)
-    settings = PrepareSettings.model_validate({"templates": TEMPLATES, "columns": {name: columns}})
-    prepare("codegen", settings, {name: source}, stages / "tasks/codegen")
+def prepared(root, rows, columns=COLUMNS, fraction=0.3):
+    """A source and its task's split, through the stages."""
+    source, stages = fetched(root, "kod", rows), root / "stages"
+    settings = PrepareSettings.model_validate({"templates": TEMPLATES, "columns": {"kod": columns}})
+    prepare("codegen", settings, {"kod": source}, stages / "tasks")
     off = Decontamination(enabled=False)
-    clean = stages / "clean/codegen"
-    decontaminate("codegen", off, stages / "tasks/codegen", {}, clean)
-    split("codegen", fraction, clean, stages / "split/codegen", seed)
-    return source, stages / "split/codegen"
+    decontaminate("codegen", off, stages / "tasks", {}, stages / "clean")
+    split("codegen", fraction, stages / "clean", stages / "codegen", 3)
+    return source, stages / "codegen"
 
 
-def suite_settings(columns, **suite):
+def settings(columns=COLUMNS, **suite: Any) -> SuiteSettings:
     entry = {"kind": "code", "problems": "held-out", "source": "kod", "fields": FIELDS, **suite}
-    return {"suite": entry, "templates": TEMPLATES, "columns": columns}
-
-
-def script(name, settings, out, *arguments):
-    return subprocess.run(
-        [
-            *(sys.executable, "-P", SCRIPTS / f"{name}.py", "--settings", json.dumps(settings)),
-            *(*arguments, "--out", out),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    value = {"suite": entry, "templates": TEMPLATES, "columns": columns}
+    return SuiteSettings.model_validate(value)
 
 
 @pytest.mark.parametrize("id_column", ["name", None])
@@ -79,10 +59,7 @@ def test_problems_are_held_out_rows_and_nothing_that_was_trained_on(tmp_path, id
     columns = {"columns": {"problem": "question"}, "id_column": id_column}
     source, halves = prepared(tmp_path, rows, columns)
     out = tmp_path / "heldout/val"
-    settings = suite_settings(columns)
-    done = script("heldout", settings, out, "--source", source, "--split", halves)
-    assert done.returncode == 0, done.stderr
-
+    report = hold_out_validation("val", settings(columns), source, halves, out)
     problems = read(out / "problems.jsonl")
     validation = {one["id"]: one for one in read(halves / "validation.jsonl")}
     trained = read(halves / "train.jsonl")
@@ -97,7 +74,6 @@ def test_problems_are_held_out_rows_and_nothing_that_was_trained_on(tmp_path, id
     assert not {one["id"] for one in trained} & {problem["task_id"] for problem in problems}
     assert len({problem["test"] for problem in problems}) == len(problems)
 
-    report = json.loads((out / "report.json").read_text())
     assert report["held_out"] == len(validation)
     assert report["problems"] == len(problems)
     reasons = report["left_out"]
@@ -110,70 +86,122 @@ def test_problems_are_held_out_rows_and_nothing_that_was_trained_on(tmp_path, id
 
 
 def test_rows_that_do_not_belong_together_are_refused(tmp_path):
-    columns = {"columns": {"problem": "question"}, "id_column": "name"}
     rows = [row(number) for number in range(20)]
-    source, halves = prepared(tmp_path, rows, columns)
-    other, _ = prepared(tmp_path / "other", rows[:5], columns)
+    source, halves = prepared(tmp_path, rows)
+    other, _ = prepared(tmp_path / "other", rows[:5])
     out = tmp_path / "heldout/val"
-    settings = suite_settings(columns)
-    done = script("heldout", settings, out, "--source", other, "--split", halves)
-    assert done.returncode == 1
-    assert "run the rules fetch and split again" in done.stderr
-    settings["suite"]["fields"] = FIELDS | {"tests": "test_cod"}
-    done = script("heldout", settings, out, "--source", source, "--split", halves)
-    assert "(suites.val.fields.tests); did you mean 'test_code'?" in done.stderr
-    assert "Traceback" not in done.stderr
-    done = script("heldout", settings, out, "--source", source)
-    assert "needs --source and --split" in done.stderr
+    with pytest.raises(UserError, match="run the rules fetch and split again"):
+        hold_out_validation("val", settings(), other, halves, out)
+    slip = settings(fields=FIELDS | {"tests": "test_cod"})
+    with pytest.raises(
+        UserError, match=r"\(suites\.val\.fields\.tests\); did you mean 'test_code'"
+    ):
+        hold_out_validation("val", slip, source, halves, out)
+    given = settings().model_dump(mode="json")
+    message = run_script("heldout", "--source", source, "--out", out, settings=given)
+    assert "needs --source and --split" in message
     assert not out.exists()
 
 
 def test_problems_whose_prompt_hides_a_tested_name_are_left_out(tmp_path):
-    columns = {"columns": {"problem": "question"}, "id_column": "name"}
     rows = [row(n, question=f"Add {n}." if n % 2 else f"Let f{n} add {n}.") for n in range(40)]
-    source, halves = prepared(tmp_path, rows, columns, 0.4)
+    source, halves = prepared(tmp_path, rows, fraction=0.4)
     held, out = tmp_path / "heldout/val", tmp_path / "suites/val"
-    settings = suite_settings(columns)
-    script("heldout", settings, held, "--source", source, "--split", halves)
-    done = script("suite", settings, out, "--heldout", held)
-    assert done.returncode == 0, done.stderr
+    hold_out_validation("val", settings(), source, halves, held)
+    count = code_suite("val", settings(), held, out)
     facts = read_manifest(out, "suite")["facts"]
-    assert 0 < facts["items"] < 16
-    assert facts["items"] + facts["unnamed"] == 16
-    for item in read(out / "items.jsonl"):
-        assert "Let f" in item["messages"][0]["content"]
-    settings["suite"]["prompt"] = "{problem}\nCall it {entry_point}."
-    script("suite", settings, out, "--heldout", held)
-    facts = read_manifest(out, "suite")["facts"]
-    assert (facts["items"], facts["unnamed"]) == (16, 0)
-    settings["suite"]["prompt"] = "Do something: {problem:strip}"
-    rows = [row(n, question=f"Add {n}.") for n in range(9)]
-    source, halves = prepared(tmp_path / "unnamed", rows, columns)
-    script("heldout", settings, held, "--source", source, "--split", halves)
-    done = script("suite", settings, out, "--heldout", held)
-    assert "let it say so with {entry_point}" in done.stderr
+    assert 0 < facts["items"] == count < 16 == count + facts["unnamed"]
+    assert all("Let f" in item["messages"][0]["content"] for item in read(out / "items.jsonl"))
+    assert code_suite("val", settings(prompt="{problem}\nCall {entry_point}."), held, out) == 16
+    assert read_manifest(out, "suite")["facts"]["unnamed"] == 0
+    source, halves = prepared(tmp_path / "x", [row(n, question=f"Add {n}.") for n in range(9)])
+    hold_out_validation("val", settings(), source, halves, held)
+    with pytest.raises(UserError, match=r"let it say so with \{entry_point\}"):
+        code_suite("val", settings(prompt="Do something: {problem:strip}"), held, out)
 
 
 def test_the_kodcode_sample(tmp_path, real_data):
-    path = real_data / "kodcode/kodcode_sample.jsonl.gz"
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
-    columns = {"columns": {"problem": "question"}, "id_column": "question_id"}
+    """Through the scripts, as the rules call them."""
+    columns = COLUMNS | {"id_column": "question_id"}
+    rows = read(real_data / "kodcode/kodcode_sample.jsonl.gz")
     source, halves = prepared(tmp_path, rows, columns, 0.45)
     held, out = tmp_path / "heldout/val", tmp_path / "suites/val"
-    settings = suite_settings(columns, sample=5)
-    done = script("heldout", settings, held, "--source", source, "--split", halves)
-    assert done.returncode == 0, done.stderr
-    report = json.loads((held / "report.json").read_text())
+    given = settings(columns, sample=5).model_dump(mode="json")
+    arguments = ("--source", source, "--split", halves, "--out", held)
+    assert run_script("heldout", *arguments, settings=given) == ""
+    report = read_json(held / "report.json")
     assert report["held_out"] == 104
     # Nearly every problem of the sample comes twice, in two wordings.
     assert report["left_out"]["trained_twin"] > 20
-    asked = [one["task_id"].split("/")[-1] for one in read(held / "problems.jsonl")]
-    trained = {one["id"].split("/")[-1] for one in read(halves / "train.jsonl")}
+    asked = [problem["task_id"].split("/")[-1] for problem in read(held / "problems.jsonl")]
+    trained = {row["id"].split("/")[-1] for row in read(halves / "train.jsonl")}
     assert asked
     for name in asked:
         twin = name[:-1] + ("C" if name.endswith("I") else "I")
         assert not {name, twin} & trained
-    script("suite", settings, out, "--heldout", held, "--seed", "5")
+    arguments = ("--heldout", held, "--seed", 5, "--out", out)
+    assert run_script("suite", *arguments, settings=given) == ""
     assert read_manifest(out, "suite")["facts"]["items"] == 5
-    assert Counter(Path(file).suffix for file in out.iterdir()) == {".jsonl": 2, ".json": 2}
+
+
+SOLUTION = """
+import math
+
+LIMIT = 3
+
+class Node:
+    pass
+
+def area(r):
+    return math.pi * r
+
+def helper():
+    return Node()
+"""
+
+
+@pytest.mark.parametrize(
+    ("tests", "names"),
+    [
+        ("from solution import area\ndef test_a():\n    assert area(0) == 0", ("area",)),
+        ("import solution\ndef test_a():\n    assert solution.area(0) == 0", ("area",)),
+        ("import solution as s\ndef test_a():\n    assert s.helper()", ("helper",)),
+        ("def test_a():\n    from solution import area, Node\n    area(1)", ("area", "Node")),
+        ("from solution import *\ndef test_a():\n    assert area(LIMIT)", ("area", "LIMIT")),
+        # One name is imported, another one redefined by the tests themselves.
+        ("from solution import area, Node\nclass Node: ...\ndef test_a(): area(1)", ("area",)),
+    ],
+)
+def test_programs_that_import_the_solution_stay_as_they_are(tests, names):
+    program = read_tests(tests, SOLUTION)
+    assert program.names == names
+    assert program.text == tests
+
+
+def test_a_program_without_the_import_gets_it_for_what_it_does_not_define_itself():
+    tests = "def helper(): pass\ndef test_a():\n    assert area(len([])) == LIMIT\n    helper()"
+    program = read_tests(tests, SOLUTION)
+    assert program.names == ("area", "LIMIT")
+    assert program.text == "from solution import area, LIMIT\n" + tests
+
+
+@pytest.mark.parametrize(
+    ("tests", "solution", "reason"),
+    [
+        (" ", SOLUTION, "no_tests"),
+        (None, SOLUTION, "no_tests"),
+        ("def test_a(): area(1)", "", "no_solution"),
+        ("def test_a(: area(1)", SOLUTION, "not_python"),
+        ("def test_a(): area(1)", "print 'two'", "not_python"),
+        ("def test_a(): '\0'", SOLUTION, "not_python"),
+        ("from solution import area\nfrom timeit import timeit", SOLUTION, "clock"),
+        ("from solution import area\ndef test_a():\n    import time", SOLUTION, "clock"),
+        ("def area(r): return 1\ndef test_a(): assert area(1)", SOLUTION, "tests_itself"),
+        ("from solution import area\ndef area(r): return 1", SOLUTION, "tests_itself"),
+        ("def test_a(): assert other(1)", SOLUTION, "tests_itself"),
+    ],
+)
+def test_programs_that_cannot_judge(tests, solution, reason):
+    with pytest.raises(Unusable) as caught:
+        read_tests(tests, solution)
+    assert str(caught.value) == reason

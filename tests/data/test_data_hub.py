@@ -81,8 +81,7 @@ class Fetching:
 
     def __init__(self, root: Path, hub: Hub, **environment: str) -> None:
         self.out = root / "sources" / "code"
-        own = {"PYTHONPATH": str(ROOT / "src")}
-        self.environment = {**os.environ, **own, **hub.environment(root / "home"), **environment}
+        self.environment = {**os.environ, **hub.environment(root / "home"), **environment}
 
     def each(self, *given: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]] | None]]:
         """The message and the rows there after fetching each source."""
@@ -131,11 +130,14 @@ def test_subsets_and_splits_in_order_and_again_without_a_network(hub: Hub, tmp_p
     assert read_json(fetching.out / "provenance.json")["settings"]["commit"] == commit
     offline = Fetching(tmp_path, hub, HF_HUB_OFFLINE="1")
     hub.requests.clear()
-    cached, unknown = offline.each(source(commit), source("0" * 40))
+    never = {"kind": "hub", "id": "no-such-owner/no-such-set", "revision": commit}
+    cached, unknown, absent = offline.each(source(commit), source("0" * 40), never)
     assert cached == ("", wanted) and not hub.requests
     # The library would hand out the other commit's rows, with a warning among many.
     assert f"{ID}@{'0' * 40} is not in the cache" in unknown[0]
     assert f"which holds commit {commit}" in unknown[0]
+    assert absent[0].startswith(f"sources.code: no-such-owner/no-such-set@{commit} is not in the")
+    assert "unset HF_HUB_OFFLINE" in absent[0]
 
 
 def test_an_id_or_a_revision_that_does_not_exist_or_has_moved(hub: Hub, tmp_path: Path) -> None:

@@ -1,34 +1,21 @@
-import gzip
-import json
-import subprocess
-import sys
-from pathlib import Path
+"""Rows mapped to conversations: ids, duplicates, blanks, and one message for each mistake."""
 
 import pytest
 
+from fixtures.data import fetched, read, run_script
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
 from mixmerge.data.prepare import prepare
-from mixmerge.data.settings import LocalSource, PrepareSettings
-from mixmerge.data.sources import fetch
+from mixmerge.data.settings import PrepareSettings
 
-SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "prepare.py"
 TEMPLATES = {"prompt": "Solve:\n{problem}", "answer": "```python\n{solution}\n```"}
-
-
-def source(root, name, rows):
-    path = root / f"{name}.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    out = root / "sources" / name
-    fetch(name, LocalSource(kind="local", path=path), out)
-    return out
 
 
 def run(root, rows, columns=None, **settings):
     """Prepare one or two sources; returns the rows written."""
     sources = rows if isinstance(rows, dict) else {"src": rows}
-    directories = {name: source(root, name, these) for name, these in sources.items()}
+    directories = {name: fetched(root, name, these) for name, these in sources.items()}
     given = {
         "templates": TEMPLATES,
         "columns": {name: columns or {} for name in sources},
@@ -36,7 +23,7 @@ def run(root, rows, columns=None, **settings):
     }
     out = root / "tasks" / "task"
     prepare("task", PrepareSettings.model_validate(given), directories, out)
-    return [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+    return read(out / "rows.jsonl")
 
 
 def row(number, **more):
@@ -137,52 +124,20 @@ def test_blank_rows_may_be_dropped_and_are_counted(tmp_path):
 
 
 def test_the_script_fails_cleanly_and_goes_on_after_mending(tmp_path):
-    directory = source(tmp_path, "src", [row(1), {"problem": "p"}])
+    directory = fetched(tmp_path, "src", [row(1), {"problem": "p"}])
     out = tmp_path / "tasks" / "task"
-    settings = json.dumps({"templates": TEMPLATES, "columns": {"src": {}}})
-    command = [sys.executable, SCRIPT, "--task", "task", "--settings", settings]
-    command += ["--sources", f"src={directory}", "--out", out]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert (
-        f"error: {directory}/rows.jsonl:2: source 'src' has no column 'solution'" in result.stderr
-    )
-    assert "Traceback" not in result.stderr
-    assert not out.exists()
-    source(tmp_path, "src", [row(1), row(2)])
-    assert subprocess.run(command, capture_output=True).returncode == 0
+    settings = {"templates": TEMPLATES, "columns": {"src": {}}}
+    arguments = ("--task", "task", "--sources", f"src={directory}", "--out", out)
+    message = run_script("prepare", *arguments, settings=settings)
+    missing = f"error: {directory}/rows.jsonl:2: source 'src' has no column 'solution'"
+    assert message.startswith(missing) and not out.exists()
+    fetched(tmp_path, "src", [row(1), row(2)])
+    assert run_script("prepare", *arguments, settings=settings) == ""
     assert read_manifest(out, "rows")["facts"] == {"rows": 2}
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):
-    manifests = []
     for name in ("one", "two"):
-        (tmp_path / name).mkdir()
         run(tmp_path / name, [row(n) for n in range(20)])
-        manifests.append((tmp_path / name / "tasks" / "task" / "manifest.json").read_bytes())
-    assert manifests[0] == manifests[1]
-
-
-def test_real_rows_of_kodcode(tmp_path, real_data):
-    path = real_data / "kodcode" / "kodcode_sample.jsonl.gz"
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        raw = [json.loads(line) for line in file]
-    out = tmp_path / "sources" / "kodcode"
-    assert fetch("kodcode", LocalSource(kind="local", path=path), out) == len(raw) == 232
-    given = {
-        "templates": {"prompt": "{problem}", "answer": "```python\n{solution}\n```"},
-        "columns": {"kodcode": {"columns": {"problem": "question"}, "id_column": "question_id"}},
-    }
-    target = tmp_path / "tasks" / "codegen"
-    settings = PrepareSettings.model_validate(given)
-    report = prepare("codegen", settings, {"kodcode": out}, target)
-    assert report["read"] == 232 and report["rows"] + report["duplicates"] == 232
-    lines = (target / "rows.jsonl").read_text(encoding="utf-8").splitlines()
-    kept = {row["id"].removeprefix("codegen/kodcode/"): row for row in map(json.loads, lines)}
-    for one in raw:
-        if one["question_id"] in kept:
-            row = kept[one["question_id"]]
-            for field, column in (("problem", "question"), ("solution", "solution")):
-                [[message, start, end]] = row["spans"][field]
-                text = row["messages"][message]["content"][start:end]
-                assert text.strip() == one[column].strip()
+    one, two = (tmp_path / name / "tasks/task/manifest.json" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()

@@ -1,46 +1,38 @@
-import json
+"""Splits, nested subsets, mixtures and the statistics over all of them."""
+
 from collections import Counter
 
 import pytest
 
+from fixtures.data import read, write
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import write_json, write_jsonl
+from mixmerge.core.io import write_json
 from mixmerge.data.split import lowest, mix, rank, share, split, subset
 from mixmerge.data.statistics import statistics
 
 
 def clean(root, task, rows):
     """A decontaminated task with ``rows`` rows, or those given."""
-    if isinstance(rows, int):
-        rows = [f"{task}/s/{n}" for n in range(rows)]
+    names = [f"{task}/s/{n}" for n in range(rows)] if isinstance(rows, int) else rows
+
+    def messages(name):
+        turns = (("user", "one two"), ("assistant", f"{name} é"))
+        return [{"role": role, "content": text} for role, text in turns]
+
+    whole = ({"id": n, "task": task, "source": "s", "messages": messages(n)} for n in names)
     directory = root / "clean" / task
-    directory.mkdir(parents=True, exist_ok=True)
-    write_jsonl(
-        directory / "rows.jsonl",
-        (
-            {
-                "id": name,
-                "task": task,
-                "source": "s",
-                "messages": [
-                    {"role": "user", "content": "one two"},
-                    {"role": "assistant", "content": f"{name} é"},
-                ],
-            }
-            for name in rows
-        ),
-    )
-    write_manifest(directory, "rows", {"rows": len(rows)})
+    write(directory / "rows.jsonl", whole)
+    write_manifest(directory, "rows", {"rows": len(names)})
     return directory
 
 
-def ids(path):
-    return [json.loads(line)["id"] for line in path.read_text().splitlines()]
-
-
 def parts(directory):
-    return ids(directory / "train.jsonl"), ids(directory / "validation.jsonl")
+    return tuple(ids(directory / name) for name in ("train.jsonl", "validation.jsonl"))
+
+
+def ids(path):
+    return [row["id"] for row in read(path)]
 
 
 @pytest.mark.parametrize(
@@ -113,12 +105,9 @@ def mixed(root, directories, weights, percent=100, seed=7):
     facts = read_manifest(out, "rows")["facts"]
     assert facts == {"train": len(train), "validation": len(validation), "tasks": taken}
     assert sum(taken.values()) == len(train) == len(set(train))
-    assert sorted(path.name for path in out.iterdir()) == [
-        "manifest.json",
-        "provenance.json",
-        "train.jsonl",
-        "validation.jsonl",
-    ]
+    assert {path.name for path in out.iterdir()} == {
+        *("manifest.json", "provenance.json", "train.jsonl", "validation.jsonl")
+    }
     return train, validation
 
 
@@ -163,10 +152,7 @@ def test_a_weight_is_passes_and_a_nested_rest(tmp_path, weight, percent):
 def test_repeated_rows_differ_in_their_ids_only(tmp_path):
     directories = splits(tmp_path, a=10, b=10)
     mixed(tmp_path, directories, {"a": 2})
-    rows = [
-        json.loads(line) for line in (tmp_path / "mix" / "train.jsonl").read_text().splitlines()
-    ]
-    by_id = {row.pop("id"): row for row in rows}
+    by_id = {row.pop("id"): row for row in read(tmp_path / "mix" / "train.jsonl")}
     assert sum("#2" in name for name in by_id) == 9
     for name, row in by_id.items():
         assert row == by_id[name.removesuffix("#2")]

@@ -4,13 +4,14 @@ The packages are real distributions: folders with a RECORD, on the import path o
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from test_data_functions import GOOD
+from test_package_functions import GOOD
 
 from mixmerge.core.errors import UserError
 from mixmerge.data.packages import chosen_packages
@@ -124,7 +125,8 @@ def test_fetch_writes_them_like_any_other_source(site: Path, root: Path, tmp_pat
     given = source(part="train").model_dump(mode="json", exclude={"columns", "id_column"})
     command = [sys.executable, str(root / "workflow/scripts/fetch.py"), "--source", "functions"]
     command += ["--settings", json.dumps(given), "--out", str(out)]
-    environment = {"PYTHONPATH": f"{root / 'src'}:{site}", "PATH": "/usr/bin"}
+    # `site` is on this process's path.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert result.returncode == 0, result.stderr
     rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
