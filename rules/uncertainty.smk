@@ -1,6 +1,6 @@
 # Uncertainty: intervals and tests on the scores of all checkpoints of a model.
 # It is included after rules/report.smk, whose layout names checkpoints and columns.
-from mixmerge.study.uncertainty import uncertainty_settings
+from mixmerge.study.layout import uncertainty_settings
 
 
 rule uncertainty:

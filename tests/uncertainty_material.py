@@ -10,7 +10,7 @@ import numpy as np
 from fixtures.report_study import layout
 from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.report.settings import Layout
-from mixmerge.study.uncertainty import uncertainty_settings
+from mixmerge.study.layout import uncertainty_settings
 from mixmerge.uncertainty.settings import Uncertainty, UncertaintySettings
 
 #: What the second task's columns are: metrics of summaries in the place of verdicts.

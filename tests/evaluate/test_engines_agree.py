@@ -14,8 +14,8 @@ from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_jsonl
 from mixmerge.evaluate import engines as engines_module
-from mixmerge.evaluate.engine import Prompt, choose, load_engine
-from mixmerge.evaluate.engines import ContinuousEngine, PaddedEngine
+from mixmerge.evaluate.engine import Prompt, choose
+from mixmerge.evaluate.engines import ContinuousEngine, PaddedEngine, load_engine
 from mixmerge.evaluate.settings import Decoding, SuiteDecoding
 
 FAMILIES = ["qwen2", "llama"]

@@ -9,7 +9,7 @@ import pytest
 import uncertainty_material
 from broken_damage import cut, line, reseal
 from broken_material import EVIDENCE, Case, Server, Stage, Worlds, cases
-from mixmerge.study.uncertainty import uncertainty_settings
+from mixmerge.study.layout import uncertainty_settings
 from mixmerge.uncertainty.settings import Uncertainty
 
 pytestmark = pytest.mark.slow

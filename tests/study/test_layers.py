@@ -28,7 +28,7 @@ LAYERS = (
     {"mixmerge.resources"},
     {"mixmerge.preflight", "mixmerge.verify"},
     {"snakemake_logger_plugin_mixmerge", "snakemake_scheduler_plugin_mixmerge"},
-    {"embedded_study", "offline_sources", "paper_audit"},
+    {"tools"},
 )
 
 #: Libraries that anybody may install: they know nothing of mixmerge.
@@ -62,7 +62,9 @@ def imports(name: str) -> Iterator[str]:
 
 
 def package(module: str) -> str:
-    """The package that a module belongs to: ``mixmerge.data``, or a library."""
+    """The package that a module belongs to: ``mixmerge.data``, a library, or ``tools``."""
+    if (ROOT / "tools") in MODULES[module].parents:
+        return "tools"
     parts = module.split(".")
     return ".".join(parts[:2]) if parts[0] == "mixmerge" else parts[0]
 

@@ -12,7 +12,7 @@ from fixtures.report_study import read
 from mixmerge.core.errors import UserError
 from mixmerge.report.results import AVERAGES
 from mixmerge.report.settings import Layout
-from mixmerge.study.uncertainty import uncertainty_settings
+from mixmerge.study.layout import uncertainty_settings
 from mixmerge.uncertainty.analysis import analyse, matches
 from mixmerge.uncertainty.settings import Uncertainty
 from uncertainty_material import settings, study, write_rows

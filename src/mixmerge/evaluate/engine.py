@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -209,15 +208,3 @@ def choose(engine: str, suites: Iterable[SuiteDecoding], *, cuda: bool, vllm: bo
             "'auto', 'transformers' or 'vllm', or the suite's repetition_penalty to 1"
         )
     return engine
-
-
-def load_engine(checkpoint: Path, decoding: Decoding, suites: Iterable[SuiteDecoding]) -> Engine:
-    """Load a checkpoint into the engine that settings and machine ask for.
-
-    Raises:
-        UserError: see `choose` and the engines.
-    """
-    from mixmerge.evaluate.engines import ENGINES
-
-    cuda, vllm = torch.cuda.is_available(), find_spec("vllm") is not None
-    return ENGINES[choose(decoding.engine, suites, cuda=cuda, vllm=vllm)](checkpoint, decoding)

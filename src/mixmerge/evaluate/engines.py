@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from transformers import (
 
 from mixmerge.checkpoint.code import trusts_code
 from mixmerge.core.errors import UserError
-from mixmerge.evaluate.engine import Engine, Prompt, holds_stop, stop_window
+from mixmerge.evaluate.engine import Engine, Prompt, choose, holds_stop, stop_window
 from mixmerge.evaluate.settings import Decoding, SuiteDecoding
 from mixmerge.evaluate.suite import Completion
 
@@ -285,3 +286,13 @@ class VllmEngine(Engine):
 ENGINES: dict[str, type[Engine]] = {
     engine.name: engine for engine in (PaddedEngine, ContinuousEngine, VllmEngine)
 }
+
+
+def load_engine(checkpoint: Path, decoding: Decoding, suites: Sequence[SuiteDecoding]) -> Engine:
+    """Load a checkpoint into the engine that settings and machine ask for.
+
+    Raises:
+        UserError: see `choose` and the engines.
+    """
+    cuda, vllm = torch.cuda.is_available(), find_spec("vllm") is not None
+    return ENGINES[choose(decoding.engine, suites, cuda=cuda, vllm=vllm)](checkpoint, decoding)

@@ -53,7 +53,7 @@ def generate(
         )
     items = {name: read_items(directory) for name, directory in suites.items()}
 
-    from mixmerge.evaluate.engine import load_engine
+    from mixmerge.evaluate.engines import load_engine
 
     own = {name: settings.suites[name] for name in suites}
     with closing(load_engine(checkpoint, settings.decoding, own.values())) as engine:

@@ -1,14 +1,17 @@
-"""From the configuration to the report's layout: titles, columns, variants, table contents."""
+"""From the configuration to the report's layout: titles, columns, variants, the paper's tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from mixmerge.config.study import MIX, StudyConfig
+from mixmerge.core.errors import UserError, nearest
 from mixmerge.data.settings import HubSource, LocalSource, PackageSource
 from mixmerge.evaluate.settings import CodeSuite, Suite, SummarySuite
 from mixmerge.merge.settings import Strategy
 from mixmerge.report import settings as report
+from mixmerge.report.paper_tables import SCALE_METRICS, TABLES, Line, read_results, read_scale
 from mixmerge.study.graph import Variant, sft_name
-from mixmerge.study.paper import with_paper
+from mixmerge.uncertainty.settings import Arm, Measure, Uncertainty, UncertaintySettings
 
 #: Metric of `scores.json` -> printed head of its column.
 _SUMMARY_HEADERS = {
@@ -93,17 +96,7 @@ def _model(config: StudyConfig, key: str, variants: list[Variant]) -> report.Mod
         key=key,
         title=entry.title or key,
         size=entry.size,
-        variants=[
-            report.Variant(
-                name=variant.name,
-                kind=variant.kind,
-                task=variant.task,
-                percent=variant.percent,
-                strategy=variant.strategy,
-                weights=variant.weights,
-            )
-            for variant in variants
-        ],
+        variants=[report.Variant(**vars(variant)) for variant in variants],
         specialists={task: sft_name(task, percent) for task in config.tasks},
         mixture=mixture.name,
     )
@@ -171,3 +164,116 @@ def _runs(config: StudyConfig) -> Iterator[report.Run]:
             # As configured: what `processes: auto` comes to is the hardware's business.
             settings = config.sft_plan(model, training_set).model_dump(mode="json")
             yield report.Run(model=model, training_set=title, settings=settings)
+
+
+def with_paper(config: StudyConfig, layout: report.Layout) -> report.Layout:
+    """The layout with the paper's counterparts of its tables, where the config names any.
+
+    Args:
+        config: the validated configuration; its `tables.paper` is read.
+        layout: the layout of the study alone.
+
+    Raises:
+        UserError: a file is missing or damaged, or a name stands for nothing, here or there.
+    """
+    given = config.tables.paper
+    if given is None:
+        return layout
+    for field, path in (("results", given.results), ("data_scale", given.data_scale)):
+        if path is not None and not path.exists():
+            raise UserError(
+                f"tables.paper.{field}: {path} does not exist; restore it from git, or leave "
+                "`tables.paper` out"
+            )
+    lines = read_results(given.results)
+    shares = [] if given.data_scale is None else read_scale(given.data_scale)
+    columns = [column.key for column in layout.columns_of("test")]
+    for key in given.columns:
+        _check("columns", key, columns)
+    for task in [given.task] if given.task else []:
+        _check("task", task, config.tasks)
+    theirs = dict.fromkeys([*(line.model for line in lines), *(share.model for share in shares)])
+    paper = report.PaperMatch(
+        results=given.results,
+        data_scale=given.data_scale,
+        columns=dict(given.columns),
+        models=_names("models", given.models, config.models, theirs),
+        strategies=_names(
+            "strategies", given.strategies, config.strategies, {line.strategy for line in lines}
+        ),
+        task=given.task or next(iter(config.tasks)),
+        counterparts=[],
+    )
+    found = list(_counterparts(layout, paper, lines, {share.model for share in shares}))
+    return layout.model_copy(update={"paper": paper.model_copy(update={"counterparts": found})})
+
+
+def _counterparts(
+    layout: report.Layout, paper: report.PaperMatch, lines: Sequence[Line], scale: Collection[str]
+) -> Iterator[report.Counterpart]:
+    places = {(line.model, line.table) for line in lines}
+    for table in TABLES["strategies"]:
+        if any((paper.models.get(model), table) in places for model in layout.strategy_models):
+            yield report.Counterpart(kind="strategies", model=None, table=table)
+    if set(SCALE_METRICS) & set(paper.columns.values()) and any(
+        paper.models.get(model, "") in scale for model in layout.scale_models
+    ):
+        yield report.Counterpart(kind="data-scale", model=None, table="4")
+    for kind, models in (
+        ("ablation", layout.ablation_models),
+        ("compact", layout.compact_models),
+    ):
+        for model in models:
+            for table in (*TABLES["ablation"], *TABLES["compact"]):
+                if (paper.models.get(model), table) in places:
+                    yield report.Counterpart(kind=kind, model=model, table=table)
+
+
+def _names(
+    field: str, given: Mapping[str, str], ours: Iterable[str], theirs: Iterable[str]
+) -> dict[str, str]:
+    """Our keys -> the paper's, for what is on both sides."""
+    known, there = list(ours), set(theirs)
+    for key, name in given.items():
+        _check(field, key, known)
+        if name not in there:
+            raise UserError(
+                f"tables.paper.{field}.{key}: the paper's file has no {name!r}"
+                f"{nearest(name, there)}"
+            )
+    pairs = ((key, given.get(key, key)) for key in known)
+    return {key: name for key, name in pairs if name in there}
+
+
+def _check(field: str, name: str, known: Iterable[str]) -> None:
+    names = set(known)
+    if name not in names:
+        raise UserError(f"tables.paper.{field}: unknown {name!r}{nearest(name, names)}")
+
+
+def uncertainty_settings(
+    layout: report.Layout, model: str, uncertainty: Uncertainty
+) -> dict[str, Any]:
+    """Settings of `uncertainty.py` for one model.
+
+    Args:
+        layout: the study's report; what only matters in print is left out, so that a new title
+            does not make the rule run again.
+        model: key of the model.
+        uncertainty: the section of the config.
+    """
+    entry = layout.model(model)
+    settings = UncertaintySettings(
+        uncertainty=uncertainty,
+        measures=[
+            Measure(**column.model_dump(include=set(Measure.model_fields)))
+            for column in layout.columns
+        ],
+        arms=[
+            Arm(**variant.model_dump(include=set(Arm.model_fields))) for variant in entry.variants
+        ],
+        specialists=entry.specialists,
+        tasks=[task.key for task in layout.tasks],
+        mixture=entry.mixture,
+    )
+    return settings.model_dump(mode="json")
