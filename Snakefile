@@ -15,8 +15,8 @@ if not workflow.overwrite_configfiles:
 report: "resources/report.rst"
 
 
-include: "rules/preflight.smk"
 include: "rules/common.smk"
+include: "rules/preflight.smk"
 include: "rules/verify.smk"
 include: "rules/data.smk"
 include: "rules/suites.smk"

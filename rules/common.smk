@@ -14,6 +14,18 @@ from snakemake.logging import logger
 # does of itself takes a fifth of the time (docs/benchmarks.md).
 gc.set_threshold(500_000, 20, 20)
 
+# What the rules and scripts import: the package, the libraries beside it, the tools.
+SOURCES = [
+    str(Path(workflow.basedir, folder))
+    for folder in (
+        "src",
+        "packages/judgebox/src",
+        "packages/snakemake-logger-plugin-mixmerge/src",
+        "tools",
+    )
+]
+sys.path[:0] = SOURCES
+
 from mixmerge.config.load import read_yaml
 from mixmerge.config.load import parse_config
 from mixmerge.core.errors import UserError
@@ -26,7 +38,7 @@ from mixmerge.study.plan import Study
 from mixmerge.study.signatures import remember_signatures
 from mixmerge.artifacts.fingerprint import read_lock
 from mixmerge.study.storage import ResultStore, check_storage
-from snakemake_logger_plugin_mixmerge.expected import expect
+from snakemake_logger_plugin_mixmerge import expect
 
 try:
     if workflow.is_main_process:
@@ -36,7 +48,11 @@ try:
     STUDY = Study(
         parse_config(config, " + ".join(map(str, workflow.configfiles)) or "config")
     )
-    STUDY.check_files()
+    # What this Snakemake was called with, and whether it only looks at a study: it runs beside others.
+    COMMAND = stale_run.options_of(sys.argv) if workflow.is_main_process else {}
+    ONLY_LOOKS = stale_run.only_looks(COMMAND)
+    if not ONLY_LOOKS:
+        STUDY.check_files()
     if workflow.is_main_process:
         # Before any job: training for hours only to find that its results can go nowhere is dear.
         check_storage(STUDY, workflow.storage_provider_settings)
@@ -46,12 +62,20 @@ try:
     if stale_run.start(workflow, logger.warning):
         retention.drop_remains(STUDY)
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    raise WorkflowError(f"error: {error}") from None
 
 # Its sbatch and sacct cope with a Slurm that is out of reach for a while.
 os.environ["PATH"] = (
     f"{workflow.basedir}/slurm/bin{os.pathsep}{os.environ.get('PATH', '')}"
 )
+
+if (
+    ONLY_LOOKS
+    and workflow.resource_settings.cores is None
+    and workflow.resource_settings.nodes is None
+):
+    # Else Snakemake would ask for --cores.
+    workflow.resource_settings.cores = workflow.global_resources["_cores"] = 1
 
 CONFIG = STUDY.config
 RESOURCES = JobResources(STUDY)

@@ -5,7 +5,7 @@ from mixmerge.study.layout import layout_of
 try:
     LAYOUT = layout_of(CONFIG, STUDY.variants)
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    raise WorkflowError(f"error: {error}") from None
 TABLES = printed("tables", entries.table_files(LAYOUT))
 FIGURES = printed("figures", entries.figure_files(LAYOUT))
 VERDICT = printed("tables", entries.VERDICT_FILES)

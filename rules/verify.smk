@@ -1,15 +1,25 @@
-# Integrity: `snakemake verify` reads every file that has a digest (docs/checks.md). It is no job:
-# it changes nothing, and works without --cores and beside a run.
-from mixmerge.study.invocation import arguments, chosen_options, wants
-
-if workflow.is_main_process and wants(arguments(), "verify"):
-    from mixmerge.verify.verify import main as verify
-
-    sys.exit(verify(STUDY, chosen_options(arguments()), RESULTS.remote))
+# Integrity: `snakemake verify` reads every file that has a digest (docs/checks.md). It changes
+# nothing, needs no --cores, and may run beside another Snakemake.
 
 
-# For the list of targets.
+def study_options():
+    """The options that say which study is meant, as for a shell: --configfile X --profile Y."""
+    words = []
+    for name in ("directory", "profile", "configfile", "config"):
+        value = COMMAND.get(name) or []
+        values = value if isinstance(value, list) else [value]
+        words += [f"--{name}", *map(str, values)] if values else []
+    return shlex.join(words)
+
+
 rule verify:
+    retries: 0
     localrule: True
+    params:
+        config=lambda wildcards: dumps(config, keep_order=True),
+        options=lambda wildcards: study_options(),
+        remote="--remote" if RESULTS.remote else "",
     message:
         "compare the study's files with their manifests"
+    shell:
+        "script verify.py --config {params.config:q} --options={params.options:q} {params.remote}"

@@ -1,15 +1,11 @@
-"""What jobs ask Snakemake for: the dry run's own records, of the paper's study and the demo."""
+"""What jobs ask Snakemake for, by dry runs of the paper's study and the demo."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures.workspace import ROOT, Workspace
+from fixtures.workspace import ROOT, Workspace, planned_jobs
 
 pytestmark = pytest.mark.slow
 
@@ -21,27 +17,11 @@ NAMES = {"mem_mb", "disk_mb", "kept_mb", "runtime", "expected_s"}
 def planned(
     tmp_path: Path, config: str, *arguments: str, **environment: str
 ) -> list[dict[str, Any]]:
-    """Each job of a dry run of nothing made yet, as the logger plugin writes it."""
-    records = tmp_path / "jobs.jsonl"
-    command = [
-        *(sys.executable, "-m", "snakemake", "-n", "--snakefile", str(ROOT / "Snakefile")),
-        *("--configfile", str(ROOT / "config" / config), "--cores", "8"),
-        *("--directory", str(tmp_path), "--workflow-profile", "none"),
-        *("--logger", "mixmerge", "--logger-mixmerge-jobs", str(records), *arguments),
-    ]
+    """Each job of a dry run of nothing made yet."""
     for name in ("resources", "envs"):
         (tmp_path / name).symlink_to(ROOT / name)
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "NO_COLOR": "1", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    jobs = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
-    return [job for job in jobs if job.get("rule_name") and not job["rule_name"].startswith("all")]
+    file = str(ROOT / "config" / config)
+    return planned_jobs(tmp_path, "--configfile", file, "--cores", "8", *arguments, **environment)
 
 
 def test_the_papers_jobs(tmp_path: Path) -> None:
@@ -50,10 +30,10 @@ def test_the_papers_jobs(tmp_path: Path) -> None:
     for job in jobs:
         resources = job["resources"]
         assert set(resources) >= NAMES, job
-        assert ("gpu" in resources) == (job["rule_name"] in GPU), job
+        assert ("gpu" in resources) == (job["rule"] in GPU), job
         assert resources["mem_mb"] >= 600
         assert resources["runtime"] >= 10
-    by_name = {(j["rule_name"], *j["wildcards"].values()): j["resources"] for j in jobs}
+    by_name = {(j["rule"], *j["wildcards"].values()): j["resources"] for j in jobs}
     small = by_name["sft", "qwen2.5-coder-1.5b", "sft-codegen-p100"]
     assert (small["gpu"], small["processes"], small["expected_s"]) == (4, 4, 4 * 3600)
     large = by_name["sft", "deepseek-coder-7b", "sft-codesum-p100"]
@@ -63,7 +43,7 @@ def test_the_papers_jobs(tmp_path: Path) -> None:
 
 def test_the_demos_jobs_ask_for_no_gpu_even_where_there_are_some(tmp_path: Path) -> None:
     jobs = planned(tmp_path, "demo.yaml", "--", "all", CUDA_VISIBLE_DEVICES="0,1")
-    assert {job["rule_name"] for job in jobs} >= GPU
+    assert {job["rule"] for job in jobs} >= GPU
     for job in jobs:
         assert set(job["resources"]) >= NAMES
         assert "gpu" not in job["resources"]
@@ -82,7 +62,7 @@ def test_visible_gpus_bound_local_jobs(
 ) -> None:
     target = "results/paper/checkpoints/qwen2.5-coder-1.5b/sft-codegen-p25/manifest.json"
     jobs = planned(tmp_path, "config.yaml", *given, "--", target, CUDA_VISIBLE_DEVICES=gpus)
-    (sft,) = (job["resources"] for job in jobs if job["rule_name"] == "sft")
+    (sft,) = (job["resources"] for job in jobs if job["rule"] == "sft")
     assert (sft["gpu"], sft["processes"]) == (expected, 4)
 
 
@@ -90,7 +70,7 @@ def test_hardware_from_the_command_line(tmp_path: Path) -> None:
     target = "results/paper/checkpoints/qwen2.5-coder-1.5b/mix-p100/manifest.json"
     change = "hardware={longest_hours: 5, sft_hours: {small: 8}}"
     jobs = planned(tmp_path, "config.yaml", "--config", change, "--", target)
-    (sft,) = (job["resources"] for job in jobs if job["rule_name"] == "sft")
+    (sft,) = (job["resources"] for job in jobs if job["rule"] == "sft")
     assert (sft["expected_s"], sft["runtime"]) == (16 * 3600, 5 * 60)
 
 

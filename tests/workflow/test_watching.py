@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.workspace import ROOT, Workspace, jobs
-from mixmerge.resources.plan import read
+from fixtures.workspace import ROOT, Workspace, jobs, planned_jobs
 
 ROWS = [
     {"id": f"r{n}", "problem": f'def f{n}(x):\n    """Add {n} to x."""', "solution": f"x + {n}"}
@@ -173,22 +172,15 @@ def test_the_papers_grid_takes_the_papers_hours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """About 4 h on 4 H100 for a small model's run and 20 h for a large one's, 31 runs in all."""
-    file = tmp_path / "jobs.jsonl"
     (tmp_path / "resources").symlink_to(ROOT / "resources")
-    command = [
-        *(sys.executable, "-m", "snakemake", "--dry-run", "--directory", str(tmp_path)),
-        *("--snakefile", str(ROOT / "Snakefile")),
-        *("--configfile", str(ROOT / "config/config.yaml"), "--cores", "1", "--logger", "mixmerge"),
-        *(f"--logger-mixmerge-jobs={file}", "--workflow-profile", "none", "all"),
-    ]
     # A job gets no more GPUs than the driver itself may use, where it is told so.
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    runs = {tuple(j.wildcards.values()): j for j in read(file) if j.rule == "sft"}
+    config = str(ROOT / "config/config.yaml")
+    planned = planned_jobs(tmp_path, "--configfile", config, "--cores", "1", "--", "all")
+    runs = {tuple(j["wildcards"].values()): j["resources"] for j in planned if j["rule"] == "sft"}
     assert len(runs) == 31
-    assert all(run.gpus == 4 for run in runs.values())
-    hours = {name: run.seconds / 3600 for name, run in runs.items()}
+    assert all(run["gpu"] == 4 for run in runs.values())
+    hours = {name: run["expected_s"] / 3600 for name, run in runs.items()}
     assert hours["qwen2.5-coder-1.5b", "sft-codegen-p100"] == pytest.approx(4, rel=0.1)
     assert hours["qwen2.5-coder-7b", "sft-codegen-p100"] == pytest.approx(20, rel=0.1)
     assert 500 < sum(4 * one for one in hours.values()) < 2000

@@ -1,1 +1,1 @@
-"""What would fail hours later, looked at before the first job. Nothing here changes anything."""
+"""Checks of what would fail hours later, before the first job; nothing is changed by them."""

@@ -1,127 +1,177 @@
-"""This machine: disk, GPUs, the sandbox."""
+"""Checks of this machine: software, sandbox, nltk's data, GPUs, disk."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from importlib.metadata import PackageNotFoundError, distributions, version
+from pathlib import Path
 
+from mixmerge.artifacts.fingerprint import read_lock
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.config.hardware import misfit
 from mixmerge.config.models import parameters_of
 from mixmerge.core.errors import UserError
 from mixmerge.data.settings import MIX
-from mixmerge.evaluate.settings import CodeScoring
-from mixmerge.preflight.context import Context
-from mixmerge.preflight.finding import Area
+from mixmerge.evaluate.nltk_data import RESOURCES
+from mixmerge.evaluate.settings import SummarySuite
+from mixmerge.preflight.findings import Area, Context, few
 from mixmerge.resources import gpus
-
-if TYPE_CHECKING:
-    from judgebox.detect import BackendStatus
-
-#: Share of a GPU's memory that weights may take where something is generated beside them.
-_FOR_WEIGHTS = 0.85
+from mixmerge.resources.plan import Planned
+from mixmerge.resources.schedule import disk, schedule
 
 #: Seconds for the driver's answer.
 _SECONDS = 10
+#: Share of a GPU's memory that weights may take where something is generated beside them.
+_WEIGHTS_SHARE = 0.85
 
 
-def disk(context: Context) -> Area:
-    """Room for the plan's peak where results are written."""
-    area = Area("disk")
-    if context.study is None:
+def check_software(context: Context) -> Area:
+    """The installed distributions against ``envs/requirements.lock``."""
+    area, lock = Area("software"), context.repository / "envs/requirements.lock"
+    if context.deployed:
+        area.unchecked.append("jobs bring environments of their own (--sdm), which pin the lock")
         return area
-    results = context.config.results
-    there = next(
-        path for path in (results.absolute(), *results.absolute().parents) if path.exists()
-    )
-    where = f"{context.where}: results: {results}"
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        area.error(f"{where}: {there} cannot be written to; name another directory")
+    if not lock.is_file():
+        area.unchecked.append(f"{lock}: not there")
         return area
-    free = shutil.disk_usage(there).free
-    if context.planned is None:
-        area.unchecked.append(f"the peak ({free / 1e9:,.0f} GB are free): there is no plan")
-        return area
-    peak = int(context.planned["peak_mb"]) * 1_000_000
-    told = f"peak {peak / 1e9:,.1f} GB, {free / 1e9:,.1f} GB free at {there}"
-    if peak > free:
-        stages = sorted(context.planned["stages"].items(), key=lambda entry: -entry[1])
-        most = ", ".join(f"{name} {size / 1000:,.0f} GB" for name, size in stages[:3] if size)
-        merges = "--resources merged=1, merging.keep: none, "
-        area.error(
-            f"{where}: {told} ({most}); name a directory with more room, or keep less at once "
-            f"({merges if context.planned['stages'].get('merge') else ''}fewer models, "
-            "data_scale)"
+    pins, others = read_lock(lock), []
+    names = [(str(found.metadata["Name"]), found.version) for found in distributions()]
+    installed = {re.sub(r"[_.]", "-", name.lower()): number for name, number in names}
+    for name, pin in pins.items():
+        found = installed.get(name.replace(".", "-"))
+        if found is None:
+            area.error(
+                f"{lock}: {name}=={pin} is not installed in {sys.prefix}; run `make setup`, or "
+                f"`pip install {name}=={pin}`"
+            )
+        elif found.partition("+")[0] != pin.partition("+")[0]:
+            others.append(f"{name} {found} (lock: {pin})")
+    if others:
+        area.warnings.append(
+            f"{lock}: other versions are installed: {few(others, 6)}; run `make setup`, or results "
+            "may differ from those of the lock"
         )
-    elif peak > 0.9 * free:
-        area.warning(f"{where}: {told}; the plan is an estimate, make more room")
-    area.checked.append(told)
-    area.unchecked.append("quotas, and the hub's cache of data sets (HF_HOME)")
+    area.checked.append(f"{len(pins)} distributions of {lock.name}")
     return area
 
 
-def gpu(context: Context) -> Area:
-    """Memory of the GPUs that the profile or config names, and whether there are any here."""
-    area = Area("GPUs")
-    if context.study is None:
+def check_sandbox(context: Context) -> Area:
+    """Whether generated programs can be run boxed in here."""
+    area = Area("sandbox")
+    if not context.study.code_suites():
+        area.checked.append("no suite runs generated programs")
         return area
-    config, hardware = context.config, context.config.hardware
+    # Late: it looks through the environment for what programs may import.
+    from judgebox import Box, SetupError, available
+
+    packages = tuple(context.config.code_scoring.packages)
+    try:
+        # It says what was tried, what the kernel said, and the ways out.
+        with Box(packages):
+            backends = available(packages)
+    except SetupError as error:
+        area.error(str(error))
+        return area
+    for backend in backends:
+        result = "works here" if backend.works else f"not here ({' '.join(backend.reason.split())})"
+        area.checked.append(f"{backend.backend} ({backend.label}) {result}")
+    if not context.on_this_machine:
+        area.unchecked.append(
+            f"the compute nodes: this machine was tried, not those of {context.executor}"
+        )
+    return area
+
+
+def check_nltk_data(context: Context) -> Area:
+    """METEOR's data: fetched and still what nltk reads, on this machine, or to be fetched."""
+    area = Area("WordNet")
+    suites = [
+        key
+        for key, suite in context.config.suites.items()
+        if isinstance(suite, SummarySuite) and "meteor" in suite.metrics
+    ]
+    published = context.config.results / "nltk_data"
+    if not suites:
+        area.checked.append("no suite is scored with METEOR")
+    elif (published / MANIFEST).exists():
+        try:
+            read_manifest(published, "nltk_data")
+            area.checked.append(str(published))
+        except UserError as error:
+            area.error(error)
+    else:
+        for resource in RESOURCES:
+            trees = [root / resource.folder for root in _nltk_roots()]
+            here = [t for t in trees if t.is_dir() or t.with_name(f"{t.name}.zip").is_file()]
+            if here:
+                area.checked.append(f"{resource.name}: {here[0]} (for {few(suites)})")
+            else:
+                area.unchecked.append(
+                    f"{resource.name}: not here; will be fetched from nltk's server or a package "
+                    "registry (`snakemake nltk_data` does it now)"
+                )
+    return area
+
+
+def _nltk_roots() -> list[Path]:
+    """Where nltk looks for its data, without the seconds that its import takes."""
+    roots = [part for part in os.environ.get("NLTK_DATA", "").split(os.pathsep) if part]
+    roots += [f"{sys.prefix}/{part}nltk_data" for part in ("", "share/", "lib/")]
+    roots += [f"/usr/{part}/nltk_data" for part in ("share", "local/share", "lib", "local/lib")]
+    return [Path("~/nltk_data").expanduser(), *map(Path, roots)]
+
+
+def check_gpus(context: Context) -> Area:
+    """Memory of the GPUs that the config names, and whether there are any here."""
+    area, config, hardware = Area("GPUs"), context.config, context.config.hardware
     if hardware.device == "cpu":
         area.checked.append("hardware.device is cpu: none are used")
         return area
+    visible = len(gpus.visible(os.environ)) if context.on_this_machine else None
     for key, model in config.models.items():
-        parameters = parameters_of(model)
+        where, parameters = f"{context.where}: models.{key}", parameters_of(model)
+        settings = {name: config.sft_settings(key, name) for name in (*config.tasks, MIX)}
+        for name, sft in settings.items():
+            if visible and sft.processes > visible:
+                area.error(
+                    f"{where}: sft.processes: {sft.processes} GPUs for training set {name}, but "
+                    f"this machine shows {visible}; set processes: {visible} or run on another "
+                    "machine"
+                )
+                break
         if parameters is None:
             area.unchecked.append(f"{key}: the config does not say how many parameters it has")
             continue
-        for training_set in (*config.tasks, MIX):
-            settings = config.sft_settings(key, training_set)
-            found = misfit(settings, parameters, settings.processes, hardware)
-            if found:
-                area.warning(
-                    f"{context.where}: models.{key}.sft, training set {training_set}: {found}"
-                )
+        for name, sft in settings.items():
+            if problem := misfit(sft, parameters, sft.processes, hardware):
+                area.warnings.append(f"{where}.sft, training set {name}: {problem}")
                 break
-        weights = 2 * parameters / 1e9
-        if weights > _FOR_WEIGHTS * hardware.gpu_memory_gb:
+        if 2e-9 * parameters > _WEIGHTS_SHARE * hardware.gpu_memory_gb:
             area.error(
-                f"{context.where}: models.{key}: its weights take {weights:.0f} GB in bf16, but "
-                f"generation has one GPU of {hardware.gpu_memory_gb:g} GB "
-                "(hardware.gpu_memory_gb); take a larger GPU or leave the model out"
+                f"{where}: its weights take {2e-9 * parameters:.0f} GB in bf16, but generation has "
+                f"one GPU of {hardware.gpu_memory_gb:g} GB (hardware.gpu_memory_gb); take a larger "
+                "GPU or leave the model out"
             )
     area.checked.append(
         f"memory of training and generation against {hardware.gpu_memory_gb:g} GB a GPU"
     )
-    if context.on_this_machine:
-        _visible(context, area)
-    else:
+    if visible is None:
         area.unchecked.append(f"the GPUs themselves: jobs run with {context.executor}")
-    return area
-
-
-def _visible(context: Context, area: Area) -> None:
-    """GPUs of this machine against what one training run asks for."""
-    count = len(gpus.visible(os.environ))
-    if not count:
-        area.warning(
+    elif not visible:
+        area.warnings.append(
             f"{context.where}: hardware.device: 'gpu', but this machine shows none, and jobs would "
             "run here, on the CPU; run with your cluster's profile (--profile slurm), or set "
             "hardware.device: cpu"
         )
-        return
-    config = context.config
-    for key in config.models:
-        for training_set in (*config.tasks, MIX):
-            wanted = config.sft_settings(key, training_set).processes
-            if wanted > count:
-                area.error(
-                    f"{context.where}: models.{key}: sft.processes: {wanted} GPUs for training set "
-                    f"{training_set}, but this machine shows {count}; set processes: {count} or "
-                    "run on another machine"
-                )
-                break
+    else:
+        _check_visible_gpus(context, visible, area)
+    return area
+
+
+def _check_visible_gpus(context: Context, count: int, area: Area) -> None:
+    """The driver's and torch's word on the GPUs of this machine."""
     try:
         build = version("torch")
     except PackageNotFoundError:
@@ -131,74 +181,56 @@ def _visible(context: Context, area: Area) -> None:
             f"torch {build} of this environment ({sys.prefix}) was built without CUDA, but "
             "hardware.device is 'gpu'; install torch's CUDA build"
         )
-    told, there = f"{count} GPUs of this machine", _memory_gb()
-    if there is None:
-        area.unchecked.append("how much memory they have: nvidia-smi does not say")
-    else:
-        told += f", {there:.0f} GB each"
-    if there is not None and config.hardware.gpu_memory_gb > there:
-        area.error(
-            f"{context.where}: hardware.gpu_memory_gb: {config.hardware.gpu_memory_gb:g}, but this "
-            f"machine's GPUs have {there:.0f} GB; write {int(there)}, processes and memory of "
-            "training follow from it"
-        )
-    area.checked.append(told)
-
-
-def _memory_gb() -> float | None:
-    """Memory of this machine's largest GPU, as its driver tells; None where it does not."""
+    query = ("--query-gpu=memory.total", "--format=csv,noheader,nounits")
+    wanted = context.config.hardware.gpu_memory_gb
     try:
-        done = subprocess.run(
-            ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"],
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=True,
+        driver = subprocess.run(
+            ["nvidia-smi", *query], capture_output=True, text=True, timeout=_SECONDS, check=True
         )
-        return max(int(line) for line in done.stdout.split()) * 2**20 / 1e9
+        memory = max(map(int, driver.stdout.split())) * 2**20 / 1e9
     except (OSError, subprocess.SubprocessError, ValueError):
-        return None
-
-
-def sandbox(context: Context) -> Area:
-    """Whether generated programs can be run boxed in here."""
-    area = Area("sandbox")
-    if context.study is not None and not context.study.code_suites():
-        area.checked.append("no suite runs generated programs")
-        return area
-    # Late: it looks through the environment for what programs may import.
-    from judgebox.box import Box
-    from judgebox.detect import VARIABLE
-    from judgebox.runtime import PackageError, SetupError
-
-    # Whatever is wrong with the config: what this machine offers does not hang on it.
-    scoring = CodeScoring() if context.study is None else context.config.code_scoring
-    packages = tuple(scoring.packages)
-    try:
-        offers = _offers(packages)
-        if not any(offer.works for offer in offers) or os.environ.get(VARIABLE):
-            # It says what was tried, what the kernel said, and the ways out.
-            with Box(packages):
-                pass
-    except PackageError as error:
-        area.refused(UserError(f"code_scoring.packages: {error}"))
-        return area
-    except SetupError as error:
-        area.refused(UserError(str(error)))
-        return area
-    for offer in offers:
-        told = "works here" if offer.works else f"not here ({' '.join(offer.reason.split())})"
-        area.checked.append(f"{offer.backend} ({offer.label}) {told}")
-    if not context.on_this_machine:
-        area.unchecked.append(
-            f"the compute nodes: this machine was tried, not those of {context.executor}"
+        area.unchecked.append("how much memory they have: nvidia-smi does not say")
+        area.checked.append(f"{count} GPUs of this machine")
+        return
+    area.checked.append(f"{count} GPUs of this machine, {memory:.0f} GB each")
+    if wanted > memory:
+        area.error(
+            f"{context.where}: hardware.gpu_memory_gb: {wanted:g}, but this machine's GPUs have "
+            f"{memory:.0f} GB; write {int(memory)}, processes and memory of training follow from it"
         )
+
+
+def check_disk(context: Context, planned: Planned | None) -> Area:
+    """Room for the plan's peak where results are written.
+
+    Args:
+        context: the study.
+        planned: the jobs of the run; None where there is no plan.
+    """
+    area, results = Area("disk"), context.config.results
+    folders = (results.absolute(), *results.absolute().parents)
+    folder = next(path for path in folders if path.exists())
+    where = f"{context.where}: results: {results}"
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        area.error(f"{where}: {folder} cannot be written to; name another directory")
+        return area
+    free = shutil.disk_usage(folder).free
+    if planned is None:
+        area.unchecked.append(f"the peak ({free / 1e9:,.0f} GB are free): there is no plan")
+        return area
+    use = disk(schedule(planned.jobs, planned.limits))
+    peak = use.peak_mb * 1_000_000
+    sizes = f"peak {peak / 1e9:,.1f} GB, {free / 1e9:,.1f} GB free at {folder}"
+    if peak > free:
+        stages = sorted(use.stages.items(), key=lambda entry: -entry[1])
+        most = ", ".join(f"{name} {size / 1000:,.0f} GB" for name, size in stages[:3] if size)
+        merges = "--resources merged=1, merging.keep: none, " if use.stages.get("merge") else ""
+        area.error(
+            f"{where}: {sizes} ({most}); name a directory with more room, or keep less at once "
+            f"({merges}fewer models, data_scale)"
+        )
+    elif peak > 0.9 * free:
+        area.warnings.append(f"{where}: {sizes}; the plan is an estimate, make more room")
+    area.checked.append(sizes)
+    area.unchecked.append("quotas, and the hub's cache of data sets (HF_HOME)")
     return area
-
-
-@cache
-def _offers(packages: tuple[str, ...]) -> list["BackendStatus"]:
-    """What this machine offers; each sandbox is started once a process."""
-    from judgebox import available
-
-    return available(packages)

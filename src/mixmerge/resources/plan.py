@@ -4,13 +4,15 @@ Takes the arguments of ``snakemake``, such as ``--configfile config/config.yaml 
 runs nothing, and prints jobs, GPU-hours, wall time, peak disk and the critical path.
 """
 
-import json
+import logging
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
+
+from snakemake_interface_logger_plugins.common import LogEvent
 
 from mixmerge.config.hardware import misfit
 from mixmerge.config.load import parse_config
@@ -54,34 +56,36 @@ def dry_run(arguments: list[str]) -> Planned | None:
     """
     from snakemake.cli import args_to_api, parse_args
     from snakemake.exceptions import print_exception
+    from snakemake.logging import logger
 
-    with TemporaryDirectory(prefix="mixmerge-plan-") as folder:
-        file = Path(folder, "jobs.jsonl")
-        own = ["--dry-run", "--logger", "mixmerge", f"--logger-mixmerge-jobs={file}"]
-        try:
-            parser, args = parse_args([*own, *arguments])
-        except Exception as error:
-            print_exception(error)
-            return None
-        executor = args.executor or "local"
-        limits = {name: bound.value for name, bound in args.resources.items() if name[0] != "_"}
-        if executor in ("local", "dryrun"):
-            args.cores = args.cores or args.jobs or 1
-            limits[CORES] = args.cores
-        elif args.jobs is not None:
-            limits[JOBS] = args.jobs
-            # A dry run would give every job one core, whatever its rule asks for.
-            args.cores = args.cores or sys.maxsize
-        if args.scheduler == "mixmerge":
-            limits.setdefault(MERGED, MOST_MERGED)
-        # With --quiet a dry run names no jobs.
-        args.quiet = set()
-        config = _config(args)
+    try:
+        parser, args = parse_args(["--dry-run", "--logger", "mixmerge", *arguments])
+    except Exception as error:
+        print_exception(error)
+        return None
+    executor = args.executor or "local"
+    limits = {name: bound.value for name, bound in args.resources.items() if name[0] != "_"}
+    if executor in ("local", "dryrun"):
+        args.cores = args.cores or args.jobs or 1
+        limits[CORES] = args.cores
+    elif args.jobs is not None:
+        limits[JOBS] = args.jobs
+        # A dry run would give every job one core, whatever its rule asks for.
+        args.cores = args.cores or sys.maxsize
+    if args.scheduler == "mixmerge":
+        limits.setdefault(MERGED, MOST_MERGED)
+    # With --quiet a dry run names no jobs.
+    args.quiet = set()
+    config = _config(args)
+    jobs = _JobFilter()
+    logger.addFilter(jobs)
+    try:
         if not args_to_api(args, parser):
             return None
-        jobs = read(file)
+    finally:
+        logger.removeFilter(jobs)
     return Planned(
-        jobs,
+        jobs.found(),
         {
             name: amount
             for name, amount in limits.items()
@@ -106,16 +110,29 @@ def _config(args: Any) -> dict[str, Any]:
     return config
 
 
-def read(file: Path) -> list[Job]:
-    """The jobs of a file written by ``--logger-mixmerge-jobs``, without those that name targets."""
-    with file.open(encoding="utf-8") as lines:
-        records = [json.loads(line) for line in lines]
-    removed = {record["removed"] for record in records if "removed" in record}
-    return [
-        job_from(record, removed.intersection(record["output"]))
-        for record in records
-        if "removed" not in record and not is_target(record["rule_name"])
-    ]
+class _JobFilter:
+    """A filter on Snakemake's logger: keeps the jobs of a dry run, and lets warnings pass only."""
+
+    def __init__(self) -> None:
+        self._jobs: list[dict[str, Any]] = []
+        self._removed: set[str] = set()
+
+    def __call__(self, record: logging.LogRecord) -> bool:
+        """Take a record; whether Snakemake may show it."""
+        removed = re.fullmatch(r"Would remove temporary output (.+)", str(record.msg), re.DOTALL)
+        if getattr(record, "event", None) == LogEvent.JOB_INFO:
+            self._jobs.append(dict(record.__dict__))
+        elif removed:
+            self._removed.add(removed[1])
+        return record.levelno >= logging.WARNING
+
+    def found(self) -> list[Job]:
+        """The jobs without rules that only name targets."""
+        return [
+            job_from(record, self._removed.intersection(record["output"]))
+            for record in self._jobs
+            if not is_target(record["rule_name"])
+        ]
 
 
 def misfits(planned: Planned) -> list[str]:

@@ -15,7 +15,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -62,7 +62,9 @@ def start(workflow: Any, say: Callable[[str], None]) -> bool:
     options = options_of(sys.argv)
     if "unlock" in options:
         give_up(folder)
-    if _NO_RUN & options or ("report" in options and "report_after_run" not in options):
+    if _NO_RUN & options.keys() or only_looks(options):
+        return False
+    if "report" in options and "report_after_run" not in options:
         return False
     # A cluster's executor needs `--jobs`; `note_executor` says which one it is.
     may_submit = workflow.resource_settings.nodes is not None
@@ -70,8 +72,8 @@ def start(workflow: Any, say: Callable[[str], None]) -> bool:
     return True
 
 
-def options_of(command: list[str]) -> set[str]:
-    """Names of the options that a Snakemake was called with, by its own parser; no profile's.
+def options_of(command: list[str]) -> dict[str, Any]:
+    """Option -> value of what a Snakemake was called with, by its own parser; no profile's.
 
     Rules are read before Snakemake tells the workflow whether it will run anything.
 
@@ -82,12 +84,20 @@ def options_of(command: list[str]) -> set[str]:
     from snakemake.cli import get_argument_parser
 
     if Path(command[0]).parent.name != "snakemake" and Path(command[0]).stem != "snakemake":
-        return {"dryrun"}
+        return {"dryrun": True}
     parser = get_argument_parser()
     chosen, _ = parser.parse_known_args(command[1:])
     return {
-        name for name, value in vars(chosen).items() if value and value != parser.get_default(name)
+        name: value
+        for name, value in vars(chosen).items()
+        if value and value != parser.get_default(name)
     }
+
+
+def only_looks(options: Mapping[str, Any]) -> bool:
+    """Whether a Snakemake with these options only looks at a study, and may run beside others."""
+    targets = set(options.get("targets", ()))
+    return bool(targets) and targets <= {"preflight", "verify"}
 
 
 def note_executor(workflow: Any) -> None:

@@ -1,1 +1,1 @@
-"""Whether files still hold what was written: SHA-256 against the manifests."""
+"""Integrity: whether files still hold what was written, by SHA-256 against manifests and lists."""

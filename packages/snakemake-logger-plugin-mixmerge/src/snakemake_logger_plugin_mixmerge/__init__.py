@@ -1,9 +1,9 @@
-"""What a run of the study shows: a Snakemake logger plugin, ``--logger mixmerge``.
+"""Progress of a Snakemake run with the time left: a logger plugin, ``--logger mixmerge``.
 
-Snakemake looks the two names up here.
+Snakemake looks `LogHandler` and `LogHandlerSettings` up here; `expect` is for Snakefiles.
 """
 
-from snakemake_logger_plugin_mixmerge.handler import LogHandler
-from snakemake_logger_plugin_mixmerge.settings import LogHandlerSettings
+from snakemake_logger_plugin_mixmerge.eta import expect
+from snakemake_logger_plugin_mixmerge.handler import LogHandler, LogHandlerSettings
 
-__all__ = ["LogHandler", "LogHandlerSettings"]
+__all__ = ["LogHandler", "LogHandlerSettings", "expect"]

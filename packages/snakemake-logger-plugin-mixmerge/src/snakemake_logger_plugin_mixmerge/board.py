@@ -1,39 +1,48 @@
-"""Where a run stands: each started job's state, and counts by stage."""
+"""The state of a run: its started jobs, and counts by stage."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-
-from mixmerge.resources.jobs import Job, in_order, is_target, stage_of
 
 
 class State(StrEnum):
     """What a job that was started is doing."""
 
-    QUEUED = "queued"  # handed to a cluster; whether it runs there is not known or not yet so
+    QUEUED = "queued"  # handed to a cluster, which does not say when it begins
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
 
 
 @dataclass
-class Started:
+class Job:
     """A job that Snakemake has started, or handed to a cluster.
 
     Attributes:
-        job: what is known of it.
+        rule: the rule's name.
+        wildcards: their names and values.
+        outputs: its outputs.
+        threads: cores that it takes.
+        log: its log files, the rule's first.
         state: what it is doing.
         since: when it came into this state, seconds of a steady clock.
-        log: its log files.
-        attempt: 1, then one more with each time it is tried again.
-        took: seconds it ran, where that was seen.
+        took: seconds it ran, once it is done.
     """
 
-    job: Job
+    rule: str
+    wildcards: Mapping[str, str]
+    outputs: list[str]
+    threads: int
+    log: list[str]
     state: State
     since: float
-    log: list[str]
-    attempt: int = 1
     took: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The job for people: ``sft (model=tiny, variant=base)``."""
+        values = ", ".join(f"{name}={value}" for name, value in self.wildcards.items())
+        return f"{self.rule} ({values})" if values else self.rule
 
 
 @dataclass
@@ -57,55 +66,48 @@ class Board:
     """The state of a run.
 
     Attributes:
+        stages: stage -> its rules, in the order in which they are shown.
         totals: rule -> number of its jobs in this run.
-        started: Snakemake's number -> job.
+        jobs: Snakemake's number -> started job.
+        remote: whether jobs go to a cluster.
     """
 
+    stages: Mapping[str, list[str]] = field(default_factory=dict)
     totals: dict[str, int] = field(default_factory=dict)
-    started: dict[int, Started] = field(default_factory=dict)
-
-    def expect(self, totals: dict[str, int]) -> None:
-        """Take Snakemake's table of jobs by rule."""
-        self.totals = {
-            rule: count for rule, count in totals.items() if rule != "total" and not is_target(rule)
-        }
-
-    def start(self, job: Job, state: State, now: float, log: list[str]) -> None:
-        """A job starts, for the first time or again."""
-        if is_target(job.rule):
-            return
-        before = self.started.get(job.number)
-        attempt = before.attempt + 1 if before else 1
-        self.started[job.number] = Started(job, state, now, log, attempt)
+    jobs: dict[int, Job] = field(default_factory=dict)
+    remote: bool = False
 
     def move(self, number: int, state: State, now: float) -> None:
-        """A started job comes into another state; unknown numbers are those of targets."""
-        found = self.started.get(number)
-        if found is None or found.state is state:
+        """Put a started job into another state; unknown numbers are those of targets."""
+        job = self.jobs.get(number)
+        if job is None or job.state is state:
             return
-        if state is State.DONE and found.state is State.RUNNING:
-            found.took = now - found.since
-        found.state, found.since = state, now
+        if state is State.DONE:
+            job.took = now - job.since
+        job.state, job.since = state, now
 
-    def in_state(self, state: State) -> list[Started]:
+    def in_state(self, state: State) -> list[Job]:
         """The jobs in a state, in the order in which they started."""
-        return [found for found in self.started.values() if found.state is state]
+        return [job for job in self.jobs.values() if job.state is state]
 
     def counts(self) -> dict[str, Counts]:
-        """Stage -> its counts, in the order of a study."""
-        rules = set(self.totals) | {found.job.rule for found in self.started.values()}
-        by_stage = {stage: Counts() for stage in in_order({stage_of(rule) for rule in rules})}
-        for rule, count in self.totals.items():
-            by_stage[stage_of(rule)].total += count
-        for found in self.started.values():
-            stage = by_stage[found.job.stage]
-            setattr(stage, found.state, getattr(stage, found.state) + 1)
-        return by_stage
+        """Stage -> its counts; a rule that no stage has is a stage of its own."""
+        stage_of = {rule: stage for stage, rules in self.stages.items() for rule in rules}
+        found = {stage: Counts() for stage in self.stages}
+        for rule, total in self.totals.items():
+            found.setdefault(stage_of.get(rule, rule), Counts()).total += total
+        for job in self.jobs.values():
+            counts = found.setdefault(stage_of.get(job.rule, job.rule), Counts())
+            setattr(counts, job.state, getattr(counts, job.state) + 1)
+        return {stage: counts for stage, counts in found.items() if counts != Counts()}
 
     def total(self) -> Counts:
         """The counts of the whole run."""
-        stages = list(self.counts().values())
-        return Counts(*(sum(getattr(stage, name) for stage in stages) for name in _FIELDS))
+        names = ("total", "done", "running", "queued", "failed")
+        counts = list(self.counts().values())
+        return Counts(*(sum(getattr(one, name) for one in counts) for name in names))
 
 
-_FIELDS = ("total", "done", "running", "queued", "failed")
+def is_target(rule: str) -> bool:
+    """Whether a rule only names what to make, as ``all`` and ``all_tables`` do."""
+    return rule == "all" or rule.startswith("all_")

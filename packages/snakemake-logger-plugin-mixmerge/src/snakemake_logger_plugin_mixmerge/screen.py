@@ -1,79 +1,40 @@
-"""Where a run is shown: in place on a terminal, or as lines in a file."""
+"""The board on a terminal, where it is redrawn in place, and in a file, as a line now and then."""
 
 import logging
 import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from mixmerge.resources.plan import duration
-from snakemake_logger_plugin_mixmerge.board import Counts
-from snakemake_logger_plugin_mixmerge.left import Left
+from snakemake_logger_plugin_mixmerge.board import Board, Counts
 
 #: Seconds after which a file gets a line though nothing happened.
 _HEARTBEAT = 600.0
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A run at one moment.
-
-    Attributes:
-        stages: stage -> its counts.
-        total: the whole run's.
-        left: the time left, where it is known.
-        elapsed: seconds since the start.
-        remote: whether jobs go to a cluster, whose queue is not our own list of what is to come.
-        remark: what the numbers cannot say.
-    """
-
-    stages: dict[str, Counts]
-    total: Counts
-    left: Left | None
-    elapsed: float
-    remote: bool
-    remark: str
-
-    @property
-    def remaining(self) -> str:
-        """The time left in words."""
-        if self.left is None or self.total.done == self.total.total:
-            return ""
-        if self.left.partial and self.left.seconds < 1:
-            return ""
-        start = "at least" if self.left.partial else "about"
-        return f"{start} {duration(self.left.seconds)} left"
-
-
-class Screen(Protocol):
-    """Shows a run."""
-
-    def say(self, text: str, level: int) -> None:
-        """Show a message that stays."""
-
-    def tick(self) -> None:
-        """Time has gone by."""
-
-    def close(self) -> None:
-        """Take the picture away."""
+def duration(seconds: float) -> str:
+    """A length of time for people: ``35 s``, ``12 min``, ``4 h 05 min``, ``120 h``."""
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours >= 100:
+        return f"{hours:,} h"
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
 
 
 class Terminal:
     """A table that is redrawn in place; messages scroll away above it."""
 
-    def __init__(self, picture: Callable[[], Picture], color: bool, seconds: int) -> None:
-        """Draw the first picture."""
+    def __init__(self, board: Board, remaining: Callable[[], str], color: bool) -> None:
         from rich.console import Console
         from rich.live import Live
 
-        self._picture = picture
+        self._board, self._remaining, self._begun = board, remaining, time.monotonic()
         self._console = Console(stderr=True, no_color=None if color else True)
-        # Drawn from the clock's thread alone: a thread of its own could wait for a lock of ours.
         self._live = Live(
             console=self._console,
-            auto_refresh=False,
+            auto_refresh=False,  # drawn by the plugin's own clock
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
@@ -83,7 +44,7 @@ class Terminal:
         self._console.show_cursor(True)
 
     @staticmethod
-    def possible() -> bool:
+    def is_possible() -> bool:
         """Whether there is a terminal to draw on."""
         return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
@@ -96,54 +57,47 @@ class Terminal:
 
     def tick(self) -> None:
         """Draw the table anew."""
-        self._live.update(_table(self._picture()), refresh=True)
+        self._live.update(self._table(), refresh=True)
 
     def close(self) -> None:
         """Take the table away."""
         self._live.stop()
 
+    def _table(self) -> Any:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
 
-def _table(picture: Picture) -> Any:
-    """A row a stage, the total with the time below it."""
-    from rich.console import Group
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    names = ["done", "running", "queued", *(["to come"] if picture.remote else []), "failed"]
-    for heading in ("stage", "", *names, "of"):
-        table.add_column(heading, justify="left" if heading in ("stage", "") else "right")
-    for stage, counts in [*picture.stages.items(), ("all", picture.total)]:
-        bar = ProgressBar(total=max(counts.total, 1), completed=counts.done, width=20)
-        numbers = [_number(counts, name, picture.remote) for name in names]
-        numbers[-1] = f"[red]{numbers[-1]}[/red]" if counts.failed else numbers[-1]
-        style = "bold" if stage == "all" else "dim" if counts.done == counts.total else ""
-        table.add_row(stage, bar, *numbers, str(counts.total), style=style)
-    times = [f"{duration(picture.elapsed)} gone", picture.remaining, picture.remark]
-    return Group(table, Text("; ".join(filter(None, times))))
+        remote = self._board.remote
+        names = ["done", "running", "queued", *(["to come"] if remote else []), "failed"]
+        table = Table(box=None, pad_edge=False)
+        for heading in ("stage", "", *names, "of"):
+            table.add_column(heading, justify="left" if heading in ("stage", "") else "right")
+        for stage, counts in [*self._board.counts().items(), ("all", self._board.total())]:
+            bar = ProgressBar(total=max(counts.total, 1), completed=counts.done, width=20)
+            numbers = [str(_number(counts, name, remote) or "-") for name in names]
+            style = "bold" if stage == "all" else "dim" if counts.done == counts.total else ""
+            table.add_row(stage, bar, *numbers, str(counts.total), style=style)
+        gone = f"{duration(time.monotonic() - self._begun)} gone"
+        return Group(table, Text("; ".join(filter(None, [gone, self._remaining()]))))
 
 
-def _number(counts: Counts, name: str, remote: bool) -> str:
-    """A count by its heading. On this machine what is to come is the queue."""
-    values = {"done": counts.done, "running": counts.running, "failed": counts.failed}
-    values["queued"] = counts.queued + (0 if remote else counts.to_come)
-    values["to come"] = counts.to_come
-    return str(values[name]) if values[name] else "-"
+def _number(counts: Counts, name: str, remote: bool) -> int:
+    """A count by its heading; on this machine the queue is what is to come."""
+    if name == "queued" and not remote:
+        return counts.to_come
+    return int(getattr(counts, name.replace(" ", "_")))
 
 
 class Lines:
     """A line now and then, for a log file."""
 
-    def __init__(self, picture: Callable[[], Picture], color: bool, seconds: int) -> None:
-        """Start with a line that says what is to come."""
-        self._picture = picture
-        self._seconds = seconds
-        self._drawn = time.monotonic()
-        self._last: Counts | None = None
-        stages = ", ".join(f"{name} {counts.total}" for name, counts in picture().stages.items())
-        if stages:
-            self.say(f"{picture().total.total} jobs to do: {stages}", logging.INFO)
+    def __init__(self, board: Board, remaining: Callable[[], str], seconds: int) -> None:
+        self._board, self._remaining, self._seconds = board, remaining, seconds
+        self._drawn, self._last = time.monotonic(), board.total()
+        stages = ", ".join(f"{name} {counts.total}" for name, counts in board.counts().items())
+        self.say(f"{self._last.total} jobs to do: {stages}", logging.INFO)
 
     def say(self, text: str, level: int) -> None:
         """Write a message."""
@@ -151,30 +105,24 @@ class Lines:
 
     def tick(self) -> None:
         """Write a line where something has changed since the last, but not too often."""
-        picture, now = self._picture(), time.monotonic()
-        gone = now - self._drawn
-        if gone >= _HEARTBEAT or (gone >= self._seconds and picture.total != self._last):
-            self._drawn, self._last = now, picture.total
-            self.say(line(picture), logging.INFO)
+        total, remote, gone = (
+            self._board.total(),
+            self._board.remote,
+            time.monotonic() - self._drawn,
+        )
+        if gone < self._seconds or (total == self._last and gone < _HEARTBEAT):
+            return
+        self._drawn, self._last = time.monotonic(), total
+        names = ["running", "queued", *(["to come"] if remote else []), "failed"]
+        parts = [f"{_number(total, name, remote)} {name}" for name in names]
+        parts += filter(None, [self._remaining()])
+        busy = [
+            f"{stage} {counts.done}/{counts.total}"
+            for stage, counts in self._board.counts().items()
+            if counts.done < counts.total and (counts.running or counts.queued or counts.done)
+        ]
+        head = f"[{time.strftime('%H:%M:%S')}] {total.done} of {total.total} done"
+        self.say(" | ".join([f"{head}, {', '.join(parts)}", *busy]), logging.INFO)
 
     def close(self) -> None:
-        """Nothing to take away."""
-
-
-def line(picture: Picture) -> str:
-    """A run in one line."""
-    total = picture.total
-    queued = total.queued + (0 if picture.remote else total.to_come)
-    parts = [f"{total.running} running", f"{queued} queued"]
-    if picture.remote:
-        parts.append(f"{total.to_come} to come")
-    parts.append(f"{total.failed} failed")
-    if picture.remaining:
-        parts.append(picture.remaining)
-    busy = [
-        f"{stage} {counts.done}/{counts.total}"
-        for stage, counts in picture.stages.items()
-        if counts.done < counts.total and (counts.running or counts.queued or counts.done)
-    ]
-    text = f"[{time.strftime('%H:%M:%S')}] {total.done} of {total.total} done, {', '.join(parts)}"
-    return " | ".join([text, *busy, *([picture.remark] if picture.remark else [])])
+        """There is nothing to take away."""

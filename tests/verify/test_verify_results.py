@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import preflight_material as material
+from fixtures.sound_study import sound as write_sound_study
 from mixmerge.artifacts.integrity import read_sums, write_sums
 from mixmerge.artifacts.manifest import MANIFEST, parse_manifest, write_manifest, write_provenance
 from mixmerge.config.load import parse_config
@@ -25,7 +25,7 @@ TASK = Path("results/checked/data/tasks/codegen")
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """Rows and what was made from them, as their jobs publish them, and a folder of tables."""
     monkeypatch.chdir(tmp_path)
-    found = Study(parse_config(material.sound(tmp_path), "study.yaml"))
+    found = Study(parse_config(write_sound_study(tmp_path), "study.yaml"))
     inputs: dict[Path, list[Path]] = {ROWS: [], TASK: [ROWS / MANIFEST]}
     for folder, made_from in inputs.items():
         folder.mkdir(parents=True)
@@ -142,8 +142,11 @@ def test_what_is_put_there(study: Study) -> None:
     (TASK / "link").symlink_to("nowhere")
     (TASK / ".nfs0000001").write_text("deleted while it was read")
     verdict = verify(study)
-    assert [fault.path.name for fault in verdict.faults] == ["link", "pipe"]
-    assert all("put there by hand" in fault.problem for fault in verdict.faults)
+    assert [fault.partition(":")[0] for fault in verdict.faults] == [
+        str(TASK / "link"),
+        str(TASK / "pipe"),
+    ]
+    assert all("put there by hand" in fault for fault in verdict.faults)
 
 
 def test_files_of_the_report(study: Study) -> None:

@@ -1,0 +1,119 @@
+"""Findings of a preflight: what is wrong, what was looked at, and what could not be."""
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mixmerge.config.study import StudyConfig
+from mixmerge.core.errors import UserError
+from mixmerge.study.plan import Study
+
+
+@dataclass(frozen=True)
+class Context:
+    """The study that is checked, and how it would be run.
+
+    Attributes:
+        where: the config files, for messages.
+        study: the plan.
+        repository: the directory of the Snakefile.
+        executor: where jobs would run: ``local`` or a plugin's name.
+        partition: Slurm's partitions of jobs without GPUs, as the profile names them.
+        gpu_partition: those of jobs with GPUs, where the profile names others.
+        deployed: whether jobs bring environments of their own (``--sdm``).
+    """
+
+    where: str
+    study: Study
+    repository: Path
+    executor: str = "local"
+    partition: str = ""
+    gpu_partition: str = ""
+    deployed: bool = False
+
+    @property
+    def config(self) -> StudyConfig:
+        """The study's configuration."""
+        return self.study.config
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether heavy jobs run here, too."""
+        return self.executor in ("local", "dryrun", "touch")
+
+
+@dataclass
+class Area:
+    """One part of the study or the machine.
+
+    Attributes:
+        name: such as ``data``.
+        errors: what fails the run some time; one line each: file, field, value, way out.
+        warnings: what may fail it.
+        checked: what was looked at, a few words each.
+        unchecked: what was not, with the reason.
+    """
+
+    name: str
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+
+    def error(self, text: str | UserError) -> None:
+        """Note something that will fail, such as what a stage's own check says; once."""
+        line = " ".join(str(text).split())
+        if line not in self.errors:
+            self.errors.append(line)
+
+    @property
+    def result(self) -> str:
+        """In a word or two: ``2 errors``, ``1 warning``, ``ok``, ``not checked``."""
+        found = _counted(len(self.errors), len(self.warnings))
+        return found or ("ok" if self.checked else "not checked")
+
+
+def _counted(errors: int, warnings: int) -> str:
+    counts = ((errors, "error"), (warnings, "warning"))
+    return ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)
+
+
+def few(names: list[str], most: int = 4) -> str:
+    """Names for people, the first ones of many: ``a, b, c, d and 3 more``."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def unusable(path: Path, *, folder: bool = False) -> str | None:
+    """What keeps a job from reading a file, or a folder, with the way out; None for nothing."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return f"does not exist (seen from {Path.cwd()}); mend the path, or put the file there"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        return f"cannot be looked at ({reason}); mend the path, or who may read it"
+    if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
+        kinds = {stat.S_IFDIR: "directory", stat.S_IFREG: "file"}
+        kind = kinds.get(stat.S_IFMT(mode), "device or a pipe")
+        return f"is a {kind}, but must be a {'directory' if folder else 'file'}; mend the path"
+    if not os.access(path, os.R_OK | (os.X_OK if folder else 0)):
+        return "may not be read by you; run `chmod u+r` on it, or ask its owner"
+    return None
+
+
+def rendered(areas: list[Area], seconds: float) -> str:
+    """A line a finding, errors first, then a row an area, in the order given."""
+    lines = [f"error: {text}" for area in areas for text in area.errors]
+    lines += [f"warning: {text}" for area in areas for text in area.warnings]
+    lines += [""] * bool(lines)
+    name_width = max(len(area.name) for area in areas) + 2
+    result_width = max(len(area.result) for area in areas) + 2
+    for area in areas:
+        head = f"{area.name:<{name_width}}{area.result:<{result_width}}"
+        for text in [*area.checked, *(f"not checked: {text}" for text in area.unchecked)] or ["-"]:
+            lines.append(f"{head}{text}")
+            head = " " * len(head)
+    found = _counted(sum(len(a.errors) for a in areas), sum(len(a.warnings) for a in areas))
+    return "\n".join([*lines, "", f"preflight: {found or 'no findings'} ({seconds:.0f} s)"])

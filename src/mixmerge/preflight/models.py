@@ -1,0 +1,244 @@
+"""Checks of models: checkpoints by their headers, chat templates by a chat rendered on trial."""
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest
+from mixmerge.checkpoint.chat import BadTemplate, Chat, check_stops
+from mixmerge.checkpoint.code import names_code
+from mixmerge.checkpoint.index import parameter_count, read_index
+from mixmerge.checkpoint.tensors import (
+    HEAD,
+    RAW,
+    embeddings,
+    is_tied,
+    read_config,
+    without_tied_head,
+)
+from mixmerge.checkpoint.tokenizer import (
+    check_chat_template,
+    load_tokenizer,
+    stop_tokens,
+    template_of,
+)
+from mixmerge.config.models import HubModel, LocalModel
+from mixmerge.core.errors import UserError
+from mixmerge.data.settings import MIX
+from mixmerge.preflight.findings import Area, Context, unusable
+from mixmerge.sft.examples import check_length
+
+#: Texts of a chat that is rendered on trial; no template writes them of itself.
+_CHAT = {"system": "Srxz-system", "user": "Qrxz-question", "assistant": "Arxz-answer"}
+
+
+class _NoTokenizer:
+    """Stands in for the tokenizer of a checkpoint that is not here: its tokens are assumed."""
+
+    special_tokens_map: Mapping[str, str] = {
+        name: f"<{name[:3]}>" for name in ("bos_token", "eos_token", "unk_token", "pad_token")
+    }
+    all_special_tokens: list[str] = []
+    added_tokens_decoder: Mapping[int, Any] = {}
+
+
+def base_directories(context: Context) -> dict[str, Path]:
+    """Model -> its base checkpoint on this machine: published, else the directory it comes from."""
+    found = {}
+    for key, model in context.config.models.items():
+        published = Path(context.study.path("checkpoints", key, "base"))
+        if (published / MANIFEST).exists():
+            found[key] = published
+        elif isinstance(model, LocalModel) and unusable(model.path, folder=True) is None:
+            found[key] = model.path
+    return found
+
+
+def check_models(context: Context, bases: Mapping[str, Path]) -> Area:
+    """Base checkpoints by their headers, configs and tokenizers.
+
+    Args:
+        context: the study.
+        bases: what `base_directories` found.
+    """
+    area = Area("models")
+    for key, model in context.config.models.items():
+        if key in bases:
+            try:
+                _check_base(context, key, bases[key], area)
+                area.checked.append(f"{key}: {bases[key]}")
+            except UserError as error:
+                area.error(error)
+        elif isinstance(model, HubModel):
+            area.unchecked.append(
+                f"{key}: {model.id}@{model.revision[:12]} is not fetched yet (tokenizer, "
+                "architecture, whether the hub has it)"
+            )
+        elif not isinstance(model, LocalModel):
+            area.unchecked.append(f"{key}: not made yet")
+    return area
+
+
+def _check_base(context: Context, key: str, directory: Path, area: Area) -> None:
+    """One base checkpoint; the first thing that keeps the rest from being looked at is raised."""
+    if (directory / MANIFEST).exists():
+        read_manifest(directory, "checkpoint", content=False)
+    index, config, file = read_index(directory), read_config(directory), directory / "config.json"
+    for info in index.values():
+        if info.dtype not in RAW:
+            area.error(
+                f"{info.file}: tensor {info.name!r} is {info.dtype}; quantised weights can be "
+                f"neither trained nor merged: take the model in one of {', '.join(RAW)}"
+            )
+            break
+    _check_embeddings(directory, index, config, area)
+    entry, where = context.config.models[key], f"{context.where}: models.{key}"
+    for training_set in (*context.config.tasks, MIX):
+        try:
+            check_length(directory, context.config.sft_settings(key, training_set).max_length)
+        except UserError as error:
+            area.error(error)
+    if entry.chat_template is None:
+        try:
+            check_chat_template(directory)
+        except UserError as error:
+            area.error(error)
+    kind = str(config.get("model_type") or "")
+    spec = importlib.util.find_spec("transformers")
+    if not kind:
+        area.error(f"{file}: model_type: missing; transformers cannot tell what model this is")
+    elif (
+        spec is not None
+        and spec.origin is not None
+        and not getattr(entry, "trust_remote_code", False)
+        and not (Path(spec.origin).parent / "models" / kind.replace("-", "_")).is_dir()
+    ):
+        more = " (config.json names code of its own)" if names_code(directory) else ""
+        area.warnings.append(
+            f"{file}: model_type {kind!r} has no folder of its own in the installed "
+            f"transformers{more}; if it cannot be loaded, upgrade transformers or set "
+            f"models.{key}.trust_remote_code after reading its code"
+        )
+    counted = parameter_count(without_tied_head(directory, index))
+    if entry.parameters is None and isinstance(entry, LocalModel):
+        area.warnings.append(
+            f"{where}.parameters: missing, so that disk, memory and time are estimated as of 1.5 "
+            f"billion weights; write {counted:_}, which {directory} has"
+        )
+    elif entry.parameters is not None and abs(entry.parameters - counted) > 0.02 * counted:
+        area.warnings.append(
+            f"{where}.parameters: {entry.parameters:,}, but {directory} has {counted:,}; write "
+            "that number, memory and time are estimated from it"
+        )
+
+
+def _check_embeddings(directory: Path, index: Any, config: dict[str, Any], area: Area) -> None:
+    """Embedding rows, the tokenizer's size, and whether tied embeddings are stored as such."""
+    source, file = embeddings(index), directory / "config.json"
+    if source is None:
+        area.error(
+            f"{directory}: no input embedding under a known name among its tensors "
+            f"({', '.join(list(index)[:3])}, ...); this architecture is not supported"
+        )
+        return
+    rows, size = source.shape[0], config.get("vocab_size")
+    if size is not None and size != rows:
+        area.error(
+            f"{file}: vocab_size is {size!r}, but {source.name} in {source.file.name} has {rows} "
+            "rows; take config and weights from the same revision"
+        )
+    if not is_tied(directory, index) and HEAD not in index:
+        area.error(
+            f"{file}: tie_word_embeddings is false, but {HEAD} is not among the weights; set it to "
+            "true if the model shares them, or fetch the missing tensor"
+        )
+    tokenizer = directory / "tokenizer.json"
+    try:
+        tokens = Tokenizer.from_file(str(tokenizer)).get_vocab_size(with_added_tokens=True)
+    except Exception:  # the library raises nothing narrower; told with the chat template
+        return
+    if tokens > rows:
+        area.error(
+            f"{tokenizer}: {tokens} tokens, but {source.name} has only {rows} rows; take tokenizer "
+            "and weights from the same revision"
+        )
+
+
+def check_templates(context: Context, bases: Mapping[str, Path]) -> Area:
+    """Chat templates of all models, by a chat rendered as training and generation do.
+
+    Args:
+        context: the study.
+        bases: what `base_directories` found.
+    """
+    area = Area("chat templates")
+    for key, model in context.config.models.items():
+        directory, file = bases.get(key), model.chat_template
+        if file is None and directory is None:
+            embedded = model.kind == "embedded"
+            reason = "is made with it" if embedded else "comes with the checkpoint, not fetched yet"
+            area.unchecked.append(f"{key}: {reason}")
+            continue
+        if file is not None and unusable(file):
+            continue  # told among the files of the config
+        try:
+            has_tokenizer = directory is not None and (directory / "tokenizer.json").exists()
+            tokenizer = load_tokenizer(directory) if directory and has_tokenizer else _NoTokenizer()
+            if file is not None:
+                template, where = file.read_text(encoding="utf-8"), str(file)
+            else:
+                template = template_of(tokenizer) if has_tokenizer else None
+                where = str(directory)
+            if not template:
+                continue  # told among the models
+            chat = Chat(tokenizer, template, where)
+            if _check_chat(chat, f"models.{key}.chat_template", context, area) and has_tokenizer:
+                assert directory is not None
+                check_stops(directory, chat, stop_tokens(directory, tokenizer))
+        except UserError as error:
+            area.error(error)
+        except (OSError, UnicodeDecodeError) as error:
+            area.error(f"{file}: models.{key}.chat_template: cannot be read: {error}")
+        else:
+            known = "with its tokenizer" if directory else "tokens assumed: no checkpoint yet"
+            area.checked.append(f"{Path(where).name} ({key}; {known})")
+    return area
+
+
+def _check_chat(chat: Chat, field: str, context: Context, area: Area) -> bool:
+    """Render a small chat and name what the template loses; False where it refuses the chat."""
+    roles = list(_CHAT)
+    if not any(task.system is not None for task in context.config.tasks.values()):
+        roles.remove("system")
+    messages = [{"role": role, "content": _CHAT[role]} for role in roles]
+    try:
+        prompt = chat.render(messages[:-1], prompt=True)[0]
+        unprompted = chat.render(messages[:-1])[0]
+        whole, marks = chat.render(messages)
+    except BadTemplate as error:
+        place = f"{chat.source}:{error.line}" if error.line else chat.source
+        area.error(f"{place}: {field}: cannot be rendered: {error}; mend the template")
+        return False
+    where = f"{chat.source}: {field}"
+    for role in roles:
+        if _CHAT[role] not in whole:
+            area.error(f"{where}: leaves out what the {role} says; mend the template")
+    if prompt == unprompted:
+        area.error(
+            f"{where}: `add_generation_prompt` changes nothing, so a completion would not begin "
+            "with the assistant's turn; let the template open it"
+        )
+    elif not whole.startswith(prompt):
+        area.error(
+            f"{where}: generation's prompt ends with {prompt[-30:]!r}, but in training the answer "
+            "follows on other text; let both branches write the same"
+        )
+    if marks and not any(_CHAT["assistant"] in whole[start:end] for start, end in marks):
+        area.error(
+            f"{where}: the `{{% generation %}}` marks do not enclose the answer, so the loss would "
+            "be on something else; move them around the assistant's text"
+        )
+    return True

@@ -1,0 +1,124 @@
+"""Preflight on checkpoints by their headers, and on chat templates by a chat rendered on trial."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures import checkpoints
+from mixmerge.preflight.findings import Area
+
+Config = dict[str, Any]
+OneError = Callable[..., None]
+
+
+def rewrite(model: str, family: str, **changed: Any) -> Path:
+    """Write a model's checkpoint anew, its config changed."""
+    folder = Path("given", model)
+    shutil.rmtree(folder)
+    arrays = checkpoints.values(family, 1)
+    return checkpoints.write_checkpoint(folder, family, arrays, **changed)
+
+
+@pytest.mark.parametrize(
+    ("model", "changed", "words"),
+    [
+        ("tied", {"vocab_size": 300}, ["vocab_size is 300", "has 260 rows"]),
+        ("tied", {"tie_word_embeddings": False}, ["tie_word_embeddings is false", "lm_head"]),
+        ("untied", {"max_position_embeddings": 32}, ["max_position_embeddings is 32", "64"]),
+    ],
+)
+def test_configs_that_do_not_fit_their_weights(
+    config: Config, one_error: OneError, model: str, changed: Config, words: list[str]
+) -> None:
+    file = rewrite(model, "qwen2" if model == "tied" else "llama", **changed) / "config.json"
+    one_error(config, str(file), *words)
+
+
+def test_a_tokenizer_with_more_tokens_than_rows(config: Config, one_error: OneError) -> None:
+    file = Path("given/tied/tokenizer.json")
+    content = json.loads(file.read_text())
+    content["added_tokens"].append({**content["added_tokens"][0], "id": 260, "content": "<more>"})
+    file.write_text(json.dumps(content))
+    one_error(config, f"{file}: 261 tokens", "only 260 rows")
+
+
+def test_broken_checkpoints(
+    config: Config, one_error: OneError, errors: Callable[..., list[str]]
+) -> None:
+    weights = Path("given/tied/model.safetensors")
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-10])
+    one_error(config, f"{weights}: not a whole safetensors file")
+    weights.unlink()
+    Path("given/tied/pytorch_model.bin").write_bytes(b"x")
+    one_error(config, "given/tied: holds", "pickle")
+    weights.write_bytes(whole)
+    Path("given/tied/tokenizer.json").write_text("{")
+    found = errors(config)
+    assert found and all("given/tied" in line and "tokenizer" in line for line in found)
+
+
+def test_what_is_only_odd_is_warned_of(
+    config: Config, inspect: Callable[..., dict[str, Area]]
+) -> None:
+    config["models"]["tied"]["parameters"] = 7_000_000_000
+    [found] = inspect(config)["models"].warnings
+    assert "models.tied.parameters: 7,000,000,000, but given/tied has" in found
+    del config["models"]["tied"]["parameters"]
+    [found] = inspect(config)["models"].warnings
+    assert "models.tied.parameters: missing" in found and "write 31_776" in found
+    config["models"]["tied"]["parameters"] = 31776
+    rewrite("untied", "llama", model_type="llamma")
+    [found] = inspect(config)["models"].warnings
+    assert "model_type 'llamma' has no folder of its own" in found
+    assert "models.untied.trust_remote_code" in found
+
+
+GOOD = (
+    "{% for m in messages %}<|{{ m.role }}|>"
+    "{% generation %}{{ m.content }}<|end|>{% endgeneration %}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (GOOD.replace("{% endfor %}", ""), ["t.jinja:1", "cannot be rendered", "TemplateSyntax"]),
+        (GOOD + "{{ raise_exception('not me') }}", ["cannot be rendered", "not me"]),
+        (GOOD + "{{ messages.append(1) }}", ["cannot be rendered", "SecurityError"]),
+        (GOOD.replace("{{ m.content }}", ""), ["leaves out what the user says"]),
+        (GOOD.replace("{% if add_generation_prompt %}<|assistant|>{% endif %}", ""), ["turn"]),
+        (GOOD.replace("<|assistant|>{% endif %}", "<|bot|>{% endif %}"), ["follows on other text"]),
+        (
+            GOOD.replace("{% generation %}", "").replace("{% endgeneration %}", "")
+            + "{% generation %}x{% endgeneration %}",
+            ["marks do not enclose the answer"],
+        ),
+        (GOOD.replace("<|end|>", "<|user|>"), ["closes an answer with '<|user|>'"]),
+    ],
+)
+def test_chat_templates_are_rendered(
+    config: Config, errors: Callable[..., list[str]], text: str, words: list[str]
+) -> None:
+    Path("t.jinja").write_text(text)
+    config["models"]["untied"]["chat_template"] = "t.jinja"
+    found = errors(config)
+    for word in words:
+        assert any(word in line for line in found), found
+
+
+def test_a_checkpoint_without_template_or_stop_token(
+    config: Config, errors: Callable[..., list[str]], one_error: OneError
+) -> None:
+    Path("given/untied/chat_template.jinja").unlink()
+    one_error(config, "given/untied: the tokenizer has no chat template")
+    Path("t.jinja").write_text(GOOD)
+    config["models"]["untied"]["chat_template"] = "t.jinja"
+    assert not errors(config)
+    Path("given/untied/generation_config.json").write_text('{"eos_token_id": 999}')
+    one_error(config, "generation_config.json: eos_token_id: 999 is no token")
