@@ -71,7 +71,7 @@ def test_nothing_is_published_of_a_broken_source_and_mending_helps(
     whole = (source / SINGLE).read_bytes()
     (source / SINGLE).write_bytes(whole[:-10])
     message = refusal(source, tmp_path / "base")
-    assert message.startswith(f"{source / SINGLE}: not a whole safetensors file")
+    assert message.startswith(f"{source / SINGLE}: truncated")
     (source / SINGLE).unlink()  # what was copied is a hard link
     (source / SINGLE).write_bytes(whole)
     read_manifest(publish(source, tmp_path / "base"), "checkpoint")

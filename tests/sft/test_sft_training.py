@@ -217,7 +217,7 @@ def short(file: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(nan, "model.norm.weight.*NaN"), (cut, "was cut off"), (short, "tokenizer has 300 tokens")],
+    [(nan, "model.norm.weight.*NaN"), (cut, "truncated"), (short, "tokenizer has 300 tokens")],
 )
 def test_a_spoilt_base_is_refused_before_training(
     study: Path, job: Callable[..., Job], tmp_path: Path, change: Any, message: str

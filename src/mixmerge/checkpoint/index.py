@@ -85,24 +85,17 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with file.open("rb") as stream, safe_open(file, framework="np"):
-            length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(length))
+        with file.open("rb") as stream:
+            magic = stream.read(8)
+            length = int.from_bytes(magic, "little")
+            # A header that claims to be longer than the file must not be allocated.
+            text = stream.read(length) if length <= min(file.stat().st_size, _MAX_HEADER) else b""
+        with safe_open(file, framework="np"):
+            header = json.loads(text)
     except FileNotFoundError:
         raise UserError(f"{file}: file not found") from None
     except SafetensorError as error:
-        with file.open("rb") as stream:
-            start = stream.read(8)
-        # A header of 640 bytes begins with 80 02, too.
-        is_length = int.from_bytes(start, "little") <= _MAX_HEADER and start[:2] != b"PK"
-        if start.startswith(_PICKLE_STARTS) and not is_length:
-            where = f"{file}: is no safetensors file whatever its name;"
-            raise UserError(pickle_refusal(where, file.name)) from None
-        reason = " ".join(str(error).rpartition("header: ")[2].split())[:200]
-        raise UserError(
-            f"{file}: not a whole safetensors file of {file.stat().st_size} bytes ({reason}); it "
-            "was cut off, damaged, or is of another kind. Fetch or write it again"
-        ) from None
+        raise UserError(_why_broken(file, magic, text, str(error))) from None
     header.pop("__metadata__", None)
     tensors = {}
     for name, entry in header.items():
@@ -110,6 +103,34 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
         place = (file, 8 + length + first, last - first)
         tensors[name] = TensorInfo(name, tuple(entry["shape"]), entry["dtype"], *place)
     return tensors
+
+
+def _why_broken(file: Path, magic: bytes, text: bytes, error: str) -> str:
+    """What is wrong with a file that safetensors refuses.
+
+    Args:
+        file: the file.
+        magic: its first eight bytes.
+        text: its header, empty where that is longer than the file.
+        error: what safetensors says of it.
+    """
+    length, size = int.from_bytes(magic, "little"), file.stat().st_size
+    # A header of 640 bytes begins with 80 02, too.
+    is_length = length <= _MAX_HEADER and magic[:2] != b"PK"
+    if magic.startswith(_PICKLE_STARTS) and not is_length:
+        return pickle_refusal(f"{file}: is no safetensors file whatever its name;", file.name)
+    if size < 8 or not text and length:
+        return (
+            f"{file}: not a whole safetensors file ({size} bytes, shorter than its own header); "
+            "it was cut off or is no safetensors file. Fetch or write it again"
+        )
+    if "not fully covered" in error:
+        ends = [e["data_offsets"][1] for k, e in json.loads(text).items() if k != "__metadata__"]
+        expected = 8 + length + max(ends, default=0)
+        kind = "truncated" if size < expected else "longer than its header says"
+        return f"{file}: {kind}: {size} bytes, expected {expected}; fetch or write the file again"
+    reason = " ".join(error.rpartition("header: ")[2].split())[:200]
+    return f"{file}: broken safetensors header ({reason}); fetch or write the file again"
 
 
 def _read_shards(directory: Path, index: Path) -> dict[str, TensorInfo]:

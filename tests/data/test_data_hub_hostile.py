@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_data_hostile import Bomb
-from test_hub_data import ID, Fetching, source
+from test_data_hub import ID, Fetching, source
 
-from hub_server import Hub, serving
+from fixtures.hub_server import Hub, serving
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
