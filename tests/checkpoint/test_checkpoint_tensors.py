@@ -158,7 +158,8 @@ def test_chat_template_in_each_place(qwen: Path) -> None:
         {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(("}, "behavior": "Isolated"}},
     ],
 )
-def test_tokenizers_that_are_none(qwen: Path, change: dict[str, Any]) -> None:
-    edit(qwen / "tokenizer.json", **change)
+def test_tokenizers_that_are_none(tmp_path: Path, change: dict[str, Any]) -> None:
+    llama = write_checkpoint(tmp_path / "llama", "llama", values("llama", 1))
+    edit(llama / "tokenizer.json", **change)
     with pytest.raises(UserError, match=r"tokenizer|Tokenizer"):
-        load_tokenizer(qwen)
+        load_tokenizer(llama)
