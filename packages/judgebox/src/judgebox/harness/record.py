@@ -54,7 +54,7 @@ class Unrecordable(BaseException):
 
 
 class Recorder:
-    """Sends every outermost call of the functions that it wraps.
+    """Sends every call of the functions that it wraps.
 
     Args:
         channel: pipes to the judge.
@@ -65,7 +65,6 @@ class Recorder:
     def __init__(self, channel: "Channel", strict: bool) -> None:
         self._channel, self._strict = channel, strict
         self._thread = threading.get_ident()
-        self._inside = False
         self._expected: list[tuple[type[BaseException], ...]] = []
         self.reason: str | None = None
         """Why the tests can't be recorded."""
@@ -80,16 +79,13 @@ class Recorder:
         raise Unrecordable(self.reason)
 
     def wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, recorded under a name; calls that it makes of itself are not."""
+        """The function, recorded under a name; for tests, as it does not see itself wrapped."""
 
         @functools.wraps(function)
         def recorded(*arguments: Any, **named: Any) -> Any:
             if threading.get_ident() != self._thread:
                 self.refuse("threads")
-            if self._inside:
-                return function(*arguments, **named)
             call = self._packed([name, [*arguments], named], "argument_no_data")
-            self._inside = True
             started = time.process_time()
             try:
                 with self._watched_output():
@@ -99,8 +95,6 @@ class Recorder:
             except BaseException as error:
                 self._send(call, self._accepted(error), time.process_time() - started)
                 raise
-            finally:
-                self._inside = False
             seconds = time.process_time() - started
             after = self._packed([name, [*arguments], named], "argument_no_data")
             if self._strict and after != call:
