@@ -4,10 +4,8 @@ import re
 import pytest
 
 from embedded_study import wording
-from embedded_study.grammar import draw, every_step_matters, split_of
-from embedded_study.inputs import base_inputs, plus_inputs
-from embedded_study.operation import NOUNS, VARIABLES, operations
-from embedded_study.program import Program, Step
+from embedded_study.grammar import base_inputs, draw, every_step_matters, plus_inputs, split_of
+from embedded_study.program import NOUNS, VARIABLES, Program, Step, operations
 
 LENGTHS = {1: 0.2, 2: 0.4, 3: 0.4}
 

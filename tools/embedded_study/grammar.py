@@ -1,13 +1,15 @@
-"""Draws programs in which every step matters, each split with compositions of its own."""
+"""Draws programs in which every step matters, each split with compositions of its own.
+
+Whether a step matters is seen on test inputs: a few ordinary ones (base), and strict ones with edge
+cases (plus).
+"""
 
 import hashlib
 import random
 from collections.abc import Sequence
 from typing import Any
 
-from embedded_study.inputs import base_inputs, plus_inputs
-from embedded_study.operation import VARIABLES, operations_from
-from embedded_study.program import Program, Step
+from embedded_study.program import VARIABLES, Program, Step, operations_from
 
 #: Percentage of all compositions that belong to a split; what is left is training.
 SHARES = {"test": 10, "validation": 10}
@@ -22,6 +24,58 @@ _VERBS = {
 }
 #: The longest output kept: one such value would dwarf the suite.
 _MAX_OUTPUT = 400
+_WORDS = [
+    "apple", "bee", "cat", "door", "eagle", "fox", "green", "hat", "ink", "jam", "kite",
+    "lemon", "moon", "net", "oak", "pen", "queen", "river", "sun", "tree", "up", "van", "water",
+    "yak", "zoo", "Anna", "level", "Bob", "noon", "data", "code",
+]  # fmt: skip
+_ODD_WORDS = ["", "é", "Straße", "日本", "ÑANDÚ", "naïve", "a-b", "x1", "BEE", "anna", "ÀÀ"]
+_EDGES: dict[str, list[Any]] = {
+    "ints": [[], [0], [-1], [5, 5, 5], [-3, -3, 2, 2, 0], [3, -7, 7, 0, 4, 4, -2, 12]],
+    "int": [0, 1, -1, -17, 100, 64],
+    "text": ["", " ", "  a B  ", "àÉî ñ", "naïve café, 12", "日本, 日本", "Anna", "aaa,,bb"],
+    "words": [[], [""], ["a", "a", "b"], ["É", "straße", "日本"], ["B", "b", "", "b"]],
+    "table": [{}, {"": 0}, {"a": -3, "b": -3}, {"é": 7, "日": 2, "z": 7}, {"k": 0, "K": 12}],
+}
+
+
+def _ordinary(kind: str, rng: random.Random) -> Any:
+    if kind == "ints":
+        return rng.sample(range(1, 13), rng.randint(5, 7))
+    if kind == "int":
+        return rng.randint(10, 99)
+    if kind == "text":
+        text = " ".join(rng.sample(_WORDS, 3))
+        return rng.choice([text, text.replace(" ", ","), text.capitalize(), text + " 42"])
+    if kind == "words":
+        return rng.sample(_WORDS, rng.randint(4, 6))
+    return dict(zip(rng.sample(_WORDS, 4), rng.sample(range(1, 9), 4), strict=True))
+
+
+def _strict(kind: str, rng: random.Random) -> Any:
+    if kind == "ints":
+        return [rng.randint(-9, 12) for _ in range(rng.randint(6, 10))]
+    if kind == "int":
+        return rng.choice([-1, 1]) * rng.randint(2, 150)
+    if kind == "text":
+        words = rng.choices(_WORDS + _ODD_WORDS, k=rng.randint(2, 4))
+        return rng.choice(["", " "]) + rng.choice([" ", "  ", ",", ", "]).join(words)
+    if kind == "words":
+        return rng.choices(_WORDS + _ODD_WORDS, k=rng.randint(4, 8))
+    words = rng.choices(_WORDS + _ODD_WORDS, k=5)
+    return {word: rng.randint(-6, 9) for word in words}
+
+
+def base_inputs(kind: str, rng: random.Random, count: int = 3) -> list[Any]:
+    """Draw ``count`` ordinary arguments of type ``kind``: positive, distinct, ASCII, not empty."""
+    return [_ordinary(kind, rng) for _ in range(count)]
+
+
+def plus_inputs(kind: str, rng: random.Random, count: int = 8) -> list[Any]:
+    """The edge cases of ``kind`` (empty, negative, repeated, unicode) and ``count`` random ones."""
+    return [*_EDGES[kind], *(_strict(kind, rng) for _ in range(count))]
+
+
 _PROBES = {
     kind: (base_inputs(kind, random.Random(1), 6), plus_inputs(kind, random.Random(2), 12))
     for kind in SOURCES
@@ -88,7 +142,7 @@ def every_step_matters(program: Program, base: list[Any], plus: list[Any]) -> bo
     if len(program.steps) == 1:
         return strict != plus
     shorter = (program.without(index) for index in range(len(program.steps)))
-    return all(_attempt(one, plus) != strict for one in shorter)
+    return all(_attempt(variant, plus) != strict for variant in shorter)
 
 
 def draw(rng: random.Random, split: str, seed: int, lengths: dict[int, float]) -> Program:

@@ -3,10 +3,8 @@
 import random
 from typing import Any
 
-from embedded_study.grammar import every_step_matters
-from embedded_study.inputs import base_inputs, plus_inputs
-from embedded_study.operation import VARIABLES
-from embedded_study.program import Program
+from embedded_study.grammar import base_inputs, every_step_matters, plus_inputs
+from embedded_study.program import VARIABLES, Program
 
 _CLASSES = {"ints": "list", "int": "int", "text": "str", "words": "list", "table": "dict"}
 _DRAWS = 200

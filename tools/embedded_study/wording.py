@@ -3,8 +3,7 @@
 import random
 from itertools import product
 
-from embedded_study.operation import NOUNS
-from embedded_study.program import Program, Step
+from embedded_study.program import NOUNS, Program, Step
 
 #: ``steps``: "Keep the even numbers, then square each number."
 #: ``nested``: "Return the squares of the even numbers in the list."
