@@ -6,7 +6,6 @@ import json
 import os
 import select
 import socket
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +20,6 @@ from judgebox.runtime import PACKAGES, runtime
 from judgebox.seccomp import Refused
 from judgebox.spawn import Launched
 
-_PART = 2**20
-
 
 class BoxFailed(Exception):
     """The box could not isolate a check: nothing was run. No program is to blame for it."""
@@ -32,7 +29,7 @@ class Box(AbstractContextManager["Box"]):
     """One warm box: started on entry, a check is a fork in it.
 
     A box that died is started again by the next `start`. Several checks may be alive at once; they
-    can't see each other. Not for two threads at the same time.
+    can't see each other. Not for two threads at once.
 
     Args:
         packages: distributions that programs may import (with what they need).
@@ -67,7 +64,7 @@ class Box(AbstractContextManager["Box"]):
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._lose()
+        self.lose()
 
     def start(self, harness: str, request: bytes, limits: Limits) -> "Check":
         """Start a check.
@@ -86,7 +83,7 @@ class Box(AbstractContextManager["Box"]):
             control = self._live().control
             self._number += 1
             order = {"do": "start", "id": self._number, "harness": harness}
-            message = json.dumps(order | {"limits": asdict(limits)}).encode()
+            message = json.dumps({**order, "limits": asdict(limits)}).encode()
             ours_in, theirs_out = os.pipe()
             theirs_in, ours_out = os.pipe()
             try:
@@ -94,7 +91,7 @@ class Box(AbstractContextManager["Box"]):
             except OSError:  # it died while nobody looked
                 os.close(ours_in)
                 os.close(ours_out)
-                self._lose()
+                self.lose()
                 continue
             finally:
                 os.close(theirs_in)
@@ -108,39 +105,30 @@ class Box(AbstractContextManager["Box"]):
     def receive(self) -> None:
         """Read one message of the runner's; where there are no more, all checks are lost."""
         assert self._launched is not None
-        try:
+        data = b""
+        with contextlib.suppress(OSError):
             data = self._launched.control.recv(65536)
-        except OSError:
-            data = b""
         if not data:
-            self._lose()
+            self.lose()
             return
         message = json.loads(data)
         check = self._checks.pop(message.pop("id"))
-        if "error" in message:
-            check.ended(Ended.lost(), message["error"])
-        else:
-            check.ended(Ended(**message))
+        failure = message.pop("error", None)
+        check.ended(Ended(**message) if failure is None else Ended.lost(), failure)
 
     def kill(self, number: int) -> None:
         """Have the runner kill the check of this number."""
         if self._launched is not None and number in self._checks:
-            order = json.dumps({"do": "kill", "id": number}).encode()
             try:
-                self._launched.control.send(order)
+                self._launched.control.send(json.dumps({"do": "kill", "id": number}).encode())
             except OSError:
-                self._lose()
-
-    def destroy(self) -> None:
-        """Kill the box with all that is in it; it no longer answers."""
-        if self._launched is not None:
-            self._launched.process.kill()
+                self.lose()
 
     def _live(self) -> Launched:
         """The box, started if there is none."""
         if self._launched is not None and self._launched.process.poll() is None:
             return self._launched
-        self._lose()
+        self.lose()
         # A box dies with the thread that started it (PR_SET_PDEATHSIG): with one that lives as
         # long as this process.
         self._launched = _thread(os.getpid()).submit(self._launch).result()
@@ -154,7 +142,7 @@ class Box(AbstractContextManager["Box"]):
         self._backend, launched = detect.start_first(self._forced, self._packages)
         return launched
 
-    def _lose(self) -> None:
+    def lose(self) -> None:
         """End the box, if it lives; its checks end with it."""
         if self._launched is not None:
             detect.end(self._launched)
@@ -171,17 +159,7 @@ def _thread(process: int) -> ThreadPoolExecutor:
 
 
 class Check(AbstractContextManager["Check"]):
-    """One program's run. What comes out of it is data that anybody in the box may have written.
-
-    Made by `Box.start`.
-
-    Args:
-        box: where it runs.
-        number: by which the box knows it.
-        limits: what it may use.
-        pipes: descriptors of the judge's ends: where it reads, where it writes.
-        control: the descriptor of the control socket, waited for together with the pipes.
-    """
+    """One program's run, made by `Box.start`: frames go in, frames of untrusted data come out."""
 
     def __init__(
         self, box: Box, number: int, limits: Limits, pipes: tuple[int, int], control: int
@@ -195,11 +173,9 @@ class Check(AbstractContextManager["Check"]):
         self._poll.register(self._output, select.POLLIN)
         self._poll.register(control, select.POLLIN)
         self._waiting: deque[memoryview] = deque()
-        self._data = bytearray()
-        self._came = 0
-        self._open = True
-        self._silent = 0.0
-        self._over = False
+        self._data, self._came = bytearray(), 0
+        self._open, self._over = True, False
+        self._silent = 0
         self._ended: Ended | None = None
         self._failure: str | None = None
 
@@ -236,7 +212,10 @@ class Check(AbstractContextManager["Check"]):
         while self._ended is None or self._open:
             self._data.clear()
             self._pump()
-        self._close()
+        if self._input >= 0:
+            os.close(self._input)
+            os.close(self._output)
+            self._input = self._output = -1
         if self._failure is not None:
             raise BoxFailed(self._failure)
         return self._ended
@@ -269,13 +248,12 @@ class Check(AbstractContextManager["Check"]):
 
     def _pump(self) -> None:
         """Wait until something can be read or written, and do that."""
-        began = time.monotonic()
         events = self._poll.poll(1000)
         if not events:
             # The runner ends a check itself. Should it be stopped, or worse, so is the box.
-            self._silent += time.monotonic() - began
+            self._silent += 1
             if self._silent > self._limits.longest() + 30:
-                self._box.destroy()
+                self._box.lose()
         for descriptor, _ in events:
             if descriptor == self._control:
                 if self._ended is None:
@@ -288,17 +266,15 @@ class Check(AbstractContextManager["Check"]):
             self._poll_less(self._control)
 
     def _read(self) -> None:
-        part = os.read(self._output, _PART)
+        part = os.read(self._output, 2**20)
+        self._came += len(part)
         if not part:
             self._poll_less(self._output)
             self._open = False
-            return
-        self._came += len(part)
-        if self._over:
-            return
-        self._data += part
-        if self._came > self._limits.output_bytes:
-            self._overflow()
+        elif not self._over:
+            self._data += part
+            if self._came > self._limits.output_bytes:
+                self._overflow()
 
     def _overflow(self) -> None:
         self._over = True
@@ -322,9 +298,3 @@ class Check(AbstractContextManager["Check"]):
     def _poll_less(self, descriptor: int) -> None:
         with contextlib.suppress(KeyError):
             self._poll.unregister(descriptor)
-
-    def _close(self) -> None:
-        if self._input >= 0:
-            os.close(self._input)
-            os.close(self._output)
-            self._input = self._output = -1
