@@ -1,4 +1,6 @@
-"""From what a model wrote to the program that is judged: EvalPlus's sanitizer, made bearable.
+"""The program in a completion, for tests that call one function or import a module.
+
+For the first it is EvalPlus's sanitizer, made bearable.
 
 The sanitizer keeps the longest run of lines that parses, and of that the imports and the
 definitions that the entry point needs: fences, chatter before and after, and example calls go.
@@ -26,6 +28,8 @@ _ATTEMPT = 100
 _PARTIAL = ast.PyCF_ONLY_AST | codeop.PyCF_ALLOW_INCOMPLETE_INPUT  # type: ignore[attr-defined]
 
 _FENCED = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
+
+_ANY_FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
 class GivenUp(Exception):
@@ -123,6 +127,63 @@ def longest_code(text: str) -> str:
                 best, first, last = count, start, next(ok, end) - 1
                 break
     return "\n".join(lines[first : last + 1])
+
+
+def module_of(completion: str) -> str | None:
+    """Extract the module `solution` from a completion.
+
+    The whole text if it parses, else the longest fenced block that does, else the longest run of
+    lines that does. All definitions stay: tests may use several, and
+    functions that return nothing, which EvalPlus's sanitizer drops. Example calls at the top level
+    and the ``__main__`` block go.
+
+    Args:
+        completion: the model's answer.
+
+    Returns:
+        The program; empty where nothing in the completion defines anything, None where the search
+        for it was given up.
+    """
+    blocks = sorted(_ANY_FENCED.findall(completion), key=len, reverse=True)
+    for text in [completion, *blocks]:
+        if (module := _parse(text)) is not None:
+            return _definitions(module)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            text = longest_code(completion)
+        except GivenUp:
+            return None
+        except (RecursionError, ValueError):
+            return ""
+    module = _parse(text)
+    return "" if module is None else _definitions(module)
+
+
+def _parse(text: str) -> ast.Module | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd escapes in the model's strings
+        try:
+            return ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+
+
+def _definitions(module: ast.Module) -> str:
+    kept = [node for node in module.body if not _is_example(node)]
+    if not any(not isinstance(node, ast.Import | ast.ImportFrom) for node in kept):
+        return ""
+    module.body = kept
+    try:
+        return ast.unparse(module)
+    except RecursionError:
+        return ""
+
+
+def _is_example(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Expr):
+        return True
+    return isinstance(node, ast.If) and "__name__" in ast.dump(node.test)
 
 
 def _indented(line: str) -> bool:

@@ -11,9 +11,9 @@ from tqdm import tqdm
 from judgebox.verdict import Clocks
 from judgebox.workers import WorkerDied, needs_another_run
 from mixmerge.core.errors import UserError
+from mixmerge.evaluate.extraction import module_of
 from mixmerge.evaluate.groundtruth import dropped_problems, read_ground_truth, solution_request
 from mixmerge.evaluate.judges import judges
-from mixmerge.evaluate.programs import module_of
 from mixmerge.evaluate.settings import CodeJudging, CodeScoring
 from mixmerge.evaluate.suite import Completion, listed
 

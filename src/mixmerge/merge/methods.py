@@ -156,7 +156,8 @@ def _scalars(setting: Any) -> Iterator[Any]:
 def _check_value(where: str, key: str, value: Any, kind: str) -> None:
     """Check one plain value's type and range."""
     types, noun = _TYPES[kind]
-    if not isinstance(value, types) or (isinstance(value, bool) and kind != "bool"):
+    fits = isinstance(value, types) and (kind == "bool" or not isinstance(value, bool))
+    if not fits:
         raise ValueError(f"{where}: expected {noun}, found {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"{where}: {value!r} is not finite")
