@@ -17,8 +17,8 @@ from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_jsonl
 from mixmerge.data.problems import human_eval_problems
 from mixmerge.data.rows import read_rows
-from mixmerge.evaluate.groundtruth import make_recorded_truth
 from mixmerge.evaluate.extraction import module_of
+from mixmerge.evaluate.groundtruth import make_recorded_truth
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import CodeJudging, CodeScoring, GroundTruthSettings, ScoreSettings
 from mixmerge.evaluate.suite import Completion
