@@ -40,6 +40,7 @@ def evaluate(samples: Path, problems: Path, *options: str) -> "subprocess.Comple
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_results_are_evalpluss(tmp_path: Path) -> None:
     problems = write(tmp_path / "problems.jsonl.gz", [problem(0), problem(1)])
     base_only = "def total_1(numbers):\n    return sum(numbers) + 1\n"
@@ -103,6 +104,7 @@ MISTAKES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistakes_are_told(tmp_path: Path, name: str) -> None:
     problems, samples, message = MISTAKES[name]

@@ -97,3 +97,34 @@ def test_an_opaque_value_is_never_expected() -> None:
     for text in ("Thing()", "print", "iter([1])"):
         with pytest.raises(CodecError):
             unpack(results._packed([eval(text, scope)]), opaque=False)
+
+
+#: A recorded result, and what equals it but for rounding, and what does not.
+RECORDED: list[tuple[Any, list[Any], list[Any]]] = [
+    (
+        {"a": [1.0, (2.0,)]},
+        [{"a": [1.0 + 1e-9, (2.0,)]}, {"a": [1, (2,)]}],
+        [{"a": [1.001, (2.0,)]}],
+    ),
+    ({"a": 1.0}, [{"a": 1.0 + 1e-9}], [{"b": 1.0}, {}, {"a": 1.0, "b": 1}, [1.0], {"a": "1"}]),
+    ([1.0, 2.0], [[1.0, 2.0 + 1e-9]], [(1.0, 2.0), [1.0], [1.0, 2.0, 3.0], 1.0, None]),
+    (float("nan"), [float("nan")], [1.0, "nan"]),
+    (1e9, [1e9 + 100], [1e9 + 10_000]),
+    (10**9, [1e9], [10**9 + 1, 1e9 + 100, "x"]),
+    (1j, [1j + 1e-9], [1.001j, None]),
+    (
+        numpy.array([1.0, 2.0]),
+        [numpy.array([1.0, 2.0 + 1e-9])],
+        [numpy.array([[1.0, 2.0]]), 1.0, []],
+    ),
+    (numpy.array([1, 2]), [numpy.array([1, 2])], [numpy.array([1, 3]), numpy.array(["1", "2"])]),
+    ("x", ["x"], ["y", 1.0, None]),
+]
+
+
+@pytest.mark.parametrize("case", range(len(RECORDED)))
+def test_recorded_results_are_compared_part_by_part(case: int) -> None:
+    expected, right, wrong = RECORDED[case]
+    comparison = Comparison("other", "f", 1e-6, recorded=True)
+    assert [one for one in right if not comparison.passes(one, expected, list)] == []
+    assert [one for one in wrong if comparison.passes(one, expected, list)] == []
