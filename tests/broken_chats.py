@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-import checkpoint_material as material
-import sft_material
 from broken_damage import reseal, rewrite
+from fixtures import checkpoints as material
+from fixtures import sft_studies as sft_material
 from mixmerge.artifacts.manifest import write_manifest
 
 MARKED = sft_material.TEMPLATE.replace("<|im_start|>", "<|user|>").replace("<|im_end|>", "<|end|>")

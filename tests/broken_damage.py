@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-import checkpoint_material as material
+from fixtures import checkpoints as material
 from mixmerge.artifacts.manifest import write_manifest
 
 #: The shards of a checkpoint in two, and a tensor of the second.

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-import checkpoint_material as material
-from hub_server import Hub, files_of, serving
+from fixtures import checkpoints as material
+from fixtures.hub_server import Hub, files_of, serving
 
 ROOT = Path(__file__).parents[2]
 PLANTED = "pl4nted-S3cret"

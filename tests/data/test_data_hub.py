@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from fixtures.hub_server import TOKEN, Hub, serving
 from hub_material import left_beside, message_of
-from hub_server import TOKEN, Hub, serving
 from mixmerge.core.io import read_json
 
 pa = pytest.importorskip("pyarrow")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import checkpoint_material as material
 from broken_damage import FIRST, SECOND, UP, cut, edit, flip, loop, rewrite, shut, spoilt
 from broken_material import Case, Server, Stage, Worlds, cases
+from fixtures import checkpoints as material
 
 pytestmark = pytest.mark.slow
 

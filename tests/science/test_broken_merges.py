@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import yaml
 
-import checkpoint_material as material
 from broken_damage import SECOND, UP, cut, edit, rewrite, spoilt, swap
 from broken_material import Case, Server, Stage, Worlds, cases
+from fixtures import checkpoints as material
 
 pytestmark = pytest.mark.slow
 

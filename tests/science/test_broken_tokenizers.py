@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import checkpoint_material as material
 from broken_damage import cut, edit
 from broken_material import Case, Server, Stage, Worlds, cases
+from fixtures import checkpoints as material
 
 pytestmark = pytest.mark.slow
 

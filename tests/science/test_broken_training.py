@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-import checkpoint_material as material
-import sft_material
 from broken_chats import EMBED, LARGE, MARKED, MODULES, anew, eos, sealed, template, write_base
 from broken_damage import SECOND, UP, cut, line, spoilt
 from broken_material import Case, Server, Stage, Worlds, cases
+from fixtures import checkpoints as material
+from fixtures import sft_studies as sft_material
 from mixmerge.core.io import write_jsonl
 
 pytestmark = pytest.mark.slow

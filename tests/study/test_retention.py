@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-import checkpoint_material as material
+from fixtures import checkpoints as material
 from fixtures.report_study import results
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest
 from mixmerge.config.load import parse_config

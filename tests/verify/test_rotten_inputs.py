@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import checkpoint_material as material
-import sft_material
+from fixtures import checkpoints as material
+from fixtures import sft_studies as sft_material
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest
 from mixmerge.checkpoint.finalize import finalize
 from mixmerge.core.errors import UserError

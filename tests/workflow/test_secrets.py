@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-import checkpoint_material as material
+from fixtures import checkpoints as material
+from fixtures.hub_server import files_of, serving
 from fixtures.workspace import Workspace
-from hub_server import files_of, serving
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

@@ -119,7 +119,7 @@ def _why_broken(file: Path, magic: bytes, text: bytes, error: str) -> str:
     is_length = length <= _MAX_HEADER and magic[:2] != b"PK"
     if magic.startswith(_PICKLE_STARTS) and not is_length:
         return pickle_refusal(f"{file}: is no safetensors file whatever its name;", file.name)
-    if size < 8 or not text and length:
+    if size < 8 or (not text and length):
         return (
             f"{file}: not a whole safetensors file ({size} bytes, shorter than its own header); "
             "it was cut off or is no safetensors file. Fetch or write it again"
