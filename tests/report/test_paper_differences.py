@@ -8,9 +8,9 @@ from fixtures.paper_study import COLUMNS, as_printed, figures, study
 from fixtures.report_study import results
 from mixmerge.report.entries import Entry, paper_entries
 from mixmerge.report.paper_comparison import paper_table
-from mixmerge.report.render import Row, Table
 from mixmerge.report.results import SPECIALISTS
 from mixmerge.report.settings import Layout
+from mixmerge.report.table import Row, Table
 from paper_audit.consistency import averages
 
 #: Our table -> where its scores come from: the ratios of Table 3 are those of the sweeps.

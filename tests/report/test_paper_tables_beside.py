@@ -14,9 +14,9 @@ from mixmerge.core.errors import UserError
 from mixmerge.report.entries import paper_entries, table_files
 from mixmerge.report.paper_comparison import paper_table
 from mixmerge.report.paper_tables import METRICS
-from mixmerge.report.render import Table
 from mixmerge.report.settings import Layout, PaperColumn
 from mixmerge.report.strategy_tables import write_tables
+from mixmerge.report.table import Table
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import parser, path_argument, run
-from mixmerge.report.cost_tables import read_jobs, timing_table
 from mixmerge.report.entries import TIMING_FILES
 from mixmerge.report.render import write_table
+from mixmerge.report.timing_table import read_jobs, timing_table
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a mixture costs, and what a merge does; and where the time of the whole study went.
+"""What a mixture costs, and what a merge does: accelerator and processor hours.
 
 Times are wall-clock seconds of Snakemake's benchmark files; how many GPUs or threads a job held is
 in the provenance of what it made. A job on GPU counts in GPU-hours (seconds x GPUs), one on CPU in
@@ -7,30 +7,17 @@ core-hours (seconds x threads): the two are never added.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from mixmerge.artifacts import record
 from mixmerge.artifacts.manifest import PROVENANCE
-from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
-from mixmerge.report.render import (
-    UNDEFINED,
-    Cell,
-    Field,
-    Row,
-    Table,
-    amount,
-    label,
-    number,
-    number_cell,
-    prose,
-)
+from mixmerge.report.render import amount, prose
 from mixmerge.report.results import finite, scores_path, validated_input
 from mixmerge.report.settings import Layout, Model, Variant
+from mixmerge.report.table import UNDEFINED, Cell, Field, Row, Table, label
+from mixmerge.report.timing_table import read_benchmark
 
 _HOUR = 3600
 
@@ -43,19 +30,12 @@ MIXTURE, ALL = "mixture", "all"
 
 @dataclass(frozen=True)
 class Cost:
-    """Work of some jobs.
+    """Work of some jobs."""
 
-    Attributes:
-        gpu_hours: of the jobs that ran on GPU.
-        core_hours: of the jobs that ran on CPU.
-        unknown: jobs of which time or device is not known.
-        resumed: jobs that took over from an interrupted one, whose time is not counted.
-    """
-
-    gpu_hours: float = 0.0
-    core_hours: float = 0.0
-    unknown: int = 0
-    resumed: int = 0
+    gpu_hours: float = 0.0  # of the jobs that ran on GPU
+    core_hours: float = 0.0  # of the jobs that ran on CPU
+    unknown: int = 0  # jobs of which time or device is not known
+    resumed: int = 0  # jobs that took over from an interrupted one, whose time is not counted
 
     def __add__(self, other: "Cost") -> "Cost":
         mine, others = vars(self), vars(other)
@@ -83,23 +63,14 @@ class Cost:
 
 
 class Bill(NamedTuple):
-    """What one way to a multi-task model costs.
+    """What one way to a multi-task model costs."""
 
-    Attributes:
-        key: ``mixture``, a strategy's key, or ``all`` for the strategies together.
-        training: fine-tuning the mixture, or the specialists that are merged.
-        merging: every merge of the sweep.
-        selection: generation and scoring on the suites that choose among the merges.
-        merges: number of merges.
-        specialists: number of specialists that are merged.
-    """
-
-    key: str
-    training: Cost
-    merging: Cost = Cost()
-    selection: Cost = Cost()
-    merges: int = 0
-    specialists: int = 0
+    key: str  # ``mixture``, a strategy's key, or ``all`` for the strategies together
+    training: Cost  # fine-tuning the mixture, or the specialists that are merged
+    merging: Cost = Cost()  # every merge of the sweep
+    selection: Cost = Cost()  # generation and scoring on the suites that choose among the merges
+    merges: int = 0  # number of merges
+    specialists: int = 0  # number of specialists that are merged
 
     @property
     def total(self) -> Cost:
@@ -230,7 +201,7 @@ class _Jobs:
             return Cost(unknown=1)
         # A job whose result stood already ended at once: its benchmark is not of the work.
         made = record.seconds(self._folder(kind, variant)) or 0.0
-        seconds = max(sum(_benchmark(path)["s"].tolist()), made)
+        seconds = max(sum(read_benchmark(path)["s"].tolist()), made)
         if device == "cuda":
             return Cost(gpu_hours=seconds * gpus / _HOUR)
         return Cost(core_hours=seconds * cores / _HOUR)
@@ -270,79 +241,3 @@ def costs_table(layout: Layout, bills: Sequence[tuple[Model, Bill]]) -> Table:
         "verdict", "costs", layout=layout, gpu=gpu, resumed=resumed, unknown=unknown
     )
     return Table("verdict-costs", title, fields, rows, "Model", notes)
-
-
-def read_jobs(directory: Path) -> pd.DataFrame:
-    """Read all ``*.tsv`` below a directory; the first folder on the way is the rule's name.
-
-    Args:
-        directory: ``benchmarks/`` of a study, with ``{rule}.tsv`` or ``{rule}/**/*.tsv``.
-
-    Returns:
-        A row a job: its `rule`, seconds `s`, and, NaN where a job was too short for Snakemake to
-        sample, `max_rss` in MB and `cpu_time` in seconds.
-
-    Raises:
-        UserError: no benchmark file, or one that Snakemake did not write.
-    """
-    frames = [
-        _benchmark(path).assign(rule=path.relative_to(directory).parts[0].removesuffix(".tsv"))
-        for path in sorted(directory.rglob("*.tsv"))
-    ]
-    if not frames:
-        raise UserError(f"{directory}: holds no benchmark of any job; run the study first")
-    return pd.concat(frames, ignore_index=True)
-
-
-def _benchmark(path: Path) -> pd.DataFrame:
-    frame = pd.read_csv(path, sep="\t", dtype=str)
-    columns = frame.reindex(columns=["s", "max_rss", "cpu_time"])
-    numbers = columns.map(_number)
-    if numbers["s"].isna().any():
-        raise UserError(
-            f"{path}: no column 's' with seconds; not a benchmark of Snakemake. Delete it"
-        )
-    return numbers
-
-
-def _number(text: Any) -> float:
-    """A measured number; NaN for ``-``, ``NA`` or nothing."""
-    try:
-        value = float(text)
-    except ValueError:
-        return float("nan")
-    return value if isfinite(value) else float("nan")
-
-
-def timing_table(jobs: pd.DataFrame) -> Table:
-    """One line a rule, by falling total time, and a total."""
-    whole = sum(jobs["s"].tolist())
-    rules = [(str(rule), part) for rule, part in jobs.groupby("rule")]
-    rules.sort(key=lambda item: (-sum(item[1]["s"].tolist()), item[0]))
-    rows = []
-    for rule, part in (*rules, ("total", jobs)):
-        seconds, cpu, memory = (part[key].dropna().tolist() for key in ("s", "cpu_time", "max_rss"))
-        spent = sum(seconds)
-        share = 100 * spent / whole if whole else None
-        cells = [
-            Cell(len(seconds), str(len(seconds))),
-            number_cell(spent, 1),
-            Cell(share, f"{number(share, 1)} %" if share is not None else UNDEFINED),
-            number_cell(spent / len(seconds), 1),
-            number_cell(max(seconds), 1),
-            number_cell(sum(cpu) if cpu else None, 1),
-            number_cell(max(memory, default=None), 0),
-        ]
-        rows.append(Row([label(rule), *cells]))
-    heads = {
-        "jobs": "Jobs",
-        "seconds": "Total s",
-        "share": "Share",
-        "mean_seconds": "Mean s",
-        "max_seconds": "Longest s",
-        "cpu_seconds": "CPU s",
-        "max_rss_mb": "Peak MB",
-    }
-    title, *notes = prose("tables", "timing")
-    fields = [Field("rule", "Rule", align="left"), *(Field(*head) for head in heads.items())]
-    return Table("timing", title, fields, rows, notes=notes)

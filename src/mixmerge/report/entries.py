@@ -25,21 +25,13 @@ INDEX = "index.md"
 
 @dataclass(frozen=True)
 class Entry:
-    """One table or figure.
+    """One table or figure."""
 
-    Attributes:
-        name: stem of its files.
-        kind: what it shows; also the stem of its caption in ``resources/captions``.
-        number: such as ``Table 3`` or ``Figure 2``.
-        labels: in Snakemake's report.
-        model: the one model it is about, where it is about one.
-    """
-
-    name: str
-    kind: str
-    number: str
-    labels: dict[str, str] = field(default_factory=dict)
-    model: str | None = None
+    name: str  # stem of its files
+    kind: str  # what it shows; also the stem of its caption in ``resources/captions``
+    number: str  # such as ``Table 3`` or ``Figure 2``
+    labels: dict[str, str] = field(default_factory=dict)  # in Snakemake's report
+    model: str | None = None  # the one model it is about, where it is about one
 
     @property
     def caption(self) -> str:

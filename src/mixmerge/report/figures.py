@@ -14,7 +14,8 @@ import pandas as pd
 
 from mixmerge.core.io import atomic_open
 from mixmerge.report.entries import FIGURE_FORMATS, figure_entries
-from mixmerge.report.results import Results, read_distances, read_pairs
+from mixmerge.report.layers import read_distances, read_pairs
+from mixmerge.report.results import Results
 from mixmerge.report.settings import Model, Variant
 
 #: Model -> printed name of a checkpoint -> distances by layer.

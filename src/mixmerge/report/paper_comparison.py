@@ -6,19 +6,10 @@ from typing import Any, NamedTuple
 from mixmerge.report import paper_tables
 from mixmerge.report.entries import Entry
 from mixmerge.report.paper_tables import METRICS, SCALE_METRICS, Line
-from mixmerge.report.render import (
-    Cell,
-    Field,
-    Row,
-    Table,
-    label,
-    number,
-    number_cell,
-    prose,
-    signed,
-)
+from mixmerge.report.render import prose
 from mixmerge.report.results import SPECIALISTS, Results, number_or_none
 from mixmerge.report.settings import Column, Counterpart, Model, PaperMatch, Variant
+from mixmerge.report.table import Cell, Field, Row, Table, label, number, number_cell, signed
 from mixmerge.report.training_tables import suite_sizes
 
 #: Printed decimals of percentages and of their average.

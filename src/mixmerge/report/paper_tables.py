@@ -73,25 +73,16 @@ _SHOWN = Fraction("0.0004")
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One line of Tables 3 and 5-9; two lines are the same only where they are one.
+    """One line of Tables 3 and 5-9; two lines are the same only where they are one."""
 
-    Attributes:
-        table: number of the table.
-        model: key of the model in the file.
-        strategy: ``base``, ``sft`` (each column from its task's specialist), ``mix`` or a strategy.
-        weight: of the code-generation specialist; None where none is printed.
-        values: column -> score.
-        percents: column -> printed change in percent against the specialists.
-        average: printed AVG in percent.
-    """
-
-    table: str
-    model: str
+    table: str  # number of the table
+    model: str  # key of the model in the file
+    # ``base``, ``sft`` (each column from its task's specialist), ``mix`` or a strategy
     strategy: str
-    weight: float | None
-    values: Mapping[str, Fraction]
-    percents: Mapping[str, Fraction]
-    average: Fraction
+    weight: float | None  # of the code-generation specialist; None where none is printed
+    values: Mapping[str, Fraction]  # column -> score
+    percents: Mapping[str, Fraction]  # column -> printed change in percent against the specialists
+    average: Fraction  # printed AVG in percent
 
 
 @dataclass(frozen=True)

@@ -1,166 +1,23 @@
-"""Tables and pages as data, and their renderings: CSV, Markdown, LaTeX, HTML and plain text."""
+"""Renderings of tables and pages: CSV, Markdown, LaTeX, HTML and plain text; prose."""
 
 import csv
 import html
 import io
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from functools import cache
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jinja2
 
 from mixmerge.core.io import atomic_open
 from mixmerge.report import templates
 from mixmerge.report.entries import TABLE_FORMATS
-
-#: Printed where a value or a percentage is not defined.
-UNDEFINED = "–"
-
-#: Lines that fit a page of print with caption and notes.
-_LINES = 32
+from mixmerge.report.table import Cell, Table, number, signed
 
 _TEMPLATES = Path(templates.__file__).parent
-
-
-class Field(NamedTuple):
-    """A column of a table: its name in CSV files, printed head, spanning head, alignment."""
-
-    key: str
-    header: str
-    group: str = ""
-    align: Literal["left", "right"] = "right"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A value, how it is printed, and its change against a reference.
-
-    Attributes:
-        value: in full precision; None where it is not defined.
-        text: the value as printed.
-        change: against the reference in percent, in full precision.
-        change_text: the change as printed; empty where the cell has no reference.
-        best: whether it is the best of its column among the rows compared.
-        mark: signs behind value and change, which a note explains.
-        interval: the value's confidence interval, where it is printed.
-        hint: what a page shows when the pointer rests on the cell.
-        extra: further columns of the CSV file: suffix -> value.
-    """
-
-    value: float | int | str | None
-    text: str
-    change: float | None = None
-    change_text: str = ""
-    best: bool = False
-    mark: str = ""
-    interval: str = ""
-    hint: str = ""
-    extra: Mapping[str, float | None] = field(default_factory=dict)
-
-    @property
-    def shown(self) -> str:
-        """Value and change: ``0.671 (−11.24)``."""
-        return f"{self.text} ({self.change_text})" if self.change_text else self.text
-
-    @property
-    def printed(self) -> str:
-        """Value, change, marks and interval: ``0.671 (−11.24)≈``, ``−1.38≈ [−3.20, 0.44]``."""
-        text = f"{self.shown}{self.mark}"
-        return f"{text} {self.interval}" if self.interval else text
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table.
-
-    Attributes:
-        cells: one a column.
-        block: heading under which lines of the same block stand together.
-        ids: columns of the CSV file that say which checkpoint the line is about.
-        compared: whether the line takes part in the search for each column's best value.
-    """
-
-    cells: Sequence[Cell]
-    block: str = ""
-    ids: Mapping[str, str] = field(default_factory=dict)
-    compared: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with its caption.
-
-    Attributes:
-        name: stem of its files.
-        title: caption's first sentence, such as ``Table 3. Mixing and merging``.
-        fields: the columns.
-        rows: the lines.
-        block_header: head of the column that names the blocks where there are no spanning lines.
-        notes: what a reader must know to read the numbers.
-    """
-
-    name: str
-    title: str
-    fields: Sequence[Field]
-    rows: Sequence[Row]
-    block_header: str = ""
-    notes: Sequence[str] = ()
-
-    @property
-    def caption(self) -> str:
-        """The title without its number, which LaTeX sets itself."""
-        number, _, rest = self.title.partition(". ")
-        return rest or number
-
-    @property
-    def blocks(self) -> list[tuple[str, list[Row]]]:
-        """Neighbouring lines of the same block."""
-        return [(block, list(rows)) for block, rows in groupby(self.rows, lambda row: row.block)]
-
-    @property
-    def grouped(self) -> bool:
-        """Whether any column has a spanning head."""
-        return any(entry.group for entry in self.fields)
-
-    @property
-    def groups(self) -> list[tuple[str, int]]:
-        """Spanning heads with the number of columns that each spans."""
-        groups = groupby(self.fields, lambda entry: entry.group)
-        return [(group, len(list(fields))) for group, fields in groups]
-
-    @property
-    def unique_heads(self) -> list[str]:
-        """Heads of the columns, with the spanning head where they are not unique."""
-        heads = Counter(entry.header for entry in self.fields)
-        return [f"{f.group}, {f.header}" if heads[f.header] > 1 else f.header for f in self.fields]
-
-    @property
-    def rooms(self) -> list[dict[str, bool]]:
-        """For each column whether cells keep room for marks, and for an interval."""
-        columns = list(zip(*(row.cells for row in self.rows), strict=True))
-        columns = columns or [()] * len(self.fields)
-        names = ("mark", "interval")
-        return [{name: any(getattr(c, name) for c in cells) for name in names} for cells in columns]
-
-    def pages(self) -> list["Table"]:
-        """The table in parts of whole blocks that fit a page each; notes stand below the last."""
-        parts: list[list[Row]] = [[]]
-        for _, block in self.blocks:
-            if parts[-1] and len(parts[-1]) + len(block) > _LINES:
-                parts.append([])
-            parts[-1] += block
-        if len(parts) == 1:
-            return [self]
-        notes = [()] * (len(parts) - 1) + [self.notes]
-        return [
-            replace(self, name=f"{self.name}-{at}", rows=part, notes=below)
-            for at, (part, below) in enumerate(zip(parts, notes, strict=True), 1)
-        ]
 
 
 class Section(NamedTuple):
@@ -169,22 +26,6 @@ class Section(NamedTuple):
     title: str
     paragraphs: Sequence[str] = ()
     tables: Sequence[Table] = ()
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """A number as printed, with a true minus sign and no negative zero."""
-    if value is None:
-        return UNDEFINED
-    text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        text = text.lstrip("-")
-    return text.replace("-", "−")
-
-
-def signed(value: float | None, digits: int = 2) -> str:
-    """A change with its sign: ``+5.00``, ``−3.77``, ``0.00``."""
-    text = number(value, digits)
-    return f"+{text}" if value is not None and float(f"{value:.{digits}f}") > 0 else text
 
 
 def p_value(value: float) -> str:
@@ -197,17 +38,6 @@ def amount(value: float) -> str:
     if 0 < value < 0.0005:
         return "< 0.001"
     return number(value, 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3)
-
-
-def label(text: str) -> Cell:
-    """A cell of plain text."""
-    return Cell(text, text)
-
-
-def number_cell(value: float | None, digits: int, factor: float = 1) -> Cell:
-    """A cell of a number, times a factor, to so many decimals."""
-    value = value if value is None or factor == 1 else factor * value
-    return Cell(value, number(value, digits))
 
 
 def render(table: Table, form: str) -> str:

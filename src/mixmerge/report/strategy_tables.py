@@ -10,21 +10,10 @@ from typing import Any, Literal
 
 from mixmerge.report.entries import INDEX, Entry, paper_entries, table_entries
 from mixmerge.report.paper_comparison import paper_table
-from mixmerge.report.render import (
-    UNDEFINED,
-    Cell,
-    Field,
-    Row,
-    Table,
-    label,
-    number,
-    prose,
-    render,
-    write_table,
-    write_text,
-)
+from mixmerge.report.render import prose, render, write_table, write_text
 from mixmerge.report.results import AVERAGES, SPECIALISTS, Results, number_or_none
 from mixmerge.report.settings import Column, Layout, Model, Variant
+from mixmerge.report.table import UNDEFINED, Cell, Field, Row, Table, label, number
 from mixmerge.report.training_tables import data_table, hyperparameters_table, suite_sizes
 
 _DIGITS = 2

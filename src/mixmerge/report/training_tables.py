@@ -8,18 +8,10 @@ from typing import Any
 from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.core.io import read_json
 from mixmerge.report.entries import Entry
-from mixmerge.report.render import (
-    UNDEFINED,
-    Cell,
-    Field,
-    Row,
-    Table,
-    label,
-    number_cell,
-    prose,
-)
+from mixmerge.report.render import prose
 from mixmerge.report.results import Results, finite, validated_input
 from mixmerge.report.settings import Layout, Run
+from mixmerge.report.table import UNDEFINED, Cell, Field, Row, Table, label, number_cell
 
 
 def _plain(value: Any) -> str:

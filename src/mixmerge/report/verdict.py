@@ -6,21 +6,14 @@ and whether its lead is more than chance, is read on the test suites.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from math import comb
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
 from mixmerge.report.cost_tables import ALL, MIXTURE, Bill, cheaper, read_bills
-from mixmerge.report.results import (
-    AVERAGES,
-    Results,
-    number_or_none,
-    read_pairs,
-    read_relative_distance,
-)
+from mixmerge.report.layers import MEASURES, read_pairs, read_relative_distance
+from mixmerge.report.results import AVERAGES, Results, number_or_none
 from mixmerge.report.settings import Model, Variant
 
 Side = Literal["mixing", "merging"]
@@ -35,44 +28,27 @@ AVG = AVERAGES["test"]
 
 
 class Contender(NamedTuple):
-    """One way to a multi-task model: the mixture, or a strategy at its chosen ratio.
+    """One way to a multi-task model: the mixture, or a strategy at its chosen ratio."""
 
-    Attributes:
-        name: printed name.
-        variant: name of the checkpoint.
-        selection: AVG on the suites of the selection rule in percent.
-        average: AVG on the test suites in percent, and its `interval`.
-        against_specialists: test of AVG against the specialists.
-        against_mixture: test of AVG against the mixture; None for the mixture itself.
-        family: tests against the mixture that were corrected together with this one.
-    """
-
-    name: str
-    variant: str
-    selection: float | None
-    average: float | None
+    name: str  # printed name
+    variant: str  # name of the checkpoint
+    selection: float | None  # AVG on the suites of the selection rule in percent
+    average: float | None  # AVG on the test suites in percent, and its `interval`
     interval: tuple[float, float] | None
-    against_specialists: Mapping[str, Any] | None
+    against_specialists: Mapping[str, Any] | None  # test of AVG against the specialists
+    # test of AVG against the mixture; None for the mixture itself
     against_mixture: Mapping[str, Any] | None
-    family: int
+    family: int  # tests against the mixture that were corrected together with this one
 
 
 class Sweep(NamedTuple):
-    """One strategy over its ratios.
+    """One strategy over its ratios."""
 
-    Attributes:
-        strategy: its printed name.
-        averages: merge -> AVG on the test suites in percent, where that is defined.
-        chosen: the merge at the chosen ratio.
-        best: the merge with the highest AVG on the test suites.
-        merges: number of merges.
-    """
-
-    strategy: str
-    averages: dict[str, float]
-    chosen: Variant
-    best: Variant
-    merges: int
+    strategy: str  # its printed name
+    averages: dict[str, float]  # merge -> AVG on the test suites in percent, where that is defined
+    chosen: Variant  # the merge at the chosen ratio
+    best: Variant  # the merge with the highest AVG on the test suites
+    merges: int  # number of merges
 
     @property
     def spread(self) -> float | None:
@@ -110,40 +86,28 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelVerdict:
-    """What the study says about one model.
-
-    Attributes:
-        mixture: the data mixture.
-        strategies: each strategy at its chosen ratio, in the order of the configuration.
-        merge: the best of these under the selection rule; None where nothing was merged.
-        picked: the best of mixture and strategies under the selection rule.
-        problems: head, problems that mixture and merge solve, number of problems, by column.
-        similarity: how the specialists' updates compare, by measure; None where not defined.
-        layers: number of transformer layers.
-        pairs: number of pairs of tasks.
-        distances: specialists, mixture and merge -> norm of the update over that of the base.
-        threshold: correlation from which the paper's rule mixes.
-        sweeps: each strategy over its ratios.
-        scales: each task's specialists by share of the data.
-        bills: costs of the mixture, each strategy, and all of them.
-        confidence: level of all intervals.
-    """
+    """What the study says about one model."""
 
     model: Model
-    mixture: Contender
+    mixture: Contender  # the data mixture
+    # each strategy at its chosen ratio, in the order of the configuration
     strategies: Sequence[Contender]
+    # the best of these under the selection rule; None where nothing was merged
     merge: Contender | None
-    picked: Contender
+    picked: Contender  # the best of mixture and strategies under the selection rule
+    # head, problems that mixture and merge solve, number of problems, by column
     problems: Sequence[tuple[str, int, int, int]]
+    # how the specialists' updates compare, by measure; None where not defined
     similarity: Mapping[str, Spread | None]
-    layers: int
-    pairs: int
+    layers: int  # number of transformer layers
+    pairs: int  # number of pairs of tasks
+    # specialists, mixture and merge -> norm of the update over that of the base
     distances: Mapping[str, float | None]
-    threshold: float
-    sweeps: Sequence[Sweep]
-    scales: Sequence[Scale]
-    bills: Sequence[Bill]
-    confidence: float
+    threshold: float  # correlation from which the paper's rule mixes
+    sweeps: Sequence[Sweep]  # each strategy over its ratios
+    scales: Sequence[Scale]  # each task's specialists by share of the data
+    bills: Sequence[Bill]  # costs of the mixture, each strategy, and all of them
+    confidence: float  # level of all intervals
 
     @property
     def contest(self) -> Mapping[str, Any] | None:
@@ -217,25 +181,6 @@ def verdicts(results: Results, root: Path, shelf: Path) -> list[ModelVerdict]:
     return [_verdict(results, model, root, shelf) for model in results.layout.models]
 
 
-def by_chance(right: int, decided: int) -> float:
-    """Probability that tossed coins call at least so many of the decided models right."""
-    return sum(comb(decided, k) for k in range(right, decided + 1)) / float(2**decided)
-
-
-def agreeing_pairs(verdicts: Sequence[ModelVerdict]) -> tuple[int, int]:
-    """Pairs of models of which the one with the higher correlation leans more to mixing; all pairs.
-
-    Whoever leads: models without AVG or correlation are left out.
-    """
-    points = [
-        (entry.similarity["pearson"].mean, -entry.contest["difference"])
-        for entry in verdicts
-        if entry.similarity["pearson"] is not None and entry.contest is not None
-    ]
-    orders = [(a[0] - b[0]) * (a[1] - b[1]) for a, b in combinations(points, 2)]
-    return sum(order > 0 for order in orders), len(orders)
-
-
 def _verdict(results: Results, model: Model, root: Path, shelf: Path) -> ModelVerdict:
     layout = results.layout
     mixture, chosen = model.variant(model.mixture), results.chosen(model)
@@ -244,7 +189,6 @@ def _verdict(results: Results, model: Model, root: Path, shelf: Path) -> ModelVe
     contenders = {v.name: _contender(results, model, v) for v in (mixture, *chosen)}
     pairs = read_pairs(layout, model, root)
     frames = list(pairs.values())
-    measures = frames[0].columns if frames else ()
     names = [*layout.specialists(model), model.mixture, *([merge.name] if merge else [])]
     return ModelVerdict(
         model=model,
@@ -253,7 +197,7 @@ def _verdict(results: Results, model: Model, root: Path, shelf: Path) -> ModelVe
         merge=None if merge is None else contenders[merge.name],
         picked=contenders[picked.name],
         problems=[] if merge is None else _problems(results, model, merge.name),
-        similarity={key: _spread([frame[key] for frame in frames]) for key in measures},
+        similarity={key: _spread([frame[key] for frame in frames]) for key in MEASURES},
         layers=max(map(len, frames), default=0),
         pairs=len(frames),
         distances={name: read_relative_distance(root, model.key, name) for name in names},

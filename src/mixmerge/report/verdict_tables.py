@@ -4,34 +4,19 @@ RQ1 is mix or merge, RQ2 how much hangs on strategy, ratio and data, RQ3 what th
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
+from math import comb
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
 from mixmerge.report.cost_tables import costs_table
-from mixmerge.report.render import (
-    UNDEFINED,
-    Cell,
-    Field,
-    Row,
-    Section,
-    Table,
-    label,
-    number,
-    number_cell,
-    p_value,
-    prose,
-    render,
-    write_page,
-    write_text,
-)
+from mixmerge.report.render import Section, p_value, prose, render, write_page, write_text
 from mixmerge.report.settings import Layout, Variant
+from mixmerge.report.table import UNDEFINED, Cell, Field, Row, Table, label, number, number_cell
 from mixmerge.report.verdict import (
     Contender,
     ModelVerdict,
-    Spread,
-    agreeing_pairs,
-    by_chance,
 )
 
 #: What to do, by side.
@@ -88,6 +73,25 @@ def closing(verdicts: Sequence[ModelVerdict]) -> list[str]:
         chance=f"{number(100 * by_chance(right, decided), 0)} %",
         pairs=agreeing_pairs(verdicts),
     )
+
+
+def by_chance(right: int, decided: int) -> float:
+    """Probability that tossed coins call at least so many of the decided models right."""
+    return sum(comb(decided, k) for k in range(right, decided + 1)) / float(2**decided)
+
+
+def agreeing_pairs(verdicts: Sequence[ModelVerdict]) -> tuple[int, int]:
+    """Pairs of models of which the one with the higher correlation leans more to mixing; all pairs.
+
+    Whoever leads: models without AVG or correlation are left out.
+    """
+    points = [
+        (entry.similarity["pearson"].mean, -entry.contest["difference"])
+        for entry in verdicts
+        if entry.similarity["pearson"] is not None and entry.contest is not None
+    ]
+    orders = [(a[0] - b[0]) * (a[1] - b[1]) for a, b in combinations(points, 2)]
+    return sum(order > 0 for order in orders), len(orders)
 
 
 def verdict_text(layout: Layout, verdicts: Sequence[ModelVerdict]) -> str:
@@ -242,7 +246,7 @@ def weights_table(layout: Layout, verdicts: Sequence[ModelVerdict]) -> Table:
     for entry in verdicts:
         cells = [label(entry.model.title)]
         for measure in _SIMILARITY:
-            spread = entry.similarity[measure] or Spread(None, None, None)
+            spread = entry.similarity[measure] or (None, None, None)
             digits, factor = (1, 100) if measure == "sign_conflict" else (3, 1)
             cells += [number_cell(value, digits, factor) for value in spread]
         ratio = entry.similarity["norm_ratio"]

@@ -1,0 +1,376 @@
+"""Tables of the study: what stands in them, for any number of tasks, and what marks it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.report_study import csv_rows, decide, layout, read, results
+from mixmerge.core.errors import UserError
+from mixmerge.report.entries import Entry, table_entries, table_files
+from mixmerge.report.render import render
+from mixmerge.report.results import Results, read_scores
+from mixmerge.report.settings import Layout, Strategy, Variant
+from mixmerge.report.strategy_tables import contest_table, mark_best, study_table, write_tables
+from mixmerge.report.table import Cell, Row, Table
+
+RATIOS = (0.25, 0.5, 0.75)
+
+#: Validation prefers the first ratio by far, the test suites the last.
+DISAGREE = {
+    ("blend-0.25", "write-validation.base"): 0.9,
+    ("blend-0.5", "write-validation.base"): 0.6,
+    ("blend-0.75", "write-validation.base"): 0.1,
+    ("blend-0.25", "write-test.base"): 0.1,
+    ("blend-0.5", "write-test.base"): 0.6,
+    ("blend-0.75", "write-test.base"): 0.9,
+}
+
+#: The mixture is level with the specialist in two columns of four, and so in AVG is one merge.
+LEVEL = {
+    ("mixed", "write-test.base"): 0.25,
+    ("mixed", "explain-test.base"): 0.75,
+    ("blend-0.25", "write-test.base"): 0.25,
+    ("blend-0.25", "explain-test.plus"): 0.75,
+    ("blend-0.75", "write-test.base"): 0.1,
+    ("base", "write-test.base"): 0.1,
+    ("write-at-50", "write-test.plus"): 0.4,
+}
+
+
+def entry(study: Layout, kind: str) -> Entry:
+    return next(entry for entry in table_entries(study) if entry.kind == kind)
+
+
+def table(found: Results, kind: str = "strategies", root: Path = Path()) -> Table:
+    return study_table(found, entry(found.layout, kind), root)
+
+
+def texts(table: Table) -> list[list[str]]:
+    return [[cell.printed for cell in row.cells] for row in table.rows]
+
+
+def test_specialist_line_takes_each_column_from_its_task() -> None:
+    special = {
+        ("write-at-100", "write-test.base"): 0.8,
+        ("explain-at-100", "write-test.base"): 0.1,
+        ("explain-at-100", "explain-test.plus"): 0.25,
+        ("write-at-100", "explain-test.plus"): 0.9,
+    }
+    base, specialists, mixture, merge = table(results(layout(), special)).rows
+    assert [cell.value for cell in specialists.cells] == ["Specialists", 0.8, 0.5, 0.5, 0.25, 0.0]
+    changes = ["0.500 (−37.50)", "0.500 (0.00)", "0.500 (0.00)", "0.500 (100.00)"]
+    assert [cell.printed for cell in mixture.cells] == ["Data mixture", *changes, "15.62"]
+    assert base.cells[5].value == pytest.approx((-37.5 + 0 + 0 + 100) / 4)
+    assert merge.cells[0].text == "Blend (0.25 / 0.75)"
+
+
+@pytest.mark.parametrize(
+    ("select", "name", "note"),
+    [
+        ("validation", "Blend (0.25 / 0.75)", "AVG on the validation suites."),
+        ("test", "Blend (0.75 / 0.25)", "AVG on these test suites themselves, which flatters"),
+    ],
+)
+def test_ratio_is_chosen_on_the_role_asked_for(select: str, name: str, note: str) -> None:
+    shown = table(results(layout(ratios=RATIOS, select=select), DISAGREE))
+    assert shown.rows[-1].cells[0].text == name
+    assert any(note in text for text in shown.notes)
+
+
+def test_no_test_score_moves_a_choice_on_validation() -> None:
+    study = layout(ratios=RATIOS, select="validation")
+    for value in (0.0, 0.3, 1.0):
+        changed = {("blend-0.75", c.key): value for c in study.columns_of("test")}
+        [pick] = results(study, DISAGREE | changed).chosen(study.models[0])
+        assert pick.name == "blend-0.25"
+
+
+def test_the_first_of_equals_a_lonely_ratio_and_no_merge() -> None:
+    for ratios, special, names in (
+        ((0.75, 0.25), {}, ["blend-0.75"]),
+        ((0.5,), {("blend-0.5", c.key): 0.0 for c in layout().columns}, ["blend-0.5"]),
+        ((), {}, []),
+    ):
+        study = layout(ratios=ratios, select="validation")
+        found = results(study, special)
+        assert [pick.name for pick in found.chosen(study.models[0])] == names
+    assert found.best(study.models[0], []) is None
+
+
+def test_a_strategy_without_ratios_stands_beside_one_with_a_sweep() -> None:
+    study = layout(ratios=RATIOS, select="validation")
+    study.models[0].variants.append(Variant(name="karcher", kind="merge", strategy="karcher"))
+    study.strategies.append(Strategy(key="karcher", title="Karcher", recipe="karcher"))
+    found = results(study, DISAGREE | {("karcher", "write-validation.base"): 0.0})
+    assert [pick.name for pick in found.chosen(study.models[0])] == ["blend-0.25", "karcher"]
+
+
+def test_zero_specialist_has_no_percentage_and_leaves_the_average() -> None:
+    special = {("write-at-100", "write-test.base"): 0.0, ("mixed", "write-test.plus"): 0.75}
+    shown = table(results(layout(), special))
+    mixture = shown.rows[2]
+    assert mixture.cells[1].printed == "0.500 (–)"
+    assert mixture.cells[5].value == pytest.approx(50 / 3)
+    [note] = [note for note in shown.notes if "specialist's value prints as 0" in note]
+    assert "write base" in note
+    assert csv_rows(render(shown, "csv"))[2]["write-test.base_pct"] == ""
+
+
+@pytest.mark.parametrize("kind", ["strategies", "ablation"])
+def test_all_specialists_zero_gives_no_average_anywhere(kind: str) -> None:
+    columns = [(t, m) for t in ("write", "explain") for m in ("base", "plus")]
+    special = {(f"{task}-at-100", f"{task}-test.{metric}"): 0.0 for task, metric in columns}
+    assert {row.cells[5].text for row in table(results(layout(), special), kind).rows} == {"–"}
+
+
+@pytest.mark.parametrize("tasks", [2, 4])
+def test_any_number_of_tasks(tasks: int, tmp_path: Path) -> None:
+    study = layout(tasks=tasks, models=("one", "two"), compact_models=["two"])
+    decide(study, tmp_path)
+    write_tables(read(study, tmp_path), tmp_path, tmp_path / "tables")
+    assert {path.name for path in (tmp_path / "tables").iterdir()} == set(table_files(study))
+    lines = csv_rows(tmp_path / "tables/table3-strategies.csv")
+    assert len(lines) == 2 * 4
+    assert sum(key.endswith("_pct") for key in lines[0]) == 2 * tasks
+    assert lines[3]["weight.write"] == "0.25"
+
+
+def test_lower_is_better_turns_the_sign() -> None:
+    study = layout(ratios=())
+    columns = [column.model_copy(update={"higher_is_better": False}) for column in study.columns]
+    study = study.model_copy(update={"columns": columns})
+    shown = table(results(study, {("mixed", "write-test.base"): 0.25}))
+    assert shown.rows[2].cells[1].change == pytest.approx(50)
+
+
+def test_no_merges_leaves_no_ablation_and_nothing_bold() -> None:
+    study = layout(ratios=())
+    kinds = ["hyperparameters", "data", "strategies", "data-scale"]
+    assert [entry.kind for entry in table_entries(study)] == kinds
+    text = render(table(results(study)), "md")
+    assert "| Tiny model | Base |" in text
+    assert not any("**" in line for line in text.splitlines() if line.startswith("|"))
+
+
+def test_ablation_has_every_ratio_and_compact_every_checkpoint() -> None:
+    study = layout(tasks=3, ratios=(0.2, 0.5, 0.8), compact_models=["tiny"], select="validation")
+    found = results(study, {("blend-0.5", "write-validation.plus"): 0.6})
+    merges = ["Blend (0.2 / 0.4 / 0.4)", "Blend (0.5 / 0.25 / 0.25)", "Blend (0.8 / 0.1 / 0.1)"]
+    ablation = table(found, "ablation")
+    first = [merges[0], f"{merges[1]} †", merges[2]]
+    assert [line[0] for line in texts(ablation)] == ["Specialists", *first]
+    assert ablation.fields[-1].header == "AVG, validation"
+    specialists = [f"{task} specialist" for task in ("Write", "Explain", "Translate")]
+    names = [line[0] for line in texts(table(found, "compact"))]
+    assert names == ["Base", *specialists, "Data mixture", *merges]
+
+
+def test_data_scale_takes_each_task_from_its_specialist() -> None:
+    special = {("write-at-25", "write-test.base"): 0.3, ("explain-at-50", "explain-test.base"): 0.7}
+    rows = table(results(layout(percents=(25, 50, 100)), special), "data-scale").rows
+    assert [row.cells[1].text for row in rows] == ["25 %", "50 %", "100 %"]
+    assert [row.cells[2].value for row in rows] == [0.3, 0.5, 0.5]
+    assert [row.cells[4].value for row in rows] == [0.5, 0.7, 0.5]
+    assert [row.cells[4].best for row in rows] == [False, True, False]
+
+
+def test_best_marks_ties_and_no_lonely_row() -> None:
+    rows = [Row([Cell(v, str(v))], "a", compared=i < 3) for i, v in enumerate((0.5, 0.5, 0.4, 0.9))]
+    rows.append(Row([Cell(1.0, "1")], "b", compared=True))
+    marked = mark_best(rows, [], 0)
+    assert [row.cells[0].best for row in marked] == [True, True, False, False, False]
+
+
+def test_missing_score_names_file_suite_and_metric(tmp_path: Path) -> None:
+    study = layout()
+    decide(study, tmp_path)
+    path = tmp_path / "scores/tiny/mixed/scores.json"
+    content = json.loads(path.read_text())
+    del content["write-test"]["metrics"]["plus"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"mixed/scores\.json: no value of metric 'plus'.*'write-"):
+        read_scores(study, tmp_path)
+
+
+def test_cut_off_completions_are_said() -> None:
+    found = results(layout())
+    suites = found.suites
+    row = (suites["variant"] == "mixed") & (suites["suite"] == "write-test")
+    suites.loc[row, "stopped"] = 0.9
+    assert any("10.0 % (Tiny model, mixed, Write suite)" in note for note in table(found).notes)
+
+
+def test_hyperparameters_are_grouped_by_size_class(tmp_path: Path) -> None:
+    study = layout(models=("one", "two", "three"))
+    other = {"learning_rate": 5e-6, "lora": {"rank": 8, "alpha": 2}}
+    runs = [
+        run.model_copy(update={"settings": other})
+        if (run.model, run.training_set) == ("two", "explain")
+        else run
+        for run in study.runs
+    ]
+    models = [
+        model.model_copy(update={"size": "large" if model.key == "three" else "small"})
+        for model in study.models
+    ]
+    study = study.model_copy(update={"runs": runs, "models": models})
+    decide(study, tmp_path)
+    for key, count in (("two", 2_000_000), ("three", 7_000)):
+        path = tmp_path / "checkpoints" / key / "base/manifest.json"
+        path.write_text(json.dumps({"facts": {"parameters": count}}))
+    shown = table(results(study), "hyperparameters", tmp_path)
+    assert [f.header for f in shown.fields] == ["Setting", "small (1)", "small (2)", "large"]
+    lines = {line[0]: line[1:] for line in texts(shown)}
+    assert lines["Parameters"] == ["1.54 B, 2 M", "2 M", "7 K"]
+    assert lines["Learning rate"] == ["1e−5", "5e−6", "1e−5"]
+    assert lines["Trained"] == ["all weights", "LoRA r 8, alpha 2", "all weights"]
+    assert "small (2): Two model: explain" in shown.notes[0]
+
+
+def test_data_table_has_tasks_and_mixtures(tmp_path: Path) -> None:
+    study = layout()
+    decide(study, tmp_path)
+    shown = table(results(study), "data", tmp_path)
+    assert [line[0] for line in texts(shown)] == ["Write", "Explain", "Data mixture"]
+    assert texts(shown)[0][1:6] == ["1,200", "1", "90", "9", "1,100"]
+    assert shown.rows[2].cells[6].value == 2000
+
+
+def test_table_names_need_no_heavy_library() -> None:
+    code = (
+        "import sys; import mixmerge.report.entries, mixmerge.study.layout; "
+        "heavy = {'pandas', 'matplotlib', 'numpy', 'torch', 'jinja2'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_script_writes_the_declared_files(root: Path, tmp_path: Path) -> None:
+    study = layout()
+    decide(study, tmp_path)
+    out = tmp_path / "tables"
+    command = [sys.executable, str(root / "workflow/scripts/tables.py"), "--layout"]
+    command += [study.model_dump_json(exclude_defaults=True), "--results", str(tmp_path)]
+    command += ["--out", str(out)]
+    subprocess.run(command, check=True)
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert set(first) == set(table_files(study))
+    (tmp_path / "scores/tiny/base/scores.json").unlink()
+    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert "base/scores.json: file not found; put it back" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == first
+
+
+@pytest.mark.parametrize("kind", ["strategies", "ablation", "compact"])
+def test_order_of_tasks_survives_sorted_json(kind: str) -> None:
+    """Rules write JSON with sorted keys: "explain" would come before "write"."""
+    study = layout(compact_models=["tiny"])
+    text = json.dumps(study.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
+    again = Layout.model_validate_json(text)
+    assert table(results(again), kind) == table(results(study), kind)
+
+
+def test_from_scores_to_cells_as_the_paper_computes(root: Path) -> None:
+    """Oracle: Table 9's one block, its printed values as ours, gives its printed percentages."""
+    lines = [r for r in csv_rows(root / "resources/paper/paper_results.csv") if r["table"] == "9"]
+    values = {row["strategy"]: row for row in lines}
+    study = layout(ratios=(0.5,), select="test")
+    keys = dict(
+        zip(
+            [column.key for column in study.columns_of("test")],
+            ("humaneval", "mbpp", "bleu4", "meteor"),
+            strict=True,
+        )
+    )
+    names = {"base": "base", "mixed": "mix", "write-at-100": "sft", "explain-at-100": "sft"}
+    special = {(n, key): float(values[s][m]) for n, s in names.items() for key, m in keys.items()}
+    base, _, mixture, _ = contest_table(results(study, special), entry(study, "strategies")).rows
+    for row, name in ((base, "base"), (mixture, "mix")):
+        for cell, metric in zip(row.cells[1:5], keys.values(), strict=True):
+            assert cell.change == pytest.approx(float(values[name][f"{metric}_pct"]), abs=0.35)
+
+
+def evident(tmp_path: Path, kind: str = "strategies") -> Table:
+    study = layout(compact_models=["tiny"], select="validation")
+    decide(study, tmp_path, LEVEL)
+    return table(read(study, tmp_path), kind)
+
+
+def marks(shown: Table) -> dict[str, list[str]]:
+    return {row.cells[0].text: [cell.mark for cell in row.cells[1:]] for row in shown.rows}
+
+
+def test_marks_say_what_is_level_with_specialist_and_mixture(tmp_path: Path) -> None:
+    shown = evident(tmp_path)
+    assert marks(shown) == {
+        "Base": ["", "≈", "≈", "≈", ""],
+        "Specialists": ["", "", "", "", ""],
+        "Data mixture": ["", "≈", "", "≈", "≈"],
+        "Blend (0.25 / 0.75)": ["", "≈", "≈", "", "≈‡"],
+    }
+    mixture = shown.rows[2].cells
+    assert mixture[2].printed == "0.500 (0.00)≈"
+    assert mixture[5].printed == "0.00≈ [−1.0, 1.0]"
+    assert mixture[1].hint == "95 %: 0.200, 0.300; p = 0.001 against the specialist"
+    assert shown.rows[1].cells[1].hint == "95 %: 0.450, 0.550"
+    [note] = [note for note in shown.notes if note.startswith("≈")]
+    assert "‡" in note and "95 %" in note and "10,000 resamples" in note and "Holm" in note
+
+
+def test_ablation_has_the_interval_of_avg_on_validation_in_csv_only(tmp_path: Path) -> None:
+    shown = evident(tmp_path, "ablation")
+    assert marks(shown)["Blend (0.75 / 0.25)"] == ["", "≈", "≈", "≈", "", ""]
+    line = csv_rows(render(shown, "csv"))[1]
+    assert (line["avg_validation_low"], line["avg_validation_high"]) == ("-1.0", "1.0")
+    assert "avg_validation_p_adjusted" not in line
+    assert shown.rows[1].cells[-1].printed == "0.00"
+
+
+def test_data_scale_marks_what_more_data_did_not_change(tmp_path: Path) -> None:
+    shown = evident(tmp_path, "data-scale")
+    found = [[cell.mark for cell in row.cells[2:]] for row in shown.rows]
+    assert found == [["≈", "", "≈", "≈"], ["", "", "", ""]]
+    [note] = [note for note in shown.notes if note.startswith("≈")]
+    assert "AVG" not in note and "‡" not in note
+
+
+def test_csv_has_every_interval_and_p_value(tmp_path: Path) -> None:
+    base, specialists, mixture, merge = csv_rows(render(evident(tmp_path), "csv"))
+    names = list(merge)
+    start = names.index("write-test.base")
+    suffixes = ["", "_pct", "_low", "_high", "_p_adjusted", "_p_adjusted_mixture"]
+    assert names[start : start + 6] == [f"write-test.base{suffix}" for suffix in suffixes]
+    assert (float(merge["write-test.base_low"]), float(merge["write-test.base_high"])) == (0.2, 0.3)
+    assert merge["write-test.base_p_adjusted"] == "0.001"
+    assert merge["write-test.base_p_adjusted_mixture"] == "1.0"
+    assert merge["avg_p_adjusted_mixture"] == "1.0" and merge["avg_low"] == "-1.0"
+    assert mixture["avg_p_adjusted"] == "1.0" and mixture["avg_p_adjusted_mixture"] == ""
+    assert specialists["write-test.base_low"] == "0.45"
+    assert specialists["write-test.base_p_adjusted"] == specialists["avg_low"] == ""
+    assert base["avg_p_adjusted"] == "0.001"
+
+
+def test_without_evidence_nothing_is_marked() -> None:
+    shown = table(results(layout(), LEVEL))
+    assert not any(mark for line in marks(shown).values() for mark in line)
+    assert "_low" not in render(shown, "csv") and "≈" not in render(shown, "md")
+
+
+def test_incomplete_evidence_is_refused(tmp_path: Path) -> None:
+    study = layout()
+    decide(study, tmp_path)
+    path = tmp_path / "uncertainty/tiny.json"
+    content: dict[str, Any] = json.loads(path.read_text())
+    del content["intervals"]["mixed"]["write-test.plus"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"tiny\.json: no entry 'write-test.plus'; .* Delete"):
+        read(study, tmp_path)
+    path.unlink()
+    with pytest.raises(UserError, match=r"tiny\.json: file not found"):
+        read(study, tmp_path)
