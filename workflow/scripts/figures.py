@@ -14,12 +14,12 @@ def main() -> None:
     arguments.add_argument("--results", type=path_argument, required=True, help="the study's root")
     arguments.add_argument("--shelf", type=path_argument, help="root of scores, if it is another")
     arguments.add_argument("--out", type=path_argument, required=True, help="folder of the figures")
-    given = arguments.parse_args()
-    layout = Layout.model_validate(given.layout)
-    results = read_scores(layout, given.shelf or given.results)
-    write_figures(results, given.results, given.out)
-    files = (given.out / name for name in figure_files(layout))
-    write_sums(given.out.with_name(".figures.sha256"), files)
+    options = arguments.parse_args()
+    layout = Layout.model_validate(options.layout)
+    results = read_scores(layout, options.shelf or options.results)
+    write_figures(results, options.results, options.out)
+    files = (options.out / name for name in figure_files(layout))
+    write_sums(options.out.with_name(".figures.sha256"), files)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from mixmerge.study.plan import Study
 def main() -> None:
     args = parser(__doc__)
     args.add_argument("--config", type=path_argument, required=True, help="the study's YAML")
-    given = args.parse_args()
-    study = Study(load_config(given.config))
+    options = args.parse_args()
+    study = Study(load_config(options.config))
     report = study.root / "report.html"
-    _build_report(given.config, report)
+    _build_report(options.config, report)
     for name in ("timing", "verdict"):
         print(f"\n{(study.root / 'tables' / f'{name}.txt').read_text(encoding='utf-8').rstrip()}")
     print(f"\nReport   {report}")

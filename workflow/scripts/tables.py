@@ -16,13 +16,13 @@ def main() -> None:
         "--shelf", type=path_argument, help="root of scores and uncertainty, if it is another"
     )
     arguments.add_argument("--out", type=path_argument, required=True, help="folder of the tables")
-    given = arguments.parse_args()
-    layout = Layout.model_validate(given.layout)
-    shelf = given.shelf or given.results
+    options = arguments.parse_args()
+    layout = Layout.model_validate(options.layout)
+    shelf = options.shelf or options.results
     results = read_scores(layout, shelf).add_evidence(shelf)
-    write_tables(results, given.results, given.out)
-    files = (given.out / name for name in table_files(layout))
-    write_sums(given.out.with_name(".tables.sha256"), files)
+    write_tables(results, options.results, options.out)
+    files = (options.out / name for name in table_files(layout))
+    write_sums(options.out.with_name(".tables.sha256"), files)
 
 
 if __name__ == "__main__":

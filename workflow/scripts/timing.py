@@ -13,10 +13,12 @@ def main() -> None:
         "--benchmarks", type=path_argument, required=True, help="folder of the benchmark files"
     )
     arguments.add_argument("--out", type=path_argument, required=True, help="folder of timing.*")
-    given = arguments.parse_args()
-    write_table(timing_table(read_jobs(given.benchmarks)), given.out, ("csv", "md", "html", "txt"))
-    files = (given.out / name for name in TIMING_FILES)
-    write_sums(given.out.with_name(".timing.sha256"), files)
+    options = arguments.parse_args()
+    write_table(
+        timing_table(read_jobs(options.benchmarks)), options.out, ("csv", "md", "html", "txt")
+    )
+    files = (options.out / name for name in TIMING_FILES)
+    write_sums(options.out.with_name(".timing.sha256"), files)
 
 
 if __name__ == "__main__":

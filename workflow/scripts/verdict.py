@@ -19,13 +19,13 @@ def main() -> None:
         help="root of completions, scores and uncertainty, if another",
     )
     arguments.add_argument("--out", type=path_argument, required=True, help="folder of verdict*")
-    given = arguments.parse_args()
-    layout = Layout.model_validate(given.layout)
-    shelf = given.shelf or given.results
+    options = arguments.parse_args()
+    layout = Layout.model_validate(options.layout)
+    shelf = options.shelf or options.results
     results = read_scores(layout, shelf).add_evidence(shelf)
-    write_verdict(layout, verdicts(results, given.results, shelf), given.out)
-    files = (given.out / name for name in VERDICT_FILES)
-    write_sums(given.out.with_name(".verdict.sha256"), files)
+    write_verdict(layout, verdicts(results, options.results, shelf), options.out)
+    files = (options.out / name for name in VERDICT_FILES)
+    write_sums(options.out.with_name(".verdict.sha256"), files)
 
 
 if __name__ == "__main__":

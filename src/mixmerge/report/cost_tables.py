@@ -185,7 +185,7 @@ class _Jobs:
         return root / kind / self.model.key / variant
 
     def _settings(self, kind: str, variant: str) -> dict[str, Any]:
-        """What a job was told and where it ran; empty where its provenance is not there."""
+        """A job's settings and the device it ran on; empty where its provenance is not there."""
         path = self._folder(kind, variant) / PROVENANCE
         if not path.exists():
             return {}

@@ -106,10 +106,10 @@ class _Comparison:
         yield from self._unmerged(model, block, "Not merged")
         for variant in self.layout.merges(model):
             weight, name = self._weight(variant), self.paper.strategies.get(str(variant.strategy))
-            found = (
+            matches = (
                 line for line in block if line.strategy == name and _equal(line.weight, weight)
             )
-            line = next(found, None)
+            line = next(matches, None)
             if line is not None:
                 heading = self.layout.method(variant)
                 yield from self._group([self._checkpoint(model, variant)], line, heading)
@@ -208,12 +208,12 @@ class _Comparison:
         for model in map(self.layout.model, self.layout.scale_models):
             for percent in sorted({v.percent for v in model.variants if v.percent}):
                 values = lines.get((self.paper.models.get(model.key, ""), percent))
-                found = {
+                specialists = {
                     variant.task: variant.name
                     for variant in model.variants
                     if variant.kind == "sft" and variant.percent == percent
                 }
-                if values is None or not found:
+                if values is None or not specialists:
                     continue
                 cells: dict[str, list[Cell]] = {
                     f"Specialists, {percent} %": [],
@@ -222,12 +222,12 @@ class _Comparison:
                 }
                 for column in self.columns:
                     value = float(values[self.paper.columns[column.key]])
-                    own = self.results.value(model, found.get(column.task, ""), column.key)
+                    own = self.results.value(model, specialists.get(column.task, ""), column.key)
                     ours, theirs = (number_cell(v, column.digits) for v in (own, value))
                     gap = ours if own is None else difference(column, own, value)
                     for line, cell in zip(cells.values(), (ours, theirs, gap), strict=True):
                         line.append(cell)
-                ids = {"model": model.key, "variant": "+".join(found.values())}
+                ids = {"model": model.key, "variant": "+".join(specialists.values())}
                 for (name, line), of in zip(
                     cells.items(), ("ours", "paper", "difference"), strict=True
                 ):

@@ -162,10 +162,10 @@ def read_scale(path: Path) -> list[ScaleLine]:
 
 def blocks(lines: Sequence[Line]) -> dict[tuple[str, str], list[Line]]:
     """(table, model) -> its lines, in the order of the file."""
-    found: dict[tuple[str, str], list[Line]] = {}
+    by_block: dict[tuple[str, str], list[Line]] = {}
     for line in lines:
-        found.setdefault((line.table, line.model), []).append(line)
-    return found
+        by_block.setdefault((line.table, line.model), []).append(line)
+    return by_block
 
 
 def specialists(lines: Sequence[Line]) -> Line:
@@ -202,21 +202,21 @@ def follows(line: Line) -> bool:
 
 def sweeps(lines: Sequence[Line]) -> list[list[Line]]:
     """Lines of Tables 5-8 by table and strategy, in the order of the file."""
-    found: dict[tuple[str, str], list[Line]] = {}
+    by_strategy: dict[tuple[str, str], list[Line]] = {}
     for line in lines:
         if line.table in TABLES["ablation"] and line.weight is not None:
-            found.setdefault((line.table, line.strategy), []).append(line)
-    return list(found.values())
+            by_strategy.setdefault((line.table, line.strategy), []).append(line)
+    return list(by_strategy.values())
 
 
 def repetitions(lines: Sequence[Line]) -> list[Repetition]:
     """Pairs of lines of one sweep that agree in at least six of their eight scores."""
-    found = []
+    pairs = []
     for line, twin in (pair for sweep in sweeps(lines) for pair in combinations(sweep, 2)):
         differing = tuple(m for m in METRICS if abs(line.values[m] - twin.values[m]) > _SAME)
         if len(differing) <= _SLIPS:
-            found.append(Repetition(line, twin, differing))
-    return found
+            pairs.append(Repetition(line, twin, differing))
+    return pairs
 
 
 def sweep_line(lines: Sequence[Line], shown: Line) -> Line | None:
@@ -238,7 +238,7 @@ def sweep_line(lines: Sequence[Line], shown: Line) -> Line | None:
 
 def choices(lines: Sequence[Line]) -> list[Choice]:
     """Each merge of Table 3 beside the best ratio of its sweep, against Table 3's specialists."""
-    found = []
+    picks = []
     for (table, _), block in blocks(lines).items():
         for shown in block if table in TABLES["strategies"] else ():
             sweep = sweep_line(lines, shown)
@@ -247,8 +247,8 @@ def choices(lines: Sequence[Line]) -> list[Choice]:
                 peers = next(entry for entry in sweeps(lines) if sweep in entry)
                 averages = {line: average(line, baseline) for line in peers}
                 best = max(peers, key=averages.__getitem__)
-                found.append(Choice(shown, sweep, best, averages[best] - averages[sweep]))
-    return found
+                picks.append(Choice(shown, sweep, best, averages[best] - averages[sweep]))
+    return picks
 
 
 def _rows(path: Path, wanted: Sequence[str]) -> list[tuple[int, dict[str, str]]]:

@@ -188,8 +188,8 @@ def read_scores(layout: Layout, root: Path) -> Results:
                 scores.append({**keys, **row, "value": _score(content, column, path)})
             with validated_input(path, "score"):
                 for suite in layout.suites:
-                    found = content[suite.key]
-                    items, stopped = int(finite(found["n"], 1)), finite(found["stopped"], 0, 1)
+                    entry = content[suite.key]
+                    items, stopped = int(finite(entry["n"], 1)), finite(entry["stopped"], 0, 1)
                     suites.append({**keys, "suite": suite.key, "items": items, "stopped": stopped})
     return Results(layout, pd.DataFrame(scores), pd.DataFrame(suites))
 

@@ -139,11 +139,11 @@ def scale_table(results: Results, entry: Entry) -> Table:
         if len(mixtures) > 1:
             tasks = [task.key for task in layout.tasks]
             lines += [(v.percent, dict.fromkeys(tasks, v)) for v in mixtures]
-        for percent, found in lines:
-            mixed = any(variant.kind == "mix" for variant in found.values())
+        for percent, by_task in lines:
+            mixed = any(variant.kind == "mix" for variant in by_task.values())
             cells = [
-                _score(results, model, found[c.task].name, c.key, c.digits, percents=False)
-                if c.task in found
+                _score(results, model, by_task[c.task].name, c.key, c.digits, percents=False)
+                if c.task in by_task
                 else Cell(None, UNDEFINED)
                 for c in columns
             ]
@@ -151,7 +151,7 @@ def scale_table(results: Results, entry: Entry) -> Table:
                 label("Data mixture" if mixed else "Specialists"),
                 Cell(percent, f"{percent} %"),
             ]
-            names = "+".join(dict.fromkeys(variant.name for variant in found.values()))
+            names = "+".join(dict.fromkeys(variant.name for variant in by_task.values()))
             ids = {"model": model.key, "variant": names}
             rows.append(Row([*head, *cells], model.title, ids, not mixed))
     title, *notes = prose("tables", "scale", number=entry.number, **common_notes(results, models))

@@ -187,11 +187,10 @@ def test_a_column_that_the_paper_lacks_is_refused_with_the_config(demo: dict[str
     assert typing.get_args(PaperColumn) == tuple(METRICS)
 
 
-def test_every_kind_has_a_caption(root: Path) -> None:
-    kinds = {entry.caption for entry in paper_entries(built(content(root)))}
-    found = {path.name for path in (root / "resources/captions").glob("paper-*.rst")}
-    assert kinds == found
-    assert all((root / "resources/captions" / name).read_text().strip() for name in found)
+def test_the_shipped_figures_are_the_given_ones(root: Path, real_data: Path) -> None:
+    for name in ("paper_results.csv", "paper_data_scale.csv"):
+        ours = (root / "resources/paper" / name).read_bytes()
+        assert ours == (real_data / "paper" / name).read_bytes()
 
 
 def test_files_are_written_in_all_renderings(tmp_path: Path, demo: dict[str, Any]) -> None:
