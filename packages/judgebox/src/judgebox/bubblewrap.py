@@ -9,10 +9,10 @@ it did to hide.
 """
 
 import ctypes
+import functools
 import os
 import resource
 import signal
-import socket
 import struct
 import subprocess
 import threading
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from judgebox import limits as limit
 from judgebox import seccomp, self_check
-from judgebox.spawn import Launched
+from judgebox.spawn import Launched, launch
 
 if TYPE_CHECKING:  # of the outside; this module is seen in the box, too
     from judgebox.runtime import Runtime
@@ -66,22 +66,9 @@ class Bubblewrap:
         Raises:
             Refused: ``bwrap`` can't be executed.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            try:
-                process = subprocess.Popen(
-                    self._command(runtime, theirs.fileno()),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    pass_fds=[theirs.fileno()],
-                    cwd="/",
-                    env={"PATH": os.defpath},
-                )
-            except OSError as error:
-                ours.close()
-                raise seccomp.Refused(f"{self.program}: {error.strerror}") from error
-        return Launched(process, ours)
+        environment = {"PATH": os.defpath}
+        command = functools.partial(self._command, runtime)
+        return launch(command, environment, stdin=subprocess.DEVNULL)
 
     def _command(self, runtime: "Runtime", control: int) -> list[str]:
         arguments = [

@@ -15,7 +15,6 @@ import os
 import resource
 import select
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -52,35 +51,25 @@ def launch(runtime: "Runtime") -> spawn.Launched:
     """
     seccomp.machine()
     version = min(landlock.version(), landlock.NEWEST)
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
+    sources = str(Path(__file__).resolve().parent.parent)
+
+    def command(control: int) -> list[str]:
         plan = {
             "below": tempfile.gettempdir(),
-            "command": runtime.command(landlock.__name__, theirs.fileno()),
-            "control": theirs.fileno(),
+            "command": runtime.command(landlock.__name__, control),
+            "control": control,
             "environment": runtime.environment,
             "hidden": [str(path.resolve()) for path in runtime.hidden],
             "readable": [str(path.resolve()) for path in runtime.readable],
             "site": {name: str(path.resolve()) for name, path in runtime.site.items()},
             "version": version,
         }
-        sources = Path(__file__).resolve().parent.parent
-        flags = ("-I", "-S", "-B", "-c", _START, str(sources), json.dumps(plan))
-        try:
-            process = subprocess.Popen(
-                [str(runtime.interpreter), *flags],
-                stdin=subprocess.PIPE,  # its other end is how the box knows that we live
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                cwd="/",
-                env=runtime.environment,
-                start_new_session=True,
-            )
-        except OSError as error:
-            ours.close()
-            raise seccomp.Refused(f"{runtime.interpreter}: {error.strerror}") from error
-    return spawn.Launched(process, ours)
+        flags = ("-I", "-S", "-B", "-c", _START, sources, json.dumps(plan))
+        return [str(runtime.interpreter), *flags]
+
+    # The other end of its standard input is how the box knows that we live.
+    options: dict[str, Any] = {"stdin": subprocess.PIPE, "start_new_session": True}
+    return spawn.launch(command, runtime.environment, **options)
 
 
 def main() -> NoReturn:

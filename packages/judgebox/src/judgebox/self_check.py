@@ -1,7 +1,7 @@
 """The runner's proof that it is inside its box; without it no program is ever run.
 
-Paid for: a prototype that emptied ``/tmp`` between programs was once started outside of its
-sandbox, as root.
+Each function here that proves something raises `NotInside` where it does not hold. Paid for: a
+prototype that emptied ``/tmp`` between programs was once started outside of its sandbox, as root.
 """
 
 import ctypes
@@ -44,11 +44,7 @@ def namespaces() -> dict[str, int]:
 
 
 def own_namespaces(hello: dict[str, object]) -> None:
-    """Prove that no namespace is shared with the outside.
-
-    Raises:
-        NotInside: one is, or the outside did not say which are its own.
-    """
+    """Prove that no namespace is shared with the outside."""
     outer, inner = hello.get("outer"), namespaces()
     if not isinstance(outer, dict) or set(outer) != set(NAMESPACES):
         raise NotInside("the launcher did not name its own namespaces")
@@ -58,11 +54,7 @@ def own_namespaces(hello: dict[str, object]) -> None:
 
 
 def canary_unseen(hello: dict[str, object]) -> str:
-    """Prove that the launcher's canary, a file that exists outside, can't be opened; its path.
-
-    Raises:
-        NotInside: it can, or none was named.
-    """
+    """Prove that the launcher's canary, a file that exists outside, can't be opened; its path."""
     canary = hello.get("canary")
     if not isinstance(canary, str) or not canary.startswith("/"):
         raise NotInside("the launcher named no canary")
@@ -74,21 +66,13 @@ def canary_unseen(hello: dict[str, object]) -> str:
 
 
 def read_only_root() -> None:
-    """Prove that the root directory can't be written to.
-
-    Raises:
-        NotInside: it can.
-    """
+    """Prove that the root directory can't be written to."""
     if not os.statvfs("/").f_flag & os.ST_RDONLY or os.access("/", os.W_OK):
         raise NotInside("the root directory is writable")
 
 
 def no_network() -> None:
-    """Prove that there is no network but a loopback, which bubblewrap brings up: take it down.
-
-    Raises:
-        NotInside: there is, or it stays up.
-    """
+    """Prove that there is no network but a loopback, which bubblewrap brings up: take it down."""
     names = [name for _, name in socket.if_nameindex()]
     if names not in ([], ["lo"]):
         raise NotInside(f"network interfaces are seen: {', '.join(names)}")
@@ -108,9 +92,6 @@ def no_user_namespaces() -> None:
     """Forbid further user namespaces in this one, for good, and prove that it worked.
 
     The number belongs to this user namespace; the host's is another.
-
-    Raises:
-        NotInside: it did not.
     """
     try:
         Path("/proc/sys/user/max_user_namespaces").write_text("0", encoding="ascii")
@@ -129,9 +110,6 @@ def no_capabilities(bounding_set: bool) -> None:
     Args:
         bounding_set: whether that set must be empty, too. Only root can empty it, and no_new_privs
             makes it meaningless.
-
-    Raises:
-        NotInside: it holds some.
     """
     for line in Path("/proc/self/status").read_text("ascii").splitlines():
         counts = line.startswith("Cap") and (bounding_set or not line.startswith("CapBnd"))
@@ -140,11 +118,7 @@ def no_capabilities(bounding_set: bool) -> None:
 
 
 def filtered() -> None:
-    """Prove that system calls are filtered and rights can't be gained.
-
-    Raises:
-        NotInside: one of it is not so.
-    """
+    """Prove that system calls are filtered and rights can't be gained."""
     mode = _libc.prctl(seccomp.PR_GET_SECCOMP, 0, 0, 0, 0)
     if mode != 2 or _libc.prctl(_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1:
         raise NotInside("it has no system call filter, or may gain rights")
@@ -152,11 +126,7 @@ def filtered() -> None:
 
 
 def refused(what: str, error: int, call: Callable[..., object], *arguments: object) -> None:
-    """Prove that a call fails, and for this reason and no other.
-
-    Raises:
-        NotInside: it works, or fails for another reason.
-    """
+    """Prove that a call fails, and for this reason and no other."""
     try:
         call(*arguments)
     except OSError as found:

@@ -6,11 +6,13 @@ import resource
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from judgebox import harness
 from judgebox.limits import Limits, Reason
+from judgebox.seccomp import Refused
 
 #: Where a process writes what went wrong before any foreign code ran.
 _REPORT: Final = harness.OUTPUT + 1
@@ -32,6 +34,38 @@ class Launched:
 
     control: socket.socket
     """The judge's end of a pair of ``AF_UNIX``/``SOCK_SEQPACKET`` sockets."""
+
+
+def launch(
+    command: Callable[[int], list[str]], environment: dict[str, str], **options: Any
+) -> Launched:
+    """Start a box's outermost process, with the other end of its control socket.
+
+    Args:
+        command: its command line, given the descriptor of that end.
+        environment: all of its variables.
+        options: of `subprocess.Popen`, such as its standard input.
+
+    Raises:
+        Refused: it can't be executed.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        line = command(theirs.fileno())
+        try:
+            process = subprocess.Popen(
+                line,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                cwd="/",
+                env=environment,
+                **options,
+            )
+        except OSError as error:
+            ours.close()
+            raise Refused(f"{line[0]}: {error.strerror}") from error
+    return Launched(process, ours)
 
 
 class Cell(Protocol):
