@@ -52,8 +52,8 @@ class Server(AbstractContextManager["Server"]):
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         # The hub's libraries look once, when they are imported.
         environment = {
-            **os.environ, **threads, "PYTHONPATH": str(ROOT / "src"), "HF_HUB_OFFLINE": "1",
-            "TOKENIZERS_PARALLELISM": "false", "NO_COLOR": "1",
+            **os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "NO_COLOR": "1",
         }  # fmt: skip
         self._process = subprocess.Popen(
             [*unshare, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
