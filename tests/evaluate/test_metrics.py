@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluate_material import nltk_data
+from fixtures.code_suites import nltk_data
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate.metrics import METRICS, bleu4, chrfpp, meteor, rouge_l, use_nltk_data
 from mixmerge.evaluate.suite import Completion, Item

@@ -7,7 +7,7 @@ from pathlib import Path
 import nltk
 import pytest
 
-from evaluate_material import nltk_data
+from fixtures.code_suites import nltk_data
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evaluate_material import write_completions
+from fixtures.code_suites import write_completions
 from mixmerge.artifacts.manifest import MANIFEST, write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_jsonl

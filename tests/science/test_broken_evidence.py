@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-import uncertainty_material
 from broken_damage import cut, line, reseal
 from broken_material import EVIDENCE, Case, Server, Stage, Worlds, cases
+from fixtures import score_rows
 from mixmerge.study.layout import uncertainty_settings
 from mixmerge.uncertainty.settings import Uncertainty
 
 pytestmark = pytest.mark.slow
 
-SIMULATED = uncertainty_material.study()
+SIMULATED = score_rows.study()
 
 MODEL = SIMULATED.models[0]
 
 
 def write_scored(folder: Path) -> None:
     """Score rows of every checkpoint of a study."""
-    uncertainty_material.write_rows(SIMULATED, folder, {"mixed": 0.7}, items=12)
+    score_rows.write_rows(SIMULATED, folder, {"mixed": 0.7}, items=12)
 
 
 WEIGHED = json.dumps(uncertainty_settings(SIMULATED, MODEL.key, Uncertainty(resamples=1000)))

@@ -9,7 +9,7 @@ import pytest
 
 from broken_damage import cut, edit, flip, line, reseal, shut
 from broken_material import EVIDENCE, Case, Server, Stage, Worlds, cases
-from evaluate_material import write_completions
+from fixtures.code_suites import write_completions
 from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.core.io import write_jsonl
 

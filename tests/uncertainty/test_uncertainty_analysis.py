@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from fixtures.report_study import read
+from fixtures.score_rows import settings, study, write_rows
 from mixmerge.core.errors import UserError
 from mixmerge.report.results import AVERAGES
 from mixmerge.report.settings import Layout
 from mixmerge.study.layout import uncertainty_settings
 from mixmerge.uncertainty.analysis import analyse, matches
 from mixmerge.uncertainty.settings import Uncertainty
-from uncertainty_material import settings, study, write_rows
 
 SKILLS = {"write-at-100": 0.8, "explain-at-100": 0.8, "mixed": 0.75, "blend-0.25": 0.2}
 

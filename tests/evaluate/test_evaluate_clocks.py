@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from code_material import CASES, RIGHT, code_judging, noted_requests, write_suite
-from evaluate_material import CODE, problem, truth, write_problems
-from judging_material import rulings, verdicts_of
+from fixtures.code_suites import CODE, problem, truth, write_problems
+from fixtures.code_worlds import CASES, RIGHT, code_judging, noted_requests, write_suite
+from fixtures.verdicts import rulings, verdicts_of
 from mixmerge.core.io import read_jsonl
 from mixmerge.evaluate.settings import CodeJudging
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from code_material import CASES, settings, texts
-from evaluate_material import problem, truth, write_completions, write_problems
+from fixtures.code_suites import problem, truth, write_completions, write_problems
+from fixtures.code_worlds import CASES, settings, texts
 from judgebox import testcases
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from evaluate_material import CODE, write_completions
+from fixtures.code_suites import CODE, write_completions
+from fixtures.verdicts import verdicts_of
 from judgebox.codec import Raised
 from judgebox.testcases import TestCases
-from judging_material import verdicts_of
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_jsonl

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from judging_material import verdicts_of
+from fixtures.verdicts import verdicts_of
 from mixmerge.core.io import read_jsonl
 from mixmerge.data.problems import human_eval_problems
 from mixmerge.evaluate.extraction import solution

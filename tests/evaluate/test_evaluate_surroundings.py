@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from code_material import CASES, RIGHT, code_judging
-from evaluate_material import CODE, problem, truth, write_problems
-from judging_material import verdicts_of
+from fixtures.code_suites import CODE, problem, truth, write_problems
+from fixtures.code_worlds import CASES, RIGHT, code_judging
+from fixtures.verdicts import verdicts_of
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_jsonl
 from mixmerge.evaluate.settings import CodeJudging

@@ -8,9 +8,17 @@ from typing import Any
 
 import pytest
 
-from code_material import CASES, RIGHT, code_judging, noted_requests, settings, texts, write_suite
-from evaluate_material import CODE, problem, truth, write_completions, write_problems
-from judging_material import verdicts_of
+from fixtures.code_suites import CODE, problem, truth, write_completions, write_problems
+from fixtures.code_worlds import (
+    CASES,
+    RIGHT,
+    code_judging,
+    noted_requests,
+    settings,
+    texts,
+    write_suite,
+)
+from fixtures.verdicts import verdicts_of
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.io import read_json, read_jsonl
 from mixmerge.evaluate.scoring import score

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from load import busy
 
-from judging_material import rulings
+from fixtures.verdicts import rulings
 from mixmerge.core.io import read_jsonl
 from mixmerge.evaluate.extraction import solution
 from mixmerge.evaluate.groundtruth import make_ground_truth
