@@ -37,7 +37,7 @@ def log(study: Rebuild, job: str) -> str:
 
 
 def test_a_tables_format(study: Rebuild) -> None:
-    study.change_code("src/mixmerge/report/render.py", "\ndef ", "\nEXTRA = 1\n\n\ndef ")
+    study.change_code("src/mixmerge/report/render.py")
     assert run(study, "all") == REPORT - {"figures"}
     assert study.planned() == set()
 
@@ -57,7 +57,7 @@ def test_one_ratio(study: Rebuild) -> None:
 
 def test_a_metrics_definition(study: Rebuild) -> None:
     """The scores change, and with them all that is read from them; no completion does."""
-    study.change_code("src/mixmerge/evaluate/metrics.py", "\ndef ", "\nEXTRA = 1\n\n\ndef ")
+    study.change_code("src/mixmerge/evaluate/metrics.py")
     target = "results/shrunken/uncertainty/llama-small.json"
     variants = ("base", "sft-codegen-p100", "sft-codesum-p100", "mix-p100", "dare-w0.3")
     ran = run(study, target)
