@@ -110,6 +110,13 @@ _prefix = '%sscript() { %sPYTHONPATH=%s %s -P $claim %s/$1 "${@:2}"; }; ' % (
 shell.prefix(_prefix.replace("{", "{{").replace("}", "}}"))
 
 
+def own_script(name):
+    """A script as Snakemake's own environment runs it, whatever environments jobs have."""
+    script = Path(workflow.basedir, "workflow/scripts", name)
+    command = shlex.join([sys.executable, "-P", str(script)])
+    return f"PYTHONPATH={shlex.quote(':'.join(SOURCES))} {command}"
+
+
 # For `--sdm apptainer` alone: the image of all stages (envs/mixmerge.def).
 container: "envs/mixmerge.sif"
 

@@ -35,7 +35,10 @@ def partitions():
 rule preflight:
     retries: 0
     localrule: True
+    container:
+        None
     params:
+        script=own_script("preflight.py"),
         config=lambda wildcards: dumps(config, keep_order=True),
         where=" + ".join(map(str, workflow.configfiles)) or "config",
         repository=workflow.basedir,
@@ -46,6 +49,6 @@ rule preflight:
     message:
         "look at what would fail hours later"
     shell:
-        "script preflight.py --config {params.config:q} --where={params.where:q}"
+        "{params.script} --config {params.config:q} --where={params.where:q}"
         " --repository {params.repository:q} --executor={params.executor:q}"
         " {params.partitions:q} {params.deployed} --plan {params.plan:q}"

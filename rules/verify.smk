@@ -15,11 +15,14 @@ def study_options():
 rule verify:
     retries: 0
     localrule: True
+    container:
+        None
     params:
+        script=own_script("verify.py"),
         config=lambda wildcards: dumps(config, keep_order=True),
         options=lambda wildcards: study_options(),
         remote="--remote" if RESULTS.remote else "",
     message:
         "compare the study's files with their manifests"
     shell:
-        "script verify.py --config {params.config:q} --options={params.options:q} {params.remote}"
+        "{params.script} --config {params.config:q} --options={params.options:q} {params.remote}"

@@ -187,11 +187,9 @@ def check_templates(context: Context, bases: Mapping[str, Path]) -> Area:
         try:
             has_tokenizer = directory is not None and (directory / "tokenizer.json").exists()
             tokenizer = load_tokenizer(directory) if directory and has_tokenizer else _NoTokenizer()
+            template, where = template_of(tokenizer) if has_tokenizer else None, str(directory)
             if file is not None:
                 template, where = file.read_text(encoding="utf-8"), str(file)
-            else:
-                template = template_of(tokenizer) if has_tokenizer else None
-                where = str(directory)
             if not template:
                 continue  # told among the models
             chat = Chat(tokenizer, template, where)

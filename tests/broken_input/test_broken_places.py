@@ -1,16 +1,14 @@
 """Places that refuse: a full disk, a read-only folder, a file where a folder should be."""
 
 import json
-import os
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from test_broken_merges import write_family
-
-from broken_material import Server, listing, refused
+from forked_scripts import listing, refused
+from worlds import write_family
 
 pytestmark = pytest.mark.slow
 
@@ -37,18 +35,12 @@ RECIPE = (
 )  # fmt: skip
 
 
-def may_mount() -> bool:
-    """Whether this user may mount in a namespace of its own."""
-    unshare = ["unshare", *([] if os.getuid() == 0 else ["-Ur"]), "-m"]
-    return subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode == 0
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    if not may_mount():
+@pytest.fixture
+def mounting(server: Any) -> Any:
+    """The server, where it may mount what no other process sees."""
+    if not server.mounts:
         pytest.skip("no mount namespace is to be had here: a full disk is NOT TESTED")
-    with Server("numpy", "mergekit.merge", "mixmerge.merge.execution", mounts=True) as found:
-        yield found
+    return server
 
 
 @pytest.fixture(scope="module")
@@ -70,39 +62,39 @@ def world(whole: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("command", [FETCH, MERGE, SNAPSHOT, RECIPE], ids=lambda c: c[0])
 def test_a_full_disk_is_told_and_with_space_the_job_goes_on(
-    server: Server, world: Path, command: tuple[str, ...]
+    mounting: Any, world: Path, command: tuple[str, ...]
 ) -> None:
     """The output lies on a tmpfs of the server's own, which no other process sees."""
     out = world / "out"
-    server.mount(out, "size=64k" if command is not RECIPE else "size=4k")
+    mounting.mount(out, "size=64k" if command is not RECIPE else "size=4k")
     if command is RECIPE:
-        (server.seen(out) / "filler").write_bytes(b"x" * 4096)
-    before = listing(server.seen(out))
-    ended = server.run(*command, cwd=world)
+        (mounting.seen(out) / "filler").write_bytes(b"x" * 4096)
+    before = listing(mounting.seen(out))
+    ended = mounting.run(*command, cwd=world)
     refused(ended, "No space left on device", "out/", "free some space", "run again")
-    assert listing(server.seen(out)) == before, "it left half of something behind"
-    server.mount(out, "remount,size=8m")
-    again = server.run(*command, cwd=world)
+    assert listing(mounting.seen(out)) == before, "it left half of something behind"
+    mounting.mount(out, "remount,size=8m")
+    again = mounting.run(*command, cwd=world)
     assert again.code == 0, again.err
-    assert len(listing(server.seen(out))) > len(before)
+    assert len(listing(mounting.seen(out))) > len(before)
 
 
 @pytest.mark.parametrize("command", [FETCH, SNAPSHOT, RECIPE], ids=lambda c: c[0])
 def test_a_read_only_file_system_is_told(
-    server: Server, world: Path, command: tuple[str, ...]
+    mounting: Any, world: Path, command: tuple[str, ...]
 ) -> None:
     out = world / "out"
-    server.mount(out, "size=8m,ro")
-    ended = server.run(*command, cwd=world)
+    mounting.mount(out, "size=8m,ro")
+    ended = mounting.run(*command, cwd=world)
     refused(ended, "Read-only file system", "out", "a place that can be written to")
-    server.mount(out, "remount,rw")
-    again = server.run(*command, cwd=world)
+    mounting.mount(out, "remount,rw")
+    again = mounting.run(*command, cwd=world)
     assert again.code == 0, again.err
 
 
 @pytest.mark.parametrize("command", [FETCH, MERGE, SNAPSHOT, RECIPE], ids=lambda c: c[0])
 def test_a_folder_of_somebody_else_is_told(
-    server: Server, world: Path, command: tuple[str, ...]
+    server: Any, world: Path, command: tuple[str, ...]
 ) -> None:
     """Root runs without its privileges here: what it may not write, it cannot."""
     (world / "out").chmod(0o555)
@@ -133,7 +125,7 @@ def loop_for_folder(world: Path) -> None:
 )
 @pytest.mark.parametrize("command", [FETCH, SNAPSHOT, RECIPE], ids=lambda c: c[0])
 def test_something_else_in_the_output_folders_place_is_told_and_stays(
-    server: Server,
+    server: Any,
     world: Path,
     command: tuple[str, ...],
     damage: Callable[[Path], object],
@@ -150,7 +142,7 @@ def test_something_else_in_the_output_folders_place_is_told_and_stays(
 
 @pytest.mark.parametrize("command", [FETCH, MERGE], ids=lambda c: c[0])
 def test_what_stood_before_a_refusal_still_stands(
-    server: Server, world: Path, command: tuple[str, ...]
+    server: Any, world: Path, command: tuple[str, ...]
 ) -> None:
     """An output that is to be made anew, from inputs that are broken by now."""
     assert server.run(*command, cwd=world).code == 0
@@ -161,17 +153,17 @@ def test_what_stood_before_a_refusal_still_stands(
     assert listing(world / "out") == before
 
 
-def test_a_name_that_is_too_long_is_told(server: Server, world: Path) -> None:
+def test_a_name_that_is_too_long_is_told(server: Any, world: Path) -> None:
     ended = server.run(*RECIPE[:-1], f"out/{'x' * 300}.yaml", cwd=world)
     refused(ended, "File name too long", "shorten the names")
 
 
-def test_arguments_that_are_none_end_in_exit_code_2(server: Server, world: Path) -> None:
+def test_arguments_that_are_none_end_in_exit_code_2(server: Any, world: Path) -> None:
     ended = server.run("fetch.py", "--source", "s", "--settings", "{", cwd=world)
     assert ended.code == 2
     assert "argument --settings: not valid JSON" in ended.err and "Traceback" not in ended.err
 
 
-def test_settings_of_the_wrong_form_are_told(server: Server, world: Path) -> None:
+def test_settings_of_the_wrong_form_are_told(server: Any, world: Path) -> None:
     ended = server.run(*FETCH[:4], '{"kind": "locl", "path": "x"}', *FETCH[5:], cwd=world)
     refused(ended, "sources.s: kind: 'locl' is none of", "did you mean 'local'?")

@@ -1,0 +1,446 @@
+"""Small, whole inputs of each stage, and the ways to break them that `cases.yaml` names."""
+
+import gzip
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from fixtures import checkpoints, report_study, score_rows, sft_studies
+from fixtures.code_suites import write_completions
+from mixmerge.artifacts.manifest import write_manifest
+from mixmerge.core.io import write_jsonl
+from mixmerge.study.layout import uncertainty_settings
+from mixmerge.uncertainty.settings import Uncertainty
+
+#: The shards of a checkpoint in two, and names of its tensors.
+FIRST, SECOND = (f"model-0000{n}-of-00002.safetensors" for n in (1, 2))
+INDEX, NORM = "model.safetensors.index.json", "model.norm.weight"
+UP, EMBED = "model.layers.1.mlp.up_proj.weight", "model.embed_tokens.weight"
+#: transformers adds a token to the tokenizer's 260.
+LARGE = np.resize(checkpoints.values("qwen2", 1)[EMBED], (264, 32))
+#: A chat template that marks answers.
+MARKED = sft_studies.TEMPLATE.replace("<|im_start|>", "<|user|>").replace("<|im_end|>", "<|end|>")
+USER = {"role": "user", "content": "?"}
+#: Files and entries of scores.
+BASE, MIXED = "scores/tiny/base/scores.json", "scores/tiny/mixed"
+UPDATES, ROW = "weights/tiny/updates.json", ("write-test", "metrics", "base")
+ROWS = [
+    {"id": f"r{n}", "problem": f"Add {n} to x.", "solution": f"def f{n}(x):\n    return x + {n}"}
+    for n in range(1, 9)
+]
+TEXT = "".join(json.dumps(row) + "\n" for row in ROWS)
+SIMULATED = score_rows.study()
+STUDY = report_study.layout()
+
+Damage = Callable[[Path], object]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage's script in a world of its own: whole inputs below ``in``, what it makes in ``out``.
+
+    Attributes:
+        build: writes the inputs into the folder it is given.
+        command: the script below ``workflow/scripts`` and its arguments as the rule gives them;
+            paths are relative to the world.
+    """
+
+    build: Damage
+    command: tuple[str, ...]
+
+
+# What is whole.
+
+
+def write_given(folder: Path) -> None:
+    """A base checkpoint in two shards, as a user brings it."""
+    arrays = checkpoints.values("qwen2", 1)
+    checkpoints.write_checkpoint(folder / "given", "qwen2", arrays, shards=2)
+
+
+def write_sources(folder: Path) -> None:
+    """The same rows as text, packed, and as Parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (folder / "rows.jsonl").write_text(TEXT)
+    (folder / "rows.jsonl.gz").write_bytes(gzip.compress(TEXT.encode(), mtime=0))
+    pq.write_table(pa.Table.from_pylist(ROWS), folder / "rows.parquet")
+
+
+def write_rows(folder: Path) -> None:
+    """A fetched source."""
+    (folder / "s").mkdir()
+    (folder / "s/rows.jsonl").write_text(TEXT)
+    write_manifest(folder / "s", "rows", {"rows": len(ROWS)})
+
+
+def write_task(folder: Path) -> None:
+    """A prepared task, decontaminated."""
+    rows = [
+        {
+            "id": row["id"],
+            "task": "write",
+            "source": "s",
+            "messages": [
+                {"role": "user", "content": row["problem"]},
+                {"role": "assistant", "content": row["solution"]},
+            ],
+        }
+        for row in ROWS
+    ]
+    write_jsonl(folder / "write/rows.jsonl", rows)
+    write_manifest(folder / "write", "rows", {"rows": len(rows)})
+
+
+def write_family(folder: Path) -> None:
+    """A base, two specialists, and the recipe of their merge."""
+    checkpoints.family_of_checkpoints(folder, "qwen2", shards=2)
+    parameters = {"weight": 0.5, "density": 0.5}
+    recipe = {
+        "merge_method": "ties",
+        "base_model": "in/base",
+        "models": [{"model": f"in/{name}", "parameters": parameters.copy()} for name in ("a", "b")],
+        "dtype": "bfloat16",
+        "out_dtype": "bfloat16",
+    }
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+
+
+def write_base(folder: Path, **changed: Any) -> None:
+    """A base checkpoint that can be trained and prompted; tensors or its config changed."""
+    (folder / "base").mkdir(exist_ok=True)
+    rewrite(folder / "base", **{"vocab_size": 264, EMBED: LARGE} | changed)
+    (folder / "base/chat_template.jinja").write_text(MARKED)
+    write_manifest(folder / "base", "checkpoint")
+
+
+def write_training(folder: Path) -> None:
+    """A base checkpoint and a training set."""
+    write_base(folder)
+    sft_studies.write_set(folder / "set", 12, 4)
+
+
+def write_suite(folder: Path, items: dict[str, str]) -> None:
+    """A summary suite: id -> reference."""
+    rows = [{"id": id_, "messages": [USER], "reference": text} for id_, text in items.items()]
+    write_jsonl(folder / "s/items.jsonl", rows)
+    write_manifest(folder / "s", "suite")
+
+
+def write_prompts(folder: Path) -> None:
+    """A base checkpoint and what it is asked."""
+    write_base(folder)
+    write_suite(folder, {f"s/{n}": f"Add {n}." for n in range(3)})
+
+
+def write_completed(folder: Path) -> None:
+    """A summary suite, and what a model wrote for it."""
+    texts = {f"s/{n}": f"Return the sum of the first {n} numbers." for n in range(1, 7)}
+    write_suite(folder, texts)
+    write_completions(folder / "c", {"s": texts})
+
+
+def write_scored(folder: Path) -> None:
+    """Score rows of every checkpoint of a study."""
+    score_rows.write_rows(SIMULATED, folder, {"mixed": 0.7}, items=12)
+
+
+def write_study(folder: Path) -> None:
+    """All that the report reads."""
+    report_study.decide(STUDY, folder)
+
+
+def _fetch(file: str) -> Stage:
+    settings = json.dumps({"kind": "local", "path": f"in/{file}", "id_column": "id"})
+    command = ("fetch.py", "--source", "s", "--settings", settings, "--out", "out/s")
+    return Stage(write_sources, command)
+
+
+def _stages() -> dict[str, Stage]:
+    given = json.dumps({"kind": "local", "path": "in/given"})
+    prepare = {
+        "templates": {"prompt": "Write: {problem}", "answer": "{solution}"},
+        "columns": {"s": {"id_column": "id"}},
+        "deduplicate": True,
+    }
+    training = sft_studies.SETTINGS | {"max_length": 128, "epochs": 1.0, "packing": False}
+    decoding = {"decoding": {"threads": 1}, "suites": {"s": {"max_new_tokens": 4}}}
+    summary = {"suites": {"s": {"kind": "summary", "metrics": ["bleu4"]}}}
+    [model] = SIMULATED.models
+    weighed = uncertainty_settings(SIMULATED, model.key, Uncertainty(resamples=1000))
+    scores = [f"{v.name}=in/scores/tiny/{v.name}" for v in model.variants]
+    layout = STUDY.model_dump(mode="json")
+
+    def stage(build: Damage, command: str, **values: Any) -> Stage:
+        """Words with a name in capitals stand for a value as JSON."""
+        words = {name: json.dumps(value) for name, value in values.items()}
+        return Stage(build, tuple(words.get(word, word) for word in command.split()))
+
+    return {
+        "fetch": _fetch("rows.jsonl"),
+        "packed": _fetch("rows.jsonl.gz"),
+        "parquet": _fetch("rows.parquet"),
+        "prepare": stage(
+            write_rows,
+            "prepare.py --task write --sources s=in/s --settings SETTINGS --out out/write",
+            SETTINGS=prepare,
+        ),
+        "split": stage(
+            write_task, "split.py --rows in/write --fraction 0.25 --seed 1 --out out/write"
+        ),
+        "snapshot": Stage(
+            write_given, ("snapshot.py", "--model", "m", "--settings", given, "--out", "out/base")
+        ),
+        "merge": stage(
+            write_family,
+            "merge.py --recipe in/recipe.yaml --out out/m --seed 1 --shard-bytes 1000000",
+        ),
+        "sft": stage(
+            write_training,
+            "sft.py --base in/base --data in/set --out out/m --scratch out/work --seed 1"
+            " --settings SETTINGS",
+            SETTINGS=training,
+        ),
+        "generate": stage(
+            write_prompts,
+            "generate.py --checkpoint in/base --suites s=in/s --out out/c --scratch out/work"
+            " --settings SETTINGS",
+            SETTINGS=decoding,
+        ),
+        "score": stage(
+            write_completed,
+            "score.py --completions in/c --suites s=in/s --settings SETTINGS --out out/r",
+            SETTINGS=summary,
+        ),
+        "uncertainty": stage(
+            write_scored,
+            f"uncertainty.py --scores {' '.join(scores)} --settings SETTINGS --seed 1"
+            " --out out/tiny.json",
+            SETTINGS=weighed,
+        ),
+        "tables": stage(
+            write_study, "tables.py --layout LAYOUT --results in --out out/tables", LAYOUT=layout
+        ),
+        "verdict": stage(
+            write_study, "verdict.py --layout LAYOUT --results in --out out/verdict", LAYOUT=layout
+        ),
+    }
+
+
+STAGES = _stages()
+
+
+# What breaks a file.
+
+
+def edit(path: Path, change: Callable[[Any], object]) -> None:
+    """Change a JSON file in place, as an editor does."""
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def line(path: Path, number: int, text: str | bytes) -> None:
+    """Replace a line of a file, counted from 1."""
+    lines = path.read_bytes().split(b"\n")
+    lines[number - 1] = text.encode() if isinstance(text, str) else text
+    path.write_bytes(b"\n".join(lines))
+
+
+def cut(path: Path, count: int) -> None:
+    """Cut a file's last bytes off."""
+    path.write_bytes(path.read_bytes()[:-count])
+
+
+def flip(path: Path, byte: int) -> None:
+    """Change one byte of a file."""
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 0x55
+    path.write_bytes(content)
+
+
+def swap(path: Path, old: str, new: str) -> None:
+    """Replace the first of a text's occurrences in a file."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def shut(path: Path) -> None:
+    """Nobody may read it, its owner least of all."""
+    path.chmod(0)
+
+
+def loop(path: Path) -> None:
+    """A link to itself takes its place."""
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def folder(path: Path) -> None:
+    """A folder takes a file's place."""
+    path.unlink()
+    path.mkdir()
+
+
+# What breaks a checkpoint.
+
+
+def rewrite(folder: Path, family: str = "qwen2", dtype: str = "BF16", **changed: Any) -> None:
+    """Write a checkpoint anew: tensors changed by name (None: left out), or keys of the config."""
+    arrays = checkpoints.values(family, 1)
+    arrays |= {name: value for name, value in changed.items() if isinstance(value, np.ndarray)}
+    arrays = {name: value for name, value in arrays.items() if changed.get(name, 0) is not None}
+    rest = {name: value for name, value in changed.items() if "." not in name}
+    shutil.rmtree(folder)
+    checkpoints.write_checkpoint(folder, family, arrays, dtype, shards=2, **rest)
+
+
+def spoilt(value: float) -> np.ndarray:
+    """A tensor with one number that is none."""
+    array = checkpoints.values("qwen2", 1)[UP]
+    array[7, 3] = value
+    return array
+
+
+def header(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a shard's header and leave its data."""
+    raw = file.read_bytes()
+    end = 8 + int.from_bytes(raw[:8], "little")
+    content = json.loads(raw[8:end])
+    change(content)
+    text = json.dumps(content).encode()
+    file.write_bytes(len(text).to_bytes(8, "little") + text + raw[end:])
+
+
+def tensor(header: dict[str, Any]) -> str:
+    """The first tensor that a header names."""
+    return min(name for name in header if name != "__metadata__")
+
+
+def shared(content: dict[str, Any]) -> None:
+    """Two tensors of one size at the same bytes."""
+    names = [n for n, e in content.items() if e.get("shape") == [32]]
+    content[names[1]]["data_offsets"] = content[names[0]]["data_offsets"]
+
+
+def pickled(folder: Path) -> None:
+    """Pickles in place of the weights."""
+    for file in folder.glob("model*"):
+        file.unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+
+
+# What breaks an artifact, whose manifest is then made to fit: it is not the manifest that says so.
+
+
+def reseal(folder: Path) -> None:
+    """Make a manifest fit what was changed."""
+    found = json.loads((folder / "manifest.json").read_text())
+    write_manifest(folder, found["kind"], found["facts"])
+
+
+def sealed(name: str, damage: Damage) -> Damage:
+    """Damage a folder and make its manifest fit."""
+
+    def both(inputs: Path) -> None:
+        damage(inputs / name)
+        reseal(inputs / name)
+
+    return both
+
+
+def row(number: int, **changed: Any) -> str:
+    """A row of the source, changed."""
+    return json.dumps(ROWS[number - 1] | changed)
+
+
+def resealed(folder: Path, number: int, text: str | bytes) -> None:
+    """A row edited by hand."""
+    line(folder / "rows.jsonl", number, text)
+    reseal(folder)
+
+
+def only(folder: Path, count: int) -> None:
+    """The first rows alone, and a manifest that says so."""
+    rows = (folder / "rows.jsonl").read_text().splitlines(keepends=True)[:count]
+    (folder / "rows.jsonl").write_text("".join(rows))
+    write_manifest(folder, "rows", {"rows": count})
+
+
+def fewer(folder: Path) -> None:
+    """A row taken out by hand, the sums in the manifest mended but not what it counts."""
+    only(folder, 7)
+    write_manifest(folder, "rows", {"rows": 8})
+
+
+def completions(change: Callable[[list[dict[str, Any]]], object]) -> Damage:
+    """Change the rows of the completions."""
+
+    def damage(folder: Path) -> None:
+        rows = [json.loads(text) for text in (folder / "s.jsonl").read_text().splitlines()]
+        change(rows)
+        write_jsonl(folder / "s.jsonl", rows)
+
+    return sealed("c", damage)
+
+
+def anew(**changed: Any) -> Damage:
+    """Write the base anew with other tensors or another config."""
+    return lambda inputs: write_base(inputs, **changed)
+
+
+def template(text: str) -> Damage:
+    """Another chat template."""
+    return sealed("base", lambda base: (base / "chat_template.jinja").write_text(text))
+
+
+def eos(value: Any) -> Damage:
+    """Another stop token."""
+    text = json.dumps({"eos_token_id": value})
+    return sealed("base", lambda base: (base / "generation_config.json").write_text(text))
+
+
+def said(number: int, messages: Any) -> Damage:
+    """Other messages in a row of the training set."""
+    text = json.dumps({"id": "x", "messages": messages})
+    return sealed("set", lambda folder: line(folder / "train.jsonl", number, text))
+
+
+def value(file: str, *path: Any, put: Any) -> Damage:
+    """Change one value of a JSON file."""
+
+    def change(content: Any) -> None:
+        for part in path[:-1]:
+            content = content[part]
+        content[path[-1]] = put
+
+    return lambda folder: edit(folder / file, change)
+
+
+def gone(file: str, *path: Any) -> Damage:
+    """Take an entry out of a JSON file."""
+
+    def change(content: Any) -> None:
+        for part in path[:-1]:
+            content = content[part]
+        del content[path[-1]]
+
+    return lambda folder: edit(folder / file, change)
+
+
+def damage(expression: str, inputs: Path) -> None:
+    """Break a world as a case says.
+
+    Args:
+        expression: of `cases.yaml`; ``i`` is the folder of the inputs, all else is of this module.
+        inputs: that folder.
+    """
+    eval(expression, {**globals(), "i": inputs, "material": checkpoints})
