@@ -81,7 +81,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     clocks = Clocks(options.min_time_limit, options.gt_time_limit_factor, options.memory_bytes)
     with (
         tempfile.TemporaryDirectory(prefix="judgebox-cases-") as folder,
-        Workers(options.parallel, options.memory_bytes, options.packages) as workers,
+        Workers(options.parallel, options.memory_bytes, options.packages, patience=3600) as workers,
     ):
         oracle = options.dataset
         cases = _expected_outputs(workers, problems, oracle, plus, Path(folder), source)
