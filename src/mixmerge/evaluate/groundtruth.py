@@ -40,7 +40,7 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
     """Compute and check the expected outputs of every problem, and publish them into ``out``.
 
     What EvalPlus caches under the home directory as one pickle of all problems becomes one file of
-    data a problem here (`mixmerge.evaluate.testset`).
+    data a problem here (`judgebox.testcases`).
 
     Args:
         problems_path: the suite's ``problems.jsonl``.

@@ -40,7 +40,7 @@ def score(
         completions: directory of kind "completions".
         suites: suite -> its directory, of kind "suite".
         ground_truths: code suite -> its directory, of kind "groundtruth".
-        nltk_data: made by `mixmerge.evaluate.nltkdata`; needed where METEOR is asked for.
+        nltk_data: made by `mixmerge.evaluate.nltk_data`; needed where METEOR is asked for.
         out: directory that is published whole, of kind "scores".
         settings: one entry a suite.
         processes: how many run side by side; by default ``settings.code.workers``. Changes no

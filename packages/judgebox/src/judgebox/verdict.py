@@ -97,7 +97,7 @@ def judge(
     Args:
         box: where it runs.
         program: what runs.
-        cases: the file (`judgebox.TestCases`).
+        cases: the file (`judgebox.testcases.TestCases`).
         clocks: what the program may use; by default what EvalPlus lets it use.
         alone: see `check`.
         every_set: whether later sets are run though an earlier one did not pass. Else they fail.
