@@ -42,7 +42,7 @@ class Failure:
         self.shown = True
         lines = [f"Error in rule {self.job.name}: {self.why}"]
         found = False
-        # The rule's own log says what went wrong; that of Slurm says it where the first is empty.
+        # A rule may name several logs; of the first with something in it the end is shown.
         for file in self.job.log:
             lines.append(f"  log: {file}")
             if not found:
