@@ -176,9 +176,7 @@ def fewest_processes(settings: SftPlan, parameters: int, hardware: Hardware) -> 
     return possible[-1]
 
 
-def misfit(
-    settings: SftPlan, parameters: int, processes: int, hardware: Hardware
-) -> str | None:
+def misfit(settings: SftPlan, parameters: int, processes: int, hardware: Hardware) -> str | None:
     """One sentence on a run that its GPUs may not hold, with ways out; None where they do."""
     if hardware.device == "cpu" or fits(settings, parameters, processes, hardware):
         return None

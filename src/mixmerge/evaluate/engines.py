@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
@@ -288,7 +288,7 @@ ENGINES: dict[str, type[Engine]] = {
 }
 
 
-def load_engine(checkpoint: Path, decoding: Decoding, suites: Sequence[SuiteDecoding]) -> Engine:
+def load_engine(checkpoint: Path, decoding: Decoding, suites: Collection[SuiteDecoding]) -> Engine:
     """Load a checkpoint into the engine that settings and machine ask for.
 
     Raises:
