@@ -13,6 +13,8 @@ from fixtures.verdicts import rulings, verdicts_of
 from mixmerge.core.io import read_jsonl
 from mixmerge.evaluate.settings import CodeJudging
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:

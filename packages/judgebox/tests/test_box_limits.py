@@ -83,14 +83,14 @@ TOO_MUCH = {
 for _ in range(5):
     if os.fork() == 0:
         kept = b"x" * (60 * 2**20)
-        time.sleep(3)
+        time.sleep(15)
         os._exit(0)
 """,
     "processes": """
 for _ in range(100):
     pid = attempt(os.fork)
     if pid == 0:
-        time.sleep(3)
+        time.sleep(15)
         os._exit(0)
 """,
     "output": "while True: send(bytes(1000))",
@@ -101,7 +101,7 @@ for _ in range(100):
 def test_what_all_processes_use_together(box: Box, reason: str) -> None:
     limits = replace(GENEROUS, memory_bytes=200 * MIB, output_bytes=MIB)
     limits = replace(limits, processes=8 if reason == "processes" else 32)
-    program = f"import os, time\n{TOO_MUCH[reason]}\ntime.sleep(3)\nsay('all of it')"
+    program = f"import os, time\n{TOO_MUCH[reason]}\ntime.sleep(15)\nsay('all of it')"
     ran = run(box, program, limits)
     assert (ran.ended.reason, ran.ended.starved) == (reason, False)
     assert sum(map(len, ran.frames)) <= MIB
