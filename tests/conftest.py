@@ -11,6 +11,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# The scripts of the rules find the tools on their path, as rules give it to them.
+_PATHS = [str(ROOT / "tools"), *filter(None, [os.environ.get("PYTHONPATH")])]
+os.environ["PYTHONPATH"] = os.pathsep.join(_PATHS)
+
 
 class ByFile(LoadScopeScheduling):
     """Several processes share the tests file by file, what is costly to set up as one file.

@@ -54,7 +54,6 @@ def study(tmp_path: Path) -> Path:
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-P", str(ROOT / "workflow/scripts" / script), *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
         check=False,
