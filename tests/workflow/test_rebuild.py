@@ -23,10 +23,21 @@ MATRIX = yaml.safe_load((Path(__file__).parent / "rebuild_matrix.yaml").read_tex
 LOCAL = {"kind": "local", "path": "functions.jsonl", "id_column": "id"}
 
 
+#: Rows that `make test` tries; each is a plan of the whole demo, seven seconds.
+QUICK = {
+    "one ratio of one method",
+    "a metric's definition, the scorer's code",
+    "a comment, a docstring, a rule's message",
+    "`git checkout` of another branch and back",
+}
+
+
 def cases(study: str) -> Iterator[Any]:
     for row in MATRIX["matrix"]:
         for number, case in enumerate(row.get(study, [])):
-            yield pytest.param(case, id=f"{row['change']}{number or ''}")
+            quick = study == "demo" and row["change"] in QUICK and not number
+            mark = pytest.mark.slow if quick else pytest.mark.long
+            yield pytest.param(case, id=f"{row['change']}{number or ''}", marks=mark)
 
 
 def rows(word: str) -> str:
@@ -144,7 +155,6 @@ def matching(jobs: set[str], names: list[str]) -> set[str]:
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", cases("demo"))
 def test_the_demos_jobs(demo: Rebuild, tmp_path: Path, case: dict[str, Any]) -> None:
     copy = demo.copy_to(tmp_path)
@@ -152,7 +162,6 @@ def test_the_demos_jobs(demo: Rebuild, tmp_path: Path, case: dict[str, Any]) -> 
     assert planned == matching(everything, case["jobs"])
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("case", cases("paper"))
 def test_the_grids_jobs(paper: Rebuild, tmp_path: Path, case: dict[str, Any]) -> None:
     copy = paper.copy_to(tmp_path)
