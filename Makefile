@@ -72,4 +72,7 @@ $(STAMP): envs/requirements.lock pyproject.toml
 	@# Python compiles what is imported, when it is; all of torch ahead of that takes minutes.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r envs/requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@# Snakemake finds its plugins by looking into folders, which an editable install of several hides.
+	@printf '%s\n' $(CURDIR)/src $(CURDIR)/packages/*/src \
+		> "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/mixmerge-sources.pth"
 	@touch $@

@@ -93,7 +93,7 @@ def test_moving_the_repository_changes_nothing(
 def test_stages_do_not_depend_on_the_whole_config(root: Path) -> None:
     """A stage that imported the study's root section would re-run for any config code."""
     for script in sorted((root / "workflow/scripts").glob("*.py")):
-        if script.name in ("summary.py",):
+        if script.name in ("summary.py", "preflight.py", "verify.py"):  # no stages
             continue
         seen: set[str] = set()
         pending = set(module._imports(script))

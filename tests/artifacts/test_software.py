@@ -107,7 +107,10 @@ def test_what_libraries_compute_with_is_in_the_lock(root: Path) -> None:
 
 
 def test_how_a_job_is_run_is_no_part_of_its_code(root: Path) -> None:
+    looking_on = {"preflight.py", "verify.py"}
     for script in sorted((root / "workflow/scripts").glob("*.py")):
+        if script.name in looking_on:
+            continue
         modules = fingerprint._modules(script)
         assert not {
             "mixmerge.artifacts.record",

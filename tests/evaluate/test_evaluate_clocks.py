@@ -39,8 +39,10 @@ def test_a_time_out_is_run_again_alone_before_it_counts(
     programs = [("t/0", text) for text in texts]
     verdicts = verdicts_of(programs, tasks, ground_truth, code_judging(), CODE)
     assert [verdicts[pair] for pair in programs] == [("timeout", "fail"), ("pass", "pass")]
-    assert [request["code"] for request in asked].count(texts[0]) == 2
-    assert asked[-1] == next(one for one in asked if one["code"] == texts[0]) | {"alone": True}
+    assert [request["program"]["code"] for request in asked].count(texts[0]) == 2
+    assert asked[-1] == next(one for one in asked if one["program"]["code"] == texts[0]) | {
+        "alone": True
+    }
 
 
 #: Busy by the very clock that ends a test: the kernel counts it in ticks, which differ from

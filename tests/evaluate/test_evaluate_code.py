@@ -119,7 +119,7 @@ def test_suites_are_judged_together(
         ("t/1", RIGHT.format(1)): ("pass", "pass"),
         ("t/2", " "): ("fail", "fail"),
     }
-    assert asked[0]["code"] == RIGHT.format(1)  # the slowest of all
+    assert asked[0]["program"]["code"] == RIGHT.format(1)  # the slowest of all
     assert len(asked) == 3
 
 
