@@ -65,8 +65,8 @@ except UserError as error:
     raise WorkflowError(f"error: {error}") from None
 
 # Its sbatch and sacct cope with a Slurm that is out of reach for a while.
-os.environ["PATH"] = (
-    f"{workflow.basedir}/slurm/bin{os.pathsep}{os.environ.get('PATH', '')}"
+os.environ.update(
+    PATH=os.pathsep.join([f"{workflow.basedir}/slurm/bin", *os.get_exec_path()])
 )
 
 if (
@@ -208,6 +208,46 @@ def shown(folder, form, found, category):
 def unshown(files, form):
     """The files that the report leaves out."""
     return [file for file in files if not file.endswith(f".{form}")]
+
+
+def plan_arguments():
+    """The arguments of this Snakemake for a dry run of the whole study in its directory."""
+    started = Path(os.getenv("PWD", "."))
+    words = [word for word in sys.argv[1:] if word not in ("--", "preflight")]
+    words += ["--snakefile", str(workflow.main_snakefile), "--directory", os.getcwd()]
+    if workflow.overwrite_configfiles:
+        words += ["--configfile", *map(str, workflow.overwrite_configfiles)]
+    # Paths are meant from where Snakemake was called; it went to --directory before.
+    for name in ("profile", "workflow_profile"):
+        path = started / str(COMMAND.get(name))
+        if path.is_dir():
+            words += [f"--{name.replace('_', '-')}", str(path)]
+    return words
+
+
+def partitions():
+    """The profile's Slurm partitions, of jobs without GPUs and with them."""
+    defaults = workflow.resource_settings.default_resources or {}
+    names = {
+        "slurm_partition": "--partition",
+        "gpu_job_slurm_partition": "--gpu-partition",
+    }
+    found = {
+        option: GpuRequest({f"gpu_job_{name}": defaults[name]}).words[name]
+        for name, option in names.items()
+        if name in defaults
+    }
+    return [f"{option}={value}" for option, value in found.items() if value is not None]
+
+
+def study_options():
+    """The options that say which study is meant, as for a shell: --configfile X --profile Y."""
+    words = []
+    for name in ("directory", "profile", "configfile", "config"):
+        value = COMMAND.get(name) or []
+        values = value if isinstance(value, list) else [value]
+        words += [f"--{name}", *map(str, values)] if values else []
+    return shlex.join(words)
 
 
 onstart:

@@ -2,19 +2,11 @@
 # nothing, needs no --cores, and may run beside another Snakemake.
 
 
-def study_options():
-    """The options that say which study is meant, as for a shell: --configfile X --profile Y."""
-    words = []
-    for name in ("directory", "profile", "configfile", "config"):
-        value = COMMAND.get(name) or []
-        values = value if isinstance(value, list) else [value]
-        words += [f"--{name}", *map(str, values)] if values else []
-    return shlex.join(words)
-
-
 rule verify:
     retries: 0
     localrule: True
+    # It prints for people, runs alone, and in Snakemake's own environment.
+    handover: True
     container:
         None
     params:

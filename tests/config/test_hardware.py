@@ -50,8 +50,8 @@ def test_every_shipped_model_says_its_size() -> None:
 
 def test_states_are_those_of_public_figures() -> None:
     plain = Sft(zero_stage=0)
-    # Public figures: 1.5B about 25 GB without ZeRO; 7B on 4 and 8 GPUs with ZeRO-2 42 and 29 GB. Ours
-    # add fp32 gradients, which DeepSpeed keeps where micro-batches are summed in fp32.
+    # Public figures: 1.5B about 25 GB without ZeRO; 7B on 4 and 8 GPUs with ZeRO-2 42 and 29 GB.
+    # Ours add fp32 gradients, which DeepSpeed keeps where micro-batches are summed in fp32.
     assert states_gb(plain, 1_540_000_000, 1)[0] == pytest.approx(25, rel=0.15)
     two = Sft(zero_stage=2)
     assert states_gb(two, 7_600_000_000, 4)[0] == pytest.approx(42, rel=0.15)

@@ -93,12 +93,12 @@ def test_all_that_is_wrong_is_told_in_one_run(workspace: Path) -> None:
     """A mistake in the config is told by itself; then a column, a template, a weight, a file."""
     config = copy.deepcopy(material.CONFIG)
     config["sft"]["learning_rat"] = 1.0
-    config["strategies"]["linear"]["ratios"] = [1.5]
+    config.setdefault("merging", {})["shard_byte"] = 1
     write(workspace, config)
     code, findings, output = preflight(workspace, "--configfile", str(workspace / "study.yaml"))
     assert code == 1
     assert "study.yaml: sft: unknown key 'learning_rat'; did you mean 'learning_rate'?" in output
-    assert "strategies.linear.ratios: 1.5 is outside" in output and not findings
+    assert "study.yaml: merging: unknown key 'shard_byte'" in output and not findings
 
     config = copy.deepcopy(material.CONFIG)
     config["sources"]["test"]["path"] = "tset.jsonl"
@@ -117,7 +117,7 @@ def test_all_that_is_wrong_is_told_in_one_run(workspace: Path) -> None:
         "train.jsonl:1: no column 'solution'",
         "did you mean 'solutoin'?",
         "t.jinja:1: models.untied.chat_template: cannot be rendered",
-        "model.safetensors: not a whole safetensors file",
+        "model.safetensors: truncated",
     ):
         assert sum(words in line for line in findings) == 1, (words, output)
     assert not (workspace / "results").exists()

@@ -39,8 +39,9 @@ def main() -> None:
         deployed=options.deployed,
     )
     areas = checks(context)
-    planned = dry_run(options.plan)
-    areas += plan_checks(context, planned)
+    # A plan refuses a config with errors, too, and would tell them once more.
+    sound = not areas[0].errors
+    areas += plan_checks(context, dry_run(options.plan) if sound else None, sound)
     print(rendered(areas, time.monotonic() - start), flush=True)
     if any(area.errors for area in areas):
         sys.exit(1)
@@ -62,10 +63,12 @@ def checks(context: Context) -> list[Area]:
     ]
 
 
-def plan_checks(context: Context, planned: Planned | None) -> list[Area]:
+def plan_checks(context: Context, planned: Planned | None, sound: bool) -> list[Area]:
     """The areas that follow from the jobs of the run; None where Snakemake refuses to plan it."""
     plan = Area("plan")
-    if planned is None:
+    if not sound:
+        plan.unchecked.append("the configuration has errors")
+    elif planned is None:
         plan.error("the run cannot be planned; `snakemake -n` says why, and so it does above")
     else:
         plan.checked.append(f"{len(planned.jobs):,} jobs")

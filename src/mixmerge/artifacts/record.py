@@ -42,8 +42,8 @@ def skip_if_unchanged(out: Path, decided_by: Mapping[str, Any], make: Callable[[
         out: a file, or a directory that ``make`` ends with a manifest.
         decided_by: all that decides what comes out, by name: settings (JSON-able), and paths, also
             within lists and tuples, of which the content counts: a directory's by its manifest.
-            Usually ``vars()`` of the arguments; those named in `_LEFT_OUT` are left out. A path that
-            is given as text would count by its name, so give paths as `Path`.
+            Usually ``vars()`` of the arguments; those named in `_LEFT_OUT` are left out. A path
+            that is given as text would count by its name, so give paths as `Path`.
         make: makes ``out``; what it raises is passed on, and no record is written then.
     """
     identity = _identity(out, decided_by)

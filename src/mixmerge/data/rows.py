@@ -249,9 +249,11 @@ def _batch_rows(batch: Any, path: Path) -> Iterator[Row]:
         try:
             yield from batch.slice(number, step).to_pylist()
         except (OverflowError, UnicodeDecodeError) as error:
-            for column, values in zip(batch.schema.names, batch, strict=True):
-                if not _is_readable(values.slice(number, step)):
-                    break
+            columns = zip(batch.schema.names, batch, strict=True)
+            column = next(
+                (name for name, values in columns if not _is_readable(values.slice(number, step))),
+                batch.schema.names[-1],
+            )
             raise UserError(
                 f"{path}: column {column!r} holds a value that cannot be read ({error}); mend or "
                 "drop the column"

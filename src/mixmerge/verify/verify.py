@@ -324,7 +324,7 @@ def rendered(verdict: Verdict, seconds: float) -> str:
             f"{len(verdict.faults):,} faults",
             f"  {'sound':<20}{counts(verdict.sound)}",
             f"  {'not made yet':<20}{counts(verdict.absent)}",
-            f"  {'deleted on purpose':<20}weights of {verdict.temporary} merges (docs/resources.md)",
+            f"  {'deleted on purpose':<20}weights of {verdict.temporary} merges (resources.md)",
             f"  {'without a digest':<20}logs, benchmarks, the HTML report",
         ]
     )
