@@ -1,3 +1,0 @@
-"""Until the older tests have moved: see `fixtures.chats`."""
-
-from fixtures.chats import *  # noqa: F403

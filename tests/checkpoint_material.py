@@ -1,3 +1,0 @@
-"""Until the older tests have moved: see `fixtures.checkpoints`."""
-
-from fixtures.checkpoints import *  # noqa: F403

@@ -1,3 +1,0 @@
-"""Until the older tests have moved: see `fixtures.hub_server`."""
-
-from fixtures.hub_server import *  # noqa: F403

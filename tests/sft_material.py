@@ -1,3 +1,0 @@
-"""Until the older tests have moved: see `fixtures.sft_studies`."""
-
-from fixtures.sft_studies import *  # noqa: F403
