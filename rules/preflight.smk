@@ -9,6 +9,9 @@ rule preflight:
     handover: True
     container:
         None
+    resources:
+        # A handover rule that names none takes all, and a cluster's profile has no number of cores.
+        mem_mb=2000,
     params:
         script=own_script("preflight.py"),
         config=lambda wildcards: dumps(config, keep_order=True),

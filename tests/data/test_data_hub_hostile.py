@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_data_hostile import Bomb
 from test_data_hub import ID, Fetching, source
+from test_data_sources import Bomb
 
 from fixtures.hub_server import Hub, serving
 
