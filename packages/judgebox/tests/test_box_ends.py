@@ -52,7 +52,7 @@ def test_a_killed_check_ends_as_a_whole(box: Box) -> None:
     program = source(DAEMONS + "time.sleep(90)")
     with box.start("program", program, GENEROUS) as check:
         assert next(check.frames())
-        assert len(descendants(box.pid or 0)) >= 6
+        assert len(descendants(box.pid or 0)) >= 5
         began = time.monotonic()
         check.kill()
         ended = check.wait()
@@ -200,7 +200,7 @@ with Box((), backend={backend!r}) as box:
     with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) as judge:
         assert judge.stdout is not None
         family = descendants(int(judge.stdout.readline()))
-        assert len(family) >= 6, "a launcher, its helper, the runner, the check and its daemons"
+        assert len(family) >= 5, "a launcher, the runner, the check and its daemons"
         folder = folder_of(family[-1]) if backend == "landlock" else None
         judge.kill()
     assert until(lambda: not any(map(alive, family)))
@@ -209,18 +209,20 @@ with Box((), backend={backend!r}) as box:
 
 @pytest.mark.parametrize("victim", range(3))
 def test_a_box_whose_own_processes_are_killed_leaves_nothing(backend: str, victim: int) -> None:
-    """First its launcher, then what that started, last the runner."""
+    """First its launcher, then what that started, last the runner; landlock's has no second."""
     with Box((), backend=backend) as box:
         with box.start("program", source(DAEMONS + "time.sleep(90)"), GENEROUS) as check:
             assert next(check.frames())
             family = descendants(box.pid or 0)
-            folder = folder_of(family[3]) if backend == "landlock" else None
+            if backend == "landlock" and victim == 2:
+                pytest.skip("that is no process of the box's own")
+            folder = folder_of(family[-1]) if backend == "landlock" else None
             began = time.monotonic()
             os.kill(family[victim], signal.SIGKILL)
             assert check.wait() == Ended.lost()
             assert time.monotonic() - began < 45, "the end of its pipe was waited for"
         assert until(lambda: not any(map(alive, family[1:])))
-        if folder is not None and victim == 1:
+        if folder is not None and victim == 0:
             remove_box_folder(folder)  # a killed sweeper alone would have known what to delete
         assert folder is None or until(lambda: not folder.exists())
         assert run(box, "say(2)").said == 2, "a box that died is started again"

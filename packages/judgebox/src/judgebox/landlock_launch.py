@@ -1,192 +1,134 @@
 """The outer half of the landlock backend: locks a runner in, and leaves nothing of it behind.
 
-Three processes, of which the last becomes the runner:
-
-- the *front*, which the judge started and may kill. It ends when the judge does;
-- the *sweeper*, which notices the end of the front or of the runner, then kills what is left of the
-  box (all of which the kernel makes its children) and deletes the box's folder;
-- the *runner*, which gives up its rights, for good, before it starts an interpreter of its own.
+The *sweeper*, which the judge starts, starts the *runner*, which gives up its rights, for good,
+before it becomes an interpreter of its own. When the runner or the judge ends, the sweeper kills
+what is left of the box (all of which the kernel makes its children) and deletes the box's folder.
+When the sweeper is killed, the runner is told so, and kills what runs in it.
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import resource
 import select
 import signal
-import struct
-import subprocess
 import sys
 import tempfile
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from judgebox import landlock, seccomp, self_check, spawn
+from judgebox import landlock, seccomp, spawn
 from judgebox.scratch import Scratch
 
 if TYPE_CHECKING:  # of the outside; this module is started without any package
     from judgebox.runtime import Runtime
 
-NAME: Final = "landlock"
 #: At the end of the path: a package of ours must not stand before the standard library.
 _START = (
     "import sys; sys.path.append(sys.argv.pop(1)); "
     "from judgebox.landlock_launch import main; main()"
 )
-_CAPBSET_DROP, _CAP_AMBIENT, _CAP_AMBIENT_CLEAR = 24, 47, 4
-_CAPABILITIES = 64
 #: Processes and threads of the user beyond those at the box's start: no program of a box gets here,
 #: for checks are polled; it is what stops a fork bomb between two polls.
 _TASKS = 4096
+_POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def launch(runtime: "Runtime") -> spawn.Launched:
-    """Start a runner that locks itself in and may read what `runtime` lists.
+def command(runtime: "Runtime", control: int) -> list[str]:
+    """The command line of a sweeper, whose runner may read what `runtime` lists.
+
+    The end of the sweeper's standard input is how it knows that the judge has ended.
+
+    Args:
+        runtime: what may be read.
+        control: descriptor of the runner's end of its control socket.
 
     Raises:
-        Refused: the kernel has no landlock, or the machine no filter, or nothing starts.
+        Refused: the kernel has no landlock, or the machine no filter.
     """
     seccomp.machine()
-    version = min(landlock.version(), landlock.NEWEST)
+    plan = {
+        "below": tempfile.gettempdir(),
+        "command": runtime.command(landlock.__name__, control),
+        "control": control,
+        "environment": runtime.environment,
+        "hidden": [str(path.resolve()) for path in runtime.hidden],
+        "readable": [str(path.resolve()) for path in runtime.readable],
+        "site": {name: str(path.resolve()) for name, path in runtime.site.items()},
+        "version": landlock.version(),
+    }
     sources = str(Path(__file__).resolve().parent.parent)
-
-    def command(control: int) -> list[str]:
-        plan = {
-            "below": tempfile.gettempdir(),
-            "command": runtime.command(landlock.__name__, control),
-            "control": control,
-            "environment": runtime.environment,
-            "hidden": [str(path.resolve()) for path in runtime.hidden],
-            "readable": [str(path.resolve()) for path in runtime.readable],
-            "site": {name: str(path.resolve()) for name, path in runtime.site.items()},
-            "version": version,
-        }
-        flags = ("-I", "-S", "-B", "-c", _START, sources, json.dumps(plan))
-        return [str(runtime.interpreter), *flags]
-
-    # The other end of its standard input is how the box knows that we live.
-    options: dict[str, Any] = {"stdin": subprocess.PIPE, "start_new_session": True}
-    return spawn.launch(command, runtime.environment, **options)
+    return [str(runtime.interpreter), "-I", "-S", "-B", "-c", _START, sources, json.dumps(plan)]
 
 
 def main() -> NoReturn:
-    """Start the box that the first argument describes (JSON; see `launch`)."""
+    """Sweep after the box that the first argument describes (JSON; see `command`)."""
     plan: dict[str, Any] = json.loads(sys.argv[1])
-    drop_capabilities()
+    spawn.drop_capabilities()
     landlock.adopt_orphans()
-    alive, front_holds = os.pipe()
-    sweeper = os.fork()
-    if sweeper == 0:
-        os.close(front_holds)
-        os._exit(_guarded(_sweep, plan, alive))
-    os.close(alive)
-    os.close(plan["control"])
-    _until_ended(sweeper, 0)
-    os.close(front_holds)
-    code = _code(os.waitpid(sweeper, 0)[1])
-    kill_orphans()  # nothing, but where somebody killed the sweeper
-    os._exit(code)
-
-
-def drop_capabilities() -> None:
-    """Give up what root may do beyond other users, for good."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    for number in range(_CAPABILITIES):
-        libc.prctl(_CAPBSET_DROP, number, 0, 0, 0)  # refused without rights: then it has none
-    libc.prctl(_CAP_AMBIENT, _CAP_AMBIENT_CLEAR, 0, 0, 0)
-    libc.capset(struct.pack("=Ii", 0x20080522, 0), bytes(24))
-
-
-def _guarded(work: Callable[..., int], *arguments: Any) -> int:
-    """The exit code that a forked process is to end with."""
-    try:
-        return work(*arguments)
-    except OSError as error:
-        print(f"landlock: {error}", file=sys.stderr, flush=True)
-    except BaseException:
-        traceback.print_exc()
-    return self_check.EXIT
-
-
-def _sweep(plan: dict[str, Any], alive: int) -> int:
-    """Start the runner, wait for its end or the front's, and leave nothing behind."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _POLITE:
         signal.signal(number, signal.SIG_IGN)
-    landlock.adopt_orphans()
     place = Scratch(plan["below"], "judgebox-")
     try:
         sweeper = os.getpid()
         runner = os.fork()
         if runner == 0:
-            os._exit(_guarded(_become_runner, plan, place.path, sweeper))
+            try:
+                _become_runner(plan, place.path, sweeper)
+            except Exception as error:
+                print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            finally:
+                os._exit(1)
         os.close(plan["control"])
-        _until_ended(runner, alive)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(runner, signal.SIGKILL)
-        code = _code(os.waitpid(runner, 0)[1])
+        ended = os.pidfd_open(runner)
+        poll = select.poll()
+        poll.register(ended, select.POLLIN)
+        poll.register(0, select.POLLIN)
+        poll.poll()
+        os.kill(runner, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(runner, 0)[1])
         kill_orphans()
     finally:
         place.remove()
-    return code
-
-
-def _until_ended(child: int, life: int) -> None:
-    """Wait for the end of a child, or of whoever holds the other end of a pipe."""
-    ended = os.pidfd_open(child)
-    poll = select.poll()
-    poll.register(ended, select.POLLIN)
-    poll.register(life, select.POLLIN)
-    while True:
-        ready = [descriptor for descriptor, _ in poll.poll()]
-        if ended in ready or not os.read(life, 1):
-            os.close(ended)
-            return
+    sys.exit(code if code >= 0 else 1)
 
 
 def kill_orphans() -> None:
     """Kill whatever the runner left behind, until there is nothing any more."""
-    while True:
-        for pid in landlock.children():
+    while pids := landlock.children():
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 group = os.getpgid(pid)
                 # A check's group at once; only this process leads none of those.
                 if group not in (0, os.getpgrp()):
                     os.killpg(group, signal.SIGKILL)
                 os.kill(pid, signal.SIGKILL)
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
-
-
-def _code(status: int) -> int:
-    code = os.waitstatus_to_exitcode(status)
-    return 128 - code if code < 0 else code
+        os.waitpid(-1, 0)
 
 
 def _become_runner(plan: dict[str, Any], place: str, sweeper: int) -> NoReturn:
-    landlock.die_with(sweeper)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    landlock.die_with(sweeper, signal.SIGTERM)
+    for number in _POLITE:
         signal.signal(number, signal.SIG_DFL)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    checks, site = f"{place}/checks", f"{place}/site"
+    checks, site = f"{place}/checks", Path(place, "site")
     os.mkdir(checks)  # noqa: PTH102
-    _link_site(site, plan["site"])
+    for name, path in plan["site"].items():  # links, as there is no mounting
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).symlink_to(path)
     # A check's own lock need not be as fine as this one, for it is added to this one.
-    reads = sorted({*plan["readable"], *map(os.path.dirname, plan["site"].values()), site})
+    reads = sorted({*plan["readable"], *map(os.path.dirname, plan["site"].values()), str(site)})
     rules = list(readable(plan["readable"], set(plan["hidden"])))
-    rules += [(path, landlock.READ) for path in (*plan["site"].values(), site, "/proc")]
+    rules += [(path, landlock.READ) for path in (*plan["site"].values(), str(site), "/proc")]
     # The runner offers itself first where memory runs out.
     rules += [*landlock.DEVICES.items(), ("/proc/self/oom_score_adj", landlock.DEVICE)]
-    told = {"checks": checks, "reads": reads, "version": plan["version"]}
+    cell = {"checks": checks, "reads": reads, "version": plan["version"]}
     environment = plan["environment"] | {
-        "PYTHONPATH": site,
+        "PYTHONPATH": str(site),
         "HOME": checks,
         "TMPDIR": checks,
-        landlock.PLAN: json.dumps(told),
+        landlock.PLAN: json.dumps(cell),
     }
     resource.setrlimit(resource.RLIMIT_CORE, spawn.NO_CORE_DUMP)
     _bound_tasks()
@@ -194,14 +136,6 @@ def _become_runner(plan: dict[str, Any], place: str, sweeper: int) -> NoReturn:
     landlock.lock([*rules, (checks, landlock.WRITE)], plan["version"])
     seccomp.install(seccomp.RUNNER)
     os.execve(plan["command"][0], plan["command"], environment)
-
-
-def _link_site(site: str, entries: dict[str, str]) -> None:
-    """Make the folder of packages: of links, as there is no mounting."""
-    for name, path in entries.items():
-        link = Path(site, name)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(path)
 
 
 def readable(paths: list[str], hidden: set[str]) -> Iterator[tuple[str, int]]:

@@ -88,12 +88,7 @@ class Stat(NamedTuple):
 
 
 def descendants(root: int, most: int) -> list[int]:
-    """A process and what descends from it, as far as it was seen in passing.
-
-    Args:
-        root: its id.
-        most: ids to find; where there are more, the rest is left out.
-    """
+    """A process and what descends from it, as far as it was seen in passing; about `most` ids."""
     found = [root]
     for pid in found:
         if len(found) >= most:
@@ -133,90 +128,71 @@ class Monitor:
         """The most that was seen."""
 
     def exceeded(self, pids: list[int]) -> Reason | None:
-        """Return the limit that is exceeded, None where all are kept.
-
-        Args:
-            pids: the check's processes, its first one first.
-        """
+        """Return the limit that a check's processes exceed, None where all are kept."""
         now = time.monotonic()
         if not self._full.poll(0):  # it waits for the judge
             self._blocked += now - self._looked
         self._looked = now
         limits = self._limits
-        seen = {pid: one for pid in pids if (one := stat(pid)) is not None}
+        stats = {pid: status for pid in pids if (status := stat(pid)) is not None}
         # Of those that have ended, what nobody waited for is in no other's account; of those that
         # came and went between two looks, only what was waited for is known.
-        self._own |= {(pid, one.started): one.own_seconds for pid, one in seen.items()}
-        together = sum(one.cpu_seconds for one in seen.values())
+        self._own |= {(pid, status.started): status.own_seconds for pid, status in stats.items()}
+        together = sum(status.cpu_seconds for status in stats.values())
         self.cpu_seconds = max(self.cpu_seconds, together, sum(self._own.values()))
-        threads = sum(one.threads for one in seen.values())
+        threads = sum(status.threads for status in stats.values())
         # One more: the first process may be no more than the parent of what the program runs as.
-        if len(seen) > limits.processes + 1 or threads > THREADS * limits.processes + 1:
+        if len(stats) > limits.processes + 1 or threads > THREADS * limits.processes + 1:
             return "processes"
-        if (
-            sum(one.resident for one in seen.values()) + sum(map(_swapped, seen))
-            > limits.memory_bytes
-            # Pages that a forked process shares with its parent were counted twice.
-            and sum(map(_proportional, seen)) > limits.memory_bytes
-        ):
+        resident = sum(status.resident for status in stats.values()) + sum(map(_swapped, stats))
+        # Pages that a forked process shares with its parent were counted twice.
+        if resident > limits.memory_bytes and sum(map(_proportional, stats)) > limits.memory_bytes:
             return "memory"
         if self.cpu_seconds > limits.cpu_seconds:
             return "cpu"
-        return "wall" if self._waited(now, seen) > limits.wall_seconds else None
+        return "wall" if self._waited(now, stats) > limits.wall_seconds else None
 
-    def _waited(self, now: float, seen: dict[int, Stat]) -> float:
+    def _waited(self, now: float, stats: dict[int, Stat]) -> float:
         """Seconds for which it could have got on."""
         clock = now - self._started - self._blocked
-        for pid, one in seen.items():
-            self._queued[pid] = _queued(pid, one.threads)
+        self._queued |= {pid: _queued(pid) for pid in stats}
         if clock > self._limits.longest():
             return clock
-        if not _QUEUES_KNOWN:
-            return clock * _LEAST_SHARE
-        return clock - sum(self._queued.values())
+        return clock - sum(self._queued.values()) if _QUEUES_KNOWN else clock * _LEAST_SHARE
 
 
-def _queued(pid: int, threads: int) -> float:
-    """Seconds for which a process waited for a core."""
-    if threads == 1:
-        lines = [_read(f"/proc/{pid}/schedstat").split()]
-    else:
-        tasks = _names(f"/proc/{pid}/task")
-        lines = [_read(f"/proc/{pid}/task/{task}/schedstat").split() for task in tasks]
+def _queued(pid: int) -> float:
+    """Seconds for which a process's threads waited for a core."""
+    tasks = _names(f"/proc/{pid}/task")
+    lines = [_read(f"/proc/{pid}/task/{task}/schedstat").split() for task in tasks]
     return sum(int(fields[1]) / 1e9 for fields in lines if len(fields) == 3)
 
 
 def _swapped(pid: int) -> int:
     """Bytes of a process that are swapped out."""
-    if not _SWAPS:
-        return 0
-    lines = _read(f"/proc/{pid}/status").splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(b"VmSwap:"))
+    return _kilobytes(pid, "status", b"VmSwap:") if _SWAPS else 0
 
 
 def _proportional(pid: int) -> int:
     """Bytes of a process in memory and swap, pages that it shares counted by its share."""
-    names = (b"Pss:", b"SwapPss:")
-    lines = [line.split() for line in _read(f"/proc/{pid}/smaps_rollup").splitlines()]
-    found = [int(line[1]) * 1024 for line in lines if line[0] in names]
-    if found:
-        return sum(found)
-    one = stat(pid)
-    return one.resident if one else 0
+    status = stat(pid)
+    by_share = _kilobytes(pid, "smaps_rollup", b"Pss:", b"SwapPss:")
+    return by_share or (status.resident if status else 0)
+
+
+def _kilobytes(pid: int, file: str, *names: bytes) -> int:
+    """The sum of some of the lines of a file in /proc/PID, in bytes."""
+    lines = [line.split() for line in _read(f"/proc/{pid}/{file}").splitlines()]
+    return sum(int(line[1]) * 1024 for line in lines if line[0] in names)
 
 
 def _read(path: str) -> bytes:
     """A small file of the kernel's; empty where it is gone."""
     try:
-        file = os.open(path, os.O_RDONLY)
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            return file.read(65536)
     except OSError:
         return b""
-    try:
-        return os.read(file, 65536)
-    except OSError:
-        return b""
-    finally:
-        os.close(file)
 
 
 def _names(folder: str) -> list[str]:

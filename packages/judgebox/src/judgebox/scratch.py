@@ -18,8 +18,10 @@ _DEPTH = 64
 #: Bytes of what the kernel tells of a process's mapped files, several times as many as with all
 #: packages loaded; who has more of them wants looking to take long.
 _MAPPINGS = 2**20
-
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+#: Device and inode of files -> bytes.
+_Sizes = dict[tuple[int, int], int]
 
 
 class Scratch:
@@ -32,9 +34,7 @@ class Scratch:
 
     def __init__(self, below: str, prefix: str) -> None:
         self.path = tempfile.mkdtemp(prefix=prefix, dir=below)
-        made = os.lstat(self.path)
-        self._identity = _identity(made)
-        self._traces = _traces(made)
+        self._identity = _identity(os.lstat(self.path))
 
     def used(self, limit: int, processes: Iterable[int] = ()) -> int:
         """Bytes that it takes up, or some number above the limit as soon as that is certain.
@@ -54,30 +54,21 @@ class Scratch:
             total = _measure(folder, limit, 0)
         finally:
             os.close(folder)
-        nameless: dict[tuple[int, int], int] = {}
+        nameless: _Sizes = {}
         for process in processes:
-            nameless |= _open_nameless(process)
-            maps = _maps(process, _MAPPINGS)
+            maps = _maps(process)
             if len(maps) == _MAPPINGS:
                 return limit + 1
+            nameless |= _open_nameless(process)
             nameless = _mapped_nameless(maps, self._identity[0]) | nameless
         if nameless:
             # Not libraries that were replaced on disk since this process, which forked them, began.
-            for key in _mapped_nameless(_maps(os.getpid(), _MAPPINGS), self._identity[0]):
+            for key in _mapped_nameless(_maps(os.getpid()), self._identity[0]):
                 nameless.pop(key, None)
         return total + sum(nameless.values())
 
-    def untouched(self) -> bool:
-        """Whether nothing was ever made in it, or looked for: what can be seen of that stays."""
-        return _traces(os.lstat(self.path)) == self._traces
-
     def remove(self) -> None:
-        """Delete it with all that is in it; see `clear`."""
-        self.clear()
-        Path(self.path).rmdir()
-
-    def clear(self) -> None:
-        """Delete all that is in it; nothing may be writing to it any more.
+        """Delete it with all that is in it; nothing may be writing to it any more.
 
         Raises:
             OSError: something in it can't be deleted, or another folder has taken its name.
@@ -89,15 +80,11 @@ class Scratch:
             _empty(here)
         finally:
             os.close(here)
+        Path(self.path).rmdir()
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
-
-
-def _traces(status: os.stat_result) -> tuple[int, ...]:
-    """What remains of a folder's past when it is empty again; on ext4 also its size."""
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_atime_ns
 
 
 def _measure(folder: int, limit: int, depth: int) -> int:
@@ -105,7 +92,7 @@ def _measure(folder: int, limit: int, depth: int) -> int:
     with os.scandir(folder) as entries:
         for entry in entries:
             total += _ENTRY
-            with contextlib.suppress(OSError):  # the program has just deleted it
+            with contextlib.suppress(OSError):  # the program has just deleted or replaced it
                 status = entry.stat(follow_symlinks=False)
                 total += 512 * status.st_blocks
                 if stat.S_ISDIR(status.st_mode) and total <= limit:
@@ -121,47 +108,42 @@ def _measure_below(folder: int, name: str, mode: int, limit: int, depth: int) ->
     except PermissionError:
         # Nothing can be put into a folder that its owner may not write to or search.
         return limit + 1 if mode & 0o300 == 0o300 else 0
-    except OSError:
-        return 0  # it has just been replaced by something else, which the next look sees
     try:
         return limit + 1 if depth == _DEPTH else _measure(inner, limit, depth + 1)
     finally:
         os.close(inner)
 
 
-def _open_nameless(process: int) -> dict[tuple[int, int], int]:
-    """Files that a process has open and that have no name: device and inode -> bytes."""
-    found: dict[tuple[int, int], int] = {}
+def _open_nameless(process: int) -> _Sizes:
+    """Files that a process has open and that have no name."""
+    sizes: _Sizes = {}
     with contextlib.suppress(OSError):
         for held in Path(f"/proc/{process}/fd").iterdir():
             with contextlib.suppress(OSError):
                 status = held.stat()
                 if stat.S_ISREG(status.st_mode) and not status.st_nlink:
-                    found[_identity(status)] = 512 * status.st_blocks
-    return found
+                    sizes[_identity(status)] = 512 * status.st_blocks
+    return sizes
 
 
-def _maps(process: int, most: int) -> bytes:
-    """What the kernel tells of a process's mapped files, up to so many bytes."""
-    try:
-        with Path(f"/proc/{process}/maps").open("rb") as file:
-            return file.read(most)
-    except OSError:
-        return b""
+def _maps(process: int) -> bytes:
+    """What the kernel tells of a process's mapped files."""
+    with contextlib.suppress(OSError), Path(f"/proc/{process}/maps").open("rb") as file:
+        return file.read(_MAPPINGS)
+    return b""
 
 
-def _mapped_nameless(maps: bytes, device: int) -> dict[tuple[int, int], int]:
-    """Files of a device among mapped ones that have no name: device and inode -> bytes."""
-    found: dict[tuple[int, int], int] = {}
+def _mapped_nameless(maps: bytes, device: int) -> _Sizes:
+    """Files of a device among mapped ones that have no name."""
+    sizes: _Sizes = {}
     for line in maps.splitlines() if b" (deleted)\n" in maps else ():
         if line.endswith(b" (deleted)"):
             span, _, offset, number, inode, *_ = line.split(maxsplit=5)
             first, last = (int(part, 16) for part in span.split(b"-"))
             key = (os.makedev(*(int(part, 16) for part in number.split(b":"))), int(inode))
             if key[0] == device:
-                size = int(offset, 16) + last - first
-                found[key] = max(found.get(key, 0), size)
-    return found
+                sizes[key] = max(sizes.get(key, 0), int(offset, 16) + last - first)
+    return sizes
 
 
 def _empty(folder: int) -> None:
@@ -171,13 +153,10 @@ def _empty(folder: int) -> None:
         waiting, entered = [_clear(here)], list[str]()
         while waiting:
             if waiting[-1]:
-                name = waiting[-1].pop()
-                here = _moved(here, name)
-                entered.append(name)
+                entered.append(waiting[-1].pop())
+                here = _moved(here, entered[-1])
                 waiting.append(_clear(here))
-                continue
-            waiting.pop()
-            if entered:
+            elif waiting.pop() == [] and entered:
                 # Nobody moves folders about any more, so that ".." is where we came from.
                 here = _moved(here, "..")
                 os.rmdir(entered.pop(), dir_fd=here)
