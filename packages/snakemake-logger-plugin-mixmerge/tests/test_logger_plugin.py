@@ -1,18 +1,18 @@
-"""The pieces of the logger plugin: counts, the time left, failures, and Snakemake's own tests."""
+"""The logger plugin: progress, the time left, failures, and Snakemake's own tests of plugins."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.tests import MockOutputSettings, TestLogHandlerBase
 
-from snakemake_logger_plugin_mixmerge import LogHandler, LogHandlerSettings, eta
-from snakemake_logger_plugin_mixmerge.board import Board, Job, State
-from snakemake_logger_plugin_mixmerge.eta import Expected, time_left
-from snakemake_logger_plugin_mixmerge.failures import Failure, ended, restated, tail
-from snakemake_logger_plugin_mixmerge.screen import Lines
+from snakemake_logger_plugin_mixmerge import LogHandler, LogHandlerSettings, progress
+from snakemake_logger_plugin_mixmerge.messages import ended, failure_block, restated, tail
+from snakemake_logger_plugin_mixmerge.progress import Expected, Job, duration, time_left
 
 
 class TestInterface(TestLogHandlerBase):
@@ -26,82 +26,68 @@ class TestInterface(TestLogHandlerBase):
     def get_log_handler_settings(self) -> LogHandlerSettings:
         return LogHandlerSettings()
 
+    def _create_handler(self) -> LogHandlerBase:
+        self.handler = super()._create_handler()
+        return self.handler
 
-def start(board: Board, number: int, rule: str, state: State, now: float = 0) -> None:
-    board.jobs[number] = Job(rule, {"model": f"m{number}"}, [f"out{number}"], 1, [], state, now)
+    @pytest.fixture(autouse=True)
+    def stopped(self) -> Iterator[None]:
+        """No clock ticks on in the next test."""
+        yield
+        self.handler.close()
 
 
 @pytest.fixture
-def board() -> Board:
-    """Two trainings, whose results are merged."""
-    return Board({"train": ["fit"]}, {"fit": 2, "merge": 1})
-
-
-@pytest.fixture
-def expected(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """The run's jobs are known; its bounds are returned to be changed."""
+def limits(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Two trainings, whose results are merged, are expected; the run's bounds are returned."""
     jobs = {
         1: Expected("fit", 100, [], {"_cores": 1}),
         2: Expected("fit", 100, [], {"_cores": 1}),
         3: Expected("merge", 10, [1, 2], {"_cores": 1}),
     }
-    monkeypatch.setattr(eta, "_jobs", jobs)
-    monkeypatch.setattr(eta, "_limits", limits := {})
+    limits: dict[str, int] = {}
+    monkeypatch.setattr(progress, "_jobs", jobs)
+    monkeypatch.setattr(progress, "_limits", limits)
     return limits
 
 
-def test_counts_by_stage(board: Board, capsys: pytest.CaptureFixture[str]) -> None:
-    board.remote = True
-    start(board, 1, "fit", State.RUNNING)
-    start(board, 2, "fit", State.QUEUED)
-    board.move(1, State.DONE, 50)
-    board.move(99, State.DONE, 50)  # a target's number
-    counts = board.counts()
-    assert list(counts) == ["train", "merge"]
-    assert (counts["train"].done, counts["train"].queued, counts["train"].to_come) == (1, 1, 0)
-    assert counts["merge"].to_come == 1
-    assert board.jobs[1].took == 50
-    lines = Lines(board, lambda: "about 3 min left", seconds=0)
-    lines._last = None  # type: ignore[assignment]
-    lines.tick()
-    first, second = capsys.readouterr().err.splitlines()
-    assert first == "3 jobs to do: train 2, merge 1"
-    assert "1 of 3 done, 0 running, 1 queued, 1 to come, 0 failed, about 3 min left" in second
-    assert second.endswith("| train 1/2")
+def done(took: float) -> Job:
+    return Job("", "fit", "done", took, took=took)
 
 
-@pytest.mark.parametrize(("limits", "seconds"), [({"_cores": 1}, 210), ({"_cores": 2}, 110)])
+def running(since: float) -> Job:
+    return Job("", "fit", "running", since)
+
+
+@pytest.mark.parametrize(
+    ("cores", "started", "now", "seconds"),
+    [
+        (1, {}, 0, 210),  # all the work, one after the other
+        (2, {}, 0, 110),  # the longest chain
+        # Twice as long as expected: so will be the other one, which runs since 50 s.
+        (1, {1: done(200), 2: running(200)}, 250, 150 + 10),
+        (1, {1: done(200), 2: running(200)}, 2200, 0.05 * 200 + 10),  # overdue
+        # Nothing waits for what cannot run.
+        (1, {1: Job("", "fit", "failed", 10), 2: done(100)}, 100, 0),
+    ],
+)
 def test_time_left_is_the_longest_chain_or_the_work_over_a_bound(
-    board: Board, expected: dict[str, int], limits: dict[str, int], seconds: float
+    limits: dict[str, int], cores: int, started: dict[int, Job], now: float, seconds: float
 ) -> None:
-    expected.update(limits)
-    assert time_left(board, 0) == (seconds, False)
+    limits["_cores"] = cores
+    assert time_left(started, 3, 0, now) == pytest.approx(seconds)
 
 
-def test_time_left_learns_from_what_was_measured(board: Board, expected: dict[str, int]) -> None:
-    expected["_cores"] = 1
-    start(board, 1, "fit", State.RUNNING)
-    board.move(1, State.DONE, 200)  # twice as long as expected: so will be the other one
-    start(board, 2, "fit", State.RUNNING, 200)
-    assert time_left(board, 250) == (pytest.approx(150 + 10), False)
-    overdue = time_left(board, 2200)
-    assert overdue is not None and overdue[0] > 10
+def test_time_left_without_the_graph() -> None:
+    assert time_left({1: running(0)}, 3, 0, 50) is None
+    assert time_left({1: done(100), 2: running(100)}, 3, 0, 120) == pytest.approx(240)
 
 
-def test_nothing_waits_for_what_cannot_run(board: Board, expected: dict[str, int]) -> None:
-    for number in (1, 2):
-        start(board, number, "fit", State.RUNNING)
-    board.move(1, State.FAILED, 10)
-    board.move(2, State.DONE, 100)
-    assert time_left(board, 100) == (0, False)
-
-
-def test_time_left_without_the_graph_says_when_it_is_partial(board: Board) -> None:
-    assert time_left(board, 0) is None
-    start(board, 1, "fit", State.RUNNING)
-    board.move(1, State.DONE, 100)
-    start(board, 2, "fit", State.RUNNING, 100)
-    assert time_left(board, 120) == (pytest.approx(80), True)
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(35, "35 s"), (720, "12 min"), (14700, "4 h 05 min")]
+)
+def test_lengths_of_time(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_end_of_a_log(tmp_path: Path) -> None:
@@ -116,9 +102,9 @@ def test_end_of_a_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "how"),
     [
-        ("Command 'x' returned non-zero exit status 75.", "exit status 75"),
-        ("Command 'x' died with <Signals.SIGKILL: 9>.", "killed by SIGKILL"),
-        ("Command 'x' did something else", None),
+        ("CalledProcessError:\nCommand 'x' returned non-zero exit status 75.", "exit status 75"),
+        ("CalledProcessError: Command 'x' died with <Signals.SIGKILL: 9>.", "killed by SIGKILL"),
+        ("CalledProcessError: Command 'x' did something else", None),
     ],
 )
 def test_how_a_command_ended(text: str, how: str | None) -> None:
@@ -131,11 +117,13 @@ def test_slurms_log_is_shown_where_the_rules_own_is_empty(
     monkeypatch.setattr("sys.argv", ["snakemake", "--profile", "slurm", "-j9", "all_tables"])
     (tmp_path / "slurm.log").write_text("slurmstepd: Exceeded job memory limit\n")
     logs = [str(tmp_path / "rule.log"), str(tmp_path / "slurm.log")]
-    job = Job("sft", {"model": "m"}, ["out.json"], 4, logs, State.FAILED, 0)
-    text = Failure(job, "SLURM status is: 'OUT_OF_MEMORY'", when=0).block()
+    record = {"output": ["out.json (send to storage)"], "log": logs, "threads": 4}
+    job = Job("sft (model=m)", "sft", "failed", 0, None, record, "SLURM status is: 'OUT_OF_MEMORY'")
+    text = failure_block(job)
     assert text.startswith("Error in rule sft (model=m): SLURM status is: 'OUT_OF_MEMORY'")
+    assert "rule.log (nothing in it)\n" in text
     assert "  | slurmstepd: Exceeded job memory limit" in text
-    assert " --profile slurm --cores 4 --executor local --nolock -- out.json" in text
+    assert text.endswith(" --profile slurm --cores 4 --executor local --nolock -- out.json")
 
 
 def test_a_refusal_of_the_snakefile_is_shown_alone() -> None:
@@ -145,33 +133,75 @@ def test_a_refusal_of_the_snakefile_is_shown_alone() -> None:
     assert restated(f"{place}something else", "") == f"{place}something else"
 
 
-def record(event: LogEvent | None, message: str = "", **fields: Any) -> logging.LogRecord:
-    found = logging.LogRecord("snakemake", logging.INFO, "", 0, message, (), None)
-    found.__dict__.update(fields | ({"event": event} if event else {}))
-    return found
+def send(handler: LogHandler, event: LogEvent | None, message: str = "", **fields: Any) -> None:
+    level = logging.ERROR if event in (LogEvent.ERROR, LogEvent.JOB_ERROR) else logging.INFO
+    record = logging.LogRecord("snakemake", level, "", 0, message, (), None)
+    record.__dict__.update(fields | ({"event": event} if event else {}))
+    handler.emit(record)
+
+
+STARTED: dict[str, Any] = {
+    "jobid": 1,
+    "rule_name": "sft",
+    "wildcards": {"model": "m"},
+    "output": ["out"],
+    "log": ["no.log"],
+    "threads": 1,
+    "local": True,
+}
+
+
+def begin() -> LogHandler:
+    """The handler of a run of two trainings and a merge, of which one training has started."""
+    handler = LogHandler(MockOutputSettings(), LogHandlerSettings())
+    send(handler, LogEvent.RUN_INFO, stats={"sft": 2, "merge": 1, "all": 1, "total": 4})
+    send(handler, LogEvent.JOB_INFO, **STARTED)
+    return handler
+
+
+def test_a_line_of_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = begin()
+    send(handler, LogEvent.JOB_INFO, **STARTED | {"jobid": 2, "local": False})
+    send(handler, LogEvent.JOB_INFO, **STARTED | {"jobid": 9, "rule_name": "all_tables"})
+    send(handler, LogEvent.JOB_FINISHED, job_id=1)
+    send(handler, LogEvent.JOB_FINISHED, job_id=9)
+    handler._written = 0.0
+    handler._show(1000.0 + handler._begun)
+    handler.close()
+    line = capsys.readouterr().err.splitlines()[-3]
+    assert line.endswith("1 of 3 done, 1 queued, 1 to come, about 33 min left | sft 1/2")
 
 
 def test_a_job_that_is_tried_again_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    handler = LogHandler(MockOutputSettings(), LogHandlerSettings())
-    started = {
-        "jobid": 1,
-        "rule_name": "sft",
-        "wildcards": {"model": "m"},
-        "input": [],
-        "output": ["out"],
-        "log": ["no.log"],
-        "threads": 1,
-        "local": True,
-    }
-    failed = started | {"rule_msg": "node failed", "shellcmd": "train"}
-    handler.emit(record(LogEvent.RUN_INFO, stats={"sft": 2, "total": 2}))
-    handler.emit(record(LogEvent.JOB_INFO, **started))
-    handler.emit(record(LogEvent.JOB_ERROR, **failed))
-    handler.emit(record(None, "Trying to restart job 1."))
-    handler.emit(record(LogEvent.JOB_INFO, **started))
-    handler.emit(record(LogEvent.JOB_FINISHED, job_id=1))
+    handler = begin()
+    failed = STARTED | {"rule_msg": "node failed", "shellcmd": "train"}
+    send(handler, LogEvent.JOB_ERROR, **failed)
+    send(handler, None, "Trying to restart job 1.")
+    send(handler, LogEvent.JOB_INFO, **STARTED)
+    send(handler, LogEvent.JOB_FINISHED, job_id=1)
     handler.close()
     text = capsys.readouterr().err
-    assert "sft (model=m): node failed; it is tried again; log: no.log" in text
+    assert "sft (model=m): node failed; it is tried again" in text
     assert "Error in rule" not in text
-    assert "1 of 2 jobs done, 1 not done, in" in text
+    assert "1 of 3 jobs done, 2 not done, in" in text
+
+
+def test_failures_are_told_with_their_reason_and_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["snakemake", "all"])
+    handler = begin()
+    end = "CalledProcessError in file x: Command 'train' returned non-zero exit status 3."
+    send(handler, LogEvent.ERROR, end)
+    send(handler, LogEvent.JOB_ERROR, **STARTED | {"rule_msg": None, "shellcmd": "train"})
+    send(handler, LogEvent.JOB_INFO, **STARTED | {"jobid": 2})
+    send(handler, LogEvent.ERROR, "Job 2  completed successfully, but some files are missing")
+    send(handler, LogEvent.ERROR, "WorkflowError: At least one job did not complete successfully.")
+    handler.close()
+    handler.close()
+    text = capsys.readouterr().err
+    assert text.count("Error in rule sft (model=m): exit status 3") == 1
+    assert text.count("Error in rule sft (model=m): Job 2  completed successfully, but") == 1
+    assert "CalledProcessError" not in text and "At least one job" not in text
+    assert "0 of 3 jobs done, 2 failed, 1 not done, in" in text
+    assert "failed: sft (model=m): exit status 3\n" in text

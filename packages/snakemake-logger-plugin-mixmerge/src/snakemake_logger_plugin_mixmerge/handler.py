@@ -1,11 +1,13 @@
-"""The plugin's side towards Snakemake: takes its records, and shows board, failures and summary."""
+"""The logger plugin: takes Snakemake's records, and shows progress, failures and a summary."""
 
-import contextlib
 import logging
+import os
 import re
+import shutil
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,287 +15,186 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
-from snakemake_logger_plugin_mixmerge.board import Board, Job, State, is_target
-from snakemake_logger_plugin_mixmerge.eta import time_left
-from snakemake_logger_plugin_mixmerge.failures import Failure, command, ended, restated
-from snakemake_logger_plugin_mixmerge.screen import Lines, Terminal, duration
+from snakemake_logger_plugin_mixmerge.messages import command, ended, failure_block, restated
+from snakemake_logger_plugin_mixmerge.progress import Job, duration, is_target, time_left
 
-#: Seconds that a failure waits for Snakemake's word that it tries again.
-_PATIENCE = 3.0
-#: Seconds between two estimates of the time left.
-_ESTIMATE = 5.0
-#: Failed jobs that the summary names.
-_NAMED = 10
-#: What executors' interface adds to every message.
-_SEE_ALSO = (
-    "For further error details see the cluster/cloud log and the log files of the involved rule(s)."
-)
-_AGAIN = re.compile(r"Trying to restart job (\d+)\.")
-_NO_OUTPUT = re.compile(r"Job (\d+)\s+completed successfully, but")
+#: Seconds: a failure waits for Snakemake's word that it tries again; lines in a file are apart,
+#: where something has changed and where nothing has.
+_PATIENCE, _PAUSE, _HEARTBEAT = 3.0, 30.0, 600.0
+_TOLD_WITH_JOBS = ("Exception in run_job for rule", "Exiting because a job execution failed")
+_SEE_ALSO = "For further error details see the cluster/cloud log and the log files of the involved"
 
 
 @dataclass
 class LogHandlerSettings(LogHandlerSettingsBase):
     """Settings of the plugin, as ``--logger-mixmerge-...`` on Snakemake's command line."""
 
-    off: bool = field(
-        default=False, metadata={"help": "Show what Snakemake shows without this plugin."}
-    )
-    seconds: int = field(
-        default=30,
-        metadata={"help": "In a file: seconds between two lines of progress.", "type": int},
-    )
-    stages: list[str] = field(
-        default_factory=list,
-        metadata={
-            "help": "Rules that are counted together, as `data=fetch,split train=fit`; other rules"
-            " are counted by themselves.",
-            "nargs": "+",
-        },
-    )
+    off: bool = field(default=False, metadata={"help": "Leave all output to Snakemake."})
     config_reader: str = field(
         default="",
-        metadata={
-            "help": "Function `module:name` that reads a config file and whose exception says why"
-            " it cannot; what Snakemake says of such a file is replaced by that."
-        },
+        metadata={"help": "Function `module:name` that reads a config file or says why it cannot."},
     )
 
 
 class LogHandler(LogHandlerBase):
-    """Shows progress; a dry run, ``--verbose`` and ``--quiet all`` look as Snakemake's own do.
-
-    Snakemake calls it from a thread of its own, one record after the other, in the process that
-    drives the run: the nested ones that run a job skip logger plugins.
-    """
+    """Shows progress; a dry run, ``--verbose`` and ``--quiet all`` look as Snakemake's own do."""
 
     writes_to_stream = True
     writes_to_file = False
-    # What is shown or not is decided here, and job events must arrive under --quiet as well.
     has_filter = True
     has_formatter = True
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
-        """Choose between Snakemake's own way to show a run and the board."""
+        """Choose between Snakemake's own way to show a run and this one."""
         from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
 
         common, settings = self.common_settings, self.settings or LogHandlerSettings()
         assert isinstance(settings, LogHandlerSettings)
         shown = (common.debug_dag, common.verbose, common.dryrun, common.printshellcmds)
-        own: logging.Handler = ColorizingTextHandler(
+        self._own: logging.Handler = ColorizingTextHandler(
             nocolor=common.nocolor,
             stream=sys.stdout if common.stdout else sys.stderr,
             filter=DefaultFilter(common.quiet, *shown),
             formatter=DefaultFormatter(common.quiet, common.show_failed_logs),
         )
-        quiet = {str(word) for word in common.quiet or ()}
-        passive = settings.off or common.dryrun or common.verbose or common.debug_dag
-        self._own, self._config_reader = own, settings.config_reader
-        self._run = None
-        if not passive and "all" not in quiet:
-            is_quiet = bool({"progress", "rules"} & quiet)
-            self._run = Run(own, settings, is_quiet, common.printshellcmds, not common.nocolor)
-        self._closed = False
+        self._passive = settings.off or any(shown[:3]) or "all" in map(str, common.quiet or ())
+        self._quiet, self._reader = bool(common.quiet), settings.config_reader
+        self._terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._totals: dict[str, int] = {}
+        self._jobs: dict[int, Job] = {}
+        self._errors: list[str] = []
+        self._total, self._shows_progress = 0, False
+        self._begun, self._written, self._last = time.monotonic(), 0.0, [""]
+        # Records come in a thread of Snakemake's, the clock ticks in another.
+        self._guard, self._end = threading.RLock(), threading.Event()
+        if not self._passive:
+            threading.Thread(target=self._tick, name="progress", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show a record; a fault in showing never ends the run."""
         try:
             if record.levelno >= logging.ERROR and isinstance(record.msg, str):
-                record.msg = restated(record.msg, self._config_reader)
-            if self._run is None:
-                self._own.handle(record)
-            else:
-                self._run.take(record)
+                record.msg = restated(record.msg, self._reader)
+            with self._guard:
+                if self._passive:
+                    self._own.handle(record)
+                else:
+                    self._take(record.__dict__, str(record.msg or ""), record.levelno)
         except BrokenPipeError:
             pass  # nobody reads on, as in `snakemake -n | head`
         except Exception:
             self.handleError(record)
 
     def close(self) -> None:
-        """Show what is left. Snakemake closes a handler, and at its exit Python does again."""
-        if not self._closed:
-            self._closed = True
-            with contextlib.suppress(BrokenPipeError):
-                (self._own if self._run is None else self._run).close()
+        """Show the summary. Snakemake closes a handler, and at its exit Python does again."""
+        with self._guard:
+            if not self._end.is_set() and not self._passive:
+                self._end.set()
+                self._tell_failures(patience=0)
+                if self._failed() or (self._shows_progress and self._jobs):
+                    self._say(self._summary(), logging.ERROR if self._failed() else logging.INFO)
         super().close()
 
-
-class Run:
-    """One run: keeps the board from Snakemake's records and shows it.
-
-    Records come in one thread, the clock ticks in another; a lock guards what both touch.
-
-    Args:
-        own: Snakemake's own handler, for what has nothing to do with jobs.
-        settings: of the plugin.
-        quiet: show failures, warnings and errors only.
-        commands: show each job's command.
-        color: whether colours are allowed.
-    """
-
-    def __init__(
-        self,
-        own: logging.Handler,
-        settings: LogHandlerSettings,
-        quiet: bool,
-        commands: bool,
-        color: bool,
-    ) -> None:
-        self._own, self._quiet, self._commands, self._color = own, quiet, commands, color
-        self._seconds = settings.seconds
-        stages = (stage.partition("=") for stage in settings.stages or ())
-        self._board = Board({name: rules.split(",") for name, _, rules in stages})
-        self._failures: dict[int, Failure] = {}
-        self._reasons: list[tuple[str, str]] = []
-        self._left: tuple[float, bool] | None = None
-        self._estimated, self._begun = 0.0, time.monotonic()
-        self._screen: Terminal | Lines | None = None
-        self._lock, self._end = threading.RLock(), threading.Event()
-        self._clock = threading.Thread(target=self._tick, name="progress", daemon=True)
-
-    def take(self, record: logging.LogRecord) -> None:
-        """Take one record of Snakemake's."""
-        fields, now, text = record.__dict__, time.monotonic(), str(record.msg or "")
-        with self._lock:
-            match fields.get("event"):
-                case LogEvent.RUN_INFO:
-                    self._begin(fields["stats"])
-                case LogEvent.JOB_INFO:
-                    self._start(fields, now)
-                case LogEvent.JOB_FINISHED:
-                    self._board.move(fields["job_id"], State.DONE, now)
-                case LogEvent.JOB_ERROR:
-                    line = str(fields["shellcmd"] or "")
-                    why = next((why for text, why in self._reasons if line and line in text), "")
-                    why = str(fields["rule_msg"] or why or "it failed").removesuffix(_SEE_ALSO)
-                    self._fail(fields["jobid"], why.strip(), now)
-                case LogEvent.SHELLCMD:
-                    line = str(fields.get("shellcmd") or fields.get("cmd") or "")
-                    if self._commands and line and not self._quiet:
-                        self._say(line)
-                case LogEvent.ERROR:
-                    self._error(text, record.levelno, now)
-                case None:
-                    self._message(text, record.levelno)
-
-    def _begin(self, totals: dict[str, int]) -> None:
-        self._board.totals = {
-            rule: n for rule, n in totals.items() if rule != "total" and not is_target(rule)
-        }
-        # Of a single job there is nothing to count, and what it prints is not drawn over.
-        if not self._quiet and self._screen is None and sum(self._board.totals.values()) > 1:
-            if Terminal.is_possible():
-                self._screen = Terminal(self._board, self._remaining, self._color)
-            else:
-                self._screen = Lines(self._board, self._remaining, self._seconds)
-            self._screen.tick()
-        if not self._clock.is_alive():
-            self._clock.start()
-
-    def _start(self, fields: dict[str, Any], now: float) -> None:
-        """A job starts, for the first time or again."""
-        number, rule = fields["jobid"], fields["rule_name"]
-        self._failures.pop(number, None)
-        self._board.remote = self._board.remote or not fields["local"]
-        # Handed over to a cluster: that is all that Snakemake knows.
-        state = State.RUNNING if fields["local"] else State.QUEUED
-        details = (fields["wildcards"] or {}, list(fields["output"]), fields["threads"])
-        if not is_target(rule):
-            self._board.jobs[number] = Job(rule, *details, list(fields["log"]), state, now)
+    def _take(self, fields: dict[str, Any], text: str, level: int) -> None:
+        now = time.monotonic()
+        match fields.get("event"):
+            case LogEvent.RUN_INFO:
+                totals = fields["stats"].items()
+                self._totals = {r: n for r, n in totals if r != "total" and not is_target(r)}
+                self._total = sum(self._totals.values())
+                # What a single job prints is not written over.
+                self._shows_progress = self._total > 1 and not self._quiet
+            case LogEvent.JOB_INFO if not is_target(rule := fields["rule_name"]):
+                # Handed over to a cluster: that is all that Snakemake knows.
+                state = "running" if fields["local"] else "queued"
+                values = [f"{key}={value}" for key, value in (fields["wildcards"] or {}).items()]
+                name = f"{rule} ({', '.join(values)})" if values else rule
+                self._jobs[fields["jobid"]] = Job(name, rule, state, now, record=fields)
+            case LogEvent.JOB_FINISHED if job := self._jobs.get(fields["job_id"]):
+                job.state, job.took = "done", now - job.since
+            case LogEvent.JOB_ERROR:
+                line = str(fields["shellcmd"] or "")
+                why = next((ended(t) for t in self._errors if line and line in t), None)
+                why = fields["rule_msg"] or why or "it failed"
+                self._fail(fields["jobid"], str(why).partition(_SEE_ALSO)[0].strip(), now)
+            case LogEvent.SHELLCMD if self.common_settings.printshellcmds:
+                self._say(str(fields.get("shellcmd") or fields.get("cmd") or ""))
+            case LogEvent.ERROR if ended(text):
+                self._errors.append(text)  # told with the job
+            case LogEvent.ERROR:
+                lost = re.search(r"Job (\d+)\s+completed successfully, but", text)
+                if lost and int(lost[1]) in self._jobs:
+                    self._fail(int(lost[1]), text, now)
+                elif not (self._failed() and "At least one job did not complete" in text):
+                    self._say(text, level)
+            case None if again := re.match(r"Trying to restart job (\d+)\.", text):
+                if job := self._jobs.get(int(again[1])):
+                    why = job.failure.partition("\n")[0].rstrip(".") or "it failed"
+                    self._say(f"{job.name}: {why}; it is tried again", logging.WARNING)
+                    job.state, job.since = "queued", now
+            case None if not text.startswith(_TOLD_WITH_JOBS):
+                if level > logging.INFO or (text.startswith("Nothing to be") and not self._quiet):
+                    self._say(text, level)
 
     def _fail(self, number: int, why: str, now: float) -> None:
-        if job := self._board.jobs.get(number):
-            self._failures[number] = Failure(job, why, now)
-            self._board.move(number, State.FAILED, now)
+        if job := self._jobs.get(number):
+            job.state, job.since, job.failure = "failed", now, why
 
-    def _error(self, text: str, level: int, now: float) -> None:
-        """An exception: the end of a job's command is told with the job, others as they are."""
-        how = ended(text) if "CalledProcessError" in text else None
-        lost = _NO_OUTPUT.search(text)
-        if how is not None:
-            self._reasons.append((text, how))
-        elif lost and int(lost[1]) in self._board.jobs:
-            self._fail(int(lost[1]), text, now)
-        elif not (self._failures and "At least one job did not complete successfully" in text):
-            self._say(text, level)
-
-    def _message(self, text: str, level: int) -> None:
-        if found := _AGAIN.match(text):
-            if failure := self._failures.pop(int(found[1]), None):
-                log = f"; log: {failure.job.log[0]}" if failure.job.log else ""
-                why = failure.why.splitlines()[0].rstrip(".")
-                self._say(f"{failure.job.name}: {why}; it is tried again{log}", logging.WARNING)
-                self._board.move(int(found[1]), State.QUEUED, time.monotonic())
-        elif self._failures and text.startswith("Exiting because a job execution failed"):
-            pass  # the summary says which
-        elif text.startswith("Exception in run_job for rule"):
-            pass  # it is told with the job, without the traceback
-        elif level > logging.INFO or (text.startswith("Nothing to be done") and not self._quiet):
-            self._say(text, level)
+    def _failed(self) -> list[Job]:
+        return [job for job in self._jobs.values() if job.state == "failed"]
 
     def _say(self, text: str, level: int = logging.INFO) -> None:
-        """Show a message beside the board."""
-        if self._screen is not None:
-            self._screen.say(text, level)
-        else:
-            self._own.handle(logging.LogRecord("run", level, "", 0, text, (), None))
+        """Write a message as Snakemake does, above the progress."""
+        if self._terminal and self._shows_progress:
+            print("\r\x1b[K", end="", file=sys.stderr)
+        self._own.handle(logging.LogRecord("run", level, "", 0, text, (), None))
 
     def _tell_failures(self, patience: float) -> None:
-        for failure in self._failures.values():
-            if not failure.shown and time.monotonic() - failure.when >= patience:
-                self._say(failure.block(), logging.ERROR)
-
-    def _remaining(self) -> str:
-        """The time left in words, as last estimated."""
-        if self._left is None:
-            return ""
-        seconds, partial = self._left
-        seconds -= time.monotonic() - self._estimated
-        if partial and seconds < 1:
-            return ""
-        return f"{'at least' if partial else 'about'} {duration(max(0.0, seconds))} left"
+        for job in self._failed():
+            if not job.is_told and time.monotonic() - job.since >= patience:
+                job.is_told = True
+                self._say(failure_block(job), logging.ERROR)
 
     def _tick(self) -> None:
-        """The clock's thread."""
-        pause = _ESTIMATE
-        while not self._end.wait(0.5):
-            with self._lock:
-                now = time.monotonic()
-                if now - self._estimated >= pause:
-                    self._left = time_left(self._board, now)
-                    self._estimated = time.monotonic()
-                    # Thousands of jobs take a while: no more than a twentieth of the time.
-                    pause = max(_ESTIMATE, 20 * (self._estimated - now))
+        while not self._end.wait(1):
+            with self._guard:
                 self._tell_failures(_PATIENCE)
-                if self._screen is not None:
-                    self._screen.tick()
+                if self._shows_progress and not self._end.is_set():
+                    self._show(time.monotonic())
 
-    def close(self) -> None:
-        """The run is over: what is still to say, and the summary."""
-        self._end.set()
-        if self._clock.is_alive():
-            self._clock.join(timeout=30)
-        with self._lock:
-            self._tell_failures(patience=0)
-            had_screen, screen, self._screen = self._screen is not None, self._screen, None
-            if screen is not None:
-                screen.close()
-            if self._failures or (had_screen and self._board.jobs):
-                level = logging.ERROR if self._failures else logging.INFO
-                self._say(self._summary(), level)
+    def _show(self, now: float) -> None:
+        """A line of progress: redrawn on a terminal; in a file where something has changed."""
+        states, total = Counter(job.state for job in self._jobs.values()), self._total
+        states["to come"] = total - len(self._jobs)
+        names = [name for name in ("running", "queued", "to come", "failed") if states[name] > 0]
+        parts = [f"{states['done']} of {total} done", *(f"{states[name]} {name}" for name in names)]
+        pause = _PAUSE if parts != self._last else _HEARTBEAT
+        if not self._terminal and now - self._written < pause:
+            return
+        self._written, self._last = now, parts
+        left = time_left(self._jobs, total, self._begun, now)
+        done = Counter(job.rule for job in self._jobs.values() if job.state == "done")
+        at_work = dict.fromkeys(job.rule for job in self._jobs.values() if job.state != "done")
+        line = ", ".join([*parts, *([f"about {duration(left)} left"] if left else [])])
+        rules = [f" | {rule} {done[rule]}/{self._totals.get(rule, 1)}" for rule in at_work]
+        line = f"[{time.strftime('%H:%M:%S')}] {line}{''.join(rules)}"
+        if self._terminal:
+            line = line[: shutil.get_terminal_size().columns - 1]
+            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+        else:
+            self._say(line)
 
     def _summary(self) -> str:
         """How many jobs were done, which failed, how long it took, and what to do next."""
-        total, failures = self._board.total(), list(self._failures.values())
-        counts = [f"{total.done} of {total.total} jobs done"]
-        counts += [f"{total.failed} failed"] if total.failed else []
-        others = total.total - total.done - total.failed
-        counts += [f"{others} not done"] if others else []
-        lines = [f"{', '.join(counts)}, in {duration(time.monotonic() - self._begun)}."]
-        lines += [f"failed: {f.job.name}: {f.why.splitlines()[0]}" for f in failures[:_NAMED]]
-        if len(failures) > _NAMED:
-            lines.append(f"... and {len(failures) - _NAMED} more failed")
-        if total.done < total.total and total.total > 1:
+        total, failed = self._total, self._failed()
+        done = sum(job.state == "done" for job in self._jobs.values())
+        counts = {"jobs done": f"{done} of {total}", "failed": len(failed)}
+        counts["not done"] = total - done - len(failed)
+        parts = [f"{number} {state}" for state, number in counts.items() if number]
+        lines = [", ".join([*parts, f"in {duration(time.monotonic() - self._begun)}."])]
+        lines += [f"failed: {job.name}: {job.failure.splitlines()[0]}" for job in failed[:10]]
+        lines += [f"... and {len(failed) - 10} more failed"] if len(failed) > 10 else []
+        if done < total > 1:
             lines.append(f"Then go on, what is done is kept: {command(*sys.argv[1:])}")
         return "\n".join(lines)

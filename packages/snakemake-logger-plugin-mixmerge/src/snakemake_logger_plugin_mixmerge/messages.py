@@ -1,0 +1,95 @@
+"""What is said of failures: the end of a log, the command that repeats a job, errors restated."""
+
+import pkgutil
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from snakemake.cli import get_argument_parser
+
+from snakemake_logger_plugin_mixmerge.progress import Job
+
+#: Options that say which study this is and how its software is found; a repeated job needs them.
+_KEPT = (
+    *("profile", "workflow_profile", "snakefile", "directory", "configfile", "config"),
+    *("software_deployment_method", "conda_prefix", "apptainer_prefix"),
+    *("default_storage_provider", "default_storage_prefix", "local_storage_prefix"),
+)
+
+
+def failure_block(job: Job) -> str:
+    """Why a job failed, the end of its first log with something in it, and how to repeat it."""
+    lines, shown = [f"Error in rule {job.name}: {job.failure}"], False
+    for log in job.record["log"]:
+        end = tail(Path(log))
+        lines.append(f"  log: {log}{'' if end else ' (nothing in it)'}")
+        lines += [f"  | {line}" for line in end if not shown]
+        shown = shown or bool(end)
+    if job.record["output"]:
+        lines.append(f"  repeat it here: {_repeat(job)}")
+    return "\n".join(lines)
+
+
+def tail(file: Path, most: int = 20) -> list[str]:
+    """The last lines of a text file that are not blank; none where there is no such file."""
+    text = file.read_bytes().decode("utf-8", "replace") if file.is_file() else ""
+    lines = [line.rstrip() for line in text.split("\n") if line.strip()]
+    # Progress bars overwrite a line: its last state counts.
+    return [line.rpartition("\r")[2] for line in lines[-most:]]
+
+
+def ended(text: str) -> str | None:
+    """How a command ended, from Snakemake's exception: ``exit status 1``, ``killed by SIGKILL``."""
+    status = r"CalledProcessError.*(?:non-zero (exit status \d+)|died with <Signals\.(\w+): \d+>)"
+    found = re.search(status, text, re.DOTALL)
+    return found and (found[1] or f"killed by {found[2]}")
+
+
+def command(*arguments: str) -> str:
+    """A call of the Snakemake that runs here."""
+    return shlex.join([sys.executable, "-m", "snakemake", *arguments])
+
+
+def _repeat(job: Job) -> str:
+    """The command that runs one job again, here, also while the run goes on elsewhere."""
+    parser = get_argument_parser()
+    options, kept = _options(), list[str]()
+    for name in _KEPT:
+        value = getattr(options, name, None)
+        if value and str(value) != str(parser.get_default(name)):
+            values = value if isinstance(value, list | tuple | set | frozenset) else [value]
+            kept += ["--" + name.replace("_", "-"), *map(str, values)]
+    # Snakemake remarks on some files: `x (send to storage)`.
+    output = re.sub(r" \(.*\)$", "", str(job.record["output"][0]))
+    where = ["--cores", str(job.record["threads"]), "--executor", "local", "--nolock"]
+    return command(*kept, *where, "--", output)
+
+
+def _options() -> Any:
+    """What Snakemake was called with; nothing where another program drives it."""
+    try:
+        return get_argument_parser().parse_known_args(sys.argv[1:])[0]
+    except SystemExit:
+        return get_argument_parser().parse_args([])
+
+
+def restated(text: str, reader: str) -> str:
+    """A Snakefile's ``WorkflowError("error: ...")`` without its place; other errors as they are.
+
+    Of a config file that it cannot read, Snakemake names neither file nor line: ``reader``, the
+    ``module:name`` of a function, does that.
+    """
+    if text.startswith("WorkflowError in file ") and "\nerror: " in text:
+        return text.partition("\n")[2].partition('\n  File "')[0]
+    if not reader or not re.search(r"Config file |in (load_configfile|_get_overwrite_conf)", text):
+        return text
+    read = pkgutil.resolve_name(reader)
+    for file in _options().configfile or ["config/config.yaml"]:
+        try:
+            if not isinstance(read(Path(file)), dict):
+                return f"error: {file}: expected sections, as `name: value`, at the top"
+        except Exception as error:
+            return f"error: {error}"
+    return text

@@ -1,0 +1,99 @@
+"""The time that a run still takes: its longest chain of jobs, or its work over what bounds it.
+
+The bounds are cores, jobs at once, GPUs; greedy scheduling comes close to the larger of the two.
+"""
+
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+@dataclass
+class Job:
+    """A started job, by Snakemake's record of that; times are seconds of a steady clock."""
+
+    name: str
+    rule: str
+    state: str  # queued (on a cluster, which does not say when it begins), running, done, failed
+    since: float
+    took: float | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+    failure: str = ""
+    is_told: bool = False
+
+
+class Expected(NamedTuple):
+    """A job of the run: how long it may take, the jobs it reads from, and its resources."""
+
+    rule: str
+    seconds: float
+    before: list[int]
+    needs: dict[str, int]
+
+
+#: The jobs of this process's run by number, each after those it reads from; and its bounds.
+_jobs: dict[int, Expected] = {}
+_limits: dict[str, int] = {}
+
+
+def expect(workflow: Any) -> None:
+    """Take the jobs of a run that starts; Snakefiles call it with ``workflow`` under ``onstart:``.
+
+    A job is expected to take ``expected_s`` seconds, a resource of its rule, else ``runtime``
+    minutes, until others of its rule have run. Snakemake itself tells of started jobs only.
+    """
+    dag = workflow.dag
+    _jobs.clear()
+    _limits.clear()
+    for job in (job for level in dag.toposorted() for job in level):
+        if dag.needrun(job) and not is_target(job.rule.name):
+            resources = {name: n for name, n in job.resources.items() if isinstance(n, int)}
+            seconds = float(resources.get("expected_s", 60 * resources.get("runtime", 0)))
+            before = [other.jobid for other in dag.dependencies[job] if dag.needrun(other)]
+            needs = {**resources, "_cores": job.threads, "_nodes": 1}
+            _jobs[job.jobid] = Expected(job.rule.name, seconds, before, needs)
+    unused = "_nodes" if workflow.local_exec else "_cores"
+    bounds = {name: getattr(n, "value", n) for name, n in workflow.global_resources.items()}
+    for name, bound in bounds.items():
+        if isinstance(bound, int) and 0 < bound < sys.maxsize and name != unused:
+            _limits[name] = bound
+
+
+def is_target(rule: str) -> bool:
+    """Whether a rule only names what to make, as ``all`` and ``all_tables`` do."""
+    return rule == "all" or rule.startswith("all_")
+
+
+def time_left(started: dict[int, Job], total: int, begun: float, now: float) -> float | None:
+    """Seconds until a run of ``total`` jobs ends; None where nothing is known.
+
+    Started jobs go by Snakemake's number; ``begun`` and ``now`` are seconds of a steady clock.
+    """
+    took = defaultdict(list)
+    for job in started.values():
+        if job.took is not None:
+            took[job.rule].append(job.took)
+    if not _jobs:  # no Snakefile called `expect`: as fast as it went
+        done = sum(map(len, took.values()))
+        return (now - begun) * (total - done) / done if done else None
+    finished: dict[int, float] = {}
+    work: dict[str, float] = defaultdict(float)
+    for number, (rule, seconds, before, needs) in _jobs.items():
+        job = started.get(number, Job("", rule, "queued", now))
+        if job.state == "failed" or any(n in _jobs and n not in finished for n in before):
+            continue  # it failed, or what it reads from did
+        length = sum(took[rule]) / len(took[rule]) if took[rule] else seconds
+        length = max(length - (now - job.since), 0.05 * length) if job.state != "done" else 0.0
+        finished[number] = length + max((finished.get(n, 0.0) for n in before), default=0.0)
+        for name in _limits.keys() & needs.keys():
+            work[name] += min(needs[name], _limits[name]) * length
+    return max([*finished.values(), *(work[name] / _limits[name] for name in work)], default=0.0)
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: ``35 s``, ``12 min``, ``4 h 05 min``."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60:,} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
