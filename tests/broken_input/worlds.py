@@ -375,12 +375,6 @@ def only(folder: Path, count: int) -> None:
     write_manifest(folder, "rows", {"rows": count})
 
 
-def fewer(folder: Path) -> None:
-    """A row taken out by hand, the sums in the manifest mended but not what it counts."""
-    only(folder, 7)
-    write_manifest(folder, "rows", {"rows": 8})
-
-
 def completions(change: Callable[[list[dict[str, Any]]], object]) -> Damage:
     """Change the rows of the completions."""
 

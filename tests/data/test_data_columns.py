@@ -1,4 +1,4 @@
-"""The column mappings of config/config.yaml on real rows, through the real scripts."""
+"""The column mappings of config/config.yaml on real rows."""
 
 import ast
 import importlib.util
@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from fixtures.data import read, run_script, write
+from fixtures.data import prepared, read
+from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
 
-pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[2]
 JAVA = {
     "Repeats a text.": """\
 public static String repeat(String text, int times) {
@@ -35,147 +33,94 @@ public Range(final int low, final int high) {
 
 
 @pytest.fixture(scope="module")
-def config() -> dict[str, Any]:
-    return yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+def config(root: Path) -> dict[str, Any]:
+    return yaml.safe_load((root / "config/config.yaml").read_text(encoding="utf-8"))
 
 
-def prepared(
-    root: Path, config: dict[str, Any], task: str, source: str, rows: list[dict], **changed: Any
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Fetch rows from a file and map them with a source's columns: messages by row, and report."""
-    file = write(root / "rows.jsonl.gz", rows)
-    fetched, out = root / "sources" / source, root / "tasks" / task
-    given = {"kind": "local", "path": str(file)}
-    assert run_script("fetch", "--source", source, "--out", fetched, settings=given) == ""
+def mapped(
+    root: Path, config: dict[str, Any], task: str, source: str, rows: list[dict]
+) -> tuple[list[list[str]], dict[str, Any]]:
+    """Map rows with a source's columns: the texts of each row's messages, and the report."""
     entry = config["sources"][source]
-    columns = {k: entry[k] for k in ("columns", "id_column", "on_empty") if k in entry} | changed
+    columns = {k: entry[k] for k in ("columns", "id_column", "on_empty") if k in entry}
     templates = {k: config["tasks"][task][k] for k in ("prompt", "answer")}
-    settings = {"templates": templates, "columns": {source: columns}}
-    arguments = ("--task", task, "--sources", f"{source}={fetched}", "--out", out)
-    message = run_script("prepare", *arguments, settings=settings)
-    if message:
-        raise AssertionError(message)
-    return read(out / "rows.jsonl"), read_json(out / "report.json")
+    out = prepared(root, task, {source: rows}, templates, columns)
+    texts = [[turn["content"] for turn in row["messages"]] for row in read(out / "rows.jsonl")]
+    return texts, read_json(out / "report.json")
 
 
-@pytest.fixture(scope="module")
-def sample(real_data: Path) -> list[dict[str, Any]]:
-    return read(real_data / "kodcode/kodcode_sample.jsonl.gz")
-
-
-def test_kodcode(tmp_path: Path, config: dict[str, Any], sample: list[dict[str, Any]]) -> None:
-    assert config["sources"]["kodcode"]["columns"] == {
-        "problem": "question",
-        "solution": "4o_solution",
-    }
+@pytest.mark.slow
+def test_kodcode_and_mbpp(tmp_path: Path, config: dict[str, Any], real_data: Path) -> None:
+    sample = read(real_data / "kodcode/kodcode_sample.jsonl.gz")
     # The sample is KodCode-V1's; in the SFT set the answer of the same items is `4o_solution`.
     renamed = [{**row, "4o_solution": row["solution"]} for row in sample]
-    rows, report = prepared(tmp_path, config, "codegen", "kodcode", renamed)
+    texts, report = mapped(tmp_path, config, "codegen", "kodcode", renamed)
     assert report["read"] == len(sample) and report["empty"] == 0
     assert report["rows"] + report["duplicates"] == len(sample) > 200
     asked = {row["question"].strip(): row["solution"].rstrip() for row in sample}
-    for row in rows:
-        user, assistant = (message["content"] for message in row["messages"])
+    for user, assistant in texts:
         assert asked[user.strip()].strip("\n") == assistant.strip("\n")
+    with pytest.raises(UserError, match=r"no column '4o_solution'"):
+        mapped(tmp_path, config, "codegen", "kodcode", sample)
 
-
-def test_the_samples_own_answer_column(
-    tmp_path: Path, config: dict[str, Any], sample: list[dict[str, Any]]
-) -> None:
-    columns = {"problem": "question", "solution": "solution"}
-    rows, _ = prepared(tmp_path, config, "codegen", "kodcode", sample, columns=columns)
-    assert "def interleave_strings" in rows[0]["messages"][1]["content"]
-    with pytest.raises(AssertionError, match=r"source 'kodcode' has no column '4o_solution'"):
-        prepared(tmp_path, config, "codegen", "kodcode", sample)
-
-
-def test_mbpp(tmp_path: Path, config: dict[str, Any], real_data: Path) -> None:
-    assert config["sources"]["mbpp-train"]["columns"] == {"problem": "text", "solution": "code"}
     # The tasks of MBPP's training split (601 to 974) that MbppPlus holds as well.
-    rows = []
-    for problem in read(real_data / "benchmarks/MbppPlus-v0.1.0.jsonl.gz"):
-        number = int(problem["task_id"].removeprefix("Mbpp/"))
-        if 601 <= number <= 974:
-            tests = problem["assertion"].strip().splitlines()
-            row = {"task_id": number, "text": problem["prompt"].strip('"\n').split("\n")[0]}
-            more = {"test_list": tests, "test_setup_code": "", "challenge_test_list": []}
-            rows.append({**row, "code": problem["canonical_solution"].strip(), **more})
-    mapped, report = prepared(tmp_path, config, "codegen", "mbpp-train", rows)
+    rows = [
+        {"text": problem["prompt"].strip('"\n').split("\n")[0], "task_id": problem["task_id"]}
+        | {"code": problem["canonical_solution"].strip(), "test_list": []}
+        for problem in read(real_data / "benchmarks/MbppPlus-v0.1.0.jsonl.gz")
+        if 601 <= int(problem["task_id"].removeprefix("Mbpp/")) <= 974
+    ]
+    texts, report = mapped(tmp_path, config, "codegen", "mbpp-train", rows)
     assert report["rows"] == len(rows) == 111
-    for row, source in zip(mapped, rows, strict=True):
-        assert [message["content"] for message in row["messages"]] == [
-            source["text"],
-            source["code"],
-        ]
+    assert texts == [[row["text"], row["code"]] for row in rows]
 
 
-def functions(package: str, limit: int) -> Iterator[tuple[str, str, str, str]]:
-    """Path, name, source and docstring of a package's documented functions."""
+def functions(package: str, limit: int) -> Iterator[tuple[str, str, str]]:
+    """Name, source and docstring of a package's documented functions."""
     spec = importlib.util.find_spec(package)
     assert spec is not None and spec.origin is not None
-    found = 0
+    count = 0
     for path in sorted(Path(spec.origin).parent.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef) and (said := ast.get_docstring(node)):
+            if isinstance(node, ast.FunctionDef) and (docstring := ast.get_docstring(node)):
                 code = ast.get_source_segment(text, node)
                 assert code is not None
-                yield path.name, node.name, code, said
-                found += 1
-                if found == limit:
+                yield node.name, code, docstring
+                count += 1
+                if count == limit:
                     return
 
 
-def codexglue(language: str, index: int, path: str, name: str, code: str, said: str) -> dict:
+def codexglue(language: str, index: int, name: str, code: str, docstring: str) -> dict[str, Any]:
     """A row of google/code_x_glue_ct_code_to_text."""
-    return {
-        "id": index,
-        "repo": "someone/something",
-        "path": path,
-        "func_name": name,
-        "original_string": code,
-        "language": language,
-        "code": code,
-        "code_tokens": code.split(),
-        "docstring": said,
-        "docstring_tokens": said.split(),
-        "sha": "0" * 40,
-        "url": f"https://example.org/{path}#L1-L2",
-    }
+    texts = {"code": code, "original_string": code, "docstring": docstring, "func_name": name}
+    tokens = {"code_tokens": code.split(), "docstring_tokens": docstring.split()}
+    return {"id": index, "repo": "a/b", "path": "A.java", "language": language, **texts, **tokens}
 
 
 def test_codexglue(tmp_path: Path, config: dict[str, Any]) -> None:
     prompt = config["tasks"]["codesum"]["prompt"]
     assert "{code:without_docstrings[language]}" in prompt
-    entry = config["sources"]["codexglue-train"]
-    assert entry["subsets"] == ["python", "java"] and "columns" not in entry
-    pairs = [pair for package in ("pydantic", "json", "yaml") for pair in functions(package, 150)]
+    pairs = [pair for package in ("json", "yaml") for pair in functions(package, 60)]
     rows = [codexglue("python", n, *pair) for n, pair in enumerate(pairs)]
     rows += [
-        codexglue("java", n, "A.java", "A.f", code, f"{said}\n\n@return it")
-        for n, (said, code) in enumerate(JAVA.items())
+        codexglue("java", n, "A.f", code, f"{docstring}\n\n@return it")
+        for n, (docstring, code) in enumerate(JAVA.items())
     ]
     rows.append({**rows[0], "docstring": " \n"})
-    mapped, report = prepared(tmp_path, config, "codesum", "codexglue-train", rows)
-    assert report["read"] == len(rows) > 150 and report["empty"] == 1
+    texts, report = mapped(tmp_path, config, "codesum", "codexglue-train", rows)
+    assert report["read"] == len(rows) > 40 and report["empty"] == 1
     by_code = {row["code"]: row for row in rows[:-1]}
+    assert {answer for _, answer in texts} == {row["docstring"].strip() for row in by_code.values()}
     head = prompt.split("{code")[0]
-    answers = {row["messages"][1]["content"] for row in mapped}
-    assert answers == {row["docstring"].strip() for row in by_code.values()}
-    for row in mapped:
-        code = row["messages"][0]["content"].removeprefix(head)
-        assert code != row["messages"][0]["content"]
-        if "{\n" in code and "public" in code:
-            assert "Compares as integers do" not in code
-            continue
+    codes = [user.removeprefix(head) for user, _ in texts]
+    for code in codes[:-2]:
         (node,) = ast.parse(code).body
         assert isinstance(node, ast.FunctionDef) and ast.get_docstring(node) is None
-    java = [row["messages"][0]["content"] for row in mapped[-2:]]
-    assert "// Room for all of it." in java[0] and '"/** no comment */"' in java[0]
-    assert "@Override public int compare" in java[1]
+    assert "// Room for all of it." in codes[-2] and '"/** no comment */"' in codes[-2]
+    assert "@Override public int compare" in codes[-1] and "Compares as" not in codes[-1]
 
-
-def test_a_language_that_nobody_can_parse_is_named(tmp_path: Path, config: dict[str, Any]) -> None:
-    row = codexglue("ruby", 0, "a.rb", "f", "def f\n  1\nend", "Gives one.")
-    with pytest.raises(AssertionError, match=r"rows\.jsonl:1: column 'language' .* says 'ruby'"):
-        prepared(tmp_path, config, "codesum", "codexglue-train", [row])
+    with pytest.raises(UserError, match=r"rows\.jsonl:1: column 'language' says 'ruby'"):
+        ruby = codexglue("ruby", 0, "f", "def f\n  1\nend", "Gives one.")
+        mapped(tmp_path, config, "codesum", "codexglue-train", [ruby])

@@ -5,33 +5,18 @@ import re
 
 import pytest
 
-from fixtures.data import fetched, read, write
+from fixtures.data import prepared, read, write
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
-from mixmerge.data.decontaminate import NgramIndex, decontaminate, tokens
-from mixmerge.data.prepare import prepare
-from mixmerge.data.settings import Decontamination, PrepareSettings
+from mixmerge.data.decontaminate import NgramIndex, decontaminate, ngram_hashes, tokens
+from mixmerge.data.settings import Decontamination
 
 # Nine words of instruction: a template of its own would be an overlap at n = 5.
 TEMPLATES = {
     "prompt": "Write a Python function that does the following, please:\n{problem}",
     "answer": "Here is the code you asked me for:\n{solution}",
 }
-
-
-def prepared(root, rows):
-    settings = {"templates": TEMPLATES, "columns": {"src": {"id_column": "id"}}}
-    given, out = PrepareSettings.model_validate(settings), root / "tasks" / "codegen"
-    prepare("codegen", given, {"src": fetched(root, "src", rows)}, out)
-    return out
-
-
-def heldout(root, suite, items):
-    directory = root / "heldout" / suite
-    write(directory / "texts.jsonl", items)
-    write_manifest(directory, "heldout", {"items": len(items)})
-    return directory
 
 
 def row(name, problem="nothing in particular", solution="pass"):
@@ -43,22 +28,22 @@ def item(name, **texts):
 
 
 def run(root, rows, suites, **settings):
-    directory = prepared(root, rows)
-    held = {suite: heldout(root, suite, items) for suite, items in suites.items()}
+    task = prepared(root, "codegen", {"src": rows}, TEMPLATES, {"id_column": "id"})
+    heldout = {suite: root / "heldout" / suite for suite in suites}
+    for suite, directory in heldout.items():
+        write(directory / "texts.jsonl", suites[suite])
+        write_manifest(directory, "heldout", {"items": len(suites[suite])})
     out = root / "clean" / "codegen"
-    given = Decontamination(ngram=5, **settings)
-    report = decontaminate("codegen", given, directory, held, out)
+    report = decontaminate("codegen", Decontamination(ngram=5, **settings), task, heldout, out)
     return read(out / "rows.jsonl"), read(out / "dropped.jsonl"), report
 
 
 SUITES = {
     "humaneval": [
-        item(
-            "HumanEval/0", problem="Return the longest common prefix of both words.", solution="x"
-        ),
+        item("HumanEval/0", problem="Return the longest common prefix of both words.", solution=""),
         item("HumanEval/1", problem="Short one", solution="for a in b: c(a, [1, 2, 3, 4, 5, 6])"),
     ],
-    "mbpp": [item("Mbpp/9", problem="the LONGEST common prefix, of-both strings")],
+    "mbpp": [item("Mbpp/9", problem="the LONGEST common prefix, of-both strings"), item("M", t="")],
 }
 
 
@@ -72,18 +57,17 @@ def test_rows_that_share_an_ngram_are_dropped_and_told(tmp_path):
         row("fine"),
     ]
     kept, dropped, report = run(tmp_path, rows, SUITES)
-    names = [one["id"].split("/")[-1] for one in kept]
+    names = [row["id"].split("/")[-1] for row in kept]
     assert names == ["near", "numbers", "across", "fine"]
     assert set(kept[0]) == {"id", "task", "source", "messages"}
-    first = dropped[0]
-    assert first["id"] == "codegen/src/same"
-    assert first["suite"] == "humaneval"
-    assert first["item"] == "HumanEval/0"
-    assert first["ngram"] == "return the longest common prefix"
-    assert first["field"] == "problem"
-    assert [one["suite"] for one in first["overlaps"]] == ["humaneval", "mbpp"]
+    ngram = "return the longest common prefix"
+    first = {"suite": "humaneval", "item": "HumanEval/0", "field": "problem", "ngram": ngram}
+    ngram = "the longest common prefix of"
+    second = {"suite": "mbpp", "item": "Mbpp/9", "field": "problem", "ngram": ngram}
+    overlaps = [first, second]
+    assert dropped[0] == {"id": "codegen/src/same", **first, "overlaps": overlaps}
     assert report["suites"]["humaneval"] == {"items": 2, "too_short": 0, "rows": 2}
-    assert report["suites"]["mbpp"]["rows"] == 1
+    assert report["suites"]["mbpp"] == {"items": 2, "too_short": 1, "rows": 1}
     assert report["dropped"] == len(dropped) == 2
     assert read_manifest(tmp_path / "clean" / "codegen", "rows")["facts"] == {"rows": 4}
     assert read_json(tmp_path / "clean" / "codegen" / "report.json") == report
@@ -96,74 +80,61 @@ def test_the_words_of_the_templates_are_no_overlap(tmp_path):
     assert len(kept) == 2 and not dropped
 
 
-def test_fields_narrow_what_is_compared(tmp_path):
+@pytest.mark.parametrize(
+    ("settings", "left"),
+    [
+        ({"fields": ["problem"]}, 2),
+        ({"fields": ["solution"]}, 1),
+        ({"fields": ["another"]}, 1),  # a task without it: all
+        ({"enabled": False}, 2),
+    ],
+)
+def test_settings_narrow_what_is_compared(tmp_path, settings, left):
     rows = [row("one", solution="return the longest common prefix of both"), row("two")]
-    kept, _, _ = run(tmp_path / "a", rows, SUITES, fields=["problem"])
-    assert len(kept) == 2
-    kept, _, _ = run(tmp_path / "b", rows, SUITES, fields=["solution"])
-    assert len(kept) == 1
-    kept, _, _ = run(tmp_path / "c", rows, SUITES, fields=["another"])  # a task without it: all
-    assert len(kept) == 1
+    kept, dropped, report = run(tmp_path, rows, SUITES, **settings)
+    assert (len(kept), len(dropped), report["rows"]) == (left, 2 - left, left)
+    assert "spans" not in kept[0] and bool(report["suites"]) == settings.get("enabled", True)
 
 
-def test_disabled_passes_everything_through(tmp_path):
-    rows = [row("one", "return the longest common prefix of both")]
-    kept, dropped, report = run(tmp_path, rows, SUITES, enabled=False)
-    assert len(kept) == 1 and not dropped
-    assert report["suites"] == {} and report["rows"] == 1
-    assert "spans" not in kept[0]
-
-
-def test_nothing_left_is_an_error_with_a_way_out(tmp_path):
+def test_nothing_left_or_nothing_to_compare_with_is_an_error(tmp_path):
     rows = [row("one", "return the longest common prefix of both")]
     with pytest.raises(UserError, match=r"left none of 1 rows; a longer data\.decontamination"):
         run(tmp_path, rows, SUITES)
     assert not (tmp_path / "clean" / "codegen").exists()
-
-
-def test_enabled_without_suites_is_an_error(tmp_path):
     with pytest.raises(UserError, match=r"no --heldout directory"):
-        run(tmp_path, [row("one")], {})
+        run(tmp_path, rows, {})
 
 
-def naive(n, items, text):
-    """Suites that share an n-gram with a letter in it: the definition, word for word."""
-
-    def grams(text):
-        words = re.findall(r"\w+", text.lower())
-        return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
-
-    own = {gram for gram in grams(text) if any(c.isalpha() for word in gram for c in word)}
-    return {suite for suite, _, texts in items if any(own & grams(one) for one in texts)}
+def grams(text, n):
+    words = re.findall(r"\w+", text.lower())
+    return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
 
 
 @pytest.mark.parametrize("n", [3, 4, 10])
 def test_the_index_agrees_with_the_definition(n):
+    """The first n-gram with a letter in it that an item shares, and the first such item."""
     rng = random.Random(n)
     vocabulary = ["a", "b", "If", "x_1", "7", "42", "é", "()", ",", "_"]
 
     def text(length):
         return " ".join(rng.choices(vocabulary, k=length))
 
-    items = [(f"s{i % 3}", f"i{i}", [text(rng.randint(0, 12)), text(15)]) for i in range(60)]
+    items = [(f"i{i}", [text(rng.randint(0, 12)), text(15)]) for i in range(40)]
     index = NgramIndex(n, items)
-    seen = set()
+    known = {}
+    for name, texts in items:
+        for gram in (gram for text in texts for gram in grams(text, n)):
+            if any(character.isalpha() for word in gram for character in word):
+                known.setdefault(gram, name)
+    assert len(index) == len(known)
+    hits = 0
     for _ in range(400):
         query = text(rng.randint(0, 2 * n + 2))
         if rng.random() < 0.3:
-            query += " " + rng.choice(items)[2][1]
-        found = index.overlaps(query)
-        assert {suite for suite, _, _ in found} == naive(n, items, query)
-        for suite, name, ngram in found:
-            texts = next(texts for s, i, texts in items if (s, i) == (suite, name))
-            assert any(ngram in " ".join(tokens(one)) for one in texts)
-            assert ngram in " ".join(tokens(query))
-        seen.add(len(found))
-    assert {0, 1} <= seen
-
-
-def test_items_too_short_to_be_found_are_counted():
-    index = NgramIndex(
-        5, [("s", "a", ["one two", "three"]), ("s", "b", ["one two three four five"])]
-    )
-    assert index.short == {"s": 1} and index.items == {"s": 2} and len(index) == 1
+            query += " " + rng.choice(items)[1][1]
+        expected = [(place, known[gram]) for place, gram in enumerate(grams(query, n))
+                    if gram in known]  # fmt: skip
+        found = index.first_hit(ngram_hashes(tokens(query), n))
+        assert found == (expected or [(0, None)])[0]
+        hits += bool(expected)
+    assert 0 < hits < 400

@@ -62,9 +62,24 @@ def test_a_whole_module_loses_its_docstrings_and_nothing_else() -> None:
     # What was released takes data and defaults along, and here most of the class.
     released = without_triple_quoted(SOURCE)
     assert "@decorated()" in released and "def f" not in released
-    assert without_triple_quoted('def f():\n    "D."\n    return """x"""') == (
-        'def f():\n    "D."\n    return '
-    )
+
+
+@pytest.mark.parametrize(
+    ("code", "left"),
+    [
+        ('def f():\n    "D."\n    return """x"""', 'def f():\n    "D."\n    return '),
+        ("def f():\n    r'''A\n    b'''\n    return 1", "def f():\n    return 1"),
+        ('def f(): """A."""; return 1', "def f(): ; return 1"),
+        ('def f():\n    """A \\""" b."""\n    x = ""', 'def f():\n    x = ""'),
+        ("x = \"a\" + 'b'", "x = \"a\" + 'b'"),
+        ('"""Only."""', ""),
+        ("print 'Python 2'\n    '''doc'''\n", "print 'Python 2'\n"),
+    ],
+)
+def test_the_released_filter_removes_triple_quoted_strings_with_their_lines(
+    code: str, left: str
+) -> None:
+    assert without_triple_quoted(code) == left
 
 
 @pytest.mark.parametrize(
@@ -202,12 +217,13 @@ def _bare(tree: ast.AST) -> str:
     return ast.dump(tree)
 
 
+@pytest.mark.slow
 def test_syntax_trees_of_the_standard_library_lose_docstrings_and_nothing_else() -> None:
     warnings.simplefilter("ignore")
     library = Path(sysconfig.get_path("stdlib"))
     files = [*sorted(library.glob("*.py")), *sorted(library.glob("[a-j]*/*.py"))]
     functions = 0
-    for path in files[::3]:
+    for path in files[::15]:
         try:
             text = path.read_bytes().decode()
             tree = ast.parse(text)
@@ -225,4 +241,4 @@ def test_syntax_trees_of_the_standard_library_lose_docstrings_and_nothing_else()
                 if functions % 5 == 0:  # as the corpora hold it: the first line without indentation
                     code = "\n".join(lines[node.lineno - 1 : node.end_lineno]).lstrip()
                     assert ast.dump(ast.parse(without_docstrings(code))) == _bare(ast.parse(code))
-    assert functions > 1000, f"only {functions} functions in {library} ({sys.version})"
+    assert functions > 200, f"only {functions} functions in {library} ({sys.version})"

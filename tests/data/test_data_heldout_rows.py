@@ -1,17 +1,17 @@
 """Problems out of held-out training rows: the join, the twins, the sample, the tests that judge."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures.data import fetched, read, run_script
+from fixtures.data import prepared, read
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
 from mixmerge.data.decontaminate import decontaminate
 from mixmerge.data.heldout_rows import Unusable, hold_out_validation, read_tests
-from mixmerge.data.prepare import prepare
-from mixmerge.data.settings import Decontamination, PrepareSettings
+from mixmerge.data.settings import Decontamination
 from mixmerge.data.split import split
 from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.data.suites import code_suite
@@ -30,15 +30,12 @@ def row(number, **changes):
     } | changes
 
 
-def prepared(root, rows, columns=COLUMNS, fraction=0.3):
+def halved(root, rows, columns=COLUMNS, fraction=0.3):
     """A source and its task's split, through the stages."""
-    source, stages = fetched(root, "kod", rows), root / "stages"
-    settings = PrepareSettings.model_validate({"templates": TEMPLATES, "columns": {"kod": columns}})
-    prepare("codegen", settings, {"kod": source}, stages / "tasks")
-    off = Decontamination(enabled=False)
-    decontaminate("codegen", off, stages / "tasks", {}, stages / "clean")
-    split("codegen", fraction, stages / "clean", stages / "codegen", 3)
-    return source, stages / "codegen"
+    task = prepared(root, "codegen", {"kod": rows}, TEMPLATES, columns)
+    decontaminate("codegen", Decontamination(enabled=False), task, {}, root / "clean")
+    split("codegen", fraction, root / "clean", root / "split/codegen", 3)
+    return root / "sources/kod", root / "split/codegen"
 
 
 def settings(columns=COLUMNS, **suite: Any) -> SuiteSettings:
@@ -57,13 +54,13 @@ def test_problems_are_held_out_rows_and_nothing_that_was_trained_on(tmp_path, id
     hurried = "from solution import f\nimport time\n"
     rows += [row(n, question=f"Hurry, {n}.", test_code=hurried) for n in range(60, 80)]
     columns = {"columns": {"problem": "question"}, "id_column": id_column}
-    source, halves = prepared(tmp_path, rows, columns)
+    source, halves = halved(tmp_path, rows, columns)
     out = tmp_path / "heldout/val"
     report = hold_out_validation("val", settings(columns), source, halves, out)
     problems = read(out / "problems.jsonl")
-    validation = {one["id"]: one for one in read(halves / "validation.jsonl")}
+    validation = {row["id"]: row for row in read(halves / "validation.jsonl")}
     trained = read(halves / "train.jsonl")
-    answers = {one["messages"][-1]["content"] for one in trained}
+    answers = {row["messages"][-1]["content"] for row in trained}
     assert problems
     for problem in problems:
         held = validation[problem["task_id"]]
@@ -71,41 +68,38 @@ def test_problems_are_held_out_rows_and_nothing_that_was_trained_on(tmp_path, id
         assert held["messages"][-1]["content"] == problem["canonical_solution"].strip()
         assert problem["canonical_solution"].strip() not in answers
         assert problem["test"].startswith(f"from solution import {problem['entry_point']}\n")
-    assert not {one["id"] for one in trained} & {problem["task_id"] for problem in problems}
     assert len({problem["test"] for problem in problems}) == len(problems)
+    texts = {"problem": problems[0]["prompt"], "solution": problems[0]["canonical_solution"]}
+    assert read(out / "texts.jsonl")[0] == {"id": problems[0]["task_id"], "texts": texts}
 
-    assert report["held_out"] == len(validation)
-    assert report["problems"] == len(problems)
     reasons = report["left_out"]
     assert set(reasons) >= {"clock", "trained_twin"}
-    assert len(validation) == len(problems) + sum(reasons.values())
-    asked = [one["messages"][0]["content"] for one in validation.values()]
-    clocks = [text for text in asked if text.startswith("Hurry")]
-    assert reasons["clock"] == len(clocks)
-    assert read_manifest(out, "heldout")["facts"]["left_out"] == reasons
+    assert report["held_out"] == len(validation) == report["problems"] + sum(reasons.values())
+    asked = [row["messages"][0]["content"] for row in validation.values()]
+    assert reasons["clock"] == sum(text.startswith("Hurry") for text in asked)
+    assert read_json(out / "report.json") == report
+    facts = {"items": len(problems), "origin": "held-out", "left_out": reasons}
+    assert read_manifest(out, "heldout")["facts"] == facts
 
 
-def test_rows_that_do_not_belong_together_are_refused(tmp_path):
-    rows = [row(number) for number in range(20)]
-    source, halves = prepared(tmp_path, rows)
-    other, _ = prepared(tmp_path / "other", rows[:5])
+def test_rows_that_do_not_fit_together_are_refused(tmp_path):
+    source, halves = halved(tmp_path, [row(number) for number in range(20)])
+    other, _ = halved(tmp_path / "other", [row(number) for number in range(5)])
     out = tmp_path / "heldout/val"
     with pytest.raises(UserError, match="run the rules fetch and split again"):
         hold_out_validation("val", settings(), other, halves, out)
     slip = settings(fields=FIELDS | {"tests": "test_cod"})
-    with pytest.raises(
-        UserError, match=r"\(suites\.val\.fields\.tests\); did you mean 'test_code'"
-    ):
+    with pytest.raises(UserError, match=r"suites\.val\.fields\.tests: .*; did you mean 'test_code"):
         hold_out_validation("val", slip, source, halves, out)
-    given = settings().model_dump(mode="json")
-    message = run_script("heldout", "--source", source, "--out", out, settings=given)
-    assert "needs --source and --split" in message
+    blank = [row(number, test_code="") for number in range(9)]
+    with pytest.raises(UserError, match=r"none of the 3 held-out rows .*'no_tests': 3.* larger"):
+        hold_out_validation("val", settings(), *halved(tmp_path / "blank", blank), out)
     assert not out.exists()
 
 
 def test_problems_whose_prompt_hides_a_tested_name_are_left_out(tmp_path):
     rows = [row(n, question=f"Add {n}." if n % 2 else f"Let f{n} add {n}.") for n in range(40)]
-    source, halves = prepared(tmp_path, rows, fraction=0.4)
+    source, halves = halved(tmp_path, rows, fraction=0.4)
     held, out = tmp_path / "heldout/val", tmp_path / "suites/val"
     hold_out_validation("val", settings(), source, halves, held)
     count = code_suite("val", settings(), held, out)
@@ -114,34 +108,26 @@ def test_problems_whose_prompt_hides_a_tested_name_are_left_out(tmp_path):
     assert all("Let f" in item["messages"][0]["content"] for item in read(out / "items.jsonl"))
     assert code_suite("val", settings(prompt="{problem}\nCall {entry_point}."), held, out) == 16
     assert read_manifest(out, "suite")["facts"]["unnamed"] == 0
-    source, halves = prepared(tmp_path / "x", [row(n, question=f"Add {n}.") for n in range(9)])
-    hold_out_validation("val", settings(), source, halves, held)
+    hidden = [row(n, question=f"Add {n}.") for n in range(9)]
+    hold_out_validation("val", settings(), *halved(tmp_path / "x", hidden), held)
     with pytest.raises(UserError, match=r"let it say so with \{entry_point\}"):
-        code_suite("val", settings(prompt="Do something: {problem:strip}"), held, out)
+        code_suite("val", settings(), held, out)
 
 
-def test_the_kodcode_sample(tmp_path, real_data):
-    """Through the scripts, as the rules call them."""
+def test_the_kodcode_sample(tmp_path: Path, real_data: Path) -> None:
     columns = COLUMNS | {"id_column": "question_id"}
     rows = read(real_data / "kodcode/kodcode_sample.jsonl.gz")
-    source, halves = prepared(tmp_path, rows, columns, 0.45)
-    held, out = tmp_path / "heldout/val", tmp_path / "suites/val"
-    given = settings(columns, sample=5).model_dump(mode="json")
-    arguments = ("--source", source, "--split", halves, "--out", held)
-    assert run_script("heldout", *arguments, settings=given) == ""
-    report = read_json(held / "report.json")
+    source, halves = halved(tmp_path, rows, columns, 0.45)
+    report = hold_out_validation("val", settings(columns), source, halves, tmp_path / "val")
     assert report["held_out"] == 104
     # Nearly every problem of the sample comes twice, in two wordings.
     assert report["left_out"]["trained_twin"] > 20
-    asked = [problem["task_id"].split("/")[-1] for problem in read(held / "problems.jsonl")]
+    asked = [row["task_id"].split("/")[-1] for row in read(tmp_path / "val/problems.jsonl")]
     trained = {row["id"].split("/")[-1] for row in read(halves / "train.jsonl")}
     assert asked
     for name in asked:
         twin = name[:-1] + ("C" if name.endswith("I") else "I")
         assert not {name, twin} & trained
-    arguments = ("--heldout", held, "--seed", 5, "--out", out)
-    assert run_script("suite", *arguments, settings=given) == ""
-    assert read_manifest(out, "suite")["facts"]["items"] == 5
 
 
 SOLUTION = """
@@ -173,16 +159,13 @@ def helper():
     ],
 )
 def test_programs_that_import_the_solution_stay_as_they_are(tests, names):
-    program = read_tests(tests, SOLUTION)
-    assert program.names == names
-    assert program.text == tests
+    assert read_tests(tests, SOLUTION) == (tests, names)
 
 
 def test_a_program_without_the_import_gets_it_for_what_it_does_not_define_itself():
     tests = "def helper(): pass\ndef test_a():\n    assert area(len([])) == LIMIT\n    helper()"
-    program = read_tests(tests, SOLUTION)
-    assert program.names == ("area", "LIMIT")
-    assert program.text == "from solution import area, LIMIT\n" + tests
+    text = "from solution import area, LIMIT\n" + tests
+    assert read_tests(tests, SOLUTION) == (text, ("area", "LIMIT"))
 
 
 @pytest.mark.parametrize(
@@ -202,6 +185,5 @@ def test_a_program_without_the_import_gets_it_for_what_it_does_not_define_itself
     ],
 )
 def test_programs_that_cannot_judge(tests, solution, reason):
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(Unusable, match=f"^{reason}$"):
         read_tests(tests, solution)
-    assert str(caught.value) == reason

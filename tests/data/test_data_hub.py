@@ -1,26 +1,28 @@
-"""Data sets from a hub: the real client libraries against a server of ours."""
+"""Data sets from a hub, also hostile ones: the real client libraries against a server of ours."""
 
 import io
 import json
 import os
+import pickle
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from fixtures.hub_server import TOKEN, Hub, serving
-from hub_material import left_beside, message_of
+from fixtures.data import Bomb
+from fixtures.hub_server import TOKEN, Hub, Repository, serving
 from mixmerge.core.io import read_json
 
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
+pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
-ID = "someone/code_to_text"
-#: Fetches one source after another in one process: importing `datasets` takes seconds.
+#: Fetches the source of each line that it reads: importing `datasets` takes seconds.
 DRIVER = """
 import json, sys
 from pathlib import Path
@@ -28,176 +30,267 @@ from mixmerge.data.settings import Source
 from mixmerge.data.sources import fetch
 from mixmerge.core.errors import UserError
 from mixmerge.core.section import validated
-out = Path(sys.argv[1])
-for given in json.loads(sys.argv[2]):
+for line in sys.stdin:
+    source, out = json.loads(line)
     try:
-        fetch("code", validated(Source, given, "sources.code"), out)
-        said = ""
+        fetch("code", validated(Source, source, "sources.code"), Path(out))
+        message = ""
     except UserError as error:
-        said = str(error)
-    rows = [json.loads(line) for line in (out / "rows.jsonl").open()] if out.exists() else None
-    print("RESULT" + json.dumps([said, rows]), flush=True)
+        message = str(error)
+    print("RESULT" + json.dumps(message), flush=True)
 """
 
+Fetched = tuple[str, list[dict[str, Any]] | None]
 
-@pytest.fixture
+
+class Fetching:
+    """A process that fetches from a hub, with a cache of its own."""
+
+    def __init__(self, hub: Hub, home: Path, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", DRIVER],
+            env={**os.environ, **hub.environment(home), **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def fetch(self, out: Path, **source: Any) -> Fetched:
+        """The message, and the rows that stand at ``out`` then."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps([{"kind": "hub", **source}, str(out)]) + "\n")
+        self.process.stdin.flush()
+        line = next(line for line in self.process.stdout if line.startswith("RESULT"))
+        path = out / "rows.jsonl"
+        rows = [json.loads(row) for row in path.open()] if path.exists() else None
+        return json.loads(line[6:]), rows
+
+    def close(self) -> None:
+        self.process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
 def hub() -> Iterator[Hub]:
     with serving() as hub:
         yield hub
 
 
-def row(language: str, split: str, number: int) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("hub") / "home"
+
+
+@pytest.fixture(scope="module")
+def online(hub: Hub, home: Path) -> Iterator[Fetching]:
+    fetching = Fetching(hub, home)
+    yield fetching
+    fetching.close()
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "sources" / "code"
+
+
+def table(rows: list[dict[str, Any]] | pa.Table, **options: Any) -> bytes:
+    data = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows) if isinstance(rows, list) else rows, data, **options)
+    return data.getvalue()
+
+
+def card(path: str) -> bytes:
+    head = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: "
+    return f"{head}{json.dumps(path)}\n---\n".encode()
+
+
+def rows_of(language: str, split: str, count: int = 3) -> list[dict[str, Any]]:
     code = "int f() { return 1; }" if language == "java" else "def f():\n    return 1"
-    said = f"{language} {split} {number}."
-    return {"id": number, "language": language, "code": code, "docstring": said}
+    text = f"{language} {split}."
+    return [{"id": n, "language": language, "code": code, "docstring": text} for n in range(count)]
 
 
-def repository(rows: int = 3) -> dict[str, bytes]:
+def languages() -> dict[str, bytes]:
     """Parquet files as google/code_x_glue_ct_code_to_text has them."""
     files, configs = {}, ""
     for language in ("java", "python"):
         configs += f"- config_name: {language}\n  data_files:\n"
         for split in ("train", "test"):
-            data = io.BytesIO()
-            table = [row(language, split, n) for n in range(rows)]
-            pq.write_table(pa.Table.from_pylist(table), data)
-            files[f"{language}/{split}-00000-of-00001.parquet"] = data.getvalue()
+            files[f"{language}/{split}-00000-of-00001.parquet"] = table(rows_of(language, split))
             configs += f"  - split: {split}\n    path: {language}/{split}-*\n"
     return {**files, "README.md": f"---\nconfigs:\n{configs}---\n".encode()}
 
 
-def source(revision: str, **settings: Any) -> dict[str, Any]:
-    return {
-        "kind": "hub",
-        "id": ID,
-        "revision": revision,
-        "subsets": ["python", "java"],
-        **settings,
-    }
+def left(out: Path) -> list[str]:
+    """What stands where sources do."""
+    return sorted(path.name for path in out.parent.iterdir()) if out.parent.exists() else []
 
 
-class Fetching:
-    """The driver, and the rule's script, with a cache and a target of their own."""
+def test_subsets_and_splits_in_order_and_again_without_a_network(
+    hub: Hub, home: Path, online: Fetching, out: Path
+) -> None:
+    name = "someone/code_to_text"
+    commit = hub.repository("datasets", name).commit(languages())
+    given = {"id": name, "revision": commit, "subsets": ["python", "java"]}
+    both = [*rows_of("python", "train"), *rows_of("java", "train")]
+    assert online.fetch(out, **given) == ("", both)
+    test = online.fetch(out, **given | {"split": "test", "subsets": ["java"]})
+    assert test == ("", rows_of("java", "test"))
+    two = rows_of("python", "test", 2)
+    assert online.fetch(out, **given, split="test", limit=2) == ("", two)
+    message, rows = online.fetch(out, **given | {"subsets": ["python", "ruby"]})
+    pinned = f"{name}@{commit}"
+    assert message.startswith(f"sources.code.subsets: 'ruby' is no subset of {pinned}")
+    assert "'java', 'python'" in message and rows == two
+    message, rows = online.fetch(out, **given, split="dev")
+    assert message.startswith(f"sources.code.split: {pinned} has no split 'dev'")
+    assert "test" in message and rows == two
+    assert left(out) == ["code"]
+    assert read_json(out / "provenance.json")["settings"]["commit"] == commit
 
-    def __init__(self, root: Path, hub: Hub, **environment: str) -> None:
-        self.out = root / "sources" / "code"
-        self.environment = {**os.environ, **hub.environment(root / "home"), **environment}
-
-    def each(self, *given: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]] | None]]:
-        """The message and the rows there after fetching each source."""
-        command = [sys.executable, "-c", DRIVER, str(self.out), json.dumps(given)]
-        done = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        results = [line[6:] for line in done.stdout.splitlines() if line.startswith("RESULT")]
-        assert len(results) == len(given)
-        return [tuple(json.loads(line)) for line in results]
-
-    def script(self, given: dict[str, Any]) -> str:
-        """Run the rule's script; returns its one message, or nothing if it ended well."""
-        script = str(ROOT / "workflow/scripts/fetch.py")
-        arguments = ["--source", "code", "--settings", json.dumps(given), "--out", str(self.out)]
-        return message_of([sys.executable, "-P", script, *arguments], self.environment)
-
-    def left(self) -> list[str]:
-        """What stands where sources do."""
-        return left_beside(self.out)
-
-
-@pytest.mark.slow
-def test_subsets_and_splits_in_order_and_again_without_a_network(hub: Hub, tmp_path: Path) -> None:
-    commit = hub.repository("datasets", ID).commit(repository())
-    fetching = Fetching(tmp_path, hub)
-    both, test, few, subset, split = fetching.each(
-        source(commit),
-        source(commit, split="test", subsets=["java"]),
-        source(commit, split="test", limit=2),
-        source(commit, subsets=["python", "ruby"]),
-        source(commit, split="dev"),
-    )
-    wanted = [row(language, "train", n) for language in ("python", "java") for n in range(3)]
-    assert both == ("", wanted)
-    assert test == ("", [row("java", "test", n) for n in range(3)])
-    two = [row("python", "test", n) for n in range(2)]
-    assert few == ("", two)
-    pinned = f"{ID}@{commit}"
-    assert subset[0].startswith(f"sources.code.subsets: 'ruby' is no subset of {pinned}")
-    assert "'java', 'python'" in subset[0] and subset[1] == two
-    assert split[0].startswith(f"sources.code.split: {pinned} has no split 'dev'")
-    assert "test" in split[0] and split[1] == two
-    assert fetching.left() == ["code"]
-    assert read_json(fetching.out / "provenance.json")["settings"]["commit"] == commit
-    offline = Fetching(tmp_path, hub, HF_HUB_OFFLINE="1")
+    offline = Fetching(hub, home, HF_HUB_OFFLINE="1")
     hub.requests.clear()
-    never = {"kind": "hub", "id": "no-such-owner/no-such-set", "revision": commit}
-    cached, unknown, absent = offline.each(source(commit), source("0" * 40), never)
-    assert cached == ("", wanted) and not hub.requests
+    assert offline.fetch(out, **given) == ("", both) and not hub.requests
     # The library would hand out the other commit's rows, with a warning among many.
-    assert f"{ID}@{'0' * 40} is not in the cache" in unknown[0]
-    assert f"which holds commit {commit}" in unknown[0]
-    assert absent[0].startswith(f"sources.code: no-such-owner/no-such-set@{commit} is not in the")
-    assert "unset HF_HUB_OFFLINE" in absent[0]
+    message, _ = offline.fetch(out, **given | {"revision": "0" * 40})
+    assert f"{name}@{'0' * 40} is not in the cache" in message
+    assert f"which holds commit {commit}" in message
+    message, _ = offline.fetch(out, id="no-such-owner/no-such-set", revision=commit)
+    assert message.startswith(f"sources.code: no-such-owner/no-such-set@{commit} is not in the")
+    assert "unset HF_HUB_OFFLINE" in message
+    offline.close()
 
 
-def test_an_id_or_a_revision_that_does_not_exist_or_has_moved(hub: Hub, tmp_path: Path) -> None:
-    fetching = Fetching(tmp_path, hub)
-    said = fetching.script(source("0" * 40))
-    page = f"{hub.endpoint}/datasets/{ID}"
-    assert said.startswith(f"error: sources.code.id: '{ID}' is not on the hub ({page}), or is priv")
-    repo = hub.repository("datasets", ID)
-    first = repo.commit(repository())
-    said = fetching.script(source("0" * 40))
-    assert said.startswith(f"error: sources.code.revision: {page} has no revision '0000")
-    said = fetching.script(source("main"))
-    assert said.startswith("error: sources.code: hub: revision: 'main' is no commit")
-    assert fetching.left() == []
+def test_an_id_or_a_revision_that_does_not_exist_or_has_moved(
+    hub: Hub, online: Fetching, home: Path, out: Path
+) -> None:
+    name = "someone/moving"
+    page = f"{hub.endpoint}/datasets/{name}"
+    message, _ = online.fetch(out, id=name, revision="0" * 40)
+    assert message.startswith(f"sources.code.id: '{name}' is not on the hub ({page}), or is priv")
+    repository = hub.repository("datasets", name)
+    first = repository.commit(languages())
+    message, _ = online.fetch(out, id=name, revision="0" * 40)
+    assert message.startswith(f"sources.code.revision: {page} has no revision '0000")
+    message, _ = online.fetch(out, id=name, revision="main")
+    assert message.startswith("sources.code: hub: revision: 'main' is no commit")
+    dead = Fetching(hub, home, HF_ENDPOINT="http://127.0.0.1:9")
+    message, _ = dead.fetch(out, id=name, revision=first)
+    assert message.startswith(f"sources.code: http://127.0.0.1:9/datasets/{name}")
+    assert "could not be fetched (ConnectError" in message and "kind 'local'" in message
+    dead.close()
+    assert left(out) == []
     # As a job leaves it that read the branch before it moved.
-    fetching.out.mkdir(parents=True)
-    settings = source("main", allow_moving=True, commit=first)
-    (fetching.out / "provenance.json").write_text(json.dumps({"settings": settings}))
-    second = repo.commit(repository(4))
-    said = fetching.script(source("main", allow_moving=True))
-    assert said.startswith(f"error: sources.code.revision: 'main' of {ID} has moved")
-    assert first in said and second in said
-    assert not any("resolve" in path for _, path, _ in hub.requests)
-    assert [path.name for path in fetching.out.iterdir()] == ["provenance.json"]
+    out.mkdir(parents=True)
+    moving = {"id": name, "revision": "main", "allow_moving": True}
+    settings = {"kind": "hub", **moving, "commit": first}
+    (out / "provenance.json").write_text(json.dumps({"settings": settings}))
+    second = repository.commit({"x.jsonl": b"{}\n"})
+    message, _ = online.fetch(out, **moving)
+    assert message.startswith(f"sources.code.revision: 'main' of {name} has moved")
+    assert first in message and second in message
+    assert [path.name for path in out.iterdir()] == ["provenance.json"]
     # The test split of another commit than the training split's would be a mixture of two.
-    beside = fetching.out.rename(fetching.out.with_name("train"))
-    said = fetching.script(source("main", allow_moving=True))
-    assert f"it stood at commit {first} when {beside} was made" in said
-    assert fetching.left() == ["train"]
+    beside = out.rename(out.with_name("train"))
+    message, _ = online.fetch(out, **moving)
+    assert f"it stood at commit {first} when {beside} was made" in message
+    assert left(out) == ["train"]
 
 
-def test_no_network_is_one_message(hub: Hub, tmp_path: Path) -> None:
-    said = Fetching(tmp_path, hub, HF_ENDPOINT="http://127.0.0.1:9").script(source("0" * 40))
-    assert said.startswith("error: sources.code: http://127.0.0.1:9/datasets/someone/code_to_text")
-    assert "could not be fetched (ConnectError" in said and "kind 'local'" in said
-    assert Fetching(tmp_path, hub).left() == []
-
-
-@pytest.mark.slow
-def test_a_gated_set_wants_a_token_and_a_cut_connection_goes_on(hub: Hub, tmp_path: Path) -> None:
-    repo = hub.repository("datasets", ID)
-    repo.gated = True
+def test_a_gated_set_wants_a_token_and_a_cut_connection_goes_on(
+    hub: Hub, online: Fetching, out: Path, tmp_path: Path
+) -> None:
+    name = "someone/gated"
+    repository = hub.repository("datasets", name)
+    repository.gated = True
     # Noise does not compress: more than the client's library hands on at once.
-    table = pa.table({"code": [os.urandom(6 << 20).hex() for _ in range(2)]})
-    data = io.BytesIO()
-    pq.write_table(table, data, compression="none", use_dictionary=False)
+    noise = [{"code": os.urandom(6 << 20).hex()} for _ in range(2)]
     file = "python/train-00000-of-00001.parquet"
-    commit = repo.commit({file: data.getvalue(), "README.md": b"---\n---\n"})
-    given = source(commit, subsets=["default"])
-    said = Fetching(tmp_path, hub).script(given)
-    assert said.startswith(f"error: sources.code.id: {ID} is gated or private"), said
-    assert "`hf auth login`, or set HF_TOKEN" in said
-    fetching = Fetching(tmp_path, hub, HF_TOKEN=TOKEN)
-    assert fetching.left() == []
+    data = table(noise, compression="none", use_dictionary=False)
+    given = {"id": name, "revision": repository.commit({file: data, "README.md": b"---\n---\n"})}
+    message, _ = online.fetch(out, **given)
+    assert message.startswith(f"sources.code.id: {name} is gated or private"), message
+    assert "`hf auth login`, or set HF_TOKEN" in message
+    allowed = Fetching(hub, tmp_path / "home", HF_TOKEN=TOKEN)
     hub.cuts[file] = [0] * 7
-    said = fetching.script(given)
-    assert said.startswith(f"error: sources.code: {ID}@{commit} could not be fetched (peer closed")
-    assert fetching.left() == []
+    message, _ = allowed.fetch(out, **given)
+    pinned = f"{name}@{given['revision']}"
+    assert message.startswith(f"sources.code: {pinned} could not be fetched (peer closed")
+    assert left(out) == []
     hub.cuts[file] = [12 << 20]
-    assert fetching.script(given) == ""
+    assert allowed.fetch(out, **given) == ("", noise)
     assert hub.transfers(file)[-2:] == ["", f"bytes={10 << 20}-"]
-    codes = [json.loads(line)["code"] for line in (fetching.out / "rows.jsonl").open()]
-    assert codes == table["code"].to_pylist()
+    allowed.close()
+
+
+def fetch_each(
+    online: Fetching, out: Path, repository: Repository, name: str, commits: list[dict[str, bytes]]
+) -> list[Fetched]:
+    """Commit and fetch, one after another."""
+    revisions = [repository.commit(files) for files in commits]
+    return [online.fetch(out, id=name, revision=revision) for revision in revisions]
+
+
+def test_a_data_sets_card_points_nowhere_else(
+    hub: Hub, online: Fetching, out: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.jsonl"
+    secret.write_text('{"a": "of this machine"}\n')
+    name, mine = "someone/pointing", table([{"a": "mine"}])
+    other = hub.repository("datasets", "someone/other").commit({"x.parquet": mine})
+    paths = [
+        "train.parquet",
+        str(secret),
+        f"file://{secret}",
+        "../../../../../../../../.." + str(secret),
+        f"{hub.endpoint}/datasets/someone/other/resolve/{other}/x.parquet",
+        f"hf://datasets/someone/other@{other}/x.parquet",
+    ]
+    commits = [{"train.parquet": mine, "README.md": card(path)} for path in paths]
+    results = fetch_each(online, out, hub.repository("datasets", name), name, commits)
+    assert results[0] == ("", [{"a": "mine"}])
+    for message, rows in results[1:]:
+        assert message.startswith("sources.code"), message
+        assert rows == [{"a": "mine"}]  # what was there before
+    for number in (1, 2, 4, 5):
+        assert f"Data files don't belong to {name}" in results[number][0]
+    assert "of this machine" not in json.dumps(results)
+
+
+def test_scripts_pickles_and_formats_that_are_programs(
+    hub: Hub, online: Fetching, out: Path, tmp_path: Path
+) -> None:
+    canary, name = tmp_path / "canary", "someone/programs"
+    script = f"open({str(canary)!r}, 'w')\nimport datasets\n".encode()
+    packed, array = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("train.pkl", pickle.dumps(Bomb(canary)))
+    np.save(array, np.array([Bomb(canary)], dtype=object), allow_pickle=True)
+    late = pa.table({"a": pa.array([10**13], pa.timestamp("s"))})
+    commits = [
+        {"train.zip": packed.getvalue()},  # before there is a commit in the cache
+        {"train.parquet": table([{"a": "mine"}])},
+        {"train.zip": packed.getvalue(), "x": b""},
+        {"train.npy": array.getvalue()},
+        {"train.parquet": table(late)},
+        {"programs.py": script},
+        {"programs.py": script, "train.jsonl": b'{"a": 1}\n'},
+        {"train.pkl": pickle.dumps(Bomb(canary))},
+        {"train.tar": b"no tar", "README.md": card("train.tar")},
+        {"train.xml": b"<a/>", "README.md": card("train.xml")},
+    ]
+    results = fetch_each(online, out, hub.repository("datasets", name), name, commits)
+    messages = [message for message, _ in results]
+    assert not canary.exists()
+    assert messages[0].startswith("sources.code: ") and "cannot be read" in messages[0]
+    assert results[1] == ("", [{"a": "mine"}])
+    # `datasets` falls back to another commit that it holds, which sounded like a lost network.
+    for message in messages[2:4]:
+        assert "holds no files that are read as tables (arrow, csv, json, parquet, text)" in message
+        assert "use a source of kind `local`" in message
+    assert "cannot be read: date value out of range" in messages[4]
+    for number in (5, 7, 8, 9):
+        assert messages[number].startswith("sources.code"), results
+    # A script beside data is not run, and the data are read without it, or all is refused.
+    assert messages[6].startswith("sources.code") or results[6] == ("", [{"a": 1}])
+    assert "only tables are (" in messages[8] and "only tables are (" in messages[9]

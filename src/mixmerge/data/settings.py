@@ -205,14 +205,8 @@ class Mixture(Section):
     rows once, 0.5 a nested half, 2 each row twice. By default all are 1: concatenation, as in the
     paper."""
 
-    scale: list[Annotated[int, Field(gt=0, le=100)]] = [100]
+    scale: Annotated[list[Annotated[int, Field(gt=0, le=100)]], Field(min_length=1)] = [100]
     """Percentages of the data at which the mixture is trained."""
-
-    @model_validator(mode="after")
-    def _has_scale(self) -> Self:
-        if not self.scale:
-            raise ValueError("scale is empty; name at least one percentage, such as [100]")
-        return self
 
 
 class CorpusSettings(Section):

@@ -32,31 +32,20 @@ FILTERS: dict[str, Callable[[str], str]] = {
     "without_triple_quoted": without_triple_quoted,
 }
 
+#: Field of a template -> column of a source, for fields that are not columns of their own name.
+Fields = dict[str, str]
+
 
 class FieldError(Exception):
-    """A row has nothing that could fill a template's field.
-
-    Attributes:
-        field: the field's name.
-        column: the column that it stands for.
-        found: what the column holds instead.
-    """
-
-    def __init__(self, field: str, column: str, found: str = "") -> None:
-        super().__init__(column)
-        self.field, self.column, self.found = field, column, found
+    """A row has nothing that could fill a template's field; says what it has, and the way out."""
 
 
 class MissingField(FieldError):
     """The row has no such column, or it has nothing at the path's place in it."""
 
-
-class NotText(FieldError):
-    """The column holds a list or an object, which has no one way to become text."""
-
-
-class UnknownLanguage(FieldError):
-    """The row's language is none whose docstrings can be told from other strings."""
+    def __init__(self, field: str, column: str) -> None:
+        super().__init__(column)
+        self.field, self.column = field, column
 
 
 @dataclass(frozen=True)
@@ -73,49 +62,15 @@ class Turn:
         return not any(self.text[start:end].strip() for _, start, end in self.spans)
 
 
-@dataclass(frozen=True)
-class _Filter:
-    """A filter; `argument` is what stands in brackets: a language, or the field that holds it."""
-
-    name: str
-    argument: str | None
-
-    @classmethod
-    def parse(cls, text: str, where: str) -> "_Filter":
-        """Parse ``name`` or ``name[argument]``; raises `UserError` where there is no such one."""
-        parts = re.fullmatch(r"([^\[\]]*)(?:\[(.+)\])?", text)
-        name, argument = parts.groups() if parts else (text, None)
-        if name not in FILTERS:
-            raise UserError(f"{where}: unknown filter {text!r}{nearest(name, set(FILTERS))}")
-        if argument is not None and name != _WITHOUT_DOCSTRINGS:
-            raise UserError(f"{where}: the filter {name!r} takes nothing in brackets")
-        return cls(name, argument)
-
-    @property
-    def field(self) -> str | None:
-        return None if self.argument in LANGUAGES else self.argument
-
-    def apply(self, value: str, row: Row, columns: dict[str, str]) -> str:
-        if self.argument is None:
-            return FILTERS[self.name](value)
-        language = self.argument
-        if self.field is not None:
-            column = columns.get(self.field, self.field)
-            language = _text(row, self.field, column)
-            if language not in LANGUAGES:
-                raise UnknownLanguage(self.field, column, language)
-        return without_docstrings(value, language)
+#: A filter's name, and what stands in brackets: a language, or the field that holds it.
+_Filter = tuple[str, str | None]
 
 
 class Template:
     """A parsed template."""
 
     def __init__(self, text: str, where: str) -> None:
-        """Parse.
-
-        Args:
-            text: the template.
-            where: its place in the config, for messages.
+        """Parse; ``where`` is the template's place in the config, for messages.
 
         Raises:
             UserError: unbalanced braces, a conversion such as ``!r``, an unknown filter, or no
@@ -137,33 +92,32 @@ class Template:
                 )
             place = f"{where}: {{{field}:{spec}}}"
             names = filter(None, (spec or "").split(":"))
-            self._pieces.append((literal, field, [_Filter.parse(name, place) for name in names]))
-        filled = [field for _, field, _ in self._pieces if field is not None]
-        if not filled:
+            self._pieces.append((literal, field, [_parse_filter(name, place) for name in names]))
+        fields = [field for _, field, _ in self._pieces if field is not None]
+        if not fields:
             raise UserError(f"{where}: names no field; write the column to fill in as {{column}}")
-        asked = [part.field for *_, filters in self._pieces for part in filters if part.field]
-        self.fields = tuple(dict.fromkeys([*filled, *asked]))
+        arguments = [argument for *_, filters in self._pieces for _, argument in filters]
+        fields += [argument for argument in arguments if argument and argument not in LANGUAGES]
+        self.fields = tuple(dict.fromkeys(fields))
 
-    def render(self, row: Row, columns: dict[str, str]) -> Turn:
+    def render(self, row: Row, columns: Fields) -> Turn:
         """Fill in a row's values; blank lines before and white space after the text are cut.
 
-        Args:
-            row: column -> value.
-            columns: field -> column, for fields that are not columns of their own name.
-
         Raises:
-            MissingField: the row lacks a field's column.
-            NotText: the column's value is a list or an object.
-            UnknownLanguage: docstrings are to be removed from a language other than `LANGUAGES`.
+            FieldError: the row lacks a field's column, or it holds a list or an object, or names a
+                language other than `LANGUAGES` whose docstrings are to be removed.
         """
         text = ""
         spans = []
         for literal, field, filters in self._pieces:
             text += literal
             if field is not None:
-                value = _text(row, field, columns.get(field, field))
-                for part in filters:
-                    value = part.apply(value, row, columns)
+                value = _value(row, field, columns)
+                for name, argument in filters:
+                    if argument is None:
+                        value = FILTERS[name](value)
+                    else:
+                        value = without_docstrings(value, _language(row, argument, columns))
                 spans.append((field, len(text), len(text) + len(value)))
                 text += value
         end = len(text.rstrip())
@@ -176,24 +130,47 @@ class Template:
         return Turn(text[start:end], tuple((name, moved(a), moved(b)) for name, a, b in spans))
 
 
-def _text(row: Row, field: str, column: str) -> str:
-    value = row[column] if column in row else _nested_value(row, field, column)
-    if value is None:
-        return ""
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise NotText(field, column, "a list" if isinstance(value, list) else "an object")
+def _parse_filter(text: str, where: str) -> _Filter:
+    """Parse ``name`` or ``name[argument]``; raises `UserError` where there is no such one."""
+    parts = re.fullmatch(r"([^\[\]]*)(?:\[(.+)\])?", text)
+    name, argument = parts.groups() if parts else (text, None)
+    if name not in FILTERS:
+        raise UserError(f"{where}: unknown filter {text!r}{nearest(name, set(FILTERS))}")
+    if argument is not None and name != _WITHOUT_DOCSTRINGS:
+        raise UserError(f"{where}: the filter {name!r} takes nothing in brackets")
+    return name, argument
 
 
-def _nested_value(row: Row, field: str, column: str) -> Any:
-    """The value at a path such as ``messages[0][content]``."""
-    head, *keys = re.findall(r"[^\[\]]+", column) or [column]
-    if head not in row or not keys:
-        raise MissingField(field, head if head not in row else column)
-    value = row[head]
-    for key in keys:
+def _language(row: Row, argument: str, columns: Fields) -> str:
+    """A language named in brackets, or the row's by the field that is named there."""
+    if argument in LANGUAGES:
+        return argument
+    language = _value(row, argument, columns)
+    if language not in LANGUAGES:
+        raise FieldError(
+            f"column {columns.get(argument, argument)!r} says {language!r}, but docstrings can be "
+            f"told apart only in {' and '.join(LANGUAGES)}; leave those rows out, or use another "
+            "filter in the template (`without_triple_quoted`)"
+        )
+    return language
+
+
+def _value(row: Row, field: str, columns: Fields) -> str:
+    """A field's value as text; empty for null."""
+    column = columns.get(field, field)
+    value: Any = row
+    # A column of that very name comes before a path such as ``messages[0][content]``.
+    for key in [column] if column in row else re.findall(r"[^\[\]]+", column) or [column]:
         try:
             value = value[int(key)] if isinstance(value, list) else value[key]
         except (KeyError, IndexError, ValueError, TypeError):
             raise MissingField(field, column) from None
-    return value
+    if value is None:
+        return ""
+    if isinstance(value, str | int | float):
+        return str(value)
+    kind = "a list" if isinstance(value, list) else "an object"
+    raise FieldError(
+        f"column {column!r} holds {kind}, not text; reach into it as {column}[0] or {column}[key] "
+        "in the source's `columns`"
+    )

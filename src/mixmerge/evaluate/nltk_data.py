@@ -6,19 +6,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from mixmerge.artifacts.manifest import write_manifest, write_provenance
+from mixmerge.artifacts.manifest import publish
 from mixmerge.core.archives import BadArchive, Bounds, folder, unzip
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import atomic_dir
 
 #: What archives of nltk's data may unpack to; wordnet's is 35 MB.
 BOUNDS = Bounds(bytes=256 << 20)
 _DOWNLOAD_SECONDS = 180
+
+#: Resource -> where it stands below an nltk data directory.
+RESOURCES = {"wordnet": "corpora/wordnet", "punkt_tab": "tokenizers/punkt_tab"}
 
 #: Computes what METEOR needs, in a process that sees no other data of nltk.
 _PROBE = """\
@@ -37,35 +38,15 @@ import sys, nltk
 nltk.download(sys.argv[1], download_dir=sys.argv[2], quiet=True, raise_on_error=True)
 """
 
-#: Another way to a resource: fills the first directory, working in the second, which is empty.
-Fallback = Callable[[Path, Path], None]
+#: A way to a resource: fills the first directory, working in the second, which is empty.
+Route = Callable[[Path, Path], None]
 
 
 class Unavailable(Exception):
     """A route did not give what was asked for; the message says why, in a line."""
 
 
-@dataclass(frozen=True)
-class Resource:
-    """One piece of nltk's data.
-
-    Attributes:
-        folder: where it stands below an nltk data directory.
-        keep: the folders in it that are needed; all where empty.
-    """
-
-    name: str
-    folder: str
-    keep: tuple[str, ...] = ()
-
-
-RESOURCES = (
-    Resource("wordnet", "corpora/wordnet"),
-    Resource("punkt_tab", "tokenizers/punkt_tab", ("english",)),
-)
-
-
-def fetch_nltk_data(out: Path, fallbacks: Mapping[str, Fallback]) -> None:
+def fetch_nltk_data(out: Path, fallbacks: Mapping[str, Route]) -> None:
     """Publish a directory of kind "nltk_data" that METEOR can be computed with.
 
     Each resource comes from the first of: nltk's data on this machine; nltk's download server; its
@@ -78,19 +59,21 @@ def fetch_nltk_data(out: Path, fallbacks: Mapping[str, Fallback]) -> None:
     Raises:
         UserError: none of them gave it; the message says what each answered and what to do.
     """
-    routes_taken: dict[str, str] = {}
+    # Where it came from is no part of what it is: provenance, not a fact of the manifest.
+    origins: dict[str, str] = {}
+    settings = {"found": origins}
     with (
         tempfile.TemporaryDirectory(prefix="mixmerge-nltk-") as scratch,
-        atomic_dir(out) as target,
+        publish(out, "nltk_data", inputs=[], settings=settings, packages=["nltk"]) as artifact,
     ):
-        for resource in tqdm(RESOURCES, desc="nltk data", unit="resource", mininterval=1):
-            place, work = target / resource.folder, Path(scratch, resource.name)
+        target = artifact.path
+        for name, place in tqdm(RESOURCES.items(), desc="nltk data", mininterval=1):
+            work = Path(scratch, name)
             work.mkdir()
-            fallback = fallbacks[resource.name]
-            routes_taken[resource.name] = _fetch(resource, place, work, fallback)
-            for path in place.iterdir() if resource.keep else ():
-                if path.name not in resource.keep and path.is_dir():
-                    shutil.rmtree(path)  # below the scratch directory of `out`
+            origins[name] = _fetch(name, target / place, work, fallbacks[name])
+        for path in (target / RESOURCES["punkt_tab"]).iterdir():
+            if path.name != "english" and path.is_dir():
+                shutil.rmtree(path)  # below the scratch directory of `out`
         for path in [target, *target.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)  # nltk refuses what others may write
         try:
@@ -100,47 +83,42 @@ def fetch_nltk_data(out: Path, fallbacks: Mapping[str, Fallback]) -> None:
                 f"nltk data: what was found does not work: {error}. If it came from this machine, "
                 "delete or mend that copy (see nltk.data.path) and run again"
             ) from None
-        # Where it came from is no part of what it is: provenance, not a fact of the manifest.
-        settings = {"found": routes_taken}
-        write_provenance(target, inputs=[], settings=settings, seed=None, packages=["nltk"])
-        write_manifest(target, "nltk_data")
 
 
-def _fetch(resource: Resource, place: Path, work: Path, fallback: Fallback) -> str:
+def _fetch(name: str, place: Path, work: Path, fallback: Route) -> str:
     """Fill ``place`` from the first route that works; returns the route's name."""
-    routes: dict[str, Fallback] = {
-        "this machine": lambda place, _: _copy_present(resource, place),
-        "nltk's server": lambda place, work: _download(resource, place, work),
+
+    def copy_present(place: Path, work: Path) -> None:
+        import nltk
+
+        if not any(take(Path(root), RESOURCES[name], place) for root in nltk.data.path):
+            raise Unavailable("not in any of " + ", ".join(nltk.data.path))
+
+    def download(place: Path, work: Path) -> None:
+        command = [sys.executable, "-c", _DOWNLOAD, name, str(work)]
+        run_command(command, work, _DOWNLOAD_SECONDS)
+        if not take(work, RESOURCES[name], place):
+            raise Unavailable(f"nltk downloaded something else than {RESOURCES[name]}")
+
+    routes: dict[str, Route] = {
+        "this machine": copy_present,
+        "nltk's server": download,
         "package registries": fallback,
     }
     answers = []
-    for name, route in routes.items():
+    for origin, route in routes.items():
         try:
             route(place, work)
         except (Unavailable, OSError, BadArchive) as error:
-            answers.append(f"  {name}: {error}")
+            answers.append(f"  {origin}: {error}")
             shutil.rmtree(place, ignore_errors=True)  # below the scratch directory of `out`
         else:
-            return name
+            return origin
     raise UserError(
-        f"nltk data: {resource.name} is not to be had here:\n" + "\n".join(answers) + "\n"
-        f"On a machine with internet run `python -m nltk.downloader -d DIR {resource.name}`, copy "
+        f"nltk data: {name} is not to be had here:\n" + "\n".join(answers) + "\n"
+        f"On a machine with internet run `python -m nltk.downloader -d DIR {name}`, copy "
         "DIR to ~/nltk_data on this machine (owned by you, not writable by others), and run again"
     )
-
-
-def _copy_present(resource: Resource, place: Path) -> None:
-    import nltk
-
-    if not any(take(Path(root), resource.folder, place) for root in nltk.data.path):
-        raise Unavailable("not in any of " + ", ".join(nltk.data.path))
-
-
-def _download(resource: Resource, place: Path, work: Path) -> None:
-    command = [sys.executable, "-c", _DOWNLOAD, resource.name, str(work)]
-    run_command(command, work, _DOWNLOAD_SECONDS)
-    if not take(work, resource.folder, place):
-        raise Unavailable(f"nltk downloaded something else than {resource.folder}")
 
 
 def take(root: Path, name: str, place: Path) -> bool:
@@ -162,12 +140,12 @@ def run_command(command: Sequence[str], directory: Path, seconds: float) -> None
     Raises:
         Unavailable: it is not installed, failed or took longer than ``seconds``.
     """
-    environment = {"HOME": str(directory.resolve()), **os.environ, "LC_ALL": "C.UTF-8"}
+    name = Path(command[0]).name
     try:
         done = subprocess.run(
             command,
             cwd=directory,
-            env=environment,
+            env={"HOME": str(directory.resolve()), **os.environ, "LC_ALL": "C.UTF-8"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -176,9 +154,9 @@ def run_command(command: Sequence[str], directory: Path, seconds: float) -> None
             check=False,
         )
     except FileNotFoundError:
-        raise Unavailable(f"{command[0]} is not installed") from None
+        raise Unavailable(f"{name} is not installed") from None
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"{Path(command[0]).name} gave no answer in {seconds:.0f} s") from None
+        raise Unavailable(f"{name} gave no answer in {seconds:.0f} s") from None
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        raise Unavailable(f"{Path(command[0]).name} failed: {lines[-1].strip()}")
+        raise Unavailable(f"{name} failed: {lines[-1].strip()}")

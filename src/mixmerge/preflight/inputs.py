@@ -13,7 +13,7 @@ from mixmerge.config.models import LocalModel
 from mixmerge.core.errors import UserError, nearest
 from mixmerge.core.section import Pinned, explained, is_commit
 from mixmerge.data.packages import chosen_packages
-from mixmerge.data.prepare import BlankRows, RowMapping
+from mixmerge.data.prepare import RowMapping
 from mixmerge.data.problems import (
     FILES,
     KNOWN,
@@ -24,10 +24,10 @@ from mixmerge.data.problems import (
     read_problems,
     release_location,
 )
-from mixmerge.data.rows import ROWS, Row, Seen, parse_line, read_lines, read_parquet
+from mixmerge.data.rows import ROWS, Row, Seen, plain_row, read_lines, read_parquet
 from mixmerge.data.settings import LocalSource, PackageSource, PrepareSettings
 from mixmerge.data.suite_settings import SuiteSettings
-from mixmerge.data.templates import MissingField, NotText, Template, UnknownLanguage
+from mixmerge.data.templates import FieldError, MissingField, Template
 from mixmerge.evaluate.settings import CodeSuite, SummarySuite
 from mixmerge.merge.settings import RecipeSettings
 from mixmerge.preflight.findings import Area, Context, few, unusable
@@ -157,7 +157,6 @@ def _check_rows(study: Study, key: str, path: Path, seconds: float, area: Area) 
         area.error(error)
         return
     faults, deadline, count, extent = _Faults(), time.monotonic() + seconds, 0, "all"
-    blanks = [BlankRows(mapping.source, mapping.columns, path) for mapping in mappings]
     ids = [Seen() for _ in mappings]
     complete: list[bool] = []
     try:
@@ -179,7 +178,7 @@ def _check_rows(study: Study, key: str, path: Path, seconds: float, area: Area) 
                             f"{mapping.columns.id_column!r}; mend the data, or leave "
                             f"sources.{key}.id_column out"
                         )
-                    blanks[index].add(*mapping.turns(row, path, number), number)
+                    mapping.is_blank(*mapping.turns(row, path, number), number)
                 except UserError as error:
                     faults.add(error)
             if time.monotonic() > deadline:
@@ -187,9 +186,9 @@ def _check_rows(study: Study, key: str, path: Path, seconds: float, area: Area) 
                 break
     except UserError as error:
         faults.add(error)
-    for blank in blanks:
+    for mapping in mappings:
         try:
-            blank.check()
+            mapping.check_blanks(path)
         except UserError as error:
             faults.add(error)
     if not faults.report(area) and count == 0:
@@ -204,7 +203,7 @@ def _rows(path: Path, faults: _Faults) -> Iterator[tuple[int, Row]]:
         return
     for number, line in read_lines(path):
         try:
-            yield number, parse_line(line, path, number)
+            yield number, plain_row(line, path, number)
         except UserError as error:
             faults.add(error)
 
@@ -216,12 +215,8 @@ def _has_columns(mapping: RowMapping, path: Path, row: Row, faults: _Faults) -> 
         try:
             Template(f"{{{name}}}", mapping.owner).render(row, columns.columns)
         except MissingField as error:
-            missing.append(
-                f"no column {error.column!r} for the field {{{name}}} of {mapping.owner}"
-                f"{nearest(error.column, set(row))}; name the right one in "
-                f"sources.{source}.columns: {{{name}: ...}}"
-            )
-        except (NotText, UnknownLanguage):
+            missing.append(mapping.missing(error, row))
+        except FieldError:
             continue
     own = columns.id_column
     if own is not None and own not in row:

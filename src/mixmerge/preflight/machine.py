@@ -102,14 +102,14 @@ def check_nltk_data(context: Context) -> Area:
         except UserError as error:
             area.error(error)
     else:
-        for resource in RESOURCES:
-            trees = [root / resource.folder for root in _nltk_roots()]
+        for name, place in RESOURCES.items():
+            trees = [root / place for root in _nltk_roots()]
             here = [t for t in trees if t.is_dir() or t.with_name(f"{t.name}.zip").is_file()]
             if here:
-                area.checked.append(f"{resource.name}: {here[0]} (for {few(suites)})")
+                area.checked.append(f"{name}: {here[0]} (for {few(suites)})")
             else:
                 area.unchecked.append(
-                    f"{resource.name}: not here; will be fetched from nltk's server or a package "
+                    f"{name}: not here; will be fetched from nltk's server or a package "
                     "registry (`snakemake nltk_data` does it now)"
                 )
     return area
