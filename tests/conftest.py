@@ -1,13 +1,17 @@
-"""Paths every test may need; real inputs are found through MIXMERGE_DATA and never committed."""
+"""What many tests need: the repository, real inputs (never committed), a finished small study."""
 
+import fcntl
 import os
-import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from xdist.scheduler import LoadScopeScheduling
+
+from fixtures.workspace import Workspace, shrink
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -17,19 +21,15 @@ os.environ["PYTHONPATH"] = os.pathsep.join(_PATHS)
 
 
 class ByFile(LoadScopeScheduling):
-    """Several processes share the tests file by file, what is costly to set up as one file.
+    """Several processes share the tests file by file, those of the machine's one Slurm as one file.
 
-    So no module's fixtures are made twice, the study that takes minutes is run once, and no process
-    waits for another to be done with the machine's one Slurm. (xdist's own groups are marks that
-    pytest 9.2 does not let it read.)
+    So no module's fixtures are made twice. (xdist's own groups are marks that pytest 9.2 does not
+    let it read.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::")[0]
-        if file.startswith("tests/cluster/"):
-            return "lab"
-        text = (ROOT / file).read_text(encoding="utf-8")
-        return "finished" if re.search(r"\bfinished: Workspace", text) else file
+        return "lab" if file.startswith("tests/cluster/") else file
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -57,6 +57,43 @@ def real_data() -> Path:
     if not given or not Path(given).is_dir():
         pytest.skip("MIXMERGE_DATA is not set to the directory of real inputs: NOT TESTED")
     return Path(given).resolve()
+
+
+@pytest.fixture(scope="session")
+def demo_config() -> dict[str, Any]:
+    """The demo's config."""
+    return yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def shrunken(demo_config: dict[str, Any]) -> dict[str, Any]:
+    """The config of the study in `finished`."""
+    return shrink(demo_config)
+
+
+@pytest.fixture(scope="session")
+def finished(pytestconfig: pytest.Config, shrunken: dict[str, Any]) -> Workspace:
+    """The shrunken study, run to its end. Read-only: run Snakemake in a copy.
+
+    It stays in pytest's cache, where Snakemake itself makes again what changed since.
+    """
+    workspace = Workspace(Path(pytestconfig.cache.mkdir("finished")))
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
+    with (workspace.path.parent / "finished.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        if run and lock.read() == run:  # another process of this session has made it
+            return workspace
+        config = workspace.path / "study.yaml"
+        if not config.exists() or yaml.safe_load(config.read_text(encoding="utf-8")) != shrunken:
+            shutil.rmtree(workspace.path)
+            workspace.path.mkdir()
+            workspace.write_config(shrunken)
+        result = workspace.snakemake("all")
+        assert result.returncode == 0, (result.stdout + result.stderr)[-6000:]
+        lock.truncate(0)
+        lock.write(run)
+    return workspace
 
 
 def _restored() -> Iterator[None]:

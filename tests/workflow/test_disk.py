@@ -48,32 +48,32 @@ def test_what_is_kept_is_no_reason_to_run_a_finished_study_again(
 def test_weights_that_are_to_be_kept_from_now_on_come_back_on_demand(copy: Workspace) -> None:
     config = changed(copy, "merging", keep="all")
     planned = copy.planned("all_checkpoints", config=config)
-    assert {name: n for name, n in planned.items() if name != "all_checkpoints"} == {"merge": 6}
+    assert {name: n for name, n in planned.items() if name != "all_checkpoints"} == {"merge": 3}
 
 
 def test_a_deleted_merge_is_made_again_for_generation_but_for_no_other_reader(
     copy: Workspace,
 ) -> None:
     planned = copy.planned("all", config=changed(copy, "decoding", batch_size=16))
-    assert planned["merge"] == 6 and planned["generate"] == 16
+    assert planned["merge"] == 3 and planned["generate"] == 7
     assert set(planned) == {"merge", "generate"} | SCORED
 
 
 def test_a_reader_that_changed_merges_for_itself_alone(copy: Workspace) -> None:
     planned = copy.planned("--forcerun", "merged_layers", "--", "all")
-    assert planned["merged_layers"] == 6
+    assert planned["merged_layers"] == 3
     assert set(planned) == {"merged_layers", "figures", "verdict", "timing"}
 
 
 def test_new_scores_need_no_weights(copy: Workspace) -> None:
     planned = copy.planned("--forcerun", "score", "--", "all")
-    assert planned["score"] == 16
+    assert planned["score"] == 7
     assert set(planned) == SCORED
 
 
 def test_another_recipe_reaches_all_that_reads_the_merge(copy: Workspace) -> None:
     config = yaml.safe_load((copy.path / "study.yaml").read_text(encoding="utf-8"))
-    config["strategies"]["della"]["model_parameters"]["density"] = 0.4
+    config["strategies"]["ties"]["model_parameters"]["density"] = 0.4
     copy.write_config(config, "denser.yaml")
     planned = copy.planned("all", config="denser.yaml")
     for rule in ("recipe", "merge", "merged_layers", "generate", "score", "winner"):

@@ -17,7 +17,7 @@ from mixmerge.core.parent_watchdog import descendants, token
 pytestmark = pytest.mark.long
 
 STUDY = "shrunken"
-MODEL = "llama-small"
+MODEL = "qwen2-small"
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def undone(finished: Workspace, tmp_path: Path) -> Workspace:
     """The finished study without a specialist, a merge, what was made of them, and the tables."""
     copy = finished.copy_to(tmp_path / "copy")
     root = copy.path / "results" / STUDY
-    for variant in ("sft-codegen-p100", "dare-w0.3"):
+    for variant in ("sft-codegen-p100", "ties-w0.3"):
         for folder in ("checkpoints", "completions", "scores"):
             shutil.rmtree(root / folder / MODEL / variant)
     shutil.rmtree(root / "tables")

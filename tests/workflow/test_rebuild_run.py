@@ -44,13 +44,13 @@ def test_a_tables_format(study: Rebuild) -> None:
 
 def test_one_ratio(study: Rebuild) -> None:
     config = study.read_config()
-    config["models"]["llama-small"]["strategies"] = {"dare": [0.3, 0.6]}
+    config["strategies"]["ties"]["ratios"] = [0.3, 0.6]
     study.write_config(config)
-    place = "llama-small/dare-w0.6"
+    place = "qwen2-small/ties-w0.6"
     made = {f"{rule}/{place}" for rule in ("recipe", "merge", "generate", "score", "merged_layers")}
     assert run(study, "all") == made | REPORT | {
-        "winner/llama-small/dare",
-        "uncertainty/llama-small",
+        "winner/qwen2-small/ties",
+        "uncertainty/qwen2-small",
     }
     assert study.planned() == set()
 
@@ -58,18 +58,19 @@ def test_one_ratio(study: Rebuild) -> None:
 def test_a_metrics_definition(study: Rebuild) -> None:
     """The scores change, and with them all that is read from them; no completion does."""
     study.change_code("src/mixmerge/evaluate/metrics.py")
-    target = "results/shrunken/uncertainty/llama-small.json"
-    variants = ("base", "sft-codegen-p100", "sft-codesum-p100", "mix-p100", "dare-w0.3")
+    target = "results/shrunken/uncertainty/qwen2-small.json"
+    variants = ("base", "sft-codegen-p100", "sft-codesum-p100", "mix-p100")
+    variants += ("linear-w0.3", "linear-w0.7", "ties-w0.3")
     ran = run(study, target)
     # The definition gives the same numbers, so what weighs them ended at once.
-    assert ran == {f"score/llama-small/{name}" for name in variants} | {"uncertainty/llama-small"}
-    assert "made anew, because code changed" in log(study, "score/llama-small/base")
-    assert "nothing to do" in log(study, "uncertainty/llama-small")
+    assert ran == {f"score/qwen2-small/{name}" for name in variants} | {"uncertainty/qwen2-small"}
+    assert "made anew, because code changed" in log(study, "score/qwen2-small/base")
+    assert "nothing to do" in log(study, "uncertainty/qwen2-small")
 
 
 TARGETS = (
-    "results/shrunken/checkpoints/llama-small/dare-w0.3/manifest.json",
-    "results/shrunken/scores/llama-small/mix-p100/manifest.json",
+    "results/shrunken/checkpoints/qwen2-small/ties-w0.3/manifest.json",
+    "results/shrunken/scores/qwen2-small/mix-p100/manifest.json",
 )
 
 
@@ -90,18 +91,18 @@ def files(study: Rebuild, place: str) -> dict[str, tuple[int, bytes]]:
 
 
 def test_what_comes_out_the_same_trains_nothing_in_the_same_run(study: Rebuild) -> None:
-    places = ("checkpoints/llama-small/mix-p100", "scores/llama-small/mix-p100")
+    places = ("checkpoints/qwen2-small/mix-p100", "scores/qwen2-small/mix-p100")
     before = [files(study, place) for place in places]
-    real = study.results / "checkpoints/llama-small/.mix-p100.made"
+    real = study.results / "checkpoints/qwen2-small/.mix-p100.made"
     seconds = json.loads(real.read_text())["seconds"]
     change_without_effect(study)
     ran = run(study, *TARGETS)
-    assert {"decontaminate/codegen", "mix/100", "sft/llama-small/mix-p100"} <= ran
+    assert {"decontaminate/codegen", "mix/100", "sft/qwen2-small/mix-p100"} <= ran
     assert "made anew, because settings changed" in log(study, "decontaminate/codegen")
     for name in ("mix-p100", "sft-codegen-p100", "sft-codesum-p100"):
-        assert "nothing to do" in log(study, f"sft/llama-small/{name}")
+        assert "nothing to do" in log(study, f"sft/qwen2-small/{name}")
     for rule in ("generate", "score"):
-        assert "nothing to do" in log(study, f"{rule}/llama-small/mix-p100")
+        assert "nothing to do" in log(study, f"{rule}/qwen2-small/mix-p100")
     assert [files(study, place) for place in places] == before
     assert json.loads(real.read_text())["seconds"] == seconds
 

@@ -36,22 +36,11 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def local(
-    finished: Workspace, shrunken: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+def stored(
+    finished: Workspace, server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Workspace:
-    """One model's five checkpoints, all of whose results are on the file system."""
-    workspace = finished.copy_to(tmp_path_factory.mktemp("storage") / "local")
-    small = copy.deepcopy(shrunken)
-    del small["models"]["qwen2-small"]
-    workspace.write_config(small)
-    run(workspace, *TARGETS)
-    return workspace
-
-
-@pytest.fixture(scope="module")
-def stored(local: Workspace, server: Server) -> Workspace:
     """The same checkpoints, generated from, scored and reported on a bucket."""
-    workspace = local.copy_to(local.path.parent / "stored")
+    workspace = finished.copy_to(tmp_path_factory.mktemp("storage") / "stored")
     for kind in KINDS:
         shutil.rmtree(workspace.path / "results/shrunken" / kind)
     run(workspace, *ON)
@@ -72,18 +61,18 @@ def on_bucket(server: Server) -> dict[str, bytes]:
 
 
 def test_the_bucket_holds_what_the_file_system_would(
-    local: Workspace, stored: Workspace, server: Server
+    finished: Workspace, stored: Workspace, server: Server
 ) -> None:
     found = on_bucket(server)
-    root = local.path / "results/shrunken"
-    model = "llama-small"
+    root = finished.path / "results/shrunken"
+    model = "qwen2-small"
     wanted = {
         path.relative_to(root).as_posix()
         for folder in (f"completions/{model}", f"scores/{model}", f"uncertainty/{model}.json")
         for path in [root / folder, *(root / folder).rglob("*")]
         if path.is_file() and not path.name.startswith(".")
     }
-    assert len(wanted) == 5 * (6 + 7) + 1
+    assert len(wanted) == 7 * (6 + 7) + 1
     assert wanted <= set(found)
     for path in wanted | set(found):
         # Times, and the paths under which inputs were read, are the run's own.
@@ -104,7 +93,7 @@ def test_weights_data_and_logs_stay(stored: Workspace, server: Server) -> None:
     root = stored.path / "results/shrunken"
     assert not {path.name for path in root.iterdir()} & set(KINDS)
     assert list((root / "checkpoints").rglob("*.safetensors"))
-    assert (root / "logs/generate/llama-small/base.log").exists()
+    assert (root / "logs/generate/qwen2-small/base.log").exists()
 
 
 def test_copies_of_tables_stay_at_hand_and_no_others(stored: Workspace) -> None:
@@ -133,8 +122,7 @@ def test_keys_are_nowhere(stored: Workspace, server: Server) -> None:
 def renamed(stored: Workspace, shrunken: dict[str, Any]) -> Workspace:
     """The study with another title for a strategy, as `other.yaml`."""
     other = copy.deepcopy(shrunken)
-    del other["models"]["qwen2-small"]
-    other["strategies"]["dare"]["title"] = "Drop and rescale"
+    other["strategies"]["ties"]["title"] = "Trim, elect, merge"
     stored.write_config(other, "other.yaml")
     return stored
 
@@ -148,10 +136,10 @@ def test_what_is_only_printed_otherwise_is_only_printed_again(renamed: Workspace
     [
         ("tables/index.md", "study.yaml", {"tables"}),
         # As on a file system, what nothing needs is not made again ...
-        ("scores/llama-small/base/scores.json", "study.yaml", set()),
+        ("scores/qwen2-small/base/scores.json", "study.yaml", set()),
         # ... until a job needs it.
         (
-            "scores/llama-small/base/scores.json",
+            "scores/qwen2-small/base/scores.json",
             "other.yaml",
             {"score", "uncertainty", *TARGETS},
         ),

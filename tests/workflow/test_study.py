@@ -33,7 +33,7 @@ def results(finished: Workspace) -> Path:
 def test_every_checkpoint_is_whole_and_has_completions_and_scores(
     study: Study, results: Path
 ) -> None:
-    assert len(study.checkpoints()) == 16
+    assert len(study.checkpoints()) == 7
     suites = set(study.config.suites)
     for model, variant in study.checkpoints():
         # The manifest of a merge stays, its weights do not.
@@ -100,15 +100,11 @@ def test_of_the_merges_each_sweeps_winner_is_kept(study: Study, results: Path) -
     assert names <= printed
 
 
-def test_subsets_are_nested_and_the_mixture_is_their_union(results: Path) -> None:
+def test_the_mixture_is_the_union_of_the_tasks_sets(results: Path) -> None:
     def ids(name: str) -> set[str]:
         text = (results / "data/sets" / name / "train.jsonl").read_text(encoding="utf-8")
         return {json.loads(line)["id"] for line in text.splitlines()}
 
-    for task in ("codegen", "codesum"):
-        half, whole = ids(f"{task}-p50"), ids(f"{task}-p100")
-        assert half < whole
-        assert len(half) == round(len(whole) / 2)
     assert ids("mix-p100") == ids("codegen-p100") | ids("codesum-p100")
 
 
@@ -129,14 +125,14 @@ def test_recipes_are_mergekits_own_language(results: Path) -> None:
     from mergekit.config import MergeConfiguration
 
     recipes = sorted((results / "recipes").rglob("*.yaml"))
-    assert len(recipes) == 6
+    assert len(recipes) == 3
     for recipe in recipes:
         MergeConfiguration.model_validate(yaml.safe_load(recipe.read_text()))
 
 
 def test_every_job_left_a_log_and_its_time(study: Study, results: Path) -> None:
-    per_rule = {"sft": 8, "merge": 6, "generate": 16, "score": 16, "layers": 8}
-    per_rule |= {"merged_layers": 6, "winner": 5}
+    per_rule = {"sft": 3, "merge": 3, "generate": 7, "score": 7, "layers": 3}
+    per_rule |= {"merged_layers": 3, "winner": 2}
     for rule, count in per_rule.items():
         assert len(list((results / "logs" / rule).rglob("*.log"))) == count, rule
         assert len(list((results / "benchmarks" / rule).rglob("*.tsv"))) == count, rule
@@ -169,17 +165,13 @@ def test_provenance_leads_from_a_score_to_the_rows(results: Path) -> None:
         assert place in reached, sorted(reached)
 
 
-def test_a_second_run_does_nothing(finished: Workspace) -> None:
-    result = finished.snakemake("all")
-    assert result.returncode == 0
-    assert "Nothing to be done" in result.stdout + result.stderr
-
-
 def test_touching_and_copying_re_runs_nothing(finished: Workspace, tmp_path: Path) -> None:
     copy = finished.copy_to(tmp_path / "copy")
     for manifest in copy.path.rglob("manifest.json"):
         manifest.touch()
-    assert copy.planned("all") == {}
+    result = copy.snakemake("all")
+    assert result.returncode == 0
+    assert "Nothing to be done" in result.stdout + result.stderr
 
 
 def test_a_format_change_re_runs_only_the_report(finished: Workspace, tmp_path: Path) -> None:
@@ -207,8 +199,8 @@ def test_a_lost_checkpoint_comes_back_with_the_same_bytes(
 ) -> None:
     copy = finished.copy_to(tmp_path / "copy")
     places = [
-        copy.path / "results/shrunken/checkpoints/llama-small" / name / "manifest.json"
-        for name in ("sft-codegen-p100", "dare-w0.3")
+        copy.path / "results/shrunken/checkpoints/qwen2-small" / name / "manifest.json"
+        for name in ("sft-codegen-p100", "ties-w0.3")
     ]
     before = [place.read_bytes() for place in places]
     for place in places:
@@ -220,7 +212,7 @@ def test_a_lost_checkpoint_comes_back_with_the_same_bytes(
 
 def test_html_report_has_captions_and_categories(finished: Workspace, tmp_path: Path) -> None:
     report = tmp_path / "report.html"
-    result = finished.snakemake("--report", str(report), "all")
+    result = finished.copy_to(tmp_path / "copy").snakemake("--report", str(report), "all")
     assert result.returncode == 0, result.stdout + result.stderr
     text = report.read_text(encoding="utf-8")
     for word in ("Tables", "Figures", "Verdict", "Table 3", "Figure 2"):

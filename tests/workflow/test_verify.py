@@ -20,7 +20,7 @@ from mixmerge.core.io import sha256
 pytestmark = pytest.mark.slow
 
 STUDY = Path("results/shrunken")
-QWEN, LLAMA = "qwen2-small", "llama-small"
+MODEL = "qwen2-small"
 RECORDS = ("manifest.json", "provenance.json")
 
 
@@ -87,11 +87,11 @@ def count_one_row_more(manifest: Path) -> None:
 
 def bring_merge_back(study: Path) -> Path:
     """A merge's weights where they lay before they were deleted: a winner's are the same."""
-    winner = study / "winners" / QWEN / "dare"
-    target = study / "merged" / QWEN / "dare-w0.3"
+    winner = study / "winners" / MODEL / "ties"
+    target = study / "merged" / MODEL / "ties-w0.3"
     shutil.copytree(winner, target)
     shutil.copyfile(
-        study / "checkpoints" / QWEN / "dare-w0.3/manifest.json", target / "manifest.json"
+        study / "checkpoints" / MODEL / "ties-w0.3/manifest.json", target / "manifest.json"
     )
     return target
 
@@ -100,7 +100,7 @@ def test_a_finished_study_is_sound(finished: Workspace) -> None:
     before = times(finished)
     code, faults, output = verify(finished)
     assert (code, faults) == (0, []), output
-    assert "deleted on purpose  weights of 6 merges" in output
+    assert "deleted on purpose  weights of 3 merges" in output
     assert re.search(
         r"sound .*\d figures.*1 statistics, .*\d tables, 4 timing, .*10 verdict", output
     )
@@ -116,18 +116,18 @@ def times(workspace: Workspace) -> dict[Path, int]:
 
 def test_everything_that_changed_is_named_in_one_run(workspace: Workspace) -> None:
     study = workspace.path / STUDY
-    weights = study / "checkpoints" / QWEN / "sft-codegen-p100/model.safetensors"
-    completions = study / "completions" / QWEN / "base/functions.jsonl"
+    weights = study / "checkpoints" / MODEL / "sft-codegen-p100/model.safetensors"
+    completions = study / "completions" / MODEL / "base/functions.jsonl"
     rows = study / "data/sets/mix-p100/train.jsonl"
-    scores = study / "scores" / LLAMA / "base/scores.json"
-    layers = study / "weights" / QWEN / "sft-codesum-p100.json"
-    recipe = study / "recipes" / LLAMA / "dare-w0.3.yaml"
-    both = study / "checkpoints" / LLAMA / "sft-codegen-p100"
-    told = study / "checkpoints" / LLAMA / "sft-codesum-p100/provenance.json"
-    tokenizer = study / "checkpoints" / QWEN / "base/tokenizer.json"
-    winner = study / "winners" / LLAMA / "dare/notes.txt"
+    scores = study / "scores" / MODEL / "base/scores.json"
+    layers = study / "weights" / MODEL / "sft-codesum-p100.json"
+    recipe = study / "recipes" / MODEL / "linear-w0.3.yaml"
+    both = study / "checkpoints" / MODEL / "mix-p100"
+    told = study / "checkpoints" / MODEL / "sft-codesum-p100/provenance.json"
+    tokenizer = study / "checkpoints" / MODEL / "base/tokenizer.json"
+    winner = study / "winners" / MODEL / "linear/notes.txt"
     split = study / "data/split/codegen/manifest.json"
-    record = study / "checkpoints" / QWEN / "ties-w0.3/manifest.json"
+    record = study / "checkpoints" / MODEL / "linear-w0.7/manifest.json"
     merged = bring_merge_back(study) / "tokenizer.json"
     table = study / "tables/verdict.csv"
     figure = study / "figures/figure2-distance.png"
@@ -195,7 +195,7 @@ def test_weights_that_the_config_keeps_are_missed(workspace: Workspace) -> None:
     workspace.write_config(config)
     code, faults, output = verify(workspace)
     assert code == 1
-    assert len(faults) == 6, output
+    assert len(faults) == 3, output
     assert all("lost: merging.keep is 'all'" in line for line in faults)
     assert all("all_checkpoints" in line for line in faults)
 
@@ -211,10 +211,10 @@ def commands(fault: str) -> tuple[str, list[str]]:
 @pytest.mark.parametrize(
     ("place", "spoil"),
     [
-        (f"uncertainty/{QWEN}.json", rot),
-        (f"recipes/{QWEN}/linear-w0.3.yaml", change_weight),
-        ("data/sets/codegen-p50/train.jsonl", edit),
-        (f"scores/{LLAMA}/base/scores.json", rot),
+        (f"uncertainty/{MODEL}.json", rot),
+        (f"recipes/{MODEL}/linear-w0.3.yaml", change_weight),
+        ("data/sets/codegen-p100/train.jsonl", edit),
+        (f"scores/{MODEL}/base/scores.json", rot),
         ("tables/verdict.csv", edit),
     ],
 )
