@@ -24,9 +24,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fresh(tree: Path) -> str:
-    for cached in (
-        *(module._parse, module._imported, module._imports, module._digest, module._packages),
-    ):
+    for cached in (*(module._read, module._first_party, module._file, module._packages),):
         cached.cache_clear()
     return module.fingerprint(tree / "script.py")
 
@@ -96,11 +94,11 @@ def test_stages_do_not_depend_on_the_whole_config(root: Path) -> None:
         if script.name in ("summary.py", "preflight.py", "verify.py"):  # no stages
             continue
         seen: set[str] = set()
-        pending = set(module._imports(script))
+        pending = set(module._first_party(script))
         while pending:
             name = pending.pop()
             if name not in seen:
                 seen.add(name)
                 file = module._file(name)
-                pending |= set(module._imports(file)) if file else set()
+                pending |= set(module._first_party(file)) if file else set()
         assert "mixmerge.config.study" not in seen, script.name

@@ -97,9 +97,8 @@ def change_input(stage: Stage) -> None:
 def change_code() -> None:
     Path(sys.argv[0]).write_text("from mixmerge.core.io import read_json\n")
     # Read once a process.
-    for cached in (fingerprint._parse, fingerprint._imported, fingerprint._imports):
+    for cached in (fingerprint._read, fingerprint._first_party, fingerprint._file):
         cached.cache_clear()
-    fingerprint._digest.cache_clear()
 
 
 CHANGES: dict[str, Callable[[Stage], object]] = {

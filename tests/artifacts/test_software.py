@@ -27,7 +27,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def script(folder: Path, *modules: str) -> Path:
     path = folder / "stage.py"
     path.write_text("".join(f"import {module}\n" for module in modules))
-    for cached in (fingerprint._parse, fingerprint._imported, fingerprint._imports):
+    for cached in (fingerprint._read, fingerprint._first_party, fingerprint._file):
         cached.cache_clear()
     return path
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fixtures.forks import run_script
 from fixtures.workspace import ROOT, shrink
 
 pytestmark = pytest.mark.slow
@@ -190,9 +191,9 @@ CASES: dict[str, tuple[bytes, tuple[str, ...]]] = {
 }
 
 
-def snakemake(server: Any, world: Path, *arguments: str) -> Any:
+def snakemake(world: Path, *arguments: str) -> Any:
     """The workflow itself; a dry run plans all of the study and reads all of its config."""
-    return server.run(
+    return run_script(
         "snakemake.cli",
         *("--snakefile", ROOT / "Snakefile", "--directory", world, "--configfile", "study.yaml"),
         *("--workflow-profile", ROOT / "profiles/default", "--cores", "2"),
@@ -208,16 +209,16 @@ def world(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_broken_config_is_told_in_one_message(server: Any, world: Path, name: str) -> None:
+def test_a_broken_config_is_told_in_one_message(world: Path, name: str) -> None:
     """By Snakemake, or by the script with which `make demo` ends: both read it as strictly."""
     content, says = CASES[name]
     (world / "study.yaml").write_bytes(content)
     if name in THROUGH_SNAKEMAKE:
-        ended = snakemake(server, world, "all")
+        ended = snakemake(world, "all")
     else:
-        ended = server.run("summary.py", "--config", "study.yaml", cwd=world)
-    output = ended.out + ended.err
-    assert ended.code == 1, output
+        ended = run_script("summary.py", "--config", "study.yaml", cwd=world)
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == 1, output
     assert "Traceback" not in output, output
     assert output.count("error: ") == 1, output
     for word in says:
@@ -229,16 +230,16 @@ def test_a_broken_config_is_told_in_one_message(server: Any, world: Path, name: 
     )
 
 
-def test_a_mended_config_plans_and_a_byte_order_mark_does_no_harm(server: Any, world: Path) -> None:
+def test_a_mended_config_plans_and_a_byte_order_mark_does_no_harm(world: Path) -> None:
     (world / "study.yaml").write_bytes(put("study", "../x"))
-    assert snakemake(server, world, "--dry-run", "--quiet=rules").code == 1
+    assert snakemake(world, "--dry-run", "--quiet=rules").returncode == 1
     (world / "study.yaml").write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
-    ended = snakemake(server, world, "--dry-run", "--quiet=rules")
-    assert ended.code == 0, ended.err
-    assert "sft" in ended.out
+    ended = snakemake(world, "--dry-run", "--quiet=rules")
+    assert ended.returncode == 0, ended.stderr
+    assert "sft" in ended.stdout
 
 
-def test_a_config_that_is_not_there_is_told(server: Any, world: Path) -> None:
-    ended = snakemake(server, world, "all")
-    assert ended.code == 1
-    assert "error: study.yaml: file not found" in ended.out + ended.err
+def test_a_config_that_is_not_there_is_told(world: Path) -> None:
+    ended = snakemake(world, "all")
+    assert ended.returncode == 1
+    assert "error: study.yaml: file not found" in ended.stdout + ended.stderr

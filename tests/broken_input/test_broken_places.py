@@ -1,14 +1,17 @@
 """Places that refuse: a full disk, a read-only folder, a file where a folder should be."""
 
 import json
+import os
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from forked_scripts import listing, refused
+from refusals import listing, refused
 from worlds import write_family
+
+from fixtures.forks import run_script
 
 pytestmark = pytest.mark.slow
 
@@ -35,12 +38,37 @@ RECIPE = (
 )  # fmt: skip
 
 
+class Mounts:
+    """A process with mounts that no other process sees."""
+
+    def __init__(self) -> None:
+        own = ["unshare", *([] if os.getuid() == 0 else ["-Ur"]), "-m"]
+        self._process = subprocess.Popen([*own, "sh", "-c", "echo; read x"], stdin=-1, stdout=-1)
+        assert self._process.stdout is not None
+        self.exist = bool(self._process.stdout.readline())
+        self.pid = self._process.pid
+
+    def mount(self, at: Path, options: str) -> None:
+        """Mount a tmpfs, or mount it anew with other options."""
+        enter = ["nsenter", "-t", str(self.pid), *([] if os.getuid() == 0 else ["-U"]), "-m"]
+        mount = ["mount", "-t", "tmpfs", "-o", options, "mixmerge-test", str(at)]
+        subprocess.run([*enter, *mount], check=True)
+
+    def seen(self, path: Path) -> Path:
+        """A path as the process sees it."""
+        return Path(f"/proc/{self.pid}/root{path}")
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
 @pytest.fixture
-def mounting(server: Any) -> Any:
-    """The server, where it may mount what no other process sees."""
-    if not server.mounts:
+def mounts() -> Iterator[Mounts]:
+    mounts = Mounts()
+    if not mounts.exist:
         pytest.skip("no mount namespace is to be had here: a full disk is NOT TESTED")
-    return server
+    yield mounts
+    mounts.close()
 
 
 @pytest.fixture(scope="module")
@@ -62,48 +90,46 @@ def world(whole: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("command", [FETCH, MERGE, SNAPSHOT, RECIPE], ids=lambda c: c[0])
 def test_a_full_disk_is_told_and_with_space_the_job_goes_on(
-    mounting: Any, world: Path, command: tuple[str, ...]
+    mounts: Mounts, world: Path, command: tuple[str, ...]
 ) -> None:
-    """The output lies on a tmpfs of the server's own, which no other process sees."""
+    """The output lies on a tmpfs that no other process sees."""
     out = world / "out"
-    mounting.mount(out, "size=64k" if command is not RECIPE else "size=4k")
+    mounts.mount(out, "size=64k" if command is not RECIPE else "size=4k")
     if command is RECIPE:
-        (mounting.seen(out) / "filler").write_bytes(b"x" * 4096)
-    before = listing(mounting.seen(out))
-    ended = mounting.run(*command, cwd=world)
+        (mounts.seen(out) / "filler").write_bytes(b"x" * 4096)
+    before = listing(mounts.seen(out))
+    ended = run_script(*command, cwd=world, mounts=mounts.pid)
     refused(ended, "No space left on device", "out/", "free some space", "run again")
-    assert listing(mounting.seen(out)) == before, "it left half of something behind"
-    mounting.mount(out, "remount,size=8m")
-    again = mounting.run(*command, cwd=world)
-    assert again.code == 0, again.err
-    assert len(listing(mounting.seen(out))) > len(before)
+    assert listing(mounts.seen(out)) == before, "it left half of something behind"
+    mounts.mount(out, "remount,size=8m")
+    again = run_script(*command, cwd=world, mounts=mounts.pid)
+    assert again.returncode == 0, again.stderr
+    assert len(listing(mounts.seen(out))) > len(before)
 
 
 @pytest.mark.parametrize("command", [FETCH, SNAPSHOT, RECIPE], ids=lambda c: c[0])
 def test_a_read_only_file_system_is_told(
-    mounting: Any, world: Path, command: tuple[str, ...]
+    mounts: Mounts, world: Path, command: tuple[str, ...]
 ) -> None:
     out = world / "out"
-    mounting.mount(out, "size=8m,ro")
-    ended = mounting.run(*command, cwd=world)
+    mounts.mount(out, "size=8m,ro")
+    ended = run_script(*command, cwd=world, mounts=mounts.pid)
     refused(ended, "Read-only file system", "out", "a place that can be written to")
-    mounting.mount(out, "remount,rw")
-    again = mounting.run(*command, cwd=world)
-    assert again.code == 0, again.err
+    mounts.mount(out, "remount,rw")
+    again = run_script(*command, cwd=world, mounts=mounts.pid)
+    assert again.returncode == 0, again.stderr
 
 
 @pytest.mark.parametrize("command", [FETCH, MERGE, SNAPSHOT, RECIPE], ids=lambda c: c[0])
-def test_a_folder_of_somebody_else_is_told(
-    server: Any, world: Path, command: tuple[str, ...]
-) -> None:
+def test_a_folder_of_somebody_else_is_told(world: Path, command: tuple[str, ...]) -> None:
     """Root runs without its privileges here: what it may not write, it cannot."""
     (world / "out").chmod(0o555)
-    ended = server.run(*command, cwd=world, obedient=True)
+    ended = run_script(*command, cwd=world, obedient=True)
     refused(ended, "Permission denied", "out", "give this user the right")
     assert not any((world / "out").iterdir())
     (world / "out").chmod(0o755)
-    again = server.run(*command, cwd=world, obedient=True)
-    assert again.code == 0, again.err
+    again = run_script(*command, cwd=world, obedient=True)
+    assert again.returncode == 0, again.stderr
 
 
 def file_for_folder(world: Path) -> None:
@@ -125,7 +151,6 @@ def loop_for_folder(world: Path) -> None:
 )
 @pytest.mark.parametrize("command", [FETCH, SNAPSHOT, RECIPE], ids=lambda c: c[0])
 def test_something_else_in_the_output_folders_place_is_told_and_stays(
-    server: Any,
     world: Path,
     command: tuple[str, ...],
     damage: Callable[[Path], object],
@@ -133,37 +158,35 @@ def test_something_else_in_the_output_folders_place_is_told_and_stays(
 ) -> None:
     damage(world)
     before = listing(world)
-    refused(server.run(*command, cwd=world), *says)
+    refused(run_script(*command, cwd=world), *says)
     assert listing(world) == before
     (world / "out").unlink()
-    again = server.run(*command, cwd=world)
-    assert again.code == 0, again.err
+    again = run_script(*command, cwd=world)
+    assert again.returncode == 0, again.stderr
 
 
 @pytest.mark.parametrize("command", [FETCH, MERGE], ids=lambda c: c[0])
-def test_what_stood_before_a_refusal_still_stands(
-    server: Any, world: Path, command: tuple[str, ...]
-) -> None:
+def test_what_stood_before_a_refusal_still_stands(world: Path, command: tuple[str, ...]) -> None:
     """An output that is to be made anew, from inputs that are broken by now."""
-    assert server.run(*command, cwd=world).code == 0
+    assert run_script(*command, cwd=world).returncode == 0
     before = listing(world / "out")
     (world / "in/rows.jsonl").write_text("{")
     (world / "in/recipe.yaml").write_text("{")
-    refused(server.run(*command, cwd=world), "in/")
+    refused(run_script(*command, cwd=world), "in/")
     assert listing(world / "out") == before
 
 
-def test_a_name_that_is_too_long_is_told(server: Any, world: Path) -> None:
-    ended = server.run(*RECIPE[:-1], f"out/{'x' * 300}.yaml", cwd=world)
+def test_a_name_that_is_too_long_is_told(world: Path) -> None:
+    ended = run_script(*RECIPE[:-1], f"out/{'x' * 300}.yaml", cwd=world)
     refused(ended, "File name too long", "shorten the names")
 
 
-def test_arguments_that_are_none_end_in_exit_code_2(server: Any, world: Path) -> None:
-    ended = server.run("fetch.py", "--source", "s", "--settings", "{", cwd=world)
-    assert ended.code == 2
-    assert "argument --settings: not valid JSON" in ended.err and "Traceback" not in ended.err
+def test_arguments_that_are_none_end_in_exit_code_2(world: Path) -> None:
+    ended = run_script("fetch.py", "--source", "s", "--settings", "{", cwd=world)
+    assert ended.returncode == 2
+    assert "argument --settings: not valid JSON" in ended.stderr and "Traceback" not in ended.stderr
 
 
-def test_settings_of_the_wrong_form_are_told(server: Any, world: Path) -> None:
-    ended = server.run(*FETCH[:4], '{"kind": "locl", "path": "x"}', *FETCH[5:], cwd=world)
+def test_settings_of_the_wrong_form_are_told(world: Path) -> None:
+    ended = run_script(*FETCH[:4], '{"kind": "locl", "path": "x"}', *FETCH[5:], cwd=world)
     refused(ended, "sources.s: kind: 'locl' is none of", "did you mean 'local'?")

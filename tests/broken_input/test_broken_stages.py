@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
+from refusals import refuse
 from worlds import STAGES, damage
+
+from fixtures.forks import run_script
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +44,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
     ],
 )
 def test_a_broken_input_is_told_and_nothing_is_touched(
-    server: Any, whole: Any, tmp_path: Path, stage: str, case: dict[str, Any]
+    whole: Any, tmp_path: Path, stage: str, case: dict[str, Any]
 ) -> None:
     world = tmp_path / "world"
     shutil.copytree(whole(stage), world / "in", symlinks=True)
@@ -51,19 +54,19 @@ def test_a_broken_input_is_told_and_nothing_is_touched(
     if case.get("obedient") and os.getuid() != 0:
         pytest.skip("only root can see that a file that nobody may read was left alone: NOT TESTED")
     command = STAGES[stage].command
-    server.refuse(world, command, *case["says"], obedient=case.get("obedient", False))
+    refuse(world, command, *case["says"], obedient=case.get("obedient", False))
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in ("sft", "generate")])
-def test_the_mended_input_goes_on(server: Any, whole: Any, tmp_path: Path, stage: str) -> None:
+def test_the_mended_input_goes_on(whole: Any, tmp_path: Path, stage: str) -> None:
     case, command = CASES[stage][0], STAGES[stage].command
     world = tmp_path / "world"
     shutil.copytree(whole(stage), world / "in", symlinks=True)
     (world / "out").mkdir()
     damage(case["break"], world / "in")
-    assert server.run(*command, cwd=world).code == 1
+    assert run_script(*command, cwd=world).returncode == 1
     shutil.rmtree(world / "in")
     shutil.copytree(whole(stage), world / "in", symlinks=True)
-    again = server.run(*command, cwd=world)
-    assert again.code == 0, again.err
+    again = run_script(*command, cwd=world)
+    assert again.returncode == 0, again.stderr
     assert any((world / "out").iterdir())

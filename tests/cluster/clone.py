@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from lab import Lab
 
-from fixtures.workspace import ROOT, shrink
+from fixtures.workspace import ROOT
 
 #: What a study runs from; the rest of the repository is tests and pages.
 PARTS = (
@@ -75,7 +75,7 @@ class Clone:
     @property
     def results(self) -> Path:
         """The study's results."""
-        return self.path / "results/tiny"
+        return self.path / "results/shrunken"
 
     def tables(self) -> dict[str, bytes]:
         """All tables by name."""
@@ -116,21 +116,3 @@ def clone(path: Path, study: dict[str, Any], lab: Lab | None = None) -> Clone:
     # What its user would adapt: two cores do the work of all nodes.
     made.adapt(jobs=4, slurm_init_seconds_before_status_checks=2)
     return made
-
-
-def tiny() -> dict[str, Any]:
-    """The demo with one model, one scale and two merges: about forty jobs, GPUs asked for."""
-    study = shrink(yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8")))
-    study["study"] = "tiny"
-    del study["models"]["llama-small"]
-    study["data_scale"] = [100]
-    study["strategies"] = {key: study["strategies"][key] for key in ("linear", "ties")}
-    for strategy in study["strategies"].values():
-        strategy["ratios"] = [0.3]
-    # Long enough to be caught in the middle, with saves in between.
-    study["sft"] |= {"epochs": 4, "save_steps": 5}
-    # Half the suites do.
-    study["tables"] = {"select": "test"}
-    study["suites"] = {name: study["suites"][name] for name in ("functions", "summaries")}
-    study["hardware"] = {"device": "gpu"}
-    return study

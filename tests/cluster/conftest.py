@@ -3,9 +3,10 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from clone import Clone, clone, tiny
+from clone import Clone, clone
 from faults import Faults
 from lab import Lab
 from machine import missing
@@ -23,18 +24,13 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The study, run on this machine alone."""
-    made = clone(tmp_path_factory.mktemp("local") / "mixmerge", tiny())
-    made.snakemake("--cores", "2", "all_tables")
-    return made
-
-
-@pytest.fixture(scope="session")
-def disturbed(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> tuple[Clone, Faults]:
-    """The study through the slurm profile, with one fault of each kind on the way."""
+def disturbed(
+    tmp_path_factory: pytest.TempPathFactory, lab: Lab, shrunken: dict[str, Any]
+) -> tuple[Clone, Faults]:
+    """The study of `finished` through the slurm profile, with one fault of each kind on the way."""
     folder = tmp_path_factory.mktemp("slurm")
-    made = clone(folder / "mixmerge", tiny(), lab)
+    study = {**shrunken, "hardware": {"device": "gpu"}, "sft": {**shrunken["sft"], "save_steps": 5}}
+    made = clone(folder / "mixmerge", study, lab)
     faults = Faults(made, folder / "bin")
     faults.run("--profile", "slurm", "all_tables")
     return made, faults

@@ -7,10 +7,13 @@ import re
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from clone import Clone, clone, tiny
+from clone import Clone, clone
 from lab import Lab
+
+from fixtures.workspace import Workspace
 
 pytestmark = pytest.mark.long
 
@@ -18,18 +21,24 @@ MODEL, VARIANT = "qwen2-small", "sft-codegen-p100"
 CHECKPOINT = f"checkpoints/{MODEL}/{VARIANT}"
 
 
-def study(folder: Path, lab: Lab | None, nodes: int) -> Clone:
+TARGET = f"results/shrunken/{CHECKPOINT}/manifest.json"
+
+
+def study(folder: Path, base: dict[str, Any], lab: Lab | None, nodes: int) -> Clone:
     """A study that trains in two processes on one node or two."""
-    config = tiny()
-    config["sft"] |= {"processes": 2, "nodes": nodes, "zero_stage": 2, "epochs": 4}
-    return clone(folder, config, lab)
+    sft = {**base["sft"], "processes": 2, "nodes": nodes, "zero_stage": 2}
+    return clone(folder, {**base, "hardware": {"device": "gpu"}, "sft": sft}, lab)
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """Two processes on this machine, without Slurm."""
-    made = study(tmp_path_factory.mktemp("two") / "here", None, nodes=1)
-    made.snakemake("--cores", "2", f"results/tiny/{CHECKPOINT}/manifest.json")
+def here(
+    tmp_path_factory: pytest.TempPathFactory, finished: Workspace, shrunken: dict[str, Any]
+) -> Clone:
+    """Two processes on this machine, without Slurm, from the data and the base of `finished`."""
+    made = study(tmp_path_factory.mktemp("two") / "here", shrunken, None, nodes=1)
+    for folder in ("results", ".snakemake"):
+        shutil.copytree(finished.path / folder, made.path / folder)
+    made.snakemake("--cores", "2", TARGET)
     return made
 
 
@@ -39,14 +48,14 @@ def log(made: Clone) -> str:
 
 
 def test_two_nodes_train_what_one_does_and_stop_when_asked(
-    here: Clone, lab: Lab, tmp_path: Path
+    here: Clone, shrunken: dict[str, Any], lab: Lab, tmp_path: Path
 ) -> None:
-    there = study(tmp_path / "there", lab, nodes=2)
+    there = study(tmp_path / "there", shrunken, lab, nodes=2)
     for folder in ("results", ".snakemake"):
         shutil.copytree(here.path / folder, there.path / folder)
     shutil.rmtree(there.results / CHECKPOINT)
     shutil.rmtree(there.results / "logs/sft")
-    driver = there.start("--profile", "slurm", f"results/tiny/{CHECKPOINT}/manifest.json")
+    driver = there.start("--profile", "slurm", TARGET)
     try:
         until = time.monotonic() + 300
         while not re.search(r"train: .*\b[1-9]\d*/", log(there)):

@@ -12,7 +12,8 @@ out, so that an upgrade of it retrains nothing.
 import ast
 import hashlib
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -64,10 +65,10 @@ def fingerprint(script: Path) -> str:
     Args:
         script: a file in workflow/scripts.
     """
-    digest = hashlib.sha256(_digest(script).encode())
+    digest = hashlib.sha256(_read(script).digest.encode())
     folders = set()
     for name, file in _modules(script).items():
-        digest.update(f"{name} {_digest(file)}".encode())
+        digest.update(f"{name} {_read(file).digest}".encode())
         folders.add(file.parent)
     for folder in sorted(folders):
         # Tables that lie beside the modules are read by them: they are code, too.
@@ -94,9 +95,9 @@ def software(script: Path, pinned: Mapping[str, str] | None = None) -> dict[str,
         names |= {name, *_COMPUTES_WITH.get(name, ())}
     versions = {}
     for name in sorted(names - _BYSTANDERS):
-        found = pinned.get(name) if pinned is not None else _installed(name)
-        if found is not None:
-            versions[name] = found.partition("+")[0]
+        installed = pinned.get(name) if pinned is not None else _installed(name)
+        if installed is not None:
+            versions[name] = installed.partition("+")[0]
     return versions
 
 
@@ -133,28 +134,28 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def first_party() -> set[str]:
+@cache
+def _packages() -> frozenset[str]:
     """Names of the packages below `ROOTS`."""
-    return {path.parent.name for root in ROOTS for path in root.glob("*/__init__.py")}
+    return frozenset(path.parent.name for root in ROOTS for path in root.glob("*/__init__.py"))
 
 
 def _modules(script: Path, left_out: Collection[str] = _MACHINERY) -> dict[str, Path]:
     """First-party modules that a script runs, imported directly or not, by name, sorted."""
     seen: set[str] = set()
-    pending = list(_imports(script))
+    pending = set(_first_party(script))
     files: dict[str, Path] = {}
     while pending:
         name = pending.pop()
-        if name in seen:
-            continue
         seen.add(name)
         file = _file(name)
         if file is not None and name not in left_out:
             files[name] = file
-            pending.extend(_imports(file) - seen)
+            pending |= _first_party(file) - seen
     return dict(sorted(files.items()))
 
 
+@cache
 def _file(module: str) -> Path | None:
     """The source file of a first-party module, None where the name is an attribute of one."""
     for root in ROOTS:
@@ -167,65 +168,64 @@ def _file(module: str) -> Path | None:
 
 def _third_party(files: Iterable[Path]) -> set[str]:
     """Top-level names of what files import that is neither ours nor Python's own."""
-    names = {name.partition(".")[0] for file in files for name in _imported(file)}
+    names = {name.partition(".")[0] for file in files for name in _read(file).imports}
     return names - _packages() - sys.stdlib_module_names
 
 
 @cache
-def _packages() -> frozenset[str]:
-    return frozenset(first_party())
-
-
-@cache
-def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-
-
-@cache
-def _imported(path: Path) -> frozenset[str]:
-    """Dotted names a file imports anywhere, also inside functions."""
-    names: set[str] = set()
-    for node in _statements(_parse(path)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.add(node.module)
-            # ``from package import module`` names a module only where there is such a file.
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(names)
-
-
-@cache
-def _imports(path: Path) -> frozenset[str]:
+def _first_party(path: Path) -> frozenset[str]:
     """First-party modules that a file imports, or names in a string: a program that it starts.
 
     Packages on the way count, they run too.
     """
-    modules: set[str] = set()
-    texts = {n.value for n in ast.walk(_parse(path)) if isinstance(n, ast.Constant)}
-    programs = {t for t in texts if isinstance(t, str) and t.isprintable() and " " not in t}
-    for name in _imported(path) | {text for text in programs if "." in text and _is_ours(text)}:
+    source = _read(path)
+    programs = {text for text in source.texts if text.partition(".")[0] in _packages()}
+    names: set[str] = set()
+    for name in source.imports | {text for text in programs if _file(text) is not None}:
         parts = name.split(".")
         if parts[0] in _packages():
-            modules.update(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
-    return frozenset(modules)
+            names.update(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    return frozenset(names)
 
 
-def _is_ours(text: str) -> bool:
-    """Whether a string is the name of a first-party module."""
-    return text.partition(".")[0] in _packages() and _file(text) is not None
+@dataclass(frozen=True)
+class _Source:
+    """What counts of a source file.
+
+    Attributes:
+        digest: hash of its syntax tree without docstrings.
+        imports: dotted names that it imports anywhere, also inside functions.
+        texts: its strings that may be a module's name.
+    """
+
+    digest: str
+    imports: frozenset[str]
+    texts: frozenset[str]
 
 
 @cache
-def _digest(path: Path) -> str:
-    """Hash of one file's syntax tree without docstrings."""
-    tree = _parse(path)
-    for block in [tree, *_statements(tree)]:
-        body = getattr(block, "body", None)
+def _read(path: Path) -> _Source:
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    imports, texts = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            imports.add(node.module)
+            # ``from package import module`` names a module only where there is such a file.
+            imports.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and _may_name_a_module(node.value):
+            texts.add(node.value)
+        body = getattr(node, "body", None)
         if isinstance(body, list):
             # Bare strings: docstrings, and the attribute docstrings of config sections.
-            body[:] = [node for node in body if not _is_text(node)] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+            body[:] = [part for part in body if not _is_text(part)] or [ast.Pass()]
+    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return _Source(digest, frozenset(imports), frozenset(texts))
+
+
+def _may_name_a_module(value: object) -> bool:
+    return isinstance(value, str) and "." in value and value.isprintable() and " " not in value
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -234,13 +234,3 @@ def _is_text(node: ast.AST) -> bool:
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
     )
-
-
-def _statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """All statements below a node, however deep, without a look into their expressions."""
-    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
-        block = getattr(tree, name, None)
-        if isinstance(block, list):
-            for node in block:
-                yield node
-                yield from _statements(node)

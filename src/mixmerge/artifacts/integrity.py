@@ -6,11 +6,9 @@ manifest. What was compared is remembered within one process and no longer: a me
 it could only go by times and sizes, which rot does not touch.
 """
 
-import hashlib
 import os
 import re
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,10 +18,7 @@ from tqdm import tqdm
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_open, sha256
 
-#: Bytes read at a time: hashlib lets other threads run meanwhile.
-_PIECE = 4 << 20
-
-#: More threads than this would only wait for the disk.
+#: More threads than this would only wait for the disk; hashlib lets the others run meanwhile.
 _MOST_THREADS = 8
 
 #: From so many bytes on (half a second) a bar is shown.
@@ -51,39 +46,21 @@ def digests(
     """
     paths = sorted(files, key=lambda path: -sizes[path])
     total = sum(sizes[path] for path in paths)
-    lock = threading.Lock()
     workers = max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)), len(paths)))
     with (
-        tqdm(
-            total=total,
-            unit="B",
-            unit_scale=True,
-            mininterval=1,
-            desc=label,
-            disable=total < _BAR,
-        ) as bar,
+        tqdm(total=total, unit="B", unit_scale=True, desc=label, disable=total < _BAR) as bar,
         ThreadPoolExecutor(workers, thread_name_prefix="sha256") as pool,
     ):
-
-        def count(bytes_: int) -> None:
-            with lock:
-                bar.update(bytes_)
-
-        yield from zip(paths, pool.map(lambda path: _digest(path, count), paths), strict=True)
+        for path, digest in zip(paths, pool.map(_digest, paths), strict=True):
+            bar.update(sizes[path])
+            yield path, digest
 
 
-def _digest(path: Path, progress: Callable[[int], object]) -> str | OSError:
-    digest = hashlib.sha256()
-    piece = bytearray(_PIECE)
-    view = memoryview(piece)
+def _digest(path: Path) -> str | OSError:
     try:
-        with path.open("rb", buffering=0) as file:
-            while count := file.readinto(piece):
-                digest.update(view[:count])
-                progress(count)
+        return sha256(path)
     except OSError as error:
         return error
-    return digest.hexdigest()
 
 
 def check_content(directory: Path, manifest: Path, files: Mapping[str, Mapping[str, Any]]) -> None:

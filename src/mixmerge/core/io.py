@@ -13,8 +13,6 @@ from typing import IO, Any
 
 from mixmerge.core.errors import UserError
 
-_CHUNK = 1 << 20
-
 
 def _scratch(path: Path) -> Path:
     """The name to write under before ``path`` is replaced: this host's and process's alone.
@@ -198,9 +196,6 @@ def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal, read in 1 MiB pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
