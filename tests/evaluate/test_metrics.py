@@ -1,16 +1,32 @@
-"""The summary metrics against documented examples and against the libraries called directly."""
+"""Summary metrics against documented examples and the libraries called directly; whole suites."""
 
+import os
 import random
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fixtures.code_suites import nltk_data
+from fixtures.code_suites import nltk_data, write_completions, write_items
+from mixmerge.artifacts.manifest import MANIFEST, write_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.evaluate.metrics import METRICS, bleu4, chrfpp, meteor, rouge_l, use_nltk_data
+from mixmerge.core.io import read_json, read_jsonl
+from mixmerge.evaluate import metrics
+from mixmerge.evaluate.metrics import (
+    METRICS,
+    bleu4,
+    chrfpp,
+    meteor,
+    normalise,
+    rouge_l,
+    score_pair,
+    score_summaries,
+    use_nltk_data,
+)
+from mixmerge.evaluate.scoring import score
+from mixmerge.evaluate.settings import ScoreSettings, SummaryJudging
 from mixmerge.evaluate.suite import Completion, Item
-from mixmerge.evaluate.summaries import score_pair, score_summaries
 
 HYPOTHESIS = (
     "It is a guide to action which ensures that the military always obeys the commands of the party"
@@ -18,6 +34,73 @@ HYPOTHESIS = (
 REFERENCE = (
     "It is a guide to action that ensures that the military will forever heed Party commands"
 )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Entities: unescaped first, once.
+        ("Compares a &lt; b &amp;&amp; c &gt; d.", "Compares a < b && c > d"),
+        ("It&#39;s &quot;it&quot;", 'It\'s "it"'),
+        ("&amp;lt;", "&lt;"),
+        # Thoughts go with their content, closed or cut off, whether the template opened them.
+        ("<think>Hm.\nA loop.</think>\nSums a list.", "Sums a list"),
+        ("a <think>x</think> b <THINK>y</THINK> c", "a b c"),
+        ("<think>never ends", ""),
+        ("I should say sum.</think> Sums.", "Sums"),
+        ("Thinks <thinking> aloud", "Thinks <thinking> aloud"),
+        # Fences go, their content stays.
+        ("```\nSums a list.\n```", "Sums a list"),
+        ("```python\nSums.\n```\n", "Sums"),
+        ("~~~c++\nSums\n~~~", "Sums"),
+        ("Sums ```all``` of it", "Sums all of it"),
+        ("Uses `x` as it is", "Uses `x` as it is"),
+        # Triple quotes, with and without prefix; other quotes stay.
+        ('"""Sums a list."""', "Sums a list"),
+        ("'''Sums'''", "Sums"),
+        ('R"""Matches \\d."""', "Matches \\d"),
+        ('The error"""', "The error"),
+        ('Prints "x"', 'Prints "x"'),
+        # Comment markers.
+        ("/** Sums a list. */", "Sums a list"),
+        ("/**\n * Sums a list.\r\n * Twice.\n */", "Sums a list. Twice"),
+        ("// Sums\n// a list.", "Sums a list"),
+        ("# Sums\n#\n# a list", "Sums a list"),
+        ("  * one\n  * two", "one two"),
+        ("-- Sums", "Sums"),
+        # What looks like a marker and is none.
+        ("a * b, x // y, C# and #1", "a * b, x // y, C# and #1"),
+        ("#1 of the list", "#1 of the list"),
+        ("**kwargs are passed on", "**kwargs are passed on"),
+        ("See https://x.org/a", "See https://x.org/a"),
+        ("--flag is set", "--flag is set"),
+        ("-1 if absent", "-1 if absent"),
+        # Tags: HTML elements by name, javadoc's block and inline tags, whose case counts.
+        ("<p>Sums a <code>list</code>.<BR/>Twice", "Sums a list . Twice"),  # words never join
+        ('<a href="x">link</a>', "link"),
+        ("Maps List<String> to a <T>", "Maps List<String> to a <T>"),
+        ("if a < b or c > d", "if a < b or c > d"),
+        ("Sums {@code a + b} of {@link Foo#bar}.", "Sums a + b of Foo#bar"),
+        ("Sums.\n@param x the list\n@return the sum", "Sums. x the list the sum"),
+        (
+            "Mails me@return.org, uses @property, @Param",
+            "Mails me@return.org, uses @property, @Param",
+        ),
+        # White space and the last full stop, one.
+        ("  Sums\t a\r\n list .  ", "Sums a list"),
+        ("Waits...", "Waits.."),
+        ("Is it?", "Is it?"),
+        # Nothing left.
+        ("", ""),
+        (" \n\t ", ""),
+        (".", ""),
+        ("```\n```", ""),
+        ("/** */", ""),
+        ('""""""', ""),
+    ],
+)
+def test_normalise(text: str, expected: str) -> None:
+    assert normalise(text) == expected
 
 
 @pytest.fixture(scope="module")
@@ -30,28 +113,34 @@ def wordnet(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.mark.slow
 def test_meteor_of_the_evaluate_librarys_documented_example(wordnet: Path) -> None:
     assert meteor(HYPOTHESIS, REFERENCE) == pytest.approx(0.6944, abs=5e-5)
+    assert "Princeton" in (wordnet / "corpora/wordnet/LICENSE").read_text(encoding="utf-8")
+    assert (wordnet / "tokenizers/punkt_tab/README").exists()
 
 
-def test_meteor_counts_synonyms_and_stems(wordnet: Path) -> None:
-    # One chunk of one word: penalty 0.5 * (1/1)^3, so 0.5 for a match of any kind.
-    assert meteor("cab", "taxi") == pytest.approx(0.5)
-    # nltk looks synonyms up by the stem, so that it misses those of words that have another one.
-    assert meteor("automobile", "car") == 0
-    assert meteor("running", "runs") == pytest.approx(0.5)
-    assert meteor("table", "car") == 0
-
-
-def test_bleu_of_nltks_documented_example() -> None:
-    # nltk's documentation: three references give 0.5045666840058485.
-    from nltk.translate.bleu_score import sentence_bleu
-
-    assert bleu4(HYPOTHESIS, REFERENCE) == sentence_bleu([REFERENCE.split()], HYPOTHESIS.split())
-    assert bleu4(HYPOTHESIS, REFERENCE) == pytest.approx(0.4118, abs=5e-5)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("prediction", "reference", "value"),
+    [
+        # One chunk of one word: penalty 0.5 * (1/1)^3, so 0.5 for a match of any kind.
+        ("cab", "taxi", 0.5),
+        # nltk looks synonyms up by the stem: it misses those of words that have another one.
+        ("automobile", "car", 0),
+        ("running", "runs", 0.5),
+        ("table", "car", 0),
+    ],
+)
+def test_meteor_counts_synonyms_and_stems(
+    wordnet: Path, prediction: str, reference: str, value: float
+) -> None:
+    assert meteor(prediction, reference) == pytest.approx(value)
 
 
 def test_bleu_has_no_smoothing_and_no_warning() -> None:
+    # nltk's documentation: three references give 0.5045666840058485.
+    assert bleu4(HYPOTHESIS, REFERENCE) == pytest.approx(0.4118, abs=5e-5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert bleu4("a b c d", "a b x c d") < 1e-50  # no common 3-gram
@@ -59,28 +148,15 @@ def test_bleu_has_no_smoothing_and_no_warning() -> None:
         assert bleu4("a b c d", "a b c d") == 1
 
 
-def test_rouge_l_by_hand() -> None:
+def test_rouge_l_and_chrfpp_by_hand() -> None:
     # Longest common subsequence "the cat the mat": 4 of 5 and 4 of 6 tokens; F = 8/11.
-    assert rouge_l("the cat on the mat".replace("on ", "by "), "the cat sat on the mat") == (
-        pytest.approx(8 / 11)
-    )
+    assert rouge_l("the cat by the mat", "the cat sat on the mat") == pytest.approx(8 / 11)
     assert rouge_l("sums", "sum") == 0  # no stemmer
-
-
-def test_chrfpp_by_hand() -> None:
-    # chrF++ of one identical word is 1; of no common character 0; word order 2 counts words too.
     assert chrfpp("sums", "sums") == pytest.approx(1)
     assert chrfpp("zzz", "sum") == 0
-    from sacrebleu.metrics import CHRF
-
-    assert chrfpp(HYPOTHESIS, REFERENCE) == pytest.approx(
-        CHRF(word_order=2).sentence_score(HYPOTHESIS, [REFERENCE]).score / 100
-    )
-    assert chrfpp(HYPOTHESIS, REFERENCE) != pytest.approx(
-        CHRF().sentence_score(HYPOTHESIS, [REFERENCE]).score / 100
-    )
 
 
+@pytest.mark.slow
 def test_pairs_equal_direct_calls_of_the_libraries(wordnet: Path) -> None:
     """Random sentences: our pair scores are the libraries' own on the normalised texts."""
     from nltk.tokenize import word_tokenize
@@ -94,44 +170,114 @@ def test_pairs_equal_direct_calls_of_the_libraries(wordnet: Path) -> None:
     words += ["positive", "(sorted)", "word", "word's"]
     scorer = RougeScorer(["rougeL"], use_stemmer=False)
     for _ in range(60):
-        prediction, reference = (
-            " ".join(dice.choices(words, k=dice.randint(1, 14))) for _ in range(2)
-        )
+        one, other = (" ".join(dice.choices(words, k=dice.randint(1, 14))) for _ in range(2))
+        tokens = [word_tokenize(text) for text in (other, one)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             expected = {
-                "bleu4": sentence_bleu([reference.split()], prediction.split()),
-                "chrfpp": sentence_chrf(prediction, [reference], word_order=2).score / 100,
-                "rouge_l": scorer.score(reference, prediction)["rougeL"].fmeasure,
-                "meteor": single_meteor_score(
-                    word_tokenize(reference),
-                    word_tokenize(prediction),
-                    alpha=0.9,
-                    beta=3,
-                    gamma=0.5,
-                ),
+                "bleu4": sentence_bleu([other.split()], one.split()),
+                "chrfpp": sentence_chrf(one, [other], word_order=2).score / 100,
+                "rouge_l": scorer.score(other, one)["rougeL"].fmeasure,
+                "meteor": single_meteor_score(*tokens, alpha=0.9, beta=3, gamma=0.5),
             }
-        found = score_pair(f'"""{prediction}."""', f"/** {reference}. */", list(METRICS))
-        assert found == pytest.approx(expected, abs=1e-12)
+        values = score_pair(f'"""{one}."""', f"/** {other}. */", list(METRICS))
+        assert values == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_data_came_with_its_licences(wordnet: Path) -> None:
-    assert "Princeton" in (wordnet / "corpora/wordnet/LICENSE").read_text(encoding="utf-8")
-    assert (wordnet / "tokenizers/punkt_tab/README").exists()
+WITHOUT_WORDNET = ["bleu4", "chrfpp", "rouge_l"]
 
 
-def test_forked_processes_read_wordnet_each_for_itself(wordnet: Path, tmp_path: Path) -> None:
-    """They share open files with their parent, and would read where a sibling has just moved to."""
+def completed(directory: Path, pairs: list[tuple[str, str | None]]) -> tuple[Path, Path]:
+    """A suite and completions: prediction and reference each."""
+    references = {f"s/{i}": reference for i, (_, reference) in enumerate(pairs)}
+    suite = write_items(directory / "suite", dict.fromkeys(references, "?"), references)
+    texts = {f"s/{i}": text for i, (text, _) in enumerate(pairs)}
+    return suite, write_completions(directory / "completions", {"s": texts})
+
+
+def settings(*names: Any) -> ScoreSettings:
+    return ScoreSettings(suites={"s": SummaryJudging(metrics=list(names))})
+
+
+def test_rows_and_means_of_a_suite(tmp_path: Path) -> None:
+    reference = "Return the sum of all positive numbers in the list."
+    texts = [f'"""{reference}"""', "Sorts words.", "", " \n ", "```\n```", reference[:25]]
+    pairs = [*((text, reference) for text in texts), ("Sums.", "/** */")]
+    suite, completions = completed(tmp_path, pairs)
+    own = settings(*WITHOUT_WORDNET)
+    score(completions, {"s": suite}, {}, None, tmp_path / "out", own)
+    rows = list(read_jsonl(tmp_path / "out/s.jsonl"))
+    assert [row.pop("id") for row in rows] == [f"s/{i}" for i in range(7)]
+    assert rows[0] == pytest.approx(dict.fromkeys(WITHOUT_WORDNET, 1.0))
+    assert rows[1]["bleu4"] < 1e-100
+    # Nothing was said, or nothing was to be said.
+    assert [*rows[2:5], rows[6]] == [dict.fromkeys(WITHOUT_WORDNET, 0.0)] * 4
+    assert 0 < rows[5]["chrfpp"] < 1
+    scores = read_json(tmp_path / "out/scores.json")["s"]
+    for name in WITHOUT_WORDNET:
+        assert scores["metrics"][name] == pytest.approx(sum(row[name] for row in rows) / 7)
+    assert (scores["n"], scores["stopped"]) == (7, pytest.approx(6 / 7))
+
+
+def test_a_missing_reference_and_missing_data_are_named(tmp_path: Path) -> None:
+    suite, completions = completed(tmp_path, [("a", "x"), ("b", None)])
+    for names, message in (
+        (WITHOUT_WORDNET, r"items.jsonl: item 's/1' has no reference"),
+        (["meteor"], "--nltk-data: missing, but suite 's' is scored with METEOR"),
+    ):
+        with pytest.raises(UserError, match=message):
+            score(completions, {"s": suite}, {}, None, tmp_path / "out", settings(*names))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--suites s=a s=b", "--suites: names s, s, but --settings has s; give NAME=PATH once"),
+        ("--suites s=a --groundtruth s=b", "--groundtruth: names s, but --settings has none"),
+        ("--suites s=a --processes 0", "--processes: workers: Input should be greater than 0"),
+        ('--suites s=a --settings {"suits":{}}', "did you mean 'suites'"),
+        ("--suites s=suite --nltk-data hollow", "hollow: lacks WordNet or punkt_tab"),
+    ],
+)
+def test_arguments_that_do_not_fit_get_one_message(
+    arguments: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    completed(tmp_path, [("a", "x")])
+    (tmp_path / "hollow").mkdir()
+    write_manifest(tmp_path / "hollow", "nltk_data")
+    common = ["--completions", "completions", "--out", "out"]
+    common += ["--settings", settings("meteor").model_dump_json()]
+    done = script("score.py", *common, *arguments.split())
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_processes_change_nothing(wordnet: Path, tmp_path: Path) -> None:
+    """Forked ones share open files of WordNet, and would read where a sibling has just moved to."""
     with (wordnet / "corpora/wordnet/index.noun").open(encoding="utf-8") as file:
         words = [line.split()[0] for line in file if not line.startswith(" ") and "_" not in line]
     dice = random.Random(1)
-    texts = [" ".join(dice.sample(words, 12)) for _ in range(3000)]
-    items = [Item(str(number), [], text) for number, text in enumerate(texts[:1500])]
-    rows = [
-        Completion(item.id, text, "stop", 1, 1)
-        for item, text in zip(items, texts[1500:], strict=True)
-    ]
-    path = tmp_path / "items.jsonl"
-    use_nltk_data(wordnet)  # forget what was read
-    forked = score_summaries(rows, items, path, ["meteor"], processes=3)
-    assert forked == score_summaries(rows, items, path, ["meteor"])
+    texts = [" ".join(dice.sample(words, 12)) for _ in range(2000)]
+    suite, completions = completed(tmp_path, list(zip(texts[::2], texts[1::2], strict=True)))
+    manifests = []
+    for count in (2, 1):
+        use_nltk_data(wordnet)  # forget what was read
+        own = settings(*METRICS)
+        own = own.model_copy(update={"code": own.code.model_copy(update={"workers": count})})
+        out = tmp_path / str(count)
+        score(completions, {"s": suite}, {}, wordnet, out, own)
+        manifests.append((out / MANIFEST).read_bytes())
+    assert manifests[0] == manifests[1]
+
+
+def test_a_process_that_is_killed_gets_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "normalise", lambda text: os.kill(os.getpid(), 9))
+    items = [Item(str(number), [], "x") for number in range(1000)]
+    rows = [Completion(item.id, "x", "stop", 1, 1) for item in items]
+    with pytest.raises(UserError, match=r"items.jsonl: a process scoring its pairs was killed"):
+        score_summaries(rows, items, Path("items.jsonl"), WITHOUT_WORDNET, 2)

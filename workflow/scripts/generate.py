@@ -5,7 +5,7 @@ from mixmerge.core.cli import json_argument, named_path, parser, path_argument, 
 from mixmerge.core.section import validated
 from mixmerge.evaluate.generation import generate
 from mixmerge.evaluate.settings import GenerateSettings
-from mixmerge.evaluate.suite import check_named, named_paths
+from mixmerge.evaluate.suite import suite_paths
 
 
 def main() -> None:
@@ -24,15 +24,14 @@ def main() -> None:
         "--scratch", type=path_argument, required=True, help="keeps batches of an unfinished job"
     )
     arguments.add_argument("--settings", type=json_argument, required=True)
-    given = arguments.parse_args()
-    settings = validated(GenerateSettings, given.settings, "--settings")
-    suites = named_paths(given.suites, "--suites")
-    check_named(set(suites), set(settings.suites), "--suites")
+    options = arguments.parse_args()
+    settings = validated(GenerateSettings, options.settings, "--settings")
+    suites = suite_paths(options.suites, settings.suites, "--suites")
     skip_if_unchanged(
-        given.out,
-        vars(given),
+        options.out,
+        vars(options),
         lambda: generate(
-            given.checkpoint, suites, given.out, given.scratch, settings, given.manifest
+            options.checkpoint, suites, options.out, options.scratch, settings, options.manifest
         ),
     )
 

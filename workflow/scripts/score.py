@@ -2,11 +2,10 @@
 
 from mixmerge.artifacts.record import skip_if_unchanged
 from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
-from mixmerge.core.errors import UserError
 from mixmerge.core.section import validated
 from mixmerge.evaluate.scoring import score
-from mixmerge.evaluate.settings import CodeJudging, ScoreSettings
-from mixmerge.evaluate.suite import check_named, named_paths
+from mixmerge.evaluate.settings import CodeJudging, ScoreSettings, with_workers
+from mixmerge.evaluate.suite import suite_paths
 
 
 def main() -> None:
@@ -24,22 +23,18 @@ def main() -> None:
     arguments.add_argument(
         "--processes", type=int, help="side by side; code.workers of the settings by default"
     )
-    given = arguments.parse_args()
-    settings = validated(ScoreSettings, given.settings, "--settings")
-    if given.processes is not None:
-        if given.processes < 1:
-            raise UserError(f"--processes: {given.processes} is less than 1")
-        running = settings.code.model_copy(update={"workers": given.processes})
-        settings = settings.model_copy(update={"code": running})
-    suites = named_paths(given.suites, "--suites")
-    check_named(set(suites), set(settings.suites), "--suites")
-    truths = named_paths(given.groundtruth, "--groundtruth")
-    code = {name for name, suite in settings.suites.items() if isinstance(suite, CodeJudging)}
-    check_named(set(truths), code, "--groundtruth")
+    options = arguments.parse_args()
+    settings = validated(ScoreSettings, options.settings, "--settings")
+    settings = with_workers(settings, options.processes)
+    code = [name for name, suite in settings.suites.items() if isinstance(suite, CodeJudging)]
+    suites = suite_paths(options.suites, settings.suites, "--suites")
+    truths = suite_paths(options.groundtruth, code, "--groundtruth")
     skip_if_unchanged(
-        given.out,
-        vars(given),
-        lambda: score(given.completions, suites, truths, given.nltk_data, given.out, settings),
+        options.out,
+        vars(options),
+        lambda: score(
+            options.completions, suites, truths, options.nltk_data, options.out, settings
+        ),
     )
 
 

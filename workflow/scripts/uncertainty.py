@@ -17,9 +17,9 @@ def main() -> None:
     arguments.add_argument("--settings", type=json_argument, required=True)
     arguments.add_argument("--seed", type=int, required=True)
     arguments.add_argument("--out", type=path_argument, required=True, help="the JSON file")
-    given = arguments.parse_args()
-    settings = validated(UncertaintySettings, given.settings, "--settings")
-    scores = dict(given.scores)
+    options = arguments.parse_args()
+    settings = validated(UncertaintySettings, options.settings, "--settings")
+    scores = dict(options.scores)
     missing = [arm.name for arm in settings.arms if arm.name not in scores]
     if missing:
         raise UserError(f"--scores: no directory for {', '.join(missing)}; add VARIANT=DIR")
@@ -29,9 +29,9 @@ def main() -> None:
     def make() -> None:
         from mixmerge.uncertainty.analysis import analyse
 
-        write_json(given.out, analyse(settings, scores, given.seed))
+        write_json(options.out, analyse(settings, scores, options.seed))
 
-    skip_if_unchanged(given.out, vars(given), make)
+    skip_if_unchanged(options.out, vars(options), make)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What all engines share: which one a job gets, rendered prompts, and how a completion ends."""
+"""What all engines share: rendered prompts, where a completion ends, and the choice of one."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -31,14 +31,18 @@ class Prompt:
 
 
 class Engine(ABC):
-    """A checkpoint in memory that completes prompts greedily.
+    """A checkpoint in memory that completes prompts greedily; subclasses load the weights.
 
     Attributes:
+        batch: prompts that `complete` is to be given at a time.
         context: longest sequence in tokens that the model takes.
         device: ``cuda`` or ``cpu``.
         dtype: type of the weights, such as ``bfloat16``; fp32 on a CPU unless configured, where
             bf16 is slower and its noise depends on the batch.
         stops: ids that end a completion.
+
+    Raises:
+        UserError: no chat template, no stop token, or one that is not the template's.
     """
 
     name: ClassVar[str]
@@ -47,17 +51,13 @@ class Engine(ABC):
     """Distributions whose versions matter for what is written."""
 
     def __init__(self, checkpoint: Path, decoding: Decoding) -> None:
-        """Read config, tokenizer, template and stop tokens; subclasses load the weights.
-
-        Raises:
-            UserError: no chat template, no stop token, or one that is not the template's.
-        """
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         torch.set_num_threads(decoding.threads)
+        self.checkpoint = checkpoint
+        self.batch = decoding.in_flight
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._decoding = decoding
-        self._checkpoint = checkpoint
+        self._threads = decoding.threads
         tokenizer = load_tokenizer(checkpoint)
         template = template_of(tokenizer)
         if template is None:
@@ -69,12 +69,11 @@ class Engine(ABC):
         self.chat = Chat(tokenizer, template, str(checkpoint))
         self.stops = stop_tokens(checkpoint, tokenizer)
         check_stops(checkpoint, self.chat, self.stops)
+        trusted = trusts_code(checkpoint)
         try:
             config = AutoConfig.from_pretrained(
-                checkpoint, local_files_only=True, trust_remote_code=trusts_code(checkpoint)
+                checkpoint, local_files_only=True, trust_remote_code=trusted
             )
-        except UserError:
-            raise
         except Exception as error:  # a config may be wrong in any way
             message = " ".join(str(error).split())[:500]
             raise UserError(f"{checkpoint}: cannot be loaded: {message}") from None
@@ -83,11 +82,6 @@ class Engine(ABC):
         automatic = own if self.device == "cuda" else "float32"
         self.dtype = _DTYPES.get(decoding.precision, automatic)
 
-    @property
-    def batch(self) -> int:
-        """Prompts that `complete` is to be given at a time."""
-        return self._decoding.in_flight
-
     def identity(self) -> dict[str, Any]:
         """What of the engine a completion depends on, besides checkpoint and settings."""
         return {
@@ -95,11 +89,10 @@ class Engine(ABC):
             "device": self.device,
             "dtype": self.dtype,
             "batch": self.batch,
-            "threads": self._decoding.threads,
+            "threads": self._threads,
             "software": [version(package) for package in self.packages],
         }
 
-    @abstractmethod
     def complete(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[Completion]:
         """Complete a batch greedily; rows come back in the batch's order.
 
@@ -111,6 +104,13 @@ class Engine(ABC):
         Raises:
             UserError: the engine cannot do what is asked for.
         """
+        written = self.decode(batch, own)
+        pairs = zip(batch, written, strict=True)
+        return [self.finish(prompt, tokens, own) for prompt, tokens in pairs]
+
+    @abstractmethod
+    def decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
+        """The tokens after each prompt; they may run on past a completion's end."""
 
     def close(self) -> None:  # noqa: B027 -- only some engines hold more than memory
         """Give back threads and devices; the engine is of no use afterwards."""
@@ -120,29 +120,22 @@ class Engine(ABC):
         return min(own.max_new_tokens, self.context - len(prompt.tokens))
 
     def finish(self, prompt: Prompt, tokens: list[int], own: SuiteDecoding) -> Completion:
-        """Cut what was generated where it ends, and say why it does.
-
-        Args:
-            prompt: what was completed.
-            tokens: what came after it; may run on past its end.
-            own: the suite's settings.
-        """
+        """Cut what was written after a prompt where it ends, and say why it does."""
         limit = self.limit(prompt, own)
         tokens = tokens[:limit]
         end = next((i for i, token in enumerate(tokens) if token in self.stops), None)
         body = tokens[:end]
-        met = _first_stop(self.chat.tokenizer, body, own.stop)
-        if met is not None:
-            body, text = body[:met], decoded(self.chat.tokenizer, body[:met])
-            text = text[: min(at for at in map(text.find, own.stop) if at >= 0)]
-            return Completion(prompt.id, text, "stop_string", len(prompt.tokens), met)
         reason, length = ("length", limit) if end is None else ("stop", len(body) + 1)
-        if end is None and len(tokens) < limit:
+        met = _first_stop(self.chat.tokenizer, body, own.stop)
+        text = decoded(self.chat.tokenizer, body[:met])
+        if met is not None:
+            text = text[: min(at for at in map(text.find, own.stop) if at >= 0)]
+            reason, length = "stop_string", met
+        elif end is None and len(tokens) < limit:
             raise RuntimeError(
                 f"engine {self.name!r} ended {prompt.id!r} after {len(tokens)} of {limit} tokens "
                 "without a stop token or string"
             )
-        text = decoded(self.chat.tokenizer, body)
         return Completion(prompt.id, text, reason, len(prompt.tokens), length)
 
 
@@ -177,7 +170,7 @@ def _first_stop(tokenizer: Any, tokens: list[int], strings: Sequence[str]) -> in
 
 
 def choose(engine: str, suites: Iterable[SuiteDecoding], *, cuda: bool, vllm: bool) -> str:
-    """Resolve `decoding.engine`.
+    """The name of the engine that `decoding.engine` comes to.
 
     Args:
         engine: as configured.

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoModelForCausalLM,
     GenerationConfig,
-    LogitsProcessor,
     LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
     StoppingCriteria,
@@ -23,7 +23,6 @@ from mixmerge.checkpoint.code import trusts_code
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate.engine import Engine, Prompt, choose, holds_stop, stop_window
 from mixmerge.evaluate.settings import Decoding, SuiteDecoding
-from mixmerge.evaluate.suite import Completion
 
 #: Sizes of the continuous engine's cache on a CPU, in tokens.
 _PAGE, _CPU_CACHE, _CPU_STEP = 256, 16_384, 1024
@@ -76,31 +75,22 @@ class PaddedEngine(Engine):
     name = "transformers"
 
     def __init__(self, checkpoint: Path, decoding: Decoding) -> None:
-        """Load tokenizer and weights."""
         super().__init__(checkpoint, decoding)
+        self.batch = decoding.batch_size
         self._model: Any = load_model(checkpoint, self.dtype, self.device)
         self._model.generation_config = _greedy(self.stops, self.chat.tokenizer, self._model)
 
-    @property
-    def batch(self) -> int:
-        """Prompts padded together."""
-        return self._decoding.batch_size
-
     @torch.inference_mode()
-    def complete(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[Completion]:
-        """See `Engine.complete`."""
-        width = max(len(prompt.tokens) for prompt in batch)
+    def decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
+        """See `Engine.decode`."""
+        rows = [torch.tensor(prompt.tokens) for prompt in batch]
         pad = self._model.generation_config.pad_token_id
-        ids = torch.full((len(batch), width), pad, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for row, prompt in enumerate(batch):
-            ids[row, width - len(prompt.tokens) :] = torch.tensor(prompt.tokens)
-            mask[row, width - len(prompt.tokens) :] = 1
-        ids, mask = ids.to(self.device), mask.to(self.device)
+        ids = pad_sequence(rows, True, pad, "left").to(self.device)
+        mask = pad_sequence([torch.ones_like(row) for row in rows], True, 0, "left").to(self.device)
+        width = ids.shape[1]
         criteria = [StopStrings(self.chat.tokenizer, own.stop, width)] if own.stop else []
-        processors: list[Any] = []
-        if own.repetition_penalty != 1:
-            processors = [PaddedRepetitionPenalty(own.repetition_penalty, mask)]
+        penalty = own.repetition_penalty
+        processors = [PaddedRepetitionPenalty(penalty, ids, mask)] if penalty != 1 else []
         out = self._model.generate(
             ids,
             attention_mask=mask,
@@ -108,8 +98,8 @@ class PaddedEngine(Engine):
             stopping_criteria=StoppingCriteriaList(criteria),
             logits_processor=LogitsProcessorList(processors),
         )
-        generated = out[:, width:].tolist()
-        return [self.finish(prompt, generated[row], own) for row, prompt in enumerate(batch)]
+        written: list[list[int]] = out[:, width:].tolist()
+        return written
 
 
 class StopStrings(StoppingCriteria):  # type: ignore[misc]
@@ -120,42 +110,34 @@ class StopStrings(StoppingCriteria):  # type: ignore[misc]
     """
 
     def __init__(self, tokenizer: Any, strings: Sequence[str], prompt_length: int) -> None:
-        self._tokenizer = tokenizer
-        self._strings = tuple(strings)
-        self._prompt_length = prompt_length
-        self._done: set[int] = set()
+        self._tokenizer, self._strings, self._prompt_length = tokenizer, strings, prompt_length
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
         """True for each row that is done; ``input_ids`` is (rows, prompt + generated)."""
         start = max(self._prompt_length, input_ids.shape[1] - stop_window(self._strings))
-        tail = input_ids[:, start:].tolist()
-        for row, ids in enumerate(tail):
-            if row not in self._done and holds_stop(self._tokenizer, ids, self._strings):
-                self._done.add(row)
-        done = [row in self._done for row in range(len(tail))]
-        return torch.tensor(done, dtype=torch.bool, device=input_ids.device)
+        tails = input_ids[:, start:].tolist()
+        done = [holds_stop(self._tokenizer, tail, self._strings) for tail in tails]
+        return torch.tensor(done, device=input_ids.device)
 
 
-class PaddedRepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
+class PaddedRepetitionPenalty(RepetitionPenaltyLogitsProcessor):  # type: ignore[misc]
     """transformers' repetition penalty, blind to left padding.
 
     Its own processor counts pad tokens as seen. Where the pad token is a stop token, a prompt
     would stop later or earlier depending on how long its neighbours in the batch are.
     """
 
-    def __init__(self, penalty: float, attention_mask: torch.Tensor) -> None:
-        self._inner = RepetitionPenaltyLogitsProcessor(penalty)
-        self._padding = attention_mask == 0
+    def __init__(self, penalty: float, prompts: torch.Tensor, mask: torch.Tensor) -> None:
+        super().__init__(penalty)
+        # A pad becomes the prompt's last token, which is penalised anyway: how often a token was
+        # seen does not count.
+        self._prompts = torch.where(mask == 1, prompts, prompts[:, -1:])
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Penalised ``scores`` (rows, vocabulary) for the next token."""
-        # A pad is replaced with the prompt's last token, which is penalised anyway; the penalty
-        # does not count how often a token was seen.
-        width = self._padding.shape[1]
-        seen = input_ids.clone()
-        last = input_ids[:, width - 1 : width].expand(-1, width)
-        seen[:, :width] = torch.where(self._padding, last, input_ids[:, :width])
-        penalised: torch.Tensor = self._inner(seen, scores)
+        written = input_ids[:, self._prompts.shape[1] :]
+        seen = torch.cat([self._prompts, written], dim=1)
+        penalised: torch.Tensor = super().__call__(seen, scores)
         return penalised
 
 
@@ -168,7 +150,6 @@ class ContinuousEngine(Engine):
     name = "continuous"
 
     def __init__(self, checkpoint: Path, decoding: Decoding) -> None:
-        """Load tokenizer and weights, and start the thread."""
         from transformers import ContinuousBatchingConfig
 
         super().__init__(checkpoint, decoding)
@@ -188,31 +169,28 @@ class ContinuousEngine(Engine):
         )
         self._manager.start()
 
-    def complete(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[Completion]:
-        """See `Engine.complete`. Stop strings are cut off afterwards; they save no time here."""
+    def decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
+        """See `Engine.decode`; stop strings save no time here."""
         # All requests enter at once, so that the same batch always takes the same steps.
         with self._manager.pause():
             for number, prompt in enumerate(batch):
                 self._manager.add_request(
                     prompt.tokens, request_id=str(number), max_new_tokens=self.limit(prompt, own)
                 )
-        rows: dict[int, list[int]] = {}
-        while len(rows) < len(batch):
+        written: dict[int, list[int]] = {}
+        while len(written) < len(batch):
             result = self._manager.get_result(timeout=1)
-            if result is None:
-                if not self._manager.is_running():
-                    raise self._failed(self._manager.background_thread_status.fatal_error)
-            elif result.error is not None:
-                raise self._failed(result.error)
-            elif result.is_finished():
-                rows[int(result.request_id)] = result.generated_tokens
-        return [self.finish(prompt, rows[row], own) for row, prompt in enumerate(batch)]
-
-    def _failed(self, error: object) -> UserError:
-        return UserError(
-            f"{self._checkpoint}: transformers' continuous batching failed: {error}; set "
-            "decoding.engine to 'transformers', or decoding.in_flight lower"
-        )
+            failed = result is None and not self._manager.is_running()
+            if failed or (result is not None and result.error is not None):
+                status = self._manager.background_thread_status
+                raise UserError(
+                    f"{self.checkpoint}: transformers' continuous batching failed: "
+                    f"{status.fatal_error if failed else result.error}; set decoding.engine to "
+                    "'transformers', or decoding.in_flight lower"
+                )
+            if result is not None and result.is_finished():
+                written[int(result.request_id)] = result.generated_tokens
+        return [written[number] for number in range(len(batch))]
 
     def close(self) -> None:
         """End the thread; without it the process would never end."""
@@ -230,7 +208,6 @@ class VllmEngine(Engine):
     packages = (*Engine.packages, "vllm")
 
     def __init__(self, checkpoint: Path, decoding: Decoding) -> None:
-        """Load tokenizer and weights."""
         super().__init__(checkpoint, decoding)
         # vLLM's scheduling is the same from run to run only within one process.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
@@ -252,8 +229,8 @@ class VllmEngine(Engine):
             trust_remote_code=trusts_code(checkpoint),
         )
 
-    def complete(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[Completion]:
-        """See `Engine.complete`."""
+    def decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
+        """See `Engine.decode`."""
         from vllm import SamplingParams, TokensPrompt
 
         parameters = [
@@ -271,10 +248,7 @@ class VllmEngine(Engine):
         ]
         prompts = [TokensPrompt(prompt_token_ids=prompt.tokens) for prompt in batch]
         outputs = self._llm.generate(prompts, parameters, use_tqdm=False)
-        return [
-            self.finish(prompt, list(output.outputs[0].token_ids), own)
-            for prompt, output in zip(batch, outputs, strict=True)
-        ]
+        return [list(output.outputs[0].token_ids) for output in outputs]
 
     def close(self) -> None:
         """Give the GPU's memory back."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest, write_provenance
+from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import atomic_dir, read_json, sha256, write_jsonl
+from mixmerge.core.io import read_json, sha256, write_jsonl
 from mixmerge.evaluate.settings import GenerateSettings, SuiteDecoding
 from mixmerge.evaluate.suite import Completion, Item, read_items
 
@@ -55,43 +55,35 @@ def generate(
 
     from mixmerge.evaluate.engines import load_engine
 
-    own = {name: settings.suites[name] for name in suites}
-    with closing(load_engine(checkpoint, settings.decoding, own.values())) as engine:
-        prompts = {name: _prompts(engine, name, rows) for name, rows in items.items()}
+    with closing(load_engine(checkpoint, settings.decoding, settings.suites.values())) as engine:
         identity = engine.identity()
-        logs = {
-            name: scratch / f"{name}-{_key(checkpoint, suites[name], own[name], identity)}.jsonl"
-            for name in suites
-        }
-        completions: dict[str, dict[str, Completion]] = {name: {} for name in suites}
-        with tqdm(
-            total=sum(map(len, prompts.values())), desc="generate", unit="prompt", mininterval=1
-        ) as bar:
-            for name, rows in prompts.items():
-                for row in _complete(engine, rows, own[name], logs[name]):
+        prompts = {name: _prompts(engine, name, rows) for name, rows in items.items()}
+        logs: dict[str, Path] = {}
+        completions: dict[str, dict[str, Completion]] = {}
+        total = sum(map(len, prompts.values()))
+        with tqdm(total=total, desc="generate", unit="prompt", mininterval=1) as bar:
+            for name, directory in suites.items():
+                own = settings.suites[name]
+                key = _key(checkpoint, directory, own, identity)
+                logs[name] = scratch / f"{name}-{key}.jsonl"
+                completions[name] = {}
+                for row in _complete(engine, prompts[name], own, logs[name]):
                     completions[name][row.id] = row
                     bar.update()
-    with atomic_dir(out) as target:
-        facts = {}
+    with publish(
+        out,
+        "completions",
+        inputs=[manifest, *(path / MANIFEST for path in suites.values())],
+        settings=settings.model_dump(mode="json")
+        | {name: identity[name] for name in ("engine", "device", "dtype")},
+        packages=engine.packages,
+    ) as artifact:
         for name, wanted in items.items():
-            write_jsonl(target / f"{name}.jsonl", _in_order(wanted, completions[name]))
-            facts[name] = {"n": len(wanted)}
-        write_provenance(
-            target,
-            inputs=[manifest, *(path / MANIFEST for path in suites.values())],
-            settings=settings.model_dump(mode="json")
-            | {name: identity[name] for name in ("engine", "device", "dtype")},
-            seed=None,
-            packages=list(engine.packages),
-        )
-        write_manifest(target, "completions", {"suites": facts})
+            rows = (asdict(completions[name][item.id]) for item in wanted)
+            write_jsonl(artifact.path / f"{name}.jsonl", rows)
+        artifact.facts["suites"] = {name: {"n": len(rows)} for name, rows in items.items()}
     for log in logs.values():
         log.unlink(missing_ok=True)
-
-
-def _in_order(items: list[Item], rows: dict[str, Completion]) -> Iterator[dict[str, object]]:
-    for item in items:
-        yield asdict(rows[item.id])
 
 
 def _prompts(engine: "Engine", suite: str, items: list[Item]) -> list["Prompt"]:

@@ -1,49 +1,66 @@
-"""The four summary metrics as PROTOCOL defines them, and what texts go through before.
+"""Metrics of summary suites, as PROTOCOL defines them, and what texts go through before.
 
 nltk, sacrebleu and rouge-score do the arithmetic; this module fixes their settings.
 """
 
+import gc
 import html
+import multiprocessing
 import re
 import warnings
-from collections.abc import Callable
-from functools import cache, lru_cache
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from mixmerge.core.errors import UserError
+from mixmerge.evaluate.suite import Completion, Item
 
 #: Words whose stems and synonyms are remembered: summaries use few.
 _WORDS = 20_000
+#: Pairs for which another process is worth its start.
+_PAIRS_A_PROCESS = 500
 
 #: A metric: (prediction, reference) -> score between 0 and 1.
 Metric = Callable[[str, str], float]
 
-
-_THINK = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
-# The template opens the block for some models, so that only its end is in the completion.
-_THOUGHT_BEFORE = re.compile(r"\A.*</think>", re.DOTALL | re.IGNORECASE)
-# A fence's marker goes with its language; what it encloses stays, for it may be all there is.
-_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[ \t]*[\w+#.-]*[ \t]*$", re.MULTILINE)
-_INLINE_FENCE = re.compile(r"`{3,}")
-_TRIPLE_QUOTES = re.compile(r"\b[rRuUbB]{0,2}(?:\"\"\"|''')|(?:\"\"\"|''')")
-_LINE_MARKER = re.compile(
-    r"^[ \t]*(?:/\*+|\*+/|\*+(?=\s|$)|//+!?|#+!?(?=\s|$)|--(?=\s))", re.MULTILINE
-)
-_BLOCK_EDGE = re.compile(r"/\*+|\*+/")
-_INLINE_TAG = re.compile(r"\{@\w+\s*([^{}]*)\}")
-_BLOCK_TAG = re.compile(
-    r"(?<![\w.])@(?:param|returns?|throws|exception|see|since|deprecated|author|version|serial\w*"
-    r"|inheritDoc|code|link|linkplain|literal|value|apiNote|implNote|implSpec|hidden|category)\b"
-)
 # Only names of HTML elements: `a < b > c` and `List<String>` are text.
 _ELEMENTS = (
     "a|abbr|b|big|blockquote|br|caption|center|cite|code|dd|del|div|dl|dt|em|font|h[1-6]|hr|i|img"
     "|ins|kbd|li|ol|p|pre|q|s|samp|small|span|strike|strong|sub|sup|table|tbody|td|tfoot|th|thead"
     "|tr|tt|u|ul|var"
 )
-_HTML_TAG = re.compile(rf"</?(?:{_ELEMENTS})(?:\s[^<>]*)?/?>", re.IGNORECASE)
-_WHITE_SPACE = re.compile(r"\s+")
+_JAVADOC = (
+    "param|returns?|throws|exception|see|since|deprecated|author|version|serial\\w*|inheritDoc|code"
+    "|link|linkplain|literal|value|apiNote|implNote|implSpec|hidden|category"
+)
+
+#: What `normalise` replaces, in order.
+_REPLACED = [
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL | re.MULTILINE), replacement)
+    for pattern, replacement in (
+        ("\r\n|\r", "\n"),
+        (r"<think>.*?(?:</think>|\Z)", " "),
+        # The template opens the block for some models, so that only its end is in the completion.
+        (r"\A.*</think>", " "),
+        # A fence's marker goes with its language; what it encloses stays, for it may be all.
+        (r"^[ \t]*(?:`{3,}|~{3,})[ \t]*[\w+#.-]*[ \t]*$", " "),
+        ("`{3,}", " "),
+        (r"\b[rub]{0,2}(?:\"\"\"|''')|(?:\"\"\"|''')", " "),
+        # Markers of comments at a line's start, then anywhere.
+        (r"^[ \t]*(?:/\*+|\*+/|\*+(?=\s|$)|//+!?|#+!?(?=\s|$)|--(?=\s))", " "),
+        (r"/\*+|\*+/", " "),
+        # Javadoc's inline and block tags, whose letters' case counts.
+        (r"\{@\w+\s*([^{}]*)\}", r"\1"),
+        (rf"(?<![\w.])@(?-i:{_JAVADOC})\b", " "),
+        (rf"</?(?:{_ELEMENTS})(?:\s[^<>]*)?/?>", " "),
+        (r"\s+", " "),
+    )
+]
 
 
 def normalise(text: str) -> str:
@@ -53,19 +70,10 @@ def normalise(text: str) -> str:
     markers of code fences, triple quotes and comments go and leave theirs; HTML tags and javadoc
     tags go (``{@code x}`` leaves ``x``); white space collapses; one last full stop is stripped.
     """
-    text = html.unescape(text).replace("\r\n", "\n").replace("\r", "\n")
-    text = _THINK.sub(" ", text)
-    text = _THOUGHT_BEFORE.sub(" ", text)
-    text = _FENCE.sub(" ", text)
-    text = _INLINE_FENCE.sub(" ", text)
-    text = _TRIPLE_QUOTES.sub(" ", text)
-    text = _LINE_MARKER.sub(" ", text)
-    text = _BLOCK_EDGE.sub(" ", text)
-    text = _INLINE_TAG.sub(r"\1", text)
-    text = _BLOCK_TAG.sub(" ", text)
-    text = _HTML_TAG.sub(" ", text)
-    text = _WHITE_SPACE.sub(" ", text).strip()
-    return text.removesuffix(".").rstrip()
+    text = html.unescape(text)
+    for pattern, replacement in _REPLACED:
+        text = pattern.sub(replacement, text)
+    return text.strip().removesuffix(".").rstrip()
 
 
 def bleu4(prediction: str, reference: str) -> float:
@@ -85,7 +93,7 @@ def chrfpp(prediction: str, reference: str) -> float:
 
 def rouge_l(prediction: str, reference: str) -> float:
     """ROUGE-L of rouge-score: F-measure, no stemmer."""
-    return float(_rouge_scorer().score(reference, prediction)["rougeL"].fmeasure)
+    return float(_rouge().score(reference, prediction)["rougeL"].fmeasure)
 
 
 def meteor(prediction: str, reference: str) -> float:
@@ -93,17 +101,9 @@ def meteor(prediction: str, reference: str) -> float:
     from nltk.tokenize import word_tokenize
     from nltk.translate.meteor_score import meteor_score
 
-    return float(
-        meteor_score(
-            [word_tokenize(reference)],
-            word_tokenize(prediction),
-            stemmer=_stemmer(),
-            wordnet=_wordnet(),
-            alpha=0.9,
-            beta=3,
-            gamma=0.5,
-        )
-    )
+    words = [word_tokenize(reference)], word_tokenize(prediction)
+    tools = {"stemmer": _stemmer(), "wordnet": _wordnet()}
+    return float(meteor_score(*words, **tools, alpha=0.9, beta=3, gamma=0.5))
 
 
 #: Name in the config -> metric.
@@ -113,6 +113,59 @@ METRICS: dict[str, Metric] = {
     "rouge_l": rouge_l,
     "meteor": meteor,
 }
+
+
+def score_pair(prediction: str, reference: str, metrics: Sequence[str]) -> dict[str, float]:
+    """The metrics of one pair, after normalisation; all 0 where either text is then empty."""
+    prediction, reference = normalise(prediction), normalise(reference)
+    if not prediction or not reference:
+        return dict.fromkeys(metrics, 0.0)
+    return {name: METRICS[name](prediction, reference) for name in metrics}
+
+
+def score_summaries(
+    completions: list[Completion],
+    items: list[Item],
+    source: Path,
+    metrics: Sequence[str],
+    processes: int = 1,
+) -> list[dict[str, Any]]:
+    """Score every completion against its item's reference: rows of id and metrics, in order.
+
+    Args:
+        completions: in the order of ``items``.
+        items: the suite's items, each with a reference.
+        source: their file, for messages.
+        metrics: keys of `METRICS`.
+        processes: at most so many side by side; fewer where there is little to do.
+
+    Raises:
+        UserError: an item without a reference, or a process that was killed.
+    """
+    lacking = [item.id for item in items if item.reference is None]
+    if lacking:
+        raise UserError(
+            f"{source}: item {lacking[0]!r} has no reference, which a summary suite needs"
+        )
+    pairs = [row.completion for row in completions], [str(item.reference) for item in items]
+    score = partial(score_pair, metrics=metrics)
+    shown = partial(tqdm, total=len(items), desc="score", unit="pair", mininterval=1)
+    processes = min(processes, len(items) // _PAIRS_A_PROCESS)
+    if processes < 2:
+        scores = list(shown(map(score, *pairs)))
+    else:
+        # Forked: WordNet, which takes seconds and 100 MB to load, is there already, and shared.
+        gc.freeze()
+        fork = multiprocessing.get_context("fork")
+        try:
+            with ProcessPoolExecutor(processes, fork, _reopen_files) as pool:
+                scores = list(shown(pool.map(score, *pairs, chunksize=50)))
+        except BrokenProcessPool:
+            raise UserError(
+                f"{source}: a process scoring its pairs was killed, most likely for memory; "
+                "score with fewer processes or give the job more memory"
+            ) from None
+    return [{"id": item.id, **values} for item, values in zip(items, scores, strict=True)]
 
 
 def use_nltk_data(directory: Path) -> None:
@@ -134,12 +187,8 @@ def use_nltk_data(directory: Path) -> None:
         ) from None
 
 
-def reopen_files() -> None:
-    """Give a forked process files of its own.
-
-    WordNet's reader keeps its files open, and a forked process shares their positions with its
-    siblings: each would read where another has just moved to.
-    """
+def _reopen_files() -> None:
+    """Give a forked process files of WordNet of its own: it would share positions with siblings."""
     if _wordnet.cache_info().currsize:
         reader = _wordnet()
         reader._data_file_map = {}
@@ -149,10 +198,9 @@ def reopen_files() -> None:
 
 @cache
 def _wordnet() -> Any:
-    """WordNet reader of nltk, without the mapping to other languages' WordNets.
+    """WordNet reader of nltk, without its mapping to other languages' WordNets.
 
-    nltk builds that mapping at every start (a third of the start-up of a scoring job); METEOR
-    looks up English synonyms only.
+    nltk builds that mapping at every start, a third of the start-up of a scoring job.
     """
     import nltk
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
@@ -161,25 +209,20 @@ def _wordnet() -> Any:
         def map_wn(self, version: str = "wordnet") -> None:
             return None
 
-        @lru_cache(_WORDS)  # noqa: B019 -- one reader a process
-        def synsets(self, lemma: str) -> Any:
-            return super().synsets(lemma)
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "multilingual functions are not available"
-        return English(nltk.data.find("corpora/wordnet"), None)
+        reader = English(nltk.data.find("corpora/wordnet"), None)
+    reader.synsets = lru_cache(_WORDS)(reader.synsets)
+    return reader
 
 
 @cache
 def _stemmer() -> Any:
     from nltk.stem.porter import PorterStemmer
 
-    class Remembering(PorterStemmer):  # type: ignore[misc]
-        @lru_cache(_WORDS)  # noqa: B019 -- one stemmer a process
-        def stem(self, word: str) -> Any:
-            return super().stem(word)
-
-    return Remembering()
+    stemmer = PorterStemmer()
+    stemmer.stem = lru_cache(_WORDS)(stemmer.stem)
+    return stemmer
 
 
 @cache
@@ -190,7 +233,7 @@ def _chrf() -> Any:
 
 
 @cache
-def _rouge_scorer() -> Any:
+def _rouge() -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
     return RougeScorer(["rougeL"], use_stemmer=False)

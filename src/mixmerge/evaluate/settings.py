@@ -4,11 +4,12 @@ A suite's entry in the config is made of parts, each of which is what one stage'
 its items (`mixmerge.data.suite_settings`), its decoding, and how it is judged.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from mixmerge.core.section import Name, Section
+from judgebox.runtime import PACKAGES
+from mixmerge.core.section import Name, Section, validated
 from mixmerge.data.suite_settings import CodeItems, SummaryItems
 
 #: Summary metrics, in the order of the paper's columns.
@@ -78,7 +79,7 @@ class CodeScoring(Section):
     memory_bytes: Annotated[int, Field(gt=0)] = 8 * 1024**3
     """Address space of a test process. EvalPlus's 4 GB counts the parent's own mappings."""
 
-    packages: list[str] = ["numpy", "pandas", "scipy", "sympy", "networkx"]
+    packages: list[str] = list(PACKAGES)
     """Installed distributions that generated programs may import besides Python's standard library,
     with what they require in turn. A program sees nothing else of the environment. Of the default's
     pandas, scipy, sympy and networkx those count that are installed; any other name must be."""
@@ -141,6 +142,17 @@ class ScoreSettings(Section):
 
     suites: dict[str, CodeJudging | SummaryJudging]
     """Suite -> how it is judged."""
+
+
+_Judged = TypeVar("_Judged", GroundTruthSettings, ScoreSettings)
+
+
+def with_workers(settings: _Judged, count: int | None) -> _Judged:
+    """Settings of a job with another number of workers, as ``--processes`` gives it, if it does."""
+    if count is None:
+        return settings
+    code = validated(CodeScoring, settings.code.model_dump() | {"workers": count}, "--processes")
+    return settings.model_copy(update={"code": code})
 
 
 class SuiteBase(SuiteDecoding):

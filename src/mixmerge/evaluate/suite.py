@@ -1,34 +1,54 @@
-"""Reading suites and completions, and holding them against each other."""
+"""A suite's items and a checkpoint's completions of them, as their files hold them."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass
 
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_jsonl
+from mixmerge.core.section import explained
 
 _SHOWN = 5
 _COMPLETE_AGAIN = "delete the completions' manifest and generate them again"
 _MAKE_AGAIN = "delete the suite's manifest and make it again"
 
+_STRICT = ConfigDict(strict=True)
+_Row = TypeVar("_Row")
 
-@dataclass(frozen=True)
+
+def _turn(message: dict[str, str]) -> dict[str, str]:
+    if not {"role", "content"} <= message.keys():
+        raise ValueError(f"{str(message)[:80]} is no turn with role and content")
+    return message
+
+
+def _encodable(value: Any) -> Any:
+    """Replace lone surrogates, legal in JSON but not in UTF-8, in a text."""
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Item:
     """One prompt of a suite: its id, the chat up to the user's turn, the reference if any."""
 
     id: str
-    messages: list[dict[str, str]]
-    reference: str | None
+    messages: list[Annotated[dict[str, str], AfterValidator(_turn)]]
+    reference: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class Completion:
     """What a model wrote for one item, and how it ended."""
 
     id: str
-    completion: str
+    completion: Annotated[str, BeforeValidator(_encodable)]
     stop_reason: str
     prompt_tokens: int
     completion_tokens: int
@@ -38,117 +58,72 @@ def read_items(directory: Path) -> list[Item]:
     """Read ``items.jsonl`` of a suite's directory, in order.
 
     Raises:
-        UserError: unfinished directory, no items, a missing field, an id that comes twice.
+        UserError: unfinished directory, no items, a row of another form, an id that comes twice.
     """
     read_manifest(directory, "suite")
     path = directory / "items.jsonl"
-    items: list[Item] = []
-    seen: set[str] = set()
-    for number, row in enumerate(read_jsonl(path), start=1):
-        where = f"{path}: row {number}"
-        _check_fields(row, {"id": str, "messages": list}, where, _MAKE_AGAIN)
-        if row.get("reference") is not None:
-            _check_fields(row, {"reference": str}, where, _MAKE_AGAIN)
-        for message in row["messages"]:
-            turn = isinstance(message, dict) and (message.get("role"), message.get("content"))
-            if not turn or not all(isinstance(part, str) for part in turn):
-                raise UserError(
-                    f"{where}: messages: {str(message)[:80]!r} is no turn with role and content; "
-                    f"{_MAKE_AGAIN}"
-                )
-        if row["id"] in seen:
-            raise UserError(f"{where}: id {row['id']!r} comes twice; {_MAKE_AGAIN}")
-        seen.add(row["id"])
-        items.append(Item(row["id"], row["messages"], row.get("reference")))
+    items = _read(Item, path, _MAKE_AGAIN)
+    _refuse(path, "items of ids that come twice", _repeated(items), _MAKE_AGAIN)
     if not items:
         raise UserError(f"{path}: holds no items; the suite's source or its limit leaves nothing")
     return items
 
 
-def read_completions(path: Path, ids: list[str]) -> list[Completion]:
-    """Read a suite's completions and return them in the order of ``ids``.
-
-    Args:
-        path: the JSONL file.
-        ids: the suite's ids; the file must hold each of them exactly once.
+def read_completions(path: Path, ids: Iterable[str]) -> list[Completion]:
+    """Read a suite's completions, which must be of exactly these ids, in the order of the ids.
 
     Raises:
-        UserError: naming the ids that are unknown, double or missing, or a missing field.
+        UserError: naming the ids that are unknown, double or missing, or a row of another form.
     """
-    found: dict[str, Completion] = {}
-    known = set(ids)
-    unknown: list[str] = []
-    double: list[str] = []
-    fields = {
-        "id": str,
-        "completion": str,
-        "stop_reason": str,
-        "prompt_tokens": int,
-        "completion_tokens": int,
-    }
-    for number, row in enumerate(read_jsonl(path), start=1):
-        _check_fields(row, fields, f"{path}: row {number}", _COMPLETE_AGAIN)
-        completion = Completion(**{name: _encodable(row[name]) for name in fields})
-        if completion.id not in known:
-            unknown.append(completion.id)
-        elif completion.id in found:
-            double.append(completion.id)
-        found[completion.id] = completion
-    missing = [id_ for id_ in ids if id_ not in found]
+    rows = _read(Completion, path, _COMPLETE_AGAIN)
+    completions = {row.id: row for row in rows}
+    wanted = dict.fromkeys(ids)
     for what, wrong in (
-        ("of ids that the suite does not have", unknown),
-        ("of ids that come twice", double),
-        ("missing", missing),
+        ("of ids that the suite does not have", completions.keys() - wanted.keys()),
+        ("of ids that come twice", _repeated(rows)),
+        ("missing", [id_ for id_ in wanted if id_ not in completions]),
     ):
-        if wrong:
-            raise UserError(
-                f"{path}: {len(wrong)} completions {what}: {listed(wrong)}; {_COMPLETE_AGAIN}"
-            )
-    return [found[id_] for id_ in ids]
+        _refuse(path, f"completions {what}", wrong, _COMPLETE_AGAIN)
+    return [completions[id_] for id_ in wanted]
 
 
-def named_paths(pairs: Iterable[tuple[str, Path]], option: str) -> dict[str, Path]:
-    """Collect ``name=path`` arguments; `UserError` for a name that comes twice."""
-    paths: dict[str, Path] = {}
-    for name, path in pairs:
-        if name in paths:
-            raise UserError(f"{option}: {name!r} is given twice: {paths[name]} and {path}")
-        paths[name] = path
-    return paths
-
-
-def check_named(given: set[str], configured: set[str], option: str) -> None:
-    """Check that a repeated argument and the settings name the same suites.
+def suite_paths(
+    pairs: list[tuple[str, Path]], suites: Collection[str], option: str
+) -> dict[str, Path]:
+    """The paths of a repeated ``NAME=PATH`` argument, by suite.
 
     Raises:
-        UserError: naming what one has and the other lacks.
+        UserError: it does not name each of ``suites`` once.
     """
-    for name in sorted(configured - given):
-        raise UserError(f"{option}: suite {name!r} of --settings is missing; add {name}=PATH")
-    for name in sorted(given - configured):
-        raise UserError(f"--settings: suites has no entry for {name!r}, which {option} names")
+    names = [name for name, _ in pairs]
+    if sorted(names) != sorted(suites):
+        raise UserError(
+            f"{option}: names {', '.join(names) or 'no suite'}, but --settings has "
+            f"{', '.join(suites) or 'none'}; give NAME=PATH once for each suite of the settings"
+        )
+    return dict(pairs)
 
 
-def listed(names: Iterable[str]) -> str:
+def listed(names: Collection[str]) -> str:
     """The first few names, and how many more there are."""
-    names = list(names)
-    text = ", ".join(names[:_SHOWN])
+    text = ", ".join(sorted(names)[:_SHOWN])
     return text if len(names) <= _SHOWN else f"{text} and {len(names) - _SHOWN} more"
 
 
-def _encodable(value: Any) -> Any:
-    """The value; in a string, lone surrogates (legal in JSON, not in UTF-8) are replaced."""
-    if not isinstance(value, str):
-        return value
-    return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+def _read(kind: type[_Row], path: Path, advice: str) -> list[_Row]:
+    rows = []
+    for number, row in enumerate(read_jsonl(path), start=1):
+        try:
+            rows.append(kind(**row))
+        except ValidationError as error:
+            raise UserError(f"{explained(error, f'{path}: row {number}')}; {advice}") from None
+    return rows
 
 
-def _check_fields(row: dict[str, Any], fields: dict[str, type], where: str, advice: str) -> None:
-    for name, kind in fields.items():
-        if name not in row:
-            raise UserError(f"{where}: field {name!r} is missing; {advice}")
-        if not isinstance(row[name], kind):
-            raise UserError(
-                f"{where}: field {name!r} is {type(row[name]).__name__}, expected "
-                f"{kind.__name__}; {advice}"
-            )
+def _repeated(rows: Iterable[Item] | Iterable[Completion]) -> list[str]:
+    return [id_ for id_, count in Counter(row.id for row in rows).items() if count > 1]
+
+
+def _refuse(path: Path, what: str, ids: Collection[str], advice: str) -> None:
+    if ids:
+        raise UserError(f"{path}: {len(ids)} {what}: {listed(ids)}; {advice}")
