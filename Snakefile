@@ -64,7 +64,7 @@ rule all_figures:
 
 rule all_checkpoints:
     input:
-        retention.kept(STUDY),
+        STUDY.kept(),
     localrule: True
     message:
         "all checkpoints that are kept are up to date"

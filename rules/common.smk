@@ -1,5 +1,6 @@
 # The study's plan, and what every rule shares.
 import gc
+import inspect
 import json
 import os
 import re
@@ -7,8 +8,10 @@ import shlex
 import sys
 from pathlib import Path
 
+from snakemake.common import overwrite_function_params
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake.resources import Resource
 
 # A plan is millions of objects that all stay; to look for garbage among them so often as Python
 # does of itself takes a fifth of the time (docs/benchmarks.md).
@@ -26,18 +29,16 @@ SOURCES = [
 ]
 sys.path[:0] = SOURCES
 
-from mixmerge.config.load import read_yaml
-from mixmerge.config.load import parse_config
+from mixmerge.config.load import parse_config, read_yaml
+from mixmerge.artifacts.fingerprint import read_lock, stage_code
+from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.core.errors import UserError
 from mixmerge.resources import gpus
 from mixmerge.resources.gpus import GpuRequest
-from mixmerge.artifacts.fingerprint import stage_code
 from mixmerge.resources.requests import JobResources
-from mixmerge.study import retention, stale_run
+from mixmerge.study import stale_run
 from mixmerge.study.plan import Study
-from mixmerge.study.signatures import remember_signatures
-from mixmerge.artifacts.fingerprint import read_lock
-from mixmerge.study.storage import ResultStore, check_storage
+from mixmerge.study.storage import ResultStore, check_bucket
 from snakemake_logger_plugin_mixmerge import expect
 
 try:
@@ -53,14 +54,14 @@ try:
     ONLY_LOOKS = stale_run.only_looks(COMMAND)
     if not ONLY_LOOKS:
         STUDY.check_files()
-    if workflow.is_main_process:
+    if workflow.is_main_process and STUDY.config.storage is not None:
         # Before any job: training for hours only to find that its results can go nowhere is dear.
-        check_storage(STUDY, workflow.storage_provider_settings)
+        check_bucket(STUDY.config.storage, workflow.storage_provider_settings)
     # Completions, scores, uncertainty, tables and figures: below the study's root, or on a bucket.
     RESULTS = ResultStore(STUDY, storage.s3)
     # What a Snakemake that was killed left behind, before this one looks for lock and outputs.
     if stale_run.start(workflow, logger.warning):
-        retention.drop_remains(STUDY)
+        STUDY.drop_remains()
 except UserError as error:
     raise WorkflowError(f"error: {error}") from None
 
@@ -178,6 +179,19 @@ def directories(manifests):
     return [str(Path(manifest).parent) for manifest in manifests]
 
 
+def options_of(wildcards, input):
+    """Directories whose manifests are inputs, each as the script's option of the input's name.
+
+    Other files have a name as well, and are named in the settings.
+    """
+    return [
+        word
+        for name, file in input.items()
+        if Path(file).name == MANIFEST
+        for word in (f"--{name}", str(Path(file).parent))
+    ]
+
+
 def named_suites(suites):
     """Suites as scripts take them: name=directory."""
     return [f"{suite}={STUDY.path('suites', suite)}" for suite in suites]
@@ -227,16 +241,11 @@ def plan_arguments():
 
 def partitions():
     """The profile's Slurm partitions, of jobs without GPUs and with them."""
-    defaults = workflow.resource_settings.default_resources or {}
     names = {
         "slurm_partition": "--partition",
         "gpu_job_slurm_partition": "--gpu-partition",
     }
-    found = {
-        option: GpuRequest({f"gpu_job_{name}": defaults[name]}).words[name]
-        for name, option in names.items()
-        if name in defaults
-    }
+    found = {option: GPU_REQUEST.defaults.get(name) for name, option in names.items()}
     return [f"{option}={value}" for option, value in found.items() if value is not None]
 
 
@@ -248,6 +257,20 @@ def study_options():
         values = value if isinstance(value, list) else [value]
         words += [f"--{name}", *map(str, values)] if values else []
     return shlex.join(words)
+
+
+def remember_signatures(rules):
+    """Look up the parameters of all functions of the rules once.
+
+    Snakemake does it before each call, dozens of times a job: an eighth of the time of a plan.
+    """
+    found = [Resource.evaluate]
+    for rule in rules:
+        items = (*rule.input, *rule.output, *rule.params)
+        found += [getattr(item, "callable", item) for item in items]
+        found += [r._evaluator for r in rule.resources.values() if r.is_evaluable()]
+    for function in filter(callable, found):
+        overwrite_function_params(function, inspect.signature(function).parameters)
 
 
 onstart:

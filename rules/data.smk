@@ -26,7 +26,7 @@ rule corpus:
 
 rule fetch:
     input:
-        lambda wildcards: STUDY.source_inputs(wildcards.source),
+        unpack(lambda wildcards: STUDY.source_inputs(wildcards.source)),
     output:
         STUDY.manifest("data", "sources", "{source}"),
     log:
@@ -44,7 +44,7 @@ rule fetch:
         code=code("fetch.py"),
         out=directory_of,
         settings=lambda wildcards: dumps(STUDY.fetch_settings(wildcards.source)),
-        corpus=lambda wildcards: STUDY.fetch_arguments(wildcards.source),
+        corpus=options_of,
     message:
         "fetch source {wildcards.source}"
     shell:

@@ -6,13 +6,11 @@ rule generate:
         checkpoint=STUDY.manifest("checkpoints", "{model}", "{variant}"),
         # Merged weights are temporary, their manifest is not: it says whether they have changed.
         weights=ancient(
-            lambda wildcards: STUDY.temporary(wildcards.model, wildcards.variant)
+            lambda wildcards: STUDY.of_merge(STUDY.weights, **wildcards)
         ),
         # Whoever else reads merged weights does so before they are deleted.
         readers=ancient(
-            lambda wildcards: STUDY.statistics_of_merge(
-                wildcards.model, wildcards.variant
-            )
+            lambda wildcards: STUDY.of_merge(STUDY.statistics, **wildcards)
         ),
         suites=[STUDY.manifest("suites", suite) for suite in CONFIG.suites],
     output:

@@ -3,7 +3,7 @@ from mixmerge.report import entries
 from mixmerge.study.layout import layout_of
 
 try:
-    LAYOUT = layout_of(CONFIG, STUDY.variants)
+    LAYOUT = layout_of(STUDY)
 except UserError as error:
     raise WorkflowError(f"error: {error}") from None
 TABLES = printed("tables", entries.table_files(LAYOUT))
@@ -14,7 +14,7 @@ SCORES = [RESULTS.summary(*pair) for pair in STUDY.checkpoints()]
 EVIDENCE = [RESULTS.file("uncertainty", f"{model}.json") for model in CONFIG.models]
 GEOMETRY = [
     *(
-        STUDY.path("weights", model, f"{variant}.json")
+        STUDY.statistics(model, variant)
         for model, variant in STUDY.checkpoints("sft", "mix", "merge")
     ),
     *(STUDY.path("weights", model, "updates.json") for model in CONFIG.models),

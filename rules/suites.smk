@@ -3,7 +3,7 @@
 
 rule hold_out:
     input:
-        lambda wildcards: STUDY.suite_inputs(wildcards.suite),
+        unpack(lambda wildcards: STUDY.hold_out_inputs(wildcards.suite)),
     output:
         STUDY.manifest("data", "heldout", "{suite}"),
     log:
@@ -20,7 +20,7 @@ rule hold_out:
         code=code("heldout.py"),
         out=directory_of,
         settings=lambda wildcards: dumps(STUDY.hold_out_settings(wildcards.suite)),
-        given=lambda wildcards: STUDY.hold_out_arguments(wildcards.suite),
+        given=options_of,
     message:
         "hold out the problems or rows of suite {wildcards.suite}"
     shell:
@@ -30,7 +30,7 @@ rule hold_out:
 
 rule suite:
     input:
-        lambda wildcards: STUDY.item_inputs(wildcards.suite),
+        unpack(lambda wildcards: STUDY.item_inputs(wildcards.suite)),
     output:
         STUDY.manifest("suites", "{suite}"),
     log:
@@ -45,7 +45,10 @@ rule suite:
         code=code("suite.py"),
         out=directory_of,
         settings=lambda wildcards: dumps(STUDY.suite_settings(wildcards.suite)),
-        given=lambda wildcards: STUDY.item_arguments(wildcards.suite),
+        given=lambda wildcards, input: [
+            *options_of(wildcards, input),
+            *STUDY.sample_seed(wildcards.suite),
+        ],
     message:
         "write the items of suite {wildcards.suite}"
     shell:

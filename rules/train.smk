@@ -28,7 +28,7 @@ rule pretrain:
         code=code("pretrain.py"),
         corpus=lambda wildcards, input: directories(input),
         out=directory_of,
-        settings=lambda wildcards: dumps(STUDY.pretrain_settings(wildcards.model)),
+        settings=lambda wildcards: dumps(STUDY.base_settings(wildcards.model)),
         seed=lambda wildcards: STUDY.seed("pretrain", wildcards.model),
     message:
         "pre-train base model {wildcards.model}"
@@ -57,7 +57,7 @@ rule snapshot:
     params:
         code=code("snapshot.py"),
         out=directory_of,
-        settings=lambda wildcards: dumps(STUDY.checkpoint_settings(wildcards.model)),
+        settings=lambda wildcards: dumps(STUDY.base_settings(wildcards.model)),
     message:
         "fetch base model {wildcards.model}"
     shell:
@@ -86,7 +86,7 @@ rule dequantise:
         code=code("dequantise.py"),
         out=directory_of,
         scratch=lambda wildcards: STUDY.path("scratch", "dequantise", wildcards.model),
-        settings=lambda wildcards: dumps(STUDY.checkpoint_settings(wildcards.model)),
+        settings=lambda wildcards: dumps(STUDY.base_settings(wildcards.model)),
     message:
         "de-quantise base model {wildcards.model}"
     shell:
@@ -98,7 +98,7 @@ rule sft:
     input:
         base=STUDY.manifest("checkpoints", "{model}", "base"),
         data=lambda wildcards: STUDY.manifest(
-            "data", "sets", STUDY.training_set_of(wildcards.model, wildcards.variant)
+            "data", "sets", STUDY.training_set(wildcards.model, wildcards.variant)
         ),
         chat_template=lambda wildcards: STUDY.chat_template(wildcards.model),
     output:
@@ -112,7 +112,7 @@ rule sft:
     priority: 5
     conda:
         "../envs/train.yaml"
-    threads: lambda wildcards: STUDY.sft_threads(wildcards.model, wildcards.variant)
+    threads: lambda wildcards: STUDY.sft(wildcards.model, wildcards.variant).all_threads
     resources:
         **needs("sft"),
     params:

@@ -54,7 +54,7 @@ rule merged_layers:
     resources:
         **needs("merged_layers"),
         # One more merge on disk where the weights are gone and must be made again.
-        merged=lambda wildcards: STUDY.missing(wildcards.model, wildcards.variant),
+        merged=lambda wildcards: int(not os.path.isdir(STUDY.weights(**wildcards))),
     params:
         code=code("merged_layers.py"),
         base=lambda wildcards, input: directories([input.base]),

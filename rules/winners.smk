@@ -1,6 +1,8 @@
 # Winners: of each sweep the merge that the tables choose, whose weights were deleted, made again.
 # It is included after rules/report.smk, whose layout names checkpoints and columns.
-WINNERS = [STUDY.manifest("winners", *pair) for pair in retention.winners(STUDY)]
+from mixmerge.study.layout import contenders, winner_layout
+
+WINNERS = [STUDY.manifest("winners", *pair) for pair in STUDY.winners()]
 
 
 rule winner:
@@ -12,17 +14,15 @@ rule winner:
         ],
         recipes=lambda wildcards: [
             STUDY.recipe(wildcards.model, name)
-            for name in retention.sweep(STUDY, wildcards.model, wildcards.strategy)
+            for name in STUDY.merges(wildcards.model, wildcards.strategy)
         ],
         records=lambda wildcards: [
             STUDY.manifest("checkpoints", wildcards.model, name)
-            for name in retention.sweep(STUDY, wildcards.model, wildcards.strategy)
+            for name in STUDY.merges(wildcards.model, wildcards.strategy)
         ],
         scores=lambda wildcards: [
             RESULTS.summary(wildcards.model, name)
-            for name in retention.contenders(
-                STUDY, LAYOUT, wildcards.model, wildcards.strategy
-            )
+            for name in contenders(LAYOUT, wildcards.model, wildcards.strategy)
         ],
     output:
         STUDY.manifest("winners", "{model}", "{strategy}"),
@@ -40,9 +40,7 @@ rule winner:
     params:
         code=code("winner.py"),
         layout=lambda wildcards: dumps(
-            retention.winner_layout(
-                STUDY, LAYOUT, wildcards.model, wildcards.strategy
-            ),
+            winner_layout(LAYOUT, wildcards.model, wildcards.strategy),
             keep_order=True,
         ),
         shelf=lambda wildcards, input: str(RESULTS.root),

@@ -85,7 +85,12 @@ CASES: dict[str, tuple[bytes, tuple[str, ...]]] = {
     ),
     "an alias in a circle": (
         (TEXT + "mixture: &m\n  weights: *m\n").encode(),
-        (f"study.yaml:{LAST}: an alias", "stands inside of what it names", "write the value out"),
+        (
+            f"study.yaml:{LAST}:",
+            "an alias",
+            "stands inside of what it names",
+            "write the value out",
+        ),
     ),
     "aliases of aliases": (
         (TEXT + BOMB).encode(),
@@ -182,7 +187,7 @@ CASES: dict[str, tuple[bytes, tuple[str, ...]]] = {
     ),
     "a folder for a file": (
         put("sources/functions-to-write", {"kind": "local", "path": "."}),
-        ("sources.functions-to-write.path: . is a directory", "name a file in it"),
+        ("sources.functions-to-write.path: . is a directory", "must be a file"),
     ),
     "a file for the results": (
         put("results", "study.yaml"),

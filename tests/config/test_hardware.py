@@ -148,7 +148,7 @@ def test_what_the_hardware_is_no_job_is_told(paper: dict[str, Any]) -> None:
             [
                 study.sft_settings(SMALL, "mix-p100"),
                 study.generate_settings(SMALL, "base"),
-                layout_of(study.config, study.variants),
+                layout_of(study),
             ]
         )
         processes.append(study.config.sft_settings(SMALL, "mix").processes)

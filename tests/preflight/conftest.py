@@ -11,8 +11,8 @@ from fixtures.sound_study import sound
 from mixmerge.config.load import parse_config
 from mixmerge.preflight import inputs, models
 from mixmerge.preflight.findings import Area, Context
-from mixmerge.resources.jobs import Job
 from mixmerge.resources.plan import Planned
+from mixmerge.resources.schedule import Job
 from mixmerge.study.plan import Study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,10 +82,7 @@ def planned() -> Callable[..., Planned]:
     """A plan with one job a rule, given its resources."""
 
     def make(**rules: dict[str, int]) -> Planned:
-        jobs = [
-            Job(number, rule, {}, (), (), 1, 0, resources)
-            for number, (rule, resources) in enumerate(rules.items())
-        ]
+        jobs = [Job(rule, {}, (), (), 1, 0, resources) for rule, resources in rules.items()]
         return Planned(jobs, {}, "local", {})
 
     return make

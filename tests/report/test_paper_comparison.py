@@ -168,7 +168,7 @@ def test_shares_of_the_data_that_only_one_study_has_are_left_out(demo: dict[str,
         ("strategies", {"tie": "ties"}, "strategies: unknown 'tie'; did you mean 'ties'?"),
         ("strategies", {"ties": "tiez"}, "strategies.ties: the paper's file has no 'tiez'; did"),
         ("task", "codegem", "tables.paper.task: unknown 'codegem'; did you mean 'codegen'?"),
-        ("results", "no/such.csv", "tables.paper.results: no/such.csv does not exist"),
+        ("results", "no/such.csv", "no/such.csv: file not found"),
     ],
 )
 def test_a_mapping_that_leads_nowhere_is_refused(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ def server() -> Iterator[Server]:
 
 
 def test_without_a_bucket_nothing_is_elsewhere() -> None:
-    store = ResultStore(study_of(shipped()))
+    store = ResultStore(study_of(shipped()), str)
     root = "results/demo"
     assert str(store.root) == root
     assert store.file("tables", "x.csv", keep=True) == f"{root}/tables/x.csv"
@@ -32,56 +33,56 @@ def test_without_a_bucket_nothing_is_elsewhere() -> None:
 
 
 def settings(server: Server, **changed: Any) -> Any:
+    """The plugin's settings."""
     from snakemake_storage_plugin_s3 import StorageProviderSettings
 
-    given = {
-        "endpoint_url": server.endpoint,
-        "access_key": server.key,
-        "secret_key": server.secret,
-    }
+    names = ("endpoint_url", "access_key", "secret_key")
+    given = dict(zip(names, (server.endpoint, server.key, server.secret), strict=True))
     return StorageProviderSettings(**(given | changed))
 
 
-def refusal(prefix: str, given: Any) -> str:
-    with pytest.raises(UserError) as caught:
-        check_bucket(prefix, given)
-    message = str(caught.value)
-    assert message.startswith(f"storage: {prefix}: ")
-    assert "\n" not in message
-    return message
+def check(prefix: str, given: Any) -> None:
+    check_bucket(prefix, {"s3": SimpleNamespace(get_settings=lambda tag: given)})
 
 
 def test_a_bucket_that_answers_is_fine(server: Server) -> None:
-    check_bucket(f"s3://{BUCKET}/not/there/yet", settings(server))
+    check(f"s3://{BUCKET}/not/there/yet", settings(server))
 
 
-def test_a_missing_bucket_is_named(server: Server) -> None:
-    assert "there is no bucket 'gone'; make it" in refusal("s3://gone/x", settings(server))
-
-
-@pytest.mark.parametrize("changed", [{"access_key": "AKIAWRONG"}, {"secret_key": "wrong"}])
-def test_wrong_keys_are_named_but_not_shown(server: Server, changed: dict[str, str]) -> None:
-    message = refusal(f"s3://{BUCKET}", settings(server, **changed))
-    assert "the server refuses these keys" in message
-    assert "SNAKEMAKE_STORAGE_S3_SECRET_KEY" in message
-    for secret in (server.key, server.secret, *changed.values()):
-        assert secret not in message
-
-
-def test_no_keys_at_all(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("bucket", "changed", "message"),
+    [
+        ("gone/x", {}, "there is no bucket 'gone'; make it"),
+        (BUCKET, {"access_key": "AKIAWRONG"}, "the server refuses these keys"),
+        (BUCKET, {"secret_key": "wrong"}, "SNAKEMAKE_STORAGE_S3_SECRET_KEY"),
+        (
+            BUCKET,
+            {"access_key": None, "secret_key": None},
+            "no keys for the bucket; export SNAKEMAKE_STORAGE_S3_ACCESS_KEY",
+        ),
+        (BUCKET, {"endpoint_url": "http://127.0.0.1:1"}, "no answer from the server (http://127."),
+        (BUCKET, {"endpoint_url": "no url"}, "no answer from the server (no url)"),
+    ],
+)
+def test_a_bucket_that_fails_is_named_and_its_keys_are_not_shown(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bucket: str,
+    changed: dict[str, Any],
+    message: str,
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    message = refusal(f"s3://{BUCKET}", settings(server, access_key=None, secret_key=None))
-    assert "no keys for the bucket; export SNAKEMAKE_STORAGE_S3_ACCESS_KEY" in message
-
-
-@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "no url at all"])
-def test_no_server_at_all(server: Server, endpoint: str) -> None:
-    message = refusal(f"s3://{BUCKET}", settings(server, endpoint_url=endpoint))
-    assert f"no answer from the server ({endpoint})" in message
+    with pytest.raises(UserError) as caught:
+        check(f"s3://{bucket}", settings(server, **changed))
+    text = str(caught.value)
+    assert text.startswith(f"storage: s3://{bucket}: ") and message in text and "\n" not in text
+    for secret in (server.key, server.secret, "AKIAWRONG"):
+        assert secret not in text
 
 
 def test_one_listing_tells_what_is_there_and_what_is_not(server: Server) -> None:
@@ -95,8 +96,7 @@ def test_one_listing_tells_what_is_there_and_what_is_not(server: Server) -> None
     provider = StorageProvider(
         logger=None, local_prefix=Path("local"), settings=settings(server), retrieve=True
     )
-    kind = listed_object("here/")
-    found = kind(
+    found = listed_object("here/")(
         query=f"s3://{BUCKET}/here/7.json", keep_local=False, retrieve=True, provider=provider
     )
     cache = IOCache(max_wait_time=10)

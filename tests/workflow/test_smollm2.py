@@ -81,7 +81,7 @@ def test_the_trial_runs_to_the_end(finished: Workspace, results: Path) -> None:
             len((results / f"scores/smollm2-135m/{name}/humaneval.jsonl").read_text().split("\n"))
             == 3
         )
-    layout = layout_of(study.config, study.variants)
+    layout = layout_of(study)
     for table in entries.table_files(layout):
         assert (results / "tables" / table).stat().st_size > 0, table
     with (results / "tables/table3-strategies.csv").open(newline="") as file:

@@ -80,8 +80,7 @@ def test_the_bucket_holds_what_the_file_system_would(
             r"tables/verdict(\.|-costs)", path
         ):
             assert found[path] == (root / path).read_bytes(), path
-    config = load_config(stored.path / "study.yaml")
-    layout = layout_of(config, Study(config).variants)
+    layout = layout_of(Study(load_config(stored.path / "study.yaml")))
     printed = {f"tables/{name}" for name in (*table_files(layout), *VERDICT_FILES)}
     printed |= {f"figures/{name}" for name in figure_files(layout)}
     assert set(found) == wanted | printed

@@ -13,7 +13,6 @@ from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.config.load import load_config
 from mixmerge.merge.record import differing
 from mixmerge.report import entries
-from mixmerge.study import retention as keeping
 from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study
 
@@ -86,7 +85,7 @@ def test_linear_merge_is_the_weighted_mean_of_the_specialists(results: Path) -> 
 
 def test_of_the_merges_each_sweeps_winner_is_kept(study: Study, results: Path) -> None:
     assert not list((results / "merged").rglob("*.safetensors"))
-    for model, strategy in keeping.winners(study):
+    for model, strategy in study.winners():
         kept = results / "winners" / model / strategy
         facts = read_manifest(kept, "checkpoint")["facts"]
         assert study.variants[model][facts["variant"]].strategy == strategy
@@ -109,7 +108,7 @@ def test_the_mixture_is_the_union_of_the_tasks_sets(results: Path) -> None:
 
 
 def test_tables_hold_the_scores(study: Study, results: Path) -> None:
-    layout = layout_of(study.config, study.variants)
+    layout = layout_of(study)
     for name in [*entries.table_files(layout), *entries.VERDICT_FILES, *entries.TIMING_FILES]:
         assert (results / "tables" / name).stat().st_size > 0, name
     for name in entries.figure_files(layout):

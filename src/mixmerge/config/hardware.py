@@ -115,9 +115,8 @@ def states_gb(settings: SftPlan, parameters: int, processes: int) -> tuple[float
     """
     stage, learned = settings.zero_stage, trained(settings, parameters)
     half = settings.precision == "bf16"
-    weights: float
     if stage is None:
-        weights = parameters * (6 if half else 4)
+        weights: float = parameters * (6 if half else 4)
         gradients = learned * _GRADIENT * (2 if processes > 1 else 1)
         return (weights + gradients + learned * (_OPTIMISER - 4)) / 1e9, 0.0
     weights = parameters * (2 if half else 4) / (processes if stage == 3 else 1)
@@ -180,17 +179,18 @@ def misfit(settings: SftPlan, parameters: int, processes: int, hardware: Hardwar
     """One sentence on a run that its GPUs may not hold, with ways out; None where they do."""
     if hardware.device == "cpu" or fits(settings, parameters, processes, hardware):
         return None
+    enough = [
+        number
+        for number in choices(settings, hardware)
+        if number > processes and fits(settings, parameters, number, hardware)
+    ]
+    ways = [f"processes: {number}" for number in enough[:1]]
+    for change in ({"zero_stage": 3}, {"gradient_checkpointing": True}):
+        other = settings.model_copy(update=change)
+        if other != settings and fits(other, parameters, processes, hardware):
+            ways += [f"{name}: {str(value).lower()}" for name, value in change.items()]
+    way = " or ".join(ways) or "a larger gradient_accumulation, zero_stage 3 or offload"
     states, _ = states_gb(settings, parameters, processes)
-    ways = []
-    larger = [n for n in choices(settings, hardware) if n > processes]
-    enough = [n for n in larger if fits(settings, parameters, n, hardware)]
-    if enough:
-        ways.append(f"processes: {enough[0]}")
-    for field, value in (("zero_stage", 3), ("gradient_checkpointing", True)):
-        other = settings.model_copy(update={field: value})
-        if getattr(settings, field) != value and fits(other, parameters, processes, hardware):
-            ways.append(f"{field}: {str(value).lower()}")
-    way = " or ".join(ways) if ways else "a larger gradient_accumulation, zero_stage 3 or offload"
     return (
         f"processes: {processes} GPU{'s' if processes > 1 else ''} of "
         f"{hardware.gpu_memory_gb:g} GB may not hold a run that takes "

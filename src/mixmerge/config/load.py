@@ -5,7 +5,7 @@ silently be gone. It lets an alias stand inside what it names, and a few aliases
 millions of values. Both are refused here, with file and line.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +66,24 @@ def parse_config(data: Any, where: str) -> StudyConfig:
     try:
         config = StudyConfig.model_validate(data)
     except ValidationError as error:
-        lines = []
-        told = set()
+        lines: dict[str, list[str]] = {}
         for problem in error.errors():
             field = ".".join(_location(problem["loc"]))
             # Of a value that may be of several types, pydantic tells of each; the first will do.
-            if problem["type"] != "value_error" and field in told:
-                continue
-            told.add(field)
-            for line in in_words(problem).splitlines():
-                lines.append(f"{where}: {field + ': ' if field else ''}{line}")
-        raise UserError("\n".join(dict.fromkeys(lines))) from None
-    if lines := [f"{where}: {line}" for text in problems(config) for line in text.splitlines()]:
-        raise UserError("\n".join(dict.fromkeys(lines)))
+            if problem["type"] == "value_error" or field not in lines:
+                told = in_words(problem).splitlines()
+                lines.setdefault(field, []).extend(
+                    f"{field}: {line}" if field else line for line in told
+                )
+        raise _refused(where, (line for told in lines.values() for line in told)) from None
+    if found := list(problems(config)):
+        raise _refused(where, found)
     return config
+
+
+def _refused(where: str, problems: Iterable[str]) -> UserError:
+    lines = [f"{where}: {line}" for problem in problems for line in problem.splitlines()]
+    return UserError("\n".join(dict.fromkeys(lines)))
 
 
 def _location(loc: tuple[int | str, ...]) -> list[str]:
@@ -94,6 +98,49 @@ def _location(loc: tuple[int | str, ...]) -> list[str]:
     return parts
 
 
+class _Loader(yaml.SafeLoader):
+    """A loader that refuses what YAML's own silently takes for something else."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            self._check_keys(node)
+        try:
+            return super().construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+        except ValueError as error:  # the 30th of February, or a number of thousands of digits
+            shown = node.value if len(node.value) < 40 else f"{node.value[:30]}..."
+            why = "too many digits" if "digits" in str(error) else str(error)
+            raise _Refused(
+                node, f"{shown} is no value: {why}; put it in quotes if it is text"
+            ) from None
+
+    def _check_keys(self, mapping: yaml.MappingNode) -> None:
+        first: dict[str, yaml.Node] = {}
+        for key, _ in mapping.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                continue
+            if key.tag != _TEXT:
+                read = self.construct_object(key)
+                raise _Refused(
+                    key,
+                    f"the key {key.value} is read as {read!r}, not as a name; put it in quotes",
+                )
+            if key.value in first:
+                raise _Refused(
+                    key,
+                    f"{key.value!r} comes twice, first in line "
+                    f"{first[key.value].start_mark.line + 1}; rename or delete one of the two",
+                )
+            first[key.value] = key
+
+
+class _Refused(Exception):
+    """A node that is refused, and why."""
+
+    def __init__(self, node: yaml.Node, why: str) -> None:
+        super().__init__(why)
+        self.line = node.start_mark.line + 1
+
+
 def read_yaml(path: Path) -> Any:
     """Read a YAML (or JSON) file.
 
@@ -106,23 +153,37 @@ def read_yaml(path: Path) -> Any:
     if path.suffix == ".json":
         text = text.replace("\t", " ")  # JSON may be indented with tabs
     try:
-        loader = yaml.SafeLoader(text)
-        try:
-            node = loader.get_single_node()
-            if node is None:
-                raise UserError(f"{path}: holds nothing; write the study's sections into it")
-            for part in _parts(node, path):
-                _check(part, loader, path)
-            return loader.construct_document(node)
-        finally:
-            loader.dispose()
+        data = yaml.load(text, _Loader)
+    except _Refused as refused:
+        raise UserError(f"{path}:{refused.line}: {refused}") from None
     except yaml.MarkedYAMLError as error:
-        raise UserError(_explained(error, path)) from None
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        why = " ".join(part for part in (error.context, error.problem) if part)
+        advice = "mend the line, or the one above"
+        if "\\t" in why:
+            advice = "indent with blanks, not with tabs"
+        if "recursive" in why:
+            advice = "an alias (`*...`) stands inside of what it names; write the value out"
+        raise UserError(f"{place}: not valid YAML: {why}; {advice}") from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         raise UserError(
             f"{path}:{line}: not valid YAML: holds the character {error.character:#04x}; delete it"
         ) from None
+    if data is None:
+        raise UserError(f"{path}: holds nothing; write the study's sections into it")
+    todo, seen = [data], 0
+    while todo:
+        value, seen = todo.pop(), seen + 1
+        if seen > _MOST:
+            raise UserError(
+                f"{path}: its aliases (`*...`) stand for more than {_MOST} values; write out what "
+                "is meant"
+            )
+        if isinstance(value, dict | list):
+            todo += value.values() if isinstance(value, dict) else value
+    return data
 
 
 def _text(path: Path) -> str:
@@ -141,71 +202,3 @@ def _text(path: Path) -> str:
         kind = _MARKS.get(raw[:2])
         what = f"it is {kind}" if kind else f"byte {raw[error.start]:#04x}"
         raise UserError(f"{path}:{line}: not UTF-8 ({what}); save the file as UTF-8") from None
-
-
-def _parts(root: yaml.Node, path: Path) -> Iterator[yaml.Node]:
-    """Every node, aliases written out."""
-    seen = 0
-    todo: list[tuple[yaml.Node, tuple[int, ...]]] = [(root, ())]
-    while todo:
-        node, above = todo.pop()
-        if id(node) in above:
-            raise UserError(
-                f"{_place(path, node)}: an alias (`*...`) stands inside of what it names; write "
-                "the value out"
-            )
-        seen += 1
-        if seen > _MOST:
-            raise UserError(
-                f"{path}: its aliases (`*...`) stand for more than {_MOST} values; write out what "
-                "is meant"
-            )
-        yield node
-        if isinstance(node, yaml.CollectionNode):
-            inner = (*above, id(node))
-            children = node.value
-            if isinstance(node, yaml.MappingNode):
-                children = [part for pair in node.value for part in pair]
-            todo += [(child, inner) for child in reversed(children)]
-
-
-def _check(node: yaml.Node, loader: yaml.SafeLoader, path: Path) -> None:
-    if isinstance(node, yaml.MappingNode):
-        first: dict[str, yaml.Node] = {}
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
-                if key.tag != _TEXT:
-                    read = loader.construct_object(key)
-                    raise UserError(
-                        f"{_place(path, key)}: the key {key.value} is read as {read!r}, not as a "
-                        "name; put it in quotes"
-                    )
-                if key.value in first:
-                    raise UserError(
-                        f"{_place(path, key)}: {key.value!r} comes twice, first in line "
-                        f"{first[key.value].start_mark.line + 1}; rename or delete one of the two"
-                    )
-                first[key.value] = key
-    elif isinstance(node, yaml.ScalarNode) and node.tag != _MERGE:
-        try:
-            loader.construct_object(node)
-        except ValueError as error:  # the 30th of February, or a number of thousands of digits
-            shown = node.value if len(node.value) < 40 else f"{node.value[:30]}..."
-            why = "too many digits" if "digits" in str(error) else str(error)
-            raise UserError(
-                f"{_place(path, node)}: {shown} is no value: {why}; put it in quotes if it is text"
-            ) from None
-
-
-def _place(path: Path, node: yaml.Node) -> str:
-    return f"{path}:{node.start_mark.line + 1}"
-
-
-def _explained(error: yaml.MarkedYAMLError, path: Path) -> str:
-    mark = error.problem_mark or error.context_mark
-    place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-    why = " ".join(part for part in (error.context, error.problem) if part)
-    advice = (
-        "indent with blanks, not with tabs" if "\\t" in why else "mend the line, or the one above"
-    )
-    return f"{place}: not valid YAML: {why}; {advice}"

@@ -1,36 +1,107 @@
-"""The root of the configuration: a study and its sections."""
+"""The root of the configuration: a study, its sections, and its models."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from mixmerge.config.hardware import Hardware, fewest_processes
-from mixmerge.config.models import Model, parameters_of
+from mixmerge.checkpoint.settings import (
+    Checkpoint,
+    EmbeddedModel,
+    GgufCheckpoint,
+    HubCheckpoint,
+    LocalCheckpoint,
+)
+from mixmerge.config.hardware import Hardware, fewest_processes, misfit
 from mixmerge.core.section import Name, Section
 from mixmerge.data.settings import MIX, CorpusSettings, Data, Mixture, Source, Task
 from mixmerge.evaluate.settings import CodeScoring, Decoding, Suite
 from mixmerge.merge.settings import Merging, Ratio, Strategy
 from mixmerge.report.settings import Figures, Tables
-from mixmerge.sft.settings import Sft, SftPlan, overlay
+from mixmerge.sft.settings import Sft, SftOverride, SftPlan, overlay
 from mixmerge.uncertainty.settings import Uncertainty
 
 __all__ = ["MIX", "StudyConfig"]
 
-#: Characters that Snakemake or S3 read as something else than themselves.
-_UNSAFE = set('{}*?#%"\\ ')
+#: A bucket and a path, without characters that Snakemake or S3 read as something else.
+_BUCKET = re.compile(r's3:/(/(?!\.\.?(/|$))[^/{}*?#%"\\ ]+)+/*')
+
+#: Share of a training set, in percent.
+Percent = Annotated[int, Field(gt=0, le=100)]
+
+
+class ModelBase(Section):
+    """What every model's entry may say."""
+
+    title: str | None = None
+    """Name printed in tables and figures; the key by default."""
+
+    size: str = "small"
+    """Size class, free text; groups the models in Table 1."""
+
+    sft: SftOverride = SftOverride()
+    """Settings of `sft` that differ for this model."""
+
+    sft_for: dict[Name, SftOverride] = {}
+    """Settings that differ further for one training set of this model: a task, or `mix`."""
+
+    data_scale: list[Percent] | None = None
+    """Percentages at which this model's specialists are trained; the study's by default."""
+
+    strategies: dict[Name, list[float | dict[Name, float]]] | None = None
+    """Merge strategies for this model and their ratios; all strategies with their own sweeps by
+    default. `{dare: [0.3]}` asks for one merge."""
+
+    parameters: Annotated[int, Field(gt=0)] | None = None
+    """Number of weights, such as 1_543_714_304; estimates of memory and time need it until the
+    checkpoint is there. An embedded model's follows from its architecture."""
+
+
+class HubModel(HubCheckpoint, ModelBase):
+    """A checkpoint of the Hugging Face hub, pinned by revision."""
+
+
+class LocalModel(LocalCheckpoint, ModelBase):
+    """A checkpoint directory in Hugging Face layout on this machine."""
+
+
+class GgufModel(GgufCheckpoint, ModelBase):
+    """A quantised model in GGUF format, de-quantised once into an ordinary checkpoint."""
+
+
+class EmbeddedBase(Checkpoint, ModelBase):
+    """A small model that the workflow pre-trains itself on the embedded corpus."""
+
+    kind: Literal["embedded"]
+    model: EmbeddedModel
+    """Architecture, size and pre-training."""
+
+
+Model = Annotated[HubModel | LocalModel | GgufModel | EmbeddedBase, Field(discriminator="kind")]
+
+
+def checkpoint_settings(entry: HubModel | LocalModel | GgufModel) -> dict[str, Any]:
+    """The part of a model's entry that its checkpoint's job gets, JSON-able."""
+    stages = (HubCheckpoint, LocalCheckpoint, GgufCheckpoint)
+    stage = next(stage for stage in stages if isinstance(entry, stage))
+    return entry.model_dump(mode="json", include=set(stage.model_fields))
+
+
+def parameters_of(entry: Model) -> int | None:
+    """Number of a model's weights; None where its entry does not tell."""
+    if entry.parameters is None and isinstance(entry, EmbeddedBase):
+        return entry.model.parameters()
+    return entry.parameters
 
 
 def _bucket(prefix: str) -> str:
-    scheme, separator, place = prefix.partition("://")
-    if not separator or scheme != "s3":
-        raise ValueError(f"{prefix!r} is no bucket; write s3://bucket or s3://bucket/path")
-    parts = place.rstrip("/").split("/")
-    if not all(parts) or {".", ".."} & set(parts) or _UNSAFE & set(prefix):
+    if not _BUCKET.fullmatch(prefix):
         raise ValueError(
-            f"{prefix!r}: write s3://bucket or s3://bucket/path, the path of plain names"
+            f"{prefix!r} is no bucket; write s3://bucket or s3://bucket/path, the path of plain "
+            "names"
         )
-    return f"s3://{'/'.join(parts)}"
+    return prefix.rstrip("/")
 
 
 #: A bucket, or a path in one, without a slash at its end.
@@ -73,7 +144,7 @@ class StudyConfig(Section):
     data: Data = Data()
     """The data stage."""
 
-    data_scale: Annotated[list[Annotated[int, Field(gt=0, le=100)]], Field(min_length=1)] = [100]
+    data_scale: Annotated[list[Percent], Field(min_length=1)] = [100]
     """Percentages of its training set at which each specialist is trained."""
 
     mixture: Mixture = Mixture()
@@ -133,6 +204,15 @@ class StudyConfig(Section):
             parameters = parameters_of(self.models[model])
             processes = fewest_processes(plan, parameters or 0, self.hardware)
         return Sft.model_validate({**plan.model_dump(), "processes": processes})
+
+    def misfit(self, model: str) -> str | None:
+        """The first training set whose run its GPUs may not hold, with ways out; None for none."""
+        parameters = parameters_of(self.models[model])
+        for training_set in (*self.tasks, MIX) if parameters else ():
+            sft = self.sft_settings(model, training_set)
+            if problem := misfit(sft, parameters or 0, sft.processes, self.hardware):
+                return f"training set {training_set}: {problem}"
+        return None
 
     def scales(self, model: str) -> list[int]:
         """Percentages at which the model's specialists are trained, ascending."""

@@ -1,7 +1,5 @@
 """Findings of a preflight: what is wrong, what was looked at, and what could not be."""
 
-import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,24 +81,6 @@ def few(names: list[str], most: int = 4) -> str:
     """Names for people, the first ones of many: ``a, b, c, d and 3 more``."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
-
-
-def unusable(path: Path, *, folder: bool = False) -> str | None:
-    """What keeps a job from reading a file, or a folder, with the way out; None for nothing."""
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return f"does not exist (seen from {Path.cwd()}); mend the path, or put the file there"
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        return f"cannot be looked at ({reason}); mend the path, or who may read it"
-    if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
-        kinds = {stat.S_IFDIR: "directory", stat.S_IFREG: "file"}
-        kind = kinds.get(stat.S_IFMT(mode), "device or a pipe")
-        return f"is a {kind}, but must be a {'directory' if folder else 'file'}; mend the path"
-    if not os.access(path, os.R_OK | (os.X_OK if folder else 0)):
-        return "may not be read by you; run `chmod u+r` on it, or ask its owner"
-    return None
 
 
 def rendered(areas: list[Area], seconds: float) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
-from mixmerge.config.models import LocalModel
+from mixmerge.config.checks import unusable, unusable_files
 from mixmerge.core.errors import UserError, nearest
 from mixmerge.core.section import Pinned, explained, is_commit
 from mixmerge.data.packages import chosen_packages
@@ -30,7 +30,7 @@ from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.data.templates import FieldError, MissingField, Template
 from mixmerge.evaluate.settings import CodeSuite, SummarySuite
 from mixmerge.merge.settings import RecipeSettings
-from mixmerge.preflight.findings import Area, Context, few, unusable
+from mixmerge.preflight.findings import Area, Context, few
 from mixmerge.study.plan import Study
 
 #: Seconds for the rows of all sources together, and for the problems of one file of the user's.
@@ -43,15 +43,8 @@ _LINE = re.compile(r":(\d+):")
 def check_config(context: Context) -> Area:
     """The files that the configuration names, and the recipes that it asks for."""
     area, config, study = Area("config"), context.config, context.study
-    for section in ("sources", "suites", "models"):
-        for key, entry in getattr(config, section).items():
-            for name, value in entry:
-                if isinstance(value, Path):
-                    folder = isinstance(entry, LocalModel) and name == "path"
-                    _check_path(context, f"{section}.{key}.{name}", value, area, folder)
-    for name, value in config.tables.paper or ():
-        if isinstance(value, Path):
-            _check_path(context, f"tables.paper.{name}", value, area)
+    for line in unusable_files(config):
+        area.error(f"{context.where}: {line}")
     pairs = study.checkpoints("merge")
     for model, variant in pairs:
         try:
@@ -64,11 +57,6 @@ def check_config(context: Context) -> Area:
         f"{len(pairs)} recipes"
     )
     return area
-
-
-def _check_path(context: Context, name: str, path: Path, area: Area, folder: bool = False) -> None:
-    if problem := unusable(path, folder=folder):
-        area.error(f"{context.where}: {name}: {path} {problem}")
 
 
 def check_data(context: Context) -> Area:

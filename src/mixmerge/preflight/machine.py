@@ -10,8 +10,7 @@ from pathlib import Path
 
 from mixmerge.artifacts.fingerprint import read_lock
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
-from mixmerge.config.hardware import misfit
-from mixmerge.config.models import parameters_of
+from mixmerge.config.study import parameters_of
 from mixmerge.core.errors import UserError
 from mixmerge.data.settings import MIX
 from mixmerge.evaluate.nltk_data import RESOURCES
@@ -19,7 +18,7 @@ from mixmerge.evaluate.settings import SummarySuite
 from mixmerge.preflight.findings import Area, Context, few
 from mixmerge.resources import gpus
 from mixmerge.resources.plan import Planned
-from mixmerge.resources.schedule import disk, schedule
+from mixmerge.resources.schedule import Schedule
 
 #: Seconds for the driver's answer.
 _SECONDS = 10
@@ -144,10 +143,8 @@ def check_gpus(context: Context) -> Area:
         if parameters is None:
             area.unchecked.append(f"{key}: the config does not say how many parameters it has")
             continue
-        for name, sft in settings.items():
-            if problem := misfit(sft, parameters, sft.processes, hardware):
-                area.warnings.append(f"{where}.sft, training set {name}: {problem}")
-                break
+        if problem := config.misfit(key):
+            area.warnings.append(f"{where}.sft, {problem}")
         if 2e-9 * parameters > _WEIGHTS_SHARE * hardware.gpu_memory_gb:
             area.error(
                 f"{where}: its weights take {2e-9 * parameters:.0f} GB in bf16, but generation has "
@@ -218,7 +215,7 @@ def check_disk(context: Context, planned: Planned | None) -> Area:
     if planned is None:
         area.unchecked.append(f"the peak ({free / 1e9:,.0f} GB are free): there is no plan")
         return area
-    use = disk(schedule(planned.jobs, planned.limits))
+    use = Schedule(planned.jobs, planned.limits).disk()
     peak = use.peak_mb * 1_000_000
     sizes = f"peak {peak / 1e9:,.1f} GB, {free / 1e9:,.1f} GB free at {folder}"
     if peak > free:

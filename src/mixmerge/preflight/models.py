@@ -25,10 +25,11 @@ from mixmerge.checkpoint.tokenizer import (
     stop_tokens,
     template_of,
 )
-from mixmerge.config.models import HubModel, LocalModel
+from mixmerge.config.checks import unusable
+from mixmerge.config.study import HubModel, LocalModel
 from mixmerge.core.errors import UserError
 from mixmerge.data.settings import MIX
-from mixmerge.preflight.findings import Area, Context, unusable
+from mixmerge.preflight.findings import Area, Context
 from mixmerge.sft.examples import check_length
 
 #: Texts of a chat that is rendered on trial; no template writes them of itself.

@@ -10,7 +10,6 @@ are visible. The kernel drops the locks when the script and its children are gon
 """
 
 import fcntl
-import inspect
 import os
 import re
 import sys
@@ -23,10 +22,10 @@ from typing import Any
 #: Scripts whose jobs take GPUs (`mixmerge.resources.requests.GPU_RULES`).
 SCRIPTS = ("pretrain.py", "sft.py", "generate.py")
 
-#: A default resource ``gpu_job_X`` is the resource X of the jobs that need GPUs.
-PREFIX = "gpu_job_"
-
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+#: A default resource ``gpu_job_X`` is the resource X of the jobs that need GPUs.
+_PREFIX = "gpu_job_"
 
 #: Seconds between two looks at GPUs that others hold.
 _PATIENCE = 2.0
@@ -39,34 +38,40 @@ class GpuRequest:
     profile's default resources becomes the resource X of a job with GPUs, instead of the default
     X; ``{gpu}`` in it stands for the number of the job's GPUs, ``{gpu_per_node}`` for those on each
     of its nodes. Where X is ``gres``, it replaces ``gpu``: Slurm would add up the two.
+
+    Attributes:
+        defaults: default resources by name, as the profile words them.
+        words: those of the jobs that need GPUs, without ``gpu_job_``.
     """
 
     def __init__(self, defaults: Mapping[str, Any] | None) -> None:
         """Take the default resources as Snakemake holds them (values or its Resource objects)."""
-        defaults = defaults or {}
+        self.defaults = {name: _text(value) for name, value in (defaults or {}).items()}
         self.words = {
-            name.removeprefix(PREFIX): _text(value)
-            for name, value in defaults.items()
-            if name.startswith(PREFIX)
+            name.removeprefix(_PREFIX): value
+            for name, value in self.defaults.items()
+            if name.startswith(_PREFIX)
         }
-        self.defaults = {name: _text(defaults[name]) for name in self.words if name in defaults}
 
     def translate(self, resources: Mapping[str, Any]) -> dict[str, Any]:
-        """A rule's resources in the cluster's words; those of a rule without GPUs stay."""
+        """A rule's resources in the cluster's words; those of a rule without GPUs stay.
+
+        Args:
+            resources: by name; ``gpu`` and ``nodes`` are functions of wildcards and attempt.
+        """
         if "gpu" not in resources or not self.words:
             return dict(resources)
-        gpu, nodes = resources["gpu"], resources.get("nodes")
+        gpu, nodes = resources["gpu"], resources.get("nodes", lambda wildcards, attempt: 1)
 
         def resource(name: str) -> Callable[..., Any]:
             def value(wildcards: Any, attempt: int) -> Any:
-                count = _value(gpu, wildcards, attempt) or 0
+                count, word = gpu(wildcards, attempt), self.words[name]
                 if not count:
                     return self.defaults.get(name)
-                text = self.words[name]
-                if not isinstance(text, str):
-                    return text
-                each = -(-count // (_value(nodes, wildcards, attempt) or 1))
-                return text.replace("{gpu}", str(count)).replace("{gpu_per_node}", str(each))
+                if not isinstance(word, str):
+                    return word
+                each = -(-count // nodes(wildcards, attempt))
+                return word.replace("{gpu}", str(count)).replace("{gpu_per_node}", str(each))
 
             return value
 
@@ -75,15 +80,6 @@ class GpuRequest:
             # Under another name, for plans and limits that count GPUs.
             translated["gpu_count"] = translated.pop("gpu")
         return translated
-
-
-def _value(resource: Any, wildcards: Any, attempt: int) -> Any:
-    """A rule's resource: a value, or a function of any of wildcards and attempt."""
-    if not callable(resource):
-        return resource
-    known = {"wildcards": wildcards, "attempt": attempt}
-    taken = inspect.signature(resource).parameters
-    return resource(**{name: value for name, value in known.items() if name in taken})
 
 
 def _text(resource: Any) -> Any:
@@ -100,15 +96,12 @@ def visible(environment: Mapping[str, str], devices: Path = Path("/dev")) -> lis
 
     Asks neither torch nor the driver: both take seconds, and Snakemake starts often.
     """
-    given = environment.get(VISIBLE)
-    if given is not None:
-        names = [name.strip() for name in given.split(",")]
+    if VISIBLE in environment:
+        names = [name.strip() for name in environment[VISIBLE].split(",")]
         # CUDA sees those before the first that is none.
         bad = next((i for i, name in enumerate(names) if name in ("", "-1")), len(names))
         return names[:bad]
-    if not devices.is_dir():
-        return []
-    found = [path for path in devices.iterdir() if re.fullmatch(r"nvidia\d+", path.name)]
+    found = [path for path in devices.glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
     return [str(number) for number in range(len(found))]
 
 
@@ -123,26 +116,11 @@ def claiming(names: Sequence[str]) -> str:
     return f'local claim=; case $1 in {"|".join(SCRIPTS)}) claim="{module}";; esac; '
 
 
-def wanted(script: str, arguments: Sequence[str]) -> int:
-    """How many GPUs a script takes: one, or training its `--processes`."""
-    if Path(script).name == "sft.py" and "--processes" in arguments:
-        return int(arguments[list(arguments).index("--processes") + 1])
-    return 1
+def _claim(names: Sequence[str], count: int, folder: Path) -> list[str] | None:
+    """Lock so many of some GPUs, by files in a folder that child processes inherit; None: too few.
 
-
-def claim(names: Sequence[str], count: int, folder: Path) -> dict[str, int] | None:
-    """Lock GPUs, all that are wanted or none.
-
-    Args:
-        names: GPUs to choose from.
-        count: how many.
-        folder: where each GPU has its lock file.
-
-    Returns:
-        Name -> open file that holds its lock, inherited by child processes; None where too few
-        are free.
+    Those that are free but too few are let go.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     held: dict[str, int] = {}
     for name in names:
         if len(held) == count:
@@ -156,7 +134,7 @@ def claim(names: Sequence[str], count: int, folder: Path) -> dict[str, int] | No
         os.set_inheritable(file, True)
         held[name] = file
     if len(held) == count:
-        return held
+        return list(held)
     for file in held.values():
         os.close(file)
     return None
@@ -164,11 +142,14 @@ def claim(names: Sequence[str], count: int, folder: Path) -> dict[str, int] | No
 
 def main() -> None:
     """Claim GPUs, wait where others hold them, and become the script."""
-    names, script, *arguments = sys.argv[1:]
-    # A run that wants more than there are says so itself.
-    count = min(wanted(script, arguments), len(names.split(",")))
+    listed, script, *arguments = sys.argv[1:]
+    names, count = listed.split(","), 1
+    if Path(script).name == "sft.py" and "--processes" in arguments:
+        # A run that wants more than there are says so itself.
+        count = min(int(arguments[arguments.index("--processes") + 1]), len(names))
     folder = Path(tempfile.gettempdir(), f"mixmerge-gpus-{os.getuid()}")
-    while (held := claim(names.split(","), count, folder)) is None:
+    folder.mkdir(parents=True, exist_ok=True)
+    while (held := _claim(names, count, folder)) is None:
         time.sleep(_PATIENCE)
     os.environ[VISIBLE] = ",".join(held)
     os.execv(sys.executable, [sys.executable, "-P", script, *arguments])

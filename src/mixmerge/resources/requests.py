@@ -1,21 +1,21 @@
 """What each job asks the machine for: memory, run time, disk, GPUs.
 
 A rule's estimate says what its jobs would take at the speeds that the configuration assumes
-(`hardware`); where jobs of the rule have run already, what they achieved overrules it.
+(`hardware`); where jobs of the rule have run already, their benchmark files overrule it.
 """
 
+import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from math import ceil
+from inspect import signature
+from math import ceil, isfinite
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
-from mixmerge.data.settings import MIX
-from mixmerge.resources.checkpoint_estimates import Assumed
-from mixmerge.resources.estimates import RULES, Estimates
+from mixmerge.resources.estimates import Assumed, Estimates
 from mixmerge.resources.sizes import Sizes
-from mixmerge.resources.throughput import Speed, Throughput
 from mixmerge.study.plan import Study
 
 #: Rules whose jobs run on a GPU where `hardware.device` is one.
@@ -37,6 +37,18 @@ _HEADROOM = 1.5
 #: What each further attempt multiplies: a job that ran out of time, or of memory.
 _MORE_TIME, _MORE_MEMORY = 2.0, 1.5
 
+#: Benchmark files read of a rule: enough for a median, and a job on a cluster plans itself anew on
+#: a network file system.
+_FILES = 128
+
+#: MB that a job of these rules takes at least if it did its work; one that only restored what a
+#: former run left imports nothing of weight, and its time says nothing.
+_HEAVY = {"pretrain": 150, "sft": 150, "merge": 150, "generate": 150, "score": 100}
+
+#: Share of a job's start-up that counts as work, so that jobs of next to none do not make the
+#: speed of those that have some.
+_LEAST_WORK = 0.2
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -49,7 +61,6 @@ class Estimate:
         disk_mb: MB that it writes, scratch included.
         kept_mb: MB of them that stay when it is over.
         runtime: minutes that the first attempt asks for.
-        measured: whether jobs of its rule that ran before say so.
     """
 
     seconds: float
@@ -58,7 +69,17 @@ class Estimate:
     disk_mb: int
     kept_mb: int
     runtime: int
-    measured: bool
+
+
+class Speed(NamedTuple):
+    """What a rule's finished jobs achieved."""
+
+    start: float
+    """Seconds of start-up."""
+    factor: float
+    """Seconds of the clock for each second of assumed work."""
+    memory: float | None
+    """Most MB that any of them took; None where all were of other models."""
 
 
 class JobResources:
@@ -66,14 +87,14 @@ class JobResources:
 
     Attributes:
         study: the plan.
-        sizes: how much there is to do.
+        wildcards: rule -> its wildcards, in the order of its benchmark's path.
     """
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self.sizes = Sizes(study)
-        self._estimates = Estimates(self.sizes)
-        self._throughput = Throughput(Path(study.path("benchmarks")))
+        self._rules = Estimates(Sizes(study)).rules
+        self.wildcards = {rule: tuple(signature(f).parameters) for rule, f in self._rules.items()}
+        self._benchmarks = Path(study.path("benchmarks"))
         self._estimate = cache(self._estimated)
         self._speed = cache(self._achieved)
 
@@ -88,9 +109,9 @@ class JobResources:
             KeyError: an unknown rule, or a wildcard that is missing.
         """
         values = wildcards if isinstance(wildcards, Mapping) else vars(wildcards or object)
-        return self._estimate(rule, tuple(str(values[name]) for name in RULES[rule]))
+        return self._estimate(rule, tuple(str(values[name]) for name in self.wildcards[rule]))
 
-    def of(self, rule: str) -> dict[str, Callable[..., Any]]:
+    def of(self, rule: str) -> dict[str, Callable[[Any, int], Any]]:
         """Resource -> function of wildcards and attempt, as Snakemake's `resources` takes them.
 
         ``mem_mb``, ``disk_mb``, ``kept_mb`` (what stays when the job is over), ``runtime`` in
@@ -99,10 +120,10 @@ class JobResources:
         over several nodes.
         """
 
-        def function(value: Callable[[Estimate, int], int]) -> Callable[..., int]:
+        def function(value: Callable[[Estimate, int], int]) -> Callable[[Any, int], int]:
             return lambda wildcards, attempt: value(self.estimate(rule, wildcards), attempt)
 
-        resources: dict[str, Callable[..., Any]] = {
+        resources: dict[str, Callable[[Any, int], Any]] = {
             "mem_mb": function(lambda job, n: ceil(job.mem_mb * _MORE_MEMORY ** (n - 1))),
             "runtime": function(lambda job, n: self._minutes(job.runtime, n)),
             "disk_mb": function(lambda job, n: job.disk_mb),
@@ -115,35 +136,28 @@ class JobResources:
             resources |= self._launch()
         return resources
 
-    def processes(self, model: str, variant: str) -> int:
-        """Processes of a training run."""
-        task = self.study.variants[model][variant].task
-        return self.study.config.sft_settings(model, task or MIX).processes
-
-    def _launch(self) -> dict[str, Callable[..., Any]]:
+    def _launch(self) -> dict[str, Callable[[Any, int], Any]]:
         """How a training run is started, by the names that Snakemake's Slurm executor reads.
 
         Those of a run on one node are absent (None), but for `nodes`. `mpi` keeps the executor from
         starting the job by srun: the job does that itself, one task a node.
         """
-        study = self.study
 
-        def only_spread(value: Callable[[int, int], Any]) -> Callable[..., Any]:
-            def resource(wildcards: Any) -> Any:
-                nodes = study.sft_nodes(wildcards.model, wildcards.variant)
-                threads = study.sft_threads(wildcards.model, wildcards.variant)
-                return None if nodes == 1 else value(nodes, threads)
+        def function(value: Callable[[Any], Any], always: bool) -> Callable[[Any, int], Any]:
+            def resource(wildcards: Any, attempt: int) -> Any:
+                sft = self.study.sft(wildcards.model, wildcards.variant)
+                return value(sft) if always or sft.nodes > 1 else None
 
             return resource
 
         return {
-            "processes": lambda wildcards: self.processes(wildcards.model, wildcards.variant),
-            "nodes": lambda wildcards: study.sft_nodes(wildcards.model, wildcards.variant),
-            "mpi": only_spread(lambda nodes, threads: "srun"),
-            "tasks": only_spread(lambda nodes, threads: nodes),
+            "processes": function(lambda sft: sft.processes, True),
+            "nodes": function(lambda sft: sft.nodes, True),
+            "mpi": function(lambda sft: "srun", False),
+            "tasks": function(lambda sft: sft.nodes, False),
             # Else `tasks` would be taken for the tasks of each GPU.
-            "tasks_per_gpu": only_spread(lambda nodes, threads: 0),
-            "cpus_per_task": only_spread(lambda nodes, threads: threads // nodes),
+            "tasks_per_gpu": function(lambda sft: 0, False),
+            "cpus_per_task": function(lambda sft: sft.all_threads // sft.nodes, False),
         }
 
     def _minutes(self, first: int, attempt: int) -> int:
@@ -152,38 +166,70 @@ class JobResources:
         longest = self.study.config.hardware.longest_hours
         return minutes if longest is None else min(minutes, max(1, int(longest * 60)))
 
-    def _assume(self, rule: str, values: tuple[str, ...]) -> Assumed | None:
-        """What a finished job was assumed to take; None for one that is none of the study's.
-
-        Benchmarks may be left over from a model or a ratio that the configuration lost since.
-        """
-        try:
-            if RULES[rule] == ("model", "variant"):
-                model, variant = values
-                _ = self.study.variants[model][variant]
-            assumed: Assumed = getattr(self._estimates, rule)(*values)
-        except (KeyError, ValueError, TypeError, AssertionError, StopIteration):
-            return None
-        return assumed
-
-    def _achieved(self, rule: str, model: str | None) -> Speed | None:
-        return self._throughput.speed(rule, model, lambda values: self._assume(rule, values))
-
     def _estimated(self, rule: str, values: tuple[str, ...]) -> Estimate:
-        assumed: Assumed = getattr(self._estimates, rule)(*values)
-        speed = self._speed(rule, dict(zip(RULES[rule], values, strict=True)).get("model"))
-        seconds = assumed.seconds if speed is None else speed.seconds(assumed)
-        memory = assumed.memory
-        if speed is not None and speed.memory is not None:
-            memory = speed.memory * _HEADROOM
-        trust = _TRUSTED if assumed.by_user or speed is not None else _DOUBTED
-        kept = assumed.disk if assumed.kept is None else assumed.kept
+        assumed = self._rules[rule](*values)
+        names = self.wildcards[rule]
+        speed = self._speed(rule, values[0] if names[:1] == ("model",) else None)
+        seconds, memory = assumed.start + assumed.work, assumed.memory
+        if speed is not None:
+            seconds = speed.start + speed.factor * _work(assumed)
+            memory = memory if speed.memory is None else speed.memory * _HEADROOM
+        trust = _DOUBTED if speed is None and not assumed.by_user else _TRUSTED
         return Estimate(
             seconds=seconds,
             gpu=assumed.gpu,
             mem_mb=_FLOOR + ceil(memory / 100) * 100,
             disk_mb=ceil(assumed.disk),
-            kept_mb=ceil(kept),
+            kept_mb=ceil(assumed.disk if assumed.kept is None else assumed.kept),
             runtime=max(_LEAST_MINUTES, 5 + ceil(trust * seconds / 60)),
-            measured=speed is not None,
         )
+
+    def _achieved(self, rule: str, model: str | None) -> Speed | None:
+        """What jobs of a rule achieved: those of the model, or else all; None where none ran."""
+        place = self._benchmarks / rule / (model or "")
+        single = place.with_name(f"{place.name}.tsv")
+        files = [single] if single.is_file() else sorted(place.rglob("*.tsv"))
+        runs = []
+        for file in files[:: max(1, ceil(len(files) / _FILES))]:
+            assumed = self._assume(rule, file)
+            measured = assumed and _read(file, _HEAVY.get(rule, 0))
+            if assumed and measured:
+                runs.append((assumed, *measured))
+        if not runs:
+            others = self._speed(rule, None) if model else None
+            return others and others._replace(memory=None)
+        start = min(min(a.start for a, *_ in runs), min(seconds for _, seconds, _ in runs) / 2)
+        factor = median((seconds - start) / _work(assumed) for assumed, seconds, _ in runs)
+        return Speed(start, factor, max((m for *_, m in runs if m is not None), default=None))
+
+    def _assume(self, rule: str, file: Path) -> Assumed | None:
+        """What a finished job was assumed to take; None for one that is none of the study's.
+
+        Benchmarks may be left over from a model or a ratio that the configuration lost since.
+        """
+        values = file.relative_to(self._benchmarks).with_suffix("").parts[1:]
+        try:
+            if self.wildcards[rule] == ("model", "variant"):
+                _ = self.study.variants[values[0]][values[1]]
+            return self._rules[rule](*values)
+        except (LookupError, ValueError, TypeError, AssertionError):
+            return None
+
+
+def _work(assumed: Assumed) -> float:
+    return max(assumed.work, _LEAST_WORK * assumed.start, 0.1)
+
+
+def _read(file: Path, heavy: float) -> tuple[float, float | None] | None:
+    """Seconds and peak MB (None: too short to sample) of a job, from Snakemake's benchmark of it.
+
+    None for a file that is half-written or of another make, and a job that was less than heavy.
+    """
+    try:
+        [row] = csv.DictReader(file.read_text(encoding="utf-8").splitlines(), delimiter="\t")
+        seconds = float(row["s"])
+        memory = None if row["max_rss"] in ("-", "NA") else float(row["max_rss"])
+    except (OSError, KeyError, TypeError, ValueError, csv.Error):
+        return None
+    usable = isfinite(seconds) and seconds > 0 and (memory or 0) >= heavy
+    return (seconds, memory) if usable else None

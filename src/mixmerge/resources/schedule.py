@@ -1,10 +1,11 @@
-"""When each planned job would run, under a profile's limits, and how much disk that takes."""
+"""When each planned job would run under a profile's limits, and how much disk that takes."""
 
 import heapq
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-from mixmerge.resources.jobs import Job, consumers, order, producers, readers
+from graphlib import TopologicalSorter
+from typing import Any
 
 #: Limits that are no resources of a rule: jobs at once, and cores where jobs run on this machine.
 JOBS, CORES = "jobs", "cores"
@@ -16,145 +17,92 @@ MERGED = "merged"
 #: How many merged checkpoints may exist where no ``--resources merged=N`` says so.
 MOST_MERGED = 8
 
+#: Stage -> its rules, both in the order in which they run. A rule in none is a stage of its own.
+STAGES = {
+    "data": (
+        *("corpus", "fetch", "nltk_data", "prepare", "hold_out", "decontaminate", "split"),
+        *("subset", "mix", "statistics", "suite", "ground_truth"),
+    ),
+    "train": ("pretrain", "snapshot", "dequantise", "sft"),
+    "merge": ("recipe", "merge", "winner"),
+    "generate": ("generate",),
+    "score": ("score",),
+    "weights": ("layers", "merged_layers", "updates"),
+    "report": ("uncertainty", "tables", "figures", "verdict", "timing"),
+}
 
-@dataclass(frozen=True)
-class Schedule:
-    """Start and end of each job, in seconds from the run's start; positions as in ``jobs``.
+_STAGE_OF = {rule: stage for stage, rules in STAGES.items() for rule in rules}
 
-    Attributes:
-        jobs: the jobs.
-        before: position -> positions of the jobs it reads from.
-        after: position -> positions of the jobs that read from it.
-        start: when each starts.
-        end: when each ends.
-        critical: positions along the longest path through the graph, in order: what no number of
-            machines makes shorter.
-    """
+#: What a job takes of the bounded resources, by name.
+Needs = tuple[tuple[str, int], ...]
 
-    jobs: list[Job]
-    before: list[list[int]]
-    after: list[list[int]]
-    start: list[float]
-    end: list[float]
-    critical: list[int]
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job of a run; resources are those that are numbers."""
+
+    rule: str
+    wildcards: Mapping[str, str]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    threads: int
+    priority: int
+    resources: Mapping[str, int]
+    temporary: frozenset[str] = frozenset()
+    """Those of its outputs that go when nothing needs them any more."""
+
+    @property
+    def stage(self) -> str:
+        """The stage the rule belongs to."""
+        return _STAGE_OF.get(self.rule, self.rule)
 
     @property
     def seconds(self) -> float:
-        """Wall time of the whole run."""
-        return max(self.end, default=0.0)
+        """Expected run time; the time limit where the rule says nothing better."""
+        return float(self.resources.get("expected_s", 60 * self.resources.get("runtime", 0)))
 
     @property
-    def critical_seconds(self) -> float:
-        """Length of the critical path."""
-        return sum(self.jobs[position].seconds for position in self.critical)
+    def gpus(self) -> int:
+        """GPUs of the whole job."""
+        # Where a profile words them as a gres, the Slurm plugin must find no `gpu` beside it.
+        return self.resources.get("gpu", 0) or self.resources.get("gpu_count", 0)
+
+    @property
+    def disk_mb(self) -> int:
+        """MB that the job needs on disk while it runs."""
+        return self.resources.get("disk_mb", 0)
+
+    @property
+    def kept_mb(self) -> int:
+        """MB of its outputs, which stay when it has ended."""
+        return self.resources.get("kept_mb", self.disk_mb)
 
 
-def schedule(
-    jobs: list[Job], limits: Mapping[str, int], durations: list[float] | None = None
-) -> Schedule:
-    """List scheduling: whenever something ends, start what is ready and fits, best first.
-
-    Best is the higher priority, then the longer way to the end (Graham's list scheduling by
-    critical path). Snakemake's own scheduler is greedy too, but breaks ties in another way.
+def job_from(record: Mapping[str, Any], removed: Iterable[str] = ()) -> Job:
+    """A job from Snakemake's own account of it (its ``job_info`` event).
 
     Args:
-        jobs: the jobs, whose files make the graph.
-        limits: amounts by name of resource; ``jobs`` and ``cores`` as well. What is not named is
-            not bounded. A job that asks for more than there is gets what there is, as Snakemake
-            scales it down.
-        durations: seconds of each job; by default what the jobs expect.
+        record: the event's fields; ``resources`` is a mapping.
+        removed: temporary outputs of the run.
     """
-    seconds = [job.seconds for job in jobs] if durations is None else durations
-    before = producers(jobs)
-    after = consumers(before)
-    way = _ways(seconds, before, after)
-    needs = [_needs(job, limits, [jobs[n] for n in before[p]]) for p, job in enumerate(jobs)]
-    free = dict(limits)
-    read = readers(jobs, after)
-    unread = {position: len(found) for position, found in read.items()}
-    made: dict[int, list[int]] = {}
-    for position, found in read.items():
-        for reader in found:
-            made.setdefault(reader, []).append(position)
-    waiting = [len(earlier) for earlier in before]
-    # Jobs of equal needs wait in one heap: where its best does not fit, none of it does.
-    ready: dict[tuple[tuple[str, int], ...], list[tuple[int, float, int]]] = {}
-
-    def add(position: int) -> None:
-        entry = (-jobs[position].priority, -way[position], position)
-        heapq.heappush(ready.setdefault(needs[position], []), entry)
-
-    for position, count in enumerate(waiting):
-        if count == 0:
-            add(position)
-    start, end = [0.0] * len(jobs), [0.0] * len(jobs)
-    running: list[tuple[float, int]] = []
-    now = 0.0
-    while True:
-        while fitting := [
-            (heap[0], need)
-            for need, heap in ready.items()
-            if heap and all(free[name] >= amount for name, amount in need)
-        ]:
-            (_, _, position), need = min(fitting)
-            heapq.heappop(ready[need])
-            for name, amount in need:
-                free[name] -= amount
-            start[position], end[position] = now, now + seconds[position]
-            heapq.heappush(running, (end[position], position))
-        if not running:
-            stuck = [(heap[0], need) for need, heap in ready.items() if heap]
-            if not stuck:
-                break
-            # Only merged checkpoints are held by what has ended: the scheduler gives one up too.
-            (_, _, position), need = min(stuck)
-            heapq.heappop(ready[need])
-            needs[position] = tuple(entry for entry in need if entry[0] != MERGED)
-            heapq.heappush(ready.setdefault(needs[position], []), (0, 0.0, position))
-            continue
-        now = running[0][0]
-        while running and running[0][0] <= now:
-            _, position = heapq.heappop(running)
-            kept = unread.get(position, 0) > 0
-            for name, amount in needs[position]:
-                free[name] += amount if name != MERGED or not kept else 0
-            for maker in made.get(position, ()):
-                unread[maker] -= 1
-                if unread[maker] == 0 and MERGED in free:
-                    free[MERGED] += dict(needs[maker]).get(MERGED, 0)
-            for later in after[position]:
-                waiting[later] -= 1
-                if waiting[later] == 0:
-                    add(later)
-    return Schedule(jobs, before, after, start, end, _critical(way, before, after))
-
-
-def _needs(job: Job, limits: Mapping[str, int], earlier: list[Job]) -> tuple[tuple[str, int], ...]:
-    """What a job takes of the bounded resources."""
-    wanted = {JOBS: 1, CORES: job.threads, **job.resources}
-    if any(other.temporary and other.resources.get(MERGED) for other in earlier):
-        # It reads a merged checkpoint that is not there yet, or else would make one for itself.
-        wanted[MERGED] = 0
-    found = ((name, min(wanted.get(name, 0), limit)) for name, limit in limits.items())
-    return tuple((name, amount) for name, amount in found if amount > 0)
-
-
-def _ways(seconds: list[float], before: list[list[int]], after: list[list[int]]) -> list[float]:
-    """Seconds from each job's start to the end along the longest path."""
-    ways = list(seconds)
-    for position in reversed(order(before)):
-        ways[position] += max((ways[later] for later in after[position]), default=0.0)
-    return ways
-
-
-def _critical(ways: list[float], before: list[list[int]], after: list[list[int]]) -> list[int]:
-    """The longest path: from the job with the longest way on, always to the longest way left."""
-    path: list[int] = []
-    candidates = [position for position, earlier in enumerate(before) if not earlier]
-    while candidates:
-        path.append(max(candidates, key=lambda position: (ways[position], -position)))
-        candidates = after[path[-1]]
-    return path
+    files = {
+        # Without Snakemake's remark, such as ` (send to storage)`.
+        name: tuple(f.partition(" (")[0] if f.endswith(")") else f for f in record[name])
+        for name in ("input", "output")
+    }
+    resources = {n: v for n, v in record["resources"].items() if type(v) is int}
+    priority = record["priority"]
+    return Job(
+        rule=record["rule_name"],
+        wildcards=record["wildcards"],
+        inputs=files["input"],
+        outputs=files["output"],
+        threads=record["threads"],
+        # Snakemake writes the greatest one, of targets given with --prioritize, as a word.
+        priority=priority if isinstance(priority, int) else 1_000_000,
+        resources=resources,
+        temporary=frozenset(removed).intersection(record["output"]),
+    )
 
 
 @dataclass(frozen=True)
@@ -174,33 +122,151 @@ class Disk:
     stages: dict[str, int]
 
 
-def disk(plan: Schedule) -> Disk:
-    """Disk in use over a schedule.
+class Schedule:
+    """List scheduling: whenever something ends, start what is ready and fits, best first.
 
-    A running job takes its ``disk_mb``; of a job that ended its outputs stay. What is temporary
-    goes when the last planned job that reads it has ended.
+    Best is the higher priority, then the longer way to the end (Graham's list scheduling by
+    critical path). Snakemake's own scheduler is greedy too, but breaks ties in another way.
 
-    Args:
-        plan: the schedule.
+    Attributes:
+        jobs: the jobs; all below are positions in it.
+        before: position -> positions of the jobs it reads from.
+        start: when each starts, in seconds from the run's start.
+        end: when each ends.
+        critical: the longest path through the graph, in order: what no number of machines makes
+            shorter.
     """
-    changes: list[tuple[float, int, str]] = []
-    final = 0
-    read = readers(plan.jobs, plan.after)
-    for position, job in enumerate(plan.jobs):
-        changes.append((plan.start[position], job.disk_mb, job.stage))
-        changes.append((plan.end[position], job.kept_mb - job.disk_mb, job.stage))
-        if not job.temporary:
-            final += job.kept_mb
-            continue
-        # Beside temporary weights a job leaves a manifest, whose size does not count.
-        last = max((plan.end[later] for later in read[position]), default=plan.end[position])
-        changes.append((last, -job.kept_mb, job.stage))
-    peak, now = Disk(0, 0.0, final, {}), 0
-    stages: dict[str, int] = dict.fromkeys((job.stage for job in plan.jobs), 0)
-    # What ends at a moment leaves before what starts then comes: Snakemake does it in this order.
-    for moment, change, stage in sorted(changes):
-        now += change
-        stages[stage] += change
-        if now > peak.peak_mb:
-            peak = Disk(now, moment, final, dict(stages))
-    return peak
+
+    def __init__(self, jobs: list[Job], limits: Mapping[str, int]) -> None:
+        """Schedule a run.
+
+        Args:
+            jobs: the jobs, whose files make the graph.
+            limits: amounts by name of resource; ``jobs`` and ``cores`` as well. What is not named
+                is not bounded. A job that asks for more than there is gets what there is, as
+                Snakemake scales it down.
+        """
+        self.jobs = jobs
+        made = {file: position for position, job in enumerate(jobs) for file in job.outputs}
+        self.before = {
+            position: {made[file] for file in job.inputs if file in made} - {position}
+            for position, job in enumerate(jobs)
+        }
+        self._after: dict[int, list[int]] = {position: [] for position in self.before}
+        for position, earlier in self.before.items():
+            for other in earlier:
+                self._after[other].append(position)
+        #: Position of a job with temporary outputs -> positions of the jobs that read those.
+        self._readers = {
+            position: {p for p in self._after[position] if job.temporary & {*jobs[p].inputs}}
+            for position, job in enumerate(jobs)
+            if job.temporary
+        }
+        #: Seconds from each job's start to the end along the longest path.
+        self._way = [job.seconds for job in jobs]
+        for position in reversed(list(TopologicalSorter(self.before).static_order())):
+            ways = [self._way[later] for later in self._after[position]]
+            self._way[position] += max(ways, default=0.0)
+        self.start, self.end = [0.0] * len(jobs), [0.0] * len(jobs)
+        self._run(limits)
+        self.critical: list[int] = []
+        candidates = [position for position, earlier in self.before.items() if not earlier]
+        while candidates:
+            self.critical.append(max(candidates, key=lambda p: (self._way[p], -p)))
+            candidates = self._after[self.critical[-1]]
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the whole run."""
+        return max(self.end, default=0.0)
+
+    @property
+    def critical_seconds(self) -> float:
+        """Length of the critical path."""
+        return sum(self.jobs[position].seconds for position in self.critical)
+
+    def _needs(self, position: int, limits: Mapping[str, int]) -> Needs:
+        job = self.jobs[position]
+        wanted = {JOBS: 1, CORES: job.threads, **job.resources}
+        if any(
+            self.jobs[p].temporary and self.jobs[p].resources.get(MERGED)
+            for p in self.before[position]
+        ):
+            # It reads a merged checkpoint that is not there yet, or else would make one for itself.
+            wanted[MERGED] = 0
+        amounts = ((name, min(wanted.get(name, 0), limit)) for name, limit in limits.items())
+        return tuple((name, amount) for name, amount in amounts if amount > 0)
+
+    def _run(self, limits: Mapping[str, int]) -> None:
+        """Fill in start and end of each job."""
+        free, now = dict(limits), 0.0
+        needs = [self._needs(position, limits) for position in range(len(self.jobs))]
+        unread = {maker: set(readers) for maker, readers in self._readers.items()}
+        # Jobs of equal needs wait in one heap: where its best does not fit, none of it does.
+        ready: dict[Needs, list[tuple[int, float, int]]] = defaultdict(list)
+        running: list[tuple[float, int]] = []
+        graph = TopologicalSorter(self.before)
+        graph.prepare()
+        while graph.is_active():
+            for position in graph.get_ready():
+                entry = (-self.jobs[position].priority, -self._way[position], position)
+                heapq.heappush(ready[needs[position]], entry)
+            while fitting := [
+                (heap[0], need)
+                for need, heap in ready.items()
+                if heap and all(free[name] >= amount for name, amount in need)
+            ]:
+                (_, _, position), need = min(fitting)
+                heapq.heappop(ready[need])
+                for name, amount in need:
+                    free[name] -= amount
+                self.start[position] = now
+                self.end[position] = now + self.jobs[position].seconds
+                heapq.heappush(running, (self.end[position], position))
+            if not running:
+                # What has ended holds merged checkpoints: the scheduler gives one up, too.
+                (_, _, position), need = min(
+                    (heap[0], need) for need, heap in ready.items() if heap
+                )
+                heapq.heappop(ready[need])
+                needs[position] = tuple(entry for entry in need if entry[0] != MERGED)
+                heapq.heappush(ready[needs[position]], (0, 0.0, position))
+                continue
+            now = running[0][0]
+            while running and running[0][0] <= now:
+                _, position = heapq.heappop(running)
+                graph.done(position)
+                for name, amount in needs[position]:
+                    free[name] += amount if name != MERGED or not unread.get(position) else 0
+                for maker in self.before[position] & unread.keys():
+                    if position in unread[maker]:
+                        unread[maker].remove(position)
+                        if not unread[maker] and MERGED in free:
+                            free[MERGED] += dict(needs[maker]).get(MERGED, 0)
+
+    def disk(self) -> Disk:
+        """Disk in use over the run.
+
+        A running job takes its ``disk_mb``; of a job that ended its outputs stay. What is temporary
+        goes when the last planned job that reads it has ended.
+        """
+        changes: list[tuple[float, int, str]] = []
+        final = 0
+        for position, job in enumerate(self.jobs):
+            changes.append((self.start[position], job.disk_mb, job.stage))
+            changes.append((self.end[position], job.kept_mb - job.disk_mb, job.stage))
+            if not job.temporary:
+                final += job.kept_mb
+                continue
+            # Beside temporary weights a job leaves a manifest, whose size does not count.
+            readers = [self.end[reader] for reader in self._readers[position]]
+            changes.append((max(readers, default=self.end[position]), -job.kept_mb, job.stage))
+        peak, now = Disk(0, 0.0, final, {}), 0
+        stages: dict[str, int] = dict.fromkeys((job.stage for job in self.jobs), 0)
+        # What ends at a moment leaves before what starts then comes, as Snakemake does it.
+        for moment, change, stage in sorted(changes):
+            now += change
+            stages[stage] += change
+            if now > peak.peak_mb:
+                peak = Disk(now, moment, final, dict(stages))
+        return peak

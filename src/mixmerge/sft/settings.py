@@ -107,6 +107,11 @@ class Sft(SftPlan):
         """Examples a process and micro-batch."""
         return self.batch_size // (self.gradient_accumulation * self.processes)
 
+    @property
+    def all_threads(self) -> int:
+        """CPU threads of all processes."""
+        return self.processes * self.threads
+
     def problems(self) -> list[str]:
         """What does not go together, one line each, naming fields; empty where all does."""
         problems = []

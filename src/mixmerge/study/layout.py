@@ -1,16 +1,16 @@
 """From the configuration to the report's layout: titles, columns, variants, the paper's tables."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from mixmerge.config.study import MIX, StudyConfig
 from mixmerge.core.errors import UserError, nearest
+from mixmerge.core.section import Section
 from mixmerge.data.settings import HubSource, LocalSource, PackageSource
 from mixmerge.evaluate.settings import CodeSuite, Suite, SummarySuite
-from mixmerge.merge.settings import Strategy
 from mixmerge.report import settings as report
 from mixmerge.report.paper_tables import SCALE_METRICS, TABLES, Line, read_results, read_scale
-from mixmerge.study.graph import Variant, sft_name
+from mixmerge.study.graph import Graph
 from mixmerge.uncertainty.settings import Arm, Measure, Uncertainty, UncertaintySettings
 
 #: Metric of `scores.json` -> printed head of its column.
@@ -24,27 +24,25 @@ _SUMMARY_HEADERS = {
 #: Decimals the paper prints.
 _PASS_DIGITS, _SUMMARY_DIGITS = 3, 4
 
+#: What only matters in print.
+_PRINTED = {"title", "header", "recipe", "version", "size", "mixture"}
 
-def layout_of(
-    config: StudyConfig, variants: Mapping[str, Sequence[Variant] | Mapping[str, Variant]]
-) -> report.Layout:
+_S = TypeVar("_S", bound=Section)
+
+
+def layout_of(study: Graph) -> report.Layout:
     """All that tables and figures need to know of a study.
 
-    Args:
-        config: the validated configuration.
-        variants: model -> its checkpoints, as `mixmerge.study.graph.variants` lists them (or
-            by name, as `Study.variants` holds them).
+    Raises:
+        UserError: the paper's file is missing or damaged, or a name of `tables.paper` stands for
+            nothing, here or there.
     """
-    models = [
-        _model(config, key, list(entry.values()) if isinstance(entry, Mapping) else list(entry))
-        for key, entry in variants.items()
-    ]
-    tables = config.tables
+    config, tables = study.config, study.config.tables
+    models = [_model(study, key) for key in config.models]
     usual = [model.key for model in models if model.key not in tables.compact]
-    merged = {
-        model.key for model in models if any(variant.kind == "merge" for variant in model.variants)
-    }
+    merged = {model for model, _ in study.checkpoints("merge")}
     ablation = usual if tables.ablation is None else tables.ablation
+    figures = list(config.models) if config.figures.models is None else config.figures.models
     layout = report.Layout(
         title=config.title,
         tasks=[report.Task(key=key, title=task.title) for key, task in config.tasks.items()],
@@ -64,7 +62,13 @@ def layout_of(
             report.Strategy(
                 key=key,
                 title=strategy.title or key,
-                recipe=_recipe(strategy),
+                recipe=", ".join(
+                    f"{name} {value}"
+                    for name, value in (
+                        ("merge_method", strategy.method),
+                        *(strategy.parameters | strategy.model_parameters).items(),
+                    )
+                ),
                 tasks=strategy.tasks or [],
             )
             for key, strategy in config.strategies.items()
@@ -75,29 +79,25 @@ def layout_of(
         scale_models=usual if tables.data_scale is None else tables.data_scale,
         ablation_models=[key for key in ablation if key in merged],
         compact_models=tables.compact,
-        figure_models=[model.key for model in models]
-        if config.figures.models is None
-        else config.figures.models,
+        figure_models=figures,
         select=tables.select,
         high_correlation=tables.high_correlation,
         dpi=config.figures.dpi,
     )
-    return with_paper(config, layout)
+    return layout if tables.paper is None else _with_paper(config, layout, tables.paper)
 
 
-def _model(config: StudyConfig, key: str, variants: list[Variant]) -> report.Model:
-    entry = config.models[key]
-    wanted = config.merging.base_percent
-    scales = config.scales(key)
-    percent = wanted if wanted in scales else max(scales)
+def _model(study: Graph, key: str) -> report.Model:
+    entry, variants = study.config.models[key], list(study.variants[key].values())
     mixtures = [variant for variant in variants if variant.kind == "mix"]
+    wanted = study.config.merging.base_percent
     mixture = next((v for v in mixtures if v.percent == wanted), mixtures[-1])
     return report.Model(
         key=key,
         title=entry.title or key,
         size=entry.size,
-        variants=[report.Variant(**vars(variant)) for variant in variants],
-        specialists={task: sft_name(task, percent) for task in config.tasks},
+        variants=variants,
+        specialists=study.specialists(key),
         mixture=mixture.name,
     )
 
@@ -107,6 +107,7 @@ def _columns(config: StudyConfig) -> Iterator[report.Column]:
     for task in config.tasks:
         suites = {key: suite for key, suite in config.suites.items() if suite.task == task}
         for key, suite in suites.items():
+            counted = isinstance(suite, CodeSuite)
             if isinstance(suite, CodeSuite):
                 metrics = {"base": suite.title}
                 if suite.plus:
@@ -116,7 +117,6 @@ def _columns(config: StudyConfig) -> Iterator[report.Column]:
                 peers = [s for s in suites.values() if s.kind == "summary" and s.role == suite.role]
                 prefix = f"{suite.title} " if len(peers) > 1 else ""
                 metrics = {name: prefix + _SUMMARY_HEADERS[name] for name in suite.metrics}
-            counted = isinstance(suite, CodeSuite)
             for metric, header in metrics.items():
                 yield report.Column(
                     suite=key,
@@ -130,6 +130,7 @@ def _columns(config: StudyConfig) -> Iterator[report.Column]:
 
 
 def _version(config: StudyConfig, suite: Suite) -> str:
+    """What exactly a suite judges on."""
     if isinstance(suite, SummarySuite):
         source = config.sources[suite.source]
         if isinstance(source, HubSource):
@@ -151,12 +152,6 @@ def _version(config: StudyConfig, suite: Suite) -> str:
     return f"EvalPlus {suite.version}" if suite.version else "EvalPlus's default release"
 
 
-def _recipe(strategy: Strategy) -> str:
-    parameters = {**strategy.parameters, **strategy.model_parameters}
-    shown = [f"{name} {value}" for name, value in parameters.items()]
-    return ", ".join([f"merge_method {strategy.method}", *shown])
-
-
 def _runs(config: StudyConfig) -> Iterator[report.Run]:
     titles = {**{key: task.title for key, task in config.tasks.items()}, MIX: "Data mixture"}
     for model in config.models:
@@ -166,41 +161,21 @@ def _runs(config: StudyConfig) -> Iterator[report.Run]:
             yield report.Run(model=model, training_set=title, settings=settings)
 
 
-def with_paper(config: StudyConfig, layout: report.Layout) -> report.Layout:
-    """The layout with the paper's counterparts of its tables, where the config names any.
-
-    Args:
-        config: the validated configuration; its `tables.paper` is read.
-        layout: the layout of the study alone.
-
-    Raises:
-        UserError: a file is missing or damaged, or a name stands for nothing, here or there.
-    """
-    given = config.tables.paper
-    if given is None:
-        return layout
-    for field, path in (("results", given.results), ("data_scale", given.data_scale)):
-        if path is not None and not path.exists():
-            raise UserError(
-                f"tables.paper.{field}: {path} does not exist; restore it from git, or leave "
-                "`tables.paper` out"
-            )
+def _with_paper(config: StudyConfig, layout: report.Layout, given: report.Paper) -> report.Layout:
+    """The layout with the paper's counterparts of its tables."""
     lines = read_results(given.results)
     shares = [] if given.data_scale is None else read_scale(given.data_scale)
     columns = [column.key for column in layout.columns_of("test")]
     for key in given.columns:
         _check("columns", key, columns)
-    for task in [given.task] if given.task else []:
-        _check("task", task, config.tasks)
+    if given.task:
+        _check("task", given.task, config.tasks)
     theirs = dict.fromkeys([*(line.model for line in lines), *(share.model for share in shares)])
+    strategies = {line.strategy for line in lines}
     paper = report.PaperMatch(
-        results=given.results,
-        data_scale=given.data_scale,
-        columns=dict(given.columns),
+        **given.model_dump(include={"results", "data_scale", "columns"}),
         models=_names("models", given.models, config.models, theirs),
-        strategies=_names(
-            "strategies", given.strategies, config.strategies, {line.strategy for line in lines}
-        ),
+        strategies=_names("strategies", given.strategies, config.strategies, strategies),
         task=given.task or next(iter(config.tasks)),
         counterparts=[],
     )
@@ -211,19 +186,16 @@ def with_paper(config: StudyConfig, layout: report.Layout) -> report.Layout:
 def _counterparts(
     layout: report.Layout, paper: report.PaperMatch, lines: Sequence[Line], scale: Collection[str]
 ) -> Iterator[report.Counterpart]:
+    """Our tables that the paper has, too: strategies, data scale, ablations, compact ones."""
     places = {(line.model, line.table) for line in lines}
     for table in TABLES["strategies"]:
         if any((paper.models.get(model), table) in places for model in layout.strategy_models):
             yield report.Counterpart(kind="strategies", model=None, table=table)
-    if set(SCALE_METRICS) & set(paper.columns.values()) and any(
-        paper.models.get(model, "") in scale for model in layout.scale_models
-    ):
+    scaled = {paper.models.get(model, "") for model in layout.scale_models} & set(scale)
+    if scaled and set(SCALE_METRICS) & set(paper.columns.values()):
         yield report.Counterpart(kind="data-scale", model=None, table="4")
-    for kind, models in (
-        ("ablation", layout.ablation_models),
-        ("compact", layout.compact_models),
-    ):
-        for model in models:
+    for kind in ("ablation", "compact"):
+        for model in getattr(layout, f"{kind}_models"):
             for table in (*TABLES["ablation"], *TABLES["compact"]):
                 if (paper.models.get(model), table) in places:
                     yield report.Counterpart(kind=kind, model=model, table=table)
@@ -254,26 +226,59 @@ def _check(field: str, name: str, known: Iterable[str]) -> None:
 def uncertainty_settings(
     layout: report.Layout, model: str, uncertainty: Uncertainty
 ) -> dict[str, Any]:
-    """Settings of `uncertainty.py` for one model.
+    """Settings of `uncertainty.py` for one model, without what only matters in print.
 
     Args:
-        layout: the study's report; what only matters in print is left out, so that a new title
-            does not make the rule run again.
+        layout: the study's report.
         model: key of the model.
         uncertainty: the section of the config.
     """
     entry = layout.model(model)
+    measure, arm = set(Measure.model_fields), set(Arm.model_fields)
     settings = UncertaintySettings(
         uncertainty=uncertainty,
-        measures=[
-            Measure(**column.model_dump(include=set(Measure.model_fields)))
-            for column in layout.columns
-        ],
-        arms=[
-            Arm(**variant.model_dump(include=set(Arm.model_fields))) for variant in entry.variants
-        ],
+        measures=[Measure(**column.model_dump(include=measure)) for column in layout.columns],
+        arms=[Arm(**variant.model_dump(include=arm)) for variant in entry.variants],
         specialists=entry.specialists,
         tasks=[task.key for task in layout.tasks],
         mixture=entry.mixture,
     )
     return settings.model_dump(mode="json")
+
+
+def contenders(layout: report.Layout, model: str, strategy: str) -> list[str]:
+    """Checkpoints whose scores choose a winner: the merges, and what they are compared with."""
+    entry = layout.model(model)
+    return [*layout.specialists(entry), *(v.name for v in layout.merges(entry, strategy))]
+
+
+def winner_layout(layout: report.Layout, model: str, strategy: str) -> dict[str, Any]:
+    """The part of a study's layout that decides a winner, without what only matters in print.
+
+    Args:
+        layout: the study's.
+        model: key of the model.
+        strategy: key of the strategy.
+    """
+
+    def plain(section: _S) -> _S:
+        fields = _PRINTED.intersection(type(section).model_fields)
+        return section.model_copy(update=dict.fromkeys(fields, ""))
+
+    wanted = set(contenders(layout, model, strategy))
+    entry, columns = plain(layout.model(model)), layout.columns_of(layout.select)
+    suites = {column.suite for column in columns}
+    variants = [variant for variant in entry.variants if variant.name in wanted]
+    lists = ("runs", *(name for name in report.Layout.model_fields if name.endswith("_models")))
+    part = {
+        "tasks": [plain(task) for task in layout.tasks],
+        "suites": [plain(suite) for suite in layout.suites if suite.key in suites],
+        "columns": [plain(column) for column in columns],
+        "strategies": [plain(found) for found in layout.strategies if found.key == strategy],
+        "models": [entry.model_copy(update={"variants": variants})],
+        **{key: [] for key in lists},
+        "high_correlation": 0.0,
+        "dpi": 1,
+        "paper": None,
+    }
+    return plain(layout).model_copy(update=part).model_dump(mode="json")

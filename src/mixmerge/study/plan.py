@@ -4,19 +4,60 @@ Rules stay free of logic: they ask the plan for paths, inputs and settings. A st
 settings it reads, so a change of any other value leaves it alone.
 """
 
+import shutil
 import string
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from mixmerge.config.models import EmbeddedBase, checkpoint_settings
-from mixmerge.config.study import MIX
-from mixmerge.data.settings import Columns, EmbeddedSource, PackageSource, PrepareSettings
+from mixmerge.artifacts.manifest import read_manifest
+from mixmerge.config.checks import unusable_files
+from mixmerge.config.study import MIX, EmbeddedBase, StudyConfig, checkpoint_settings
+from mixmerge.core.errors import UserError
+from mixmerge.data.settings import Columns, PackageSource, PrepareSettings
 from mixmerge.data.suite_settings import SuiteSettings
-from mixmerge.evaluate.settings import GenerateSettings, ScoreSettings, SummarySuite
+from mixmerge.evaluate.settings import GenerateSettings, ScoreSettings
+from mixmerge.sft.settings import Sft
 from mixmerge.study.graph import Graph
 
 
 class Study(Graph):
     """The graph with the settings, seeds and threads of each of its jobs."""
+
+    def __init__(self, config: StudyConfig) -> None:
+        super().__init__(config)
+        self._sft = cache(config.sft_settings)
+
+    def check_files(self) -> None:
+        """Check that the local files and directories the config names are there.
+
+        Raises:
+            UserError: naming the field and the path, one line for each.
+        """
+        blocking = next((p for p in (self.root, *self.root.parents) if p.exists()), self.root)
+        if blocking.exists() and not blocking.is_dir():
+            raise UserError(
+                f"results: {self.root} cannot be a folder, because {blocking} is a file; name "
+                "another place, or move the file away"
+            )
+        if lines := unusable_files(self.config):
+            raise UserError("\n".join(lines))
+
+    def drop_remains(self) -> list[Path]:
+        """Delete merged weights that are not whole; returns their directories.
+
+        A run that is killed while it deletes weights leaves some of their files, which Snakemake
+        would take for the weights. Whole ones, and what a merge is still writing, stay.
+        """
+        dropped = []
+        for folder in (Path(self.weights(*pair)) for pair in self.checkpoints("merge")):
+            try:
+                if folder.is_dir():
+                    read_manifest(folder, "checkpoint", content=False)
+            except UserError:
+                shutil.rmtree(folder, ignore_errors=True)
+                dropped.append(folder)
+        return dropped
 
     def prepare_settings(self, task: str) -> dict[str, Any]:
         """Templates of a task, and the column mapping of each of its sources."""
@@ -33,7 +74,7 @@ class Study(Graph):
         settings = self.suite_settings(suite)
         for unread in ("prompt", "sample", "limit"):
             del settings["suite"][unread]
-        if self.held_out_rows(suite) is None:
+        if not self.is_held_out(suite):
             # Of the task's templates only the fields are read, whatever stands around them.
             task = settings["templates"]
             fields = {key: without_wording(task[key]) for key in ("prompt", "answer")}
@@ -47,6 +88,12 @@ class Study(Graph):
         settings = SuiteSettings(suite=entry, templates=self.config.tasks[entry.task], **columns)
         return settings.model_dump(mode="json", exclude=set() if columns else {"columns"})
 
+    def sample_seed(self, suite: str) -> list[str]:
+        """The seed of a suite's sample as an option of its script; empty where there is none."""
+        if self.config.suites[suite].sample is None:
+            return []
+        return ["--seed", str(self.seed("sample", suite))]
+
     def fetch_settings(self, source: str) -> dict[str, Any]:
         """Where a source comes from; the column mapping is a later stage's business."""
         entry = self.config.sources[source]
@@ -57,82 +104,37 @@ class Study(Graph):
         entry = self.config.sources[source]
         return entry.threads if isinstance(entry, PackageSource) else 1
 
-    def fetch_arguments(self, source: str) -> list[str]:
-        """Where a source's script finds the embedded corpus, if it needs it."""
-        if isinstance(self.config.sources[source], EmbeddedSource):
-            return ["--corpus", self.path("data", "corpus")]
-        return []
-
-    def hold_out_arguments(self, suite: str) -> list[str]:
-        """Where a suite's problems or rows are read from."""
-        entry = self.config.suites[suite]
-        if isinstance(entry, SummarySuite):
-            return ["--source", self.path("data", "sources", entry.source)]
-        if entry.source is not None:
-            return [
-                *("--source", self.path("data", "sources", entry.source)),
-                *("--split", self.path("data", "split", entry.task)),
-            ]
-        if str(entry.problems).startswith("embedded-"):
-            return ["--corpus", self.path("data", "corpus")]
-        return []
-
-    def item_arguments(self, suite: str) -> list[str]:
-        """Where a suite's items are written from, and the seed of a sample."""
-        entry = self.config.suites[suite]
-        if isinstance(entry, SummarySuite):
-            given = ["--source", self.path("data", "sources", entry.source)]
-        else:
-            given = ["--heldout", self.path("data", "heldout", suite)]
-        if entry.sample is not None:
-            given += ["--seed", str(self.seed("sample", suite))]
-        return given
-
-    def pretrain_settings(self, model: str) -> dict[str, Any]:
-        """Architecture and pre-training of an embedded base model."""
+    def base_settings(self, model: str) -> dict[str, Any]:
+        """Where a base checkpoint comes from: pre-training, a snapshot, or a GGUF file."""
         entry = self.config.models[model]
-        assert isinstance(entry, EmbeddedBase)
-        return entry.model.model_dump(mode="json")
-
-    def checkpoint_settings(self, model: str) -> dict[str, Any]:
-        """Where a base checkpoint comes from: a snapshot, or a GGUF file."""
-        entry = self.config.models[model]
-        assert not isinstance(entry, EmbeddedBase)
+        if isinstance(entry, EmbeddedBase):
+            return entry.model.model_dump(mode="json")
         return checkpoint_settings(entry)
 
-    def sft_threads(self, model: str, variant: str) -> int:
-        """CPU threads of one run, over all its processes."""
-        node = self.variants[model][variant]
-        sft = self.config.sft_settings(model, node.task or MIX)
-        return sft.processes * sft.threads
-
-    def sft_nodes(self, model: str, variant: str) -> int:
-        """Slurm nodes one run is spread over."""
-        node = self.variants[model][variant]
-        return self.config.sft_settings(model, node.task or MIX).nodes
+    def sft(self, model: str, variant: str) -> Sft:
+        """Hyperparameters and launch settings of one run."""
+        return self._sft(model, self.variants[model][variant].task or MIX)
 
     def sft_settings(self, model: str, variant: str) -> dict[str, Any]:
-        """Hyperparameters and launch settings of one run.
+        """The same as its job gets them.
 
         What `processes: auto` comes to is left out: it follows from the hardware, of which no
         job is told. The job gets it as an argument of its own.
         """
-        training_set = self.variants[model][variant].task or MIX
-        settings = self.config.sft_settings(model, training_set).model_dump(mode="json")
+        settings = self.sft(model, variant).model_dump(mode="json")
         # Where the processes run decides nothing; it is among the job's resources.
         del settings["nodes"]
+        training_set = self.variants[model][variant].task or MIX
         if self.config.sft_plan(model, training_set).processes == "auto":
             del settings["processes"]
         return settings
 
     def recipe_settings(self, model: str, variant: str) -> dict[str, Any]:
         """What a merge's recipe is built from."""
-        node = self.variants[model][variant]
-        assert node.strategy is not None
-        strategy = self.config.strategies[node.strategy]
+        strategy = self.config.strategies[self.strategy(model, variant)]
         return {
             **strategy.model_dump(include={"method", "parameters", "model_parameters", "pivot"}),
-            "weights": node.weights,
+            "weights": self.variants[model][variant].weights,
             "dtype": self.config.merging.dtype,
             "base": self.path("checkpoints", model, "base"),
             "specialists": {
@@ -147,9 +149,7 @@ class Study(Graph):
         MergeKit draws the same masks from the same seed whatever the weights, so a sweep with one
         seed varies the ratio and nothing else.
         """
-        strategy = self.variants[model][variant].strategy
-        assert strategy is not None
-        return self.seed("merge", model, strategy)
+        return self.seed("merge", model, self.strategy(model, variant))
 
     def generate_settings(self, model: str, variant: str) -> dict[str, Any]:
         """Decoding, and per suite what shapes and bounds a completion."""
@@ -178,12 +178,8 @@ def without_wording(template: str) -> str:
     it decontamination and all training, stands when a prompt is worded otherwise.
 
     Args:
-        template: as `tasks.<task>.prompt`; one that is not well-formed comes back as it is, for
-            its job to refuse.
+        template: as `tasks.<task>.prompt`, well-formed.
     """
-    try:
-        pieces = list(string.Formatter().parse(template))
-    except ValueError:
-        return template
+    pieces = string.Formatter().parse(template)
     fields = [f"{{{field}{f':{spec}' if spec else ''}}}" for _, field, spec, _ in pieces if field]
     return "\n".join(fields) or template

@@ -1,4 +1,4 @@
-"""Taking over from a Snakemake that was killed: its lock, its jobs here and in Slurm.
+"""Taking over from a Snakemake that was killed: its lock, and its jobs here and in Slurm.
 
 Each driver (a Snakemake that runs jobs, not one that plans or lists) leaves a record of itself in
 ``.snakemake/drivers`` while it lives. A record whose process is gone is that of a killed driver:
@@ -11,12 +11,14 @@ import fcntl
 import getpass
 import os
 import platform
+import re
 import shlex
 import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,15 @@ from typing import Any
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, write_json
 from mixmerge.core.parent_watchdog import DRIVER, is_alive, is_here, kill, machine, token
-from mixmerge.study import slurm_queue
 
 #: Seconds that the jobs of a killed driver get to end by themselves, and that killed ones get.
 _GRACE, _PATIENCE = 5.0, 60.0
+
+#: Seconds that Slurm's jobs get to leave the queue (its own KillWait is 30), and a command of it.
+_QUEUE, _COMMAND = 300.0, 60.0
+
+#: The executor plugin names all jobs of a run alike: the profile's prefix, then a random UUID.
+_SLURM_NAME = re.compile(r"(.+_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 #: Options with which Snakemake runs no job and takes no lock: it plans, lists, draws or tidies up.
 _NO_RUN = {
@@ -56,15 +63,14 @@ def start(workflow: Any, say: Callable[[str], None]) -> bool:
     """
     folder = Path(".snakemake")
     if workflow.remote_exec:
-        lead()
+        _lead()
     if not workflow.is_main_process or workflow.output_settings.dryrun:
         return False
     options = options_of(sys.argv)
     if "unlock" in options:
         give_up(folder)
-    if _NO_RUN & options.keys() or only_looks(options):
-        return False
-    if "report" in options and "report_after_run" not in options:
+    idle = _NO_RUN if "report_after_run" in options else {*_NO_RUN, "report"}
+    if idle & options.keys() or only_looks(options):
         return False
     # A cluster's executor needs `--jobs`; `note_executor` says which one it is.
     may_submit = workflow.resource_settings.nodes is not None
@@ -88,9 +94,7 @@ def options_of(command: list[str]) -> dict[str, Any]:
     parser = get_argument_parser()
     chosen, _ = parser.parse_known_args(command[1:])
     return {
-        name: value
-        for name, value in vars(chosen).items()
-        if value and value != parser.get_default(name)
+        n: value for n, value in vars(chosen).items() if value and value != parser.get_default(n)
     }
 
 
@@ -102,9 +106,9 @@ def only_looks(options: Mapping[str, Any]) -> bool:
 
 def note_executor(workflow: Any) -> None:
     """Note in this driver's record how it runs its jobs; Snakefiles call it under ``onstart:``."""
-    path = _record_path(Path(".snakemake/drivers"))
+    path = _own_record(Path(".snakemake/drivers"))
     if path.is_file() and workflow.is_main_process:
-        write_json(path, {**_read(path), "executor": workflow.executor_plugin.name})
+        write_json(path, {**read_json(path), "executor": workflow.executor_plugin.name})
 
 
 def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
@@ -118,19 +122,21 @@ def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
     Raises:
         UserError: jobs of a killed driver can't be ended.
     """
-    records = folder / "drivers"
+    records, locks = folder / "drivers", folder / "locks"
     records.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / "takeover"):
-        found = {path: _read(path) for path in sorted(records.glob("*.json"))}
-        gone = {path: driver for path, driver in found.items() if _is_gone(driver)}
+    with (folder / "takeover").open("w") as file:
+        # One driver at a time takes over; the kernel drops the lock with the process.
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        drivers = {path: read_json(path) for path in sorted(records.glob("*.json"))}
+        gone = {path: driver for path, driver in drivers.items() if _is_gone(driver)}
         own = token(os.getpid())
-        others = [d for path, d in found.items() if path not in gone and d["token"] != own]
-        locks = folder / "locks"
+        others = [d for path, d in drivers.items() if path not in gone and d["token"] != own]
         locked = locks.is_dir() and any(locks.iterdir())
         if others and locked:
             # Snakemake refuses to run only where both want the same files; that it says itself.
             for driver in others:
-                say(_held(driver))
+                say(_at_work(driver))
         elif not others:
             # With another driver at work, neither locks nor Slurm jobs could be told apart.
             for driver in gone.values():
@@ -146,12 +152,12 @@ def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
 def give_up(folder: Path) -> None:
     """Note that drivers of other machines are gone: the user says so by ``snakemake --unlock``."""
     for path in (folder / "drivers").glob("*.json"):
-        driver = _read(path)
+        driver = read_json(path)
         if not _is_gone(driver) and not is_here(driver["token"]):
             write_json(path, {**driver, "gone": True})
 
 
-def lead() -> None:
+def _lead() -> None:
     """Let the jobs that this process starts watch it."""
     own = token(os.getpid())
     if own is not None:
@@ -160,21 +166,18 @@ def lead() -> None:
 
 def _enrol(records: Path, executor: str) -> None:
     """Leave this driver's record until it ends."""
-    lead()
-    pid = os.getpid()
-    path = _record_path(records)
-    write_json(
-        path,
-        {
-            "token": token(pid) or "",
-            "pid": pid,
-            "host": platform.node(),
-            "user": getpass.getuser(),
-            "since": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "executor": executor,
-            "command": shlex.join(sys.argv),
-        },
-    )
+    _lead()
+    pid, path = os.getpid(), _own_record(records)
+    record = {
+        "token": token(pid) or "",
+        "pid": pid,
+        "host": platform.node(),
+        "user": getpass.getuser(),
+        "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "executor": executor,
+        "command": shlex.join(sys.argv),
+    }
+    write_json(path, record)
 
     def leave() -> None:
         if os.getpid() == pid:  # not in a forked child
@@ -183,17 +186,12 @@ def _enrol(records: Path, executor: str) -> None:
     atexit.register(leave)
 
 
-def _record_path(records: Path) -> Path:
+def _own_record(records: Path) -> Path:
     """The record of this process; absolute, as Snakemake ends where it was called."""
     return records.resolve() / f"{platform.node()}.{os.getpid()}.json"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    driver: dict[str, Any] = read_json(path)
-    return driver
-
-
-def _is_gone(driver: dict[str, Any]) -> bool:
+def _is_gone(driver: Mapping[str, Any]) -> bool:
     """Whether a driver is known to be gone; of another machine's that can't be known."""
     if driver.get("gone"):
         return True
@@ -204,7 +202,7 @@ def _is_gone(driver: dict[str, Any]) -> bool:
     return driver["host"] == platform.node() and not driver["token"].startswith(boot)
 
 
-def _held(driver: dict[str, Any]) -> str:
+def _at_work(driver: Mapping[str, Any]) -> str:
     who = (
         f"Snakemake {driver['pid']} of {driver['user']} on {driver['host']} has worked in this "
         f"directory since {driver['since']} ({driver['command']})"
@@ -217,14 +215,14 @@ def _held(driver: dict[str, Any]) -> str:
     )
 
 
-def _end_jobs(driver: dict[str, Any], say: Callable[[str], None]) -> None:
+def _end_jobs(driver: Mapping[str, Any], say: Callable[[str], None]) -> None:
     """Cancel what a killed driver left in Slurm, wait for what it left here."""
     submits = driver["executor"] == "slurm"
-    cancelled = slurm_queue.cancel(Path.cwd(), driver["user"]) if submits else []
-    _wait_for_children(driver["token"])
+    cancelled = _cancel(driver["user"]) if submits else []
+    _end_children(driver["token"])
     if submits:
         # An sbatch may have been on its way when its driver was killed.
-        cancelled += slurm_queue.cancel(Path.cwd(), driver["user"])
+        cancelled += _cancel(driver["user"])
     if cancelled:
         say(
             f"cancelled {len(cancelled)} Slurm jobs of Snakemake {driver['pid']}, which was "
@@ -232,41 +230,70 @@ def _end_jobs(driver: dict[str, Any], say: Callable[[str], None]) -> None:
         )
 
 
-def _wait_for_children(driver: str) -> None:
+def _end_children(driver: str) -> None:
     """Wait until no process of this machine was started by a driver that is gone.
 
-    Jobs notice by themselves; what doesn't is ended.
+    They carry its token in their environment. Jobs notice by themselves; what doesn't is ended.
     """
+    import psutil
+
+    def children() -> list[int]:
+        return [
+            process.pid
+            for process in psutil.process_iter(["environ", "status"])
+            if (process.info["environ"] or {}).get(DRIVER) == driver
+            and process.info["status"] != psutil.STATUS_ZOMBIE
+        ]
+
     start = time.monotonic()
-    while children := list(_children(driver)):
+    while left := children():
         waited = time.monotonic() - start
         if waited > _PATIENCE:
             raise UserError(
-                f"processes {' '.join(map(str, children))} of a Snakemake that was killed do not "
-                "end; end them, then run this command again"
+                f"processes {' '.join(map(str, left))} of a Snakemake that was killed do not end; "
+                "end them, then run this command again"
             )
-        if waited > _GRACE:
-            for pid in children:
-                kill(pid)
+        for pid in left if waited > _GRACE else ():
+            kill(pid)
         time.sleep(0.2)
 
 
-def _children(driver: str) -> Iterator[int]:
-    """Processes of this user that carry a driver's token in their environment."""
-    mark = f"{DRIVER}={driver}".encode()
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            marked = mark in (entry / "environ").read_bytes().split(b"\0")
-        except OSError:  # it ended meanwhile, or is another user's
-            continue
-        if marked and token(int(entry.name)) is not None:
-            yield int(entry.name)
+def _cancel(user: str) -> list[str]:
+    """Cancel the jobs that Snakemake submitted from here, wait until they are gone; their ids."""
+    jobs = _queued_jobs(user)
+    for first in range(0, len(jobs), 100):
+        _slurm("scancel", *jobs[first : first + 100])
+    start = time.monotonic()
+    while left := sorted({*jobs}.intersection(_queued_jobs(user))) if jobs else []:
+        if time.monotonic() - start > _QUEUE:
+            raise UserError(
+                f"Slurm jobs {' '.join(left)} of a Snakemake that was killed do not leave the "
+                "queue: `scancel` them or ask the cluster's administrators, then run this command "
+                "again"
+            )
+        time.sleep(1)
+    return jobs
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock that the kernel drops with the process: one driver at a time takes over."""
-    with path.open("w") as file:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _queued_jobs(user: str) -> list[str]:
+    """Ids of the jobs in Slurm's queue that Snakemake submitted from this directory."""
+    listed = _slurm("squeue", "--noheader", f"--user={user}", "--format=%i|%j|%Z")
+    jobs = [line.strip().split("|", 2) for line in listed.splitlines()]
+    here = Path.cwd().resolve()
+    return [n for n, name, at in jobs if _SLURM_NAME.fullmatch(name) and Path(at).resolve() == here]
+
+
+def _slurm(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_COMMAND)
+        return done.stdout
+    except FileNotFoundError:
+        why = "it is not installed here"
+    except subprocess.TimeoutExpired:
+        why = f"no answer in {_COMMAND:.0f} s"
+    except subprocess.CalledProcessError as error:
+        why = error.stderr.strip()
+    raise UserError(
+        f"{command[0]}: {why}. A Snakemake that was killed may have left Slurm jobs that still "
+        "write results; run this command again where Slurm answers"
+    )

@@ -16,51 +16,43 @@ from mixmerge.study.plan import Study
 #: Summary of a checkpoint's scores; `mixmerge.report.results.scores_path` reads it.
 _SCORES = "scores.json"
 
-#: Answers for which the keys are to blame.
-_REFUSED = {"400", "401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
-
-
-def check_storage(study: Study, settings: Mapping[str, Any]) -> None:
-    """Ask the bucket, where there is one, whether it is there; before a `ResultStore` is made.
-
-    Args:
-        study: names the bucket in its config.
-        settings: Snakemake's ``workflow.storage_provider_settings``.
-
-    Raises:
-        UserError: it is not, or its keys are wrong.
-    """
-    if study.config.storage is not None:
-        s3 = settings.get("s3")
-        check_bucket(study.config.storage, s3 and s3.get_settings(None))
+#: Codes of refusals -> what they mean, and the way out.
+_KEYS = (
+    "the server refuses these keys, or refuses them this bucket ({code}); mend "
+    "SNAKEMAKE_STORAGE_S3_ACCESS_KEY and SNAKEMAKE_STORAGE_S3_SECRET_KEY"
+)
+_MISSING = "there is no bucket {bucket!r}; make it, or mend its name"
+_ELSEWHERE = "the bucket lies in another region; name it with --storage-s3-region"
+_REFUSALS = {
+    **dict.fromkeys(("400", "401", "403", "AccessDenied", "InvalidAccessKeyId"), _KEYS),
+    **dict.fromkeys(("404", "NoSuchBucket"), _MISSING),
+    **dict.fromkeys(("301", "PermanentRedirect"), _ELSEWHERE),
+    "SignatureDoesNotMatch": _KEYS,
+}
 
 
 class ResultStore:
     """Paths of the results that a bucket can hold: completions, scores, tables.
 
     Attributes:
+        remote: whether these results are on a bucket.
         root: the directory in which jobs find these results: the study's root, or the root of
             their local copies.
     """
 
-    def __init__(self, study: Study, on_bucket: Callable[..., str] | None = None) -> None:
+    def __init__(self, study: Study, on_bucket: Callable[..., str]) -> None:
         """Take the study's paths, or its bucket's.
 
         Args:
             study: names the suites and, in its config, the bucket.
-            on_bucket: Snakemake's ``storage.s3``; needed where the config names a bucket.
+            on_bucket: Snakemake's ``storage.s3``, called where the config names a bucket.
         """
-        self._study = study
-        self._on_bucket = on_bucket if study.config.storage is not None else None
+        self._study, self._on_bucket = study, on_bucket
+        self.remote = study.config.storage is not None
         self._prefix = f"{study.config.storage}/{study.config.study}"
-        if self._on_bucket is not None:
-            list_at_once(self._on_bucket, self._prefix)
+        if self.remote:
+            list_at_once(on_bucket, self._prefix)
         self.root = Path(self.file(MANIFEST)).parent
-
-    @property
-    def remote(self) -> bool:
-        """Whether these results are on a bucket."""
-        return self._on_bucket is not None
 
     def file(self, *parts: str, keep: bool = False) -> str:
         """A file, to be named in a rule.
@@ -69,7 +61,7 @@ class ResultStore:
             parts: path below the study's root.
             keep: whether the local copy stays when the run is over.
         """
-        if self._on_bucket is None:
+        if not self.remote:
             return self._study.path(*parts)
         query = "/".join([self._prefix, *parts])
         return self._on_bucket(query, keep_local=True) if keep else self._on_bucket(query)
@@ -79,9 +71,8 @@ class ResultStore:
 
         The manifest is the first of them; on a file system it stands for all.
         """
-        if not self.remote:
-            return [self._study.manifest(kind, model, variant)]
-        return [*self.content(kind, model, variant), self.file(kind, model, variant, PROVENANCE)]
+        files = self.content(kind, model, variant)
+        return [*files, self.file(kind, model, variant, PROVENANCE)] if self.remote else files
 
     def content(self, kind: str, model: str, variant: str) -> list[str]:
         """The same as a rule's inputs: without the provenance, which no rule depends on."""
@@ -100,22 +91,19 @@ class ResultStore:
 
         Empty where it lies at hand anyway.
         """
-        if not self.remote:
-            return []
         return [
             self.file(kind, model, variant, PROVENANCE)
             for kind in ("completions", "scores")
-            for model, variant in self._study.checkpoints()
+            for model, variant in (self._study.checkpoints() if self.remote else ())
         ]
 
 
-def check_bucket(prefix: str, settings: Any) -> None:
+def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
     """Ask the bucket whether it is there and may be listed, before anything is computed for it.
 
     Args:
         prefix: ``s3://bucket/path``.
-        settings: the S3 plugin's settings, from the command line or the environment; None where
-            there are none.
+        settings: Snakemake's ``workflow.storage_provider_settings``.
 
     Raises:
         UserError: no server, no keys, keys that are refused, or no such bucket.
@@ -123,25 +111,25 @@ def check_bucket(prefix: str, settings: Any) -> None:
     from boto3.session import Session  # it takes its time to load
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+    from snakemake_storage_plugin_s3 import StorageProviderSettings
 
-    def setting(name: str) -> Any:
-        return getattr(settings, name, None)
-
+    s3 = settings.get("s3")
+    options = (s3 and s3.get_settings(None)) or StorageProviderSettings()
     where = f"storage: {prefix}"
     bucket, _, path = prefix.removeprefix("s3://").partition("/")
     try:
         client = Session().client(
             "s3",
-            endpoint_url=setting("endpoint_url"),
-            region_name=setting("region"),
-            aws_access_key_id=setting("access_key"),
-            aws_secret_access_key=setting("secret_key"),
-            aws_session_token=setting("token"),
+            endpoint_url=options.endpoint_url,
+            region_name=options.region,
+            aws_access_key_id=options.access_key,
+            aws_secret_access_key=options.secret_key,
+            aws_session_token=options.token,
             config=Config(
                 connect_timeout=10,
                 read_timeout=20,
                 retries={"max_attempts": 2, "mode": "standard"},
-                signature_version=setting("signature_version"),
+                signature_version=options.signature_version,
             ),
         )
         client.list_objects_v2(Bucket=bucket, Prefix=path, MaxKeys=1)
@@ -151,28 +139,16 @@ def check_bucket(prefix: str, settings: Any) -> None:
             "SNAKEMAKE_STORAGE_S3_SECRET_KEY, or write them to ~/.aws/credentials"
         ) from None
     except ClientError as error:
-        raise UserError(f"{where}: {_meaning(error, bucket)}") from None
-    except (BotoCoreError, ValueError) as error:
-        server = setting("endpoint_url") or "AWS"
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        meaning = _REFUSALS.get(code, "the server says: {error}")
         raise UserError(
-            f"{where}: no answer from the server ({server}): {error}; mend "
+            f"{where}: {meaning.format(code=code, bucket=bucket, error=error)}"
+        ) from None
+    except (BotoCoreError, ValueError) as error:
+        raise UserError(
+            f"{where}: no answer from the server ({options.endpoint_url or 'AWS'}): {error}; mend "
             "SNAKEMAKE_STORAGE_S3_ENDPOINT_URL, or leave storage out to work on the file system"
         ) from None
-
-
-def _meaning(error: Any, bucket: str) -> str:
-    """What a server's refusal means, and the way out."""
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    if code in ("404", "NoSuchBucket"):
-        return f"there is no bucket {bucket!r}; make it, or mend its name"
-    if code in ("301", "PermanentRedirect"):
-        return "the bucket lies in another region; name it with --storage-s3-region"
-    if code in _REFUSED:
-        return (
-            f"the server refuses these keys, or refuses them this bucket ({code}); mend "
-            "SNAKEMAKE_STORAGE_S3_ACCESS_KEY and SNAKEMAKE_STORAGE_S3_SECRET_KEY"
-        )
-    return f"the server says: {error}"
 
 
 def list_at_once(storage: Callable[..., str], prefix: str) -> None:

@@ -6,10 +6,9 @@ from typing import Literal
 
 from mixmerge.artifacts.integrity import read_sums
 from mixmerge.artifacts.manifest import MANIFEST
-from mixmerge.config.models import EmbeddedBase, GgufModel
+from mixmerge.config.study import EmbeddedBase, GgufModel
 from mixmerge.core.errors import UserError
 from mixmerge.data.settings import EmbeddedSource
-from mixmerge.study import retention
 from mixmerge.study.plan import Study
 
 #: Rule -> the list of SHA-256 that it leaves, below the study's root.
@@ -116,7 +115,7 @@ def results_of(study: Study, remote: bool = False) -> list[Result]:
             Result(Path(study.weights(model, variant)), "merge", "weights", target),
         ]
         file("merged_layers", "weights", model, f"{variant}.json")
-    for model, variant in retention.winners(study):
+    for model, variant in study.winners():
         directory("winner", "winners", model, variant)
     for model, variant in () if remote else study.checkpoints():
         directory("generate", "completions", model, variant)
