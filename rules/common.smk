@@ -245,7 +245,7 @@ def partitions():
         "slurm_partition": "--partition",
         "gpu_job_slurm_partition": "--gpu-partition",
     }
-    found = {option: GPU_REQUEST.defaults.get(name) for name, option in names.items()}
+    found = {option: GPU_REQUEST.default(name) for name, option in names.items()}
     return [f"{option}={value}" for option, value in found.items() if value is not None]
 
 

@@ -48,7 +48,7 @@ def test_unit_tests_have_no_plus_and_a_judging_of_their_own(demo: dict[str, Any]
 def test_the_plan_of_a_held_out_suite(demo: dict[str, Any]) -> None:
     study = study_of(with_suite(demo))
     name = "functions-validation"
-    edges = study.suite_inputs(name)
+    edges = list(study.hold_out_inputs(name).values())
     assert edges == [
         study.manifest("data", "sources", "functions-to-write"),
         study.manifest("data", "split", "codegen"),
@@ -59,9 +59,8 @@ def test_the_plan_of_a_held_out_suite(demo: dict[str, Any]) -> None:
     assert held["columns"] == study.prepare_settings("codegen")["columns"]["functions-to-write"]
     assert held["suite"]["fields"] == FIELDS
     assert "sample" not in held["suite"]
-    arguments = study.item_arguments(name)
-    assert arguments[-2:] == ["--seed", str(study.seed("sample", name))]
-    assert "--seed" not in study.item_arguments("functions")
+    assert study.sample_seed(name) == ["--seed", str(study.seed("sample", name))]
+    assert study.sample_seed("functions") == []
 
 
 @pytest.mark.parametrize(

@@ -13,41 +13,41 @@ from snakemake_executor_plugin_slurm.utils import set_gres_string
 
 from mixmerge.resources.gpus import GpuRequest
 
+PARTITIONS = {"slurm_partition": "cpu", "gpu_job_slurm_partition": "gpu"}
 
-def resources(defaults: dict[str, str], rule: dict[str, Any], attempt: int = 1) -> dict[str, Any]:
-    """The resources of a job whose rule asks for ``rule``, under a profile's default resources."""
+
+def resources(
+    defaults: dict[str, str], gpu: int | None = None, nodes: int = 1, attempt: int = 1
+) -> dict[str, Any]:
+    """The resources of a job, on so many GPUs at each attempt, under a profile's defaults."""
     profile = Resources.parse(
         [f"{name}={value}" for name, value in defaults.items()],
         allow_expressions=True,
         defaults="full",
     )
-    own = GpuRequest(profile).translate(rule)
-    given = {
+    rule: dict[str, Any] = {"nodes": lambda wildcards, attempt: nodes}
+    if gpu is not None:
+        rule["gpu"] = lambda wildcards, attempt: gpu * attempt
+    own = {
         name: Resource(name, value).evaluate(SimpleNamespace(), attempt=attempt).value
-        for name, value in own.items()
+        for name, value in GpuRequest(profile).translate(rule).items()
     }
     plain = {name: value for name, value in defaults.items() if not name.startswith("gpu_job_")}
-    return {name: value for name, value in {**plain, **given}.items() if value is not None}
+    return {name: value for name, value in {**plain, **own}.items() if value is not None}
 
 
-def sbatch(defaults: dict[str, str], rule: dict[str, Any]) -> str:
+def sbatch(defaults: dict[str, str], gpu: int | None = None) -> str:
     """The call of sbatch for such a job, as the executor plugin writes it."""
-    found = resources(defaults, rule)
+    found = resources(defaults, gpu)
     job = SimpleNamespace(resources=ResourceList(fromdict=found), threads=1)
     about = {"run_uuid": "u", "slurm_logfile": "l", "comment_str": "c", "workdir": "/"}
     about |= {"account": "", "partition": f"-p {found['slurm_partition']}"}
     return f"{get_submit_command(job, about)} {set_gres_string(job)} "
 
 
-PARTITIONS = {"slurm_partition": "cpu", "gpu_job_slurm_partition": "gpu"}
-
-
-def test_gpus_decide_on_the_partition() -> None:
-    assert resources(PARTITIONS, {"mem_mb": 5})["slurm_partition"] == "cpu"
-    assert resources(PARTITIONS, {"gpu": 1})["slurm_partition"] == "gpu"
-    assert resources(PARTITIONS, {"gpu": 0})["slurm_partition"] == "cpu"
-    none = {"gpu": lambda wildcards: None}
-    assert resources(PARTITIONS, none)["slurm_partition"] == "cpu"
+@pytest.mark.parametrize(("gpu", "partition"), [(None, "cpu"), (0, "cpu"), (1, "gpu")])
+def test_gpus_decide_on_the_partition(gpu: int | None, partition: str) -> None:
+    assert resources(PARTITIONS, gpu)["slurm_partition"] == partition
 
 
 @pytest.mark.parametrize(
@@ -63,27 +63,20 @@ def test_gpus_decide_on_the_partition() -> None:
     ],
 )
 def test_words_reach_sbatch_for_gpu_jobs_alone(words: dict[str, str], expected: str) -> None:
-    with_gpus = {"gpu": lambda wildcards, attempt: 4, "nodes": 1}
-    call = sbatch({**PARTITIONS, **words}, with_gpus)
+    call = sbatch({**PARTITIONS, **words}, 4)
     assert f" {expected} " in call
     # Never both: Slurm would add them up.
     assert not ("--gres=" in call and "--gpus=" in call)
-    alone = sbatch({**PARTITIONS, **words}, {"mem_mb": 100, "nodes": 1})
+    alone = sbatch({**PARTITIONS, **words})
     assert not any(word in alone for word in ("gpu", "gres", "a100", "--qos"))
 
 
-def test_gpus_of_each_node() -> None:
-    words = {**PARTITIONS, "gpu_job_gres": "gpu:{gpu_per_node}"}
-    rule = {"gpu": lambda wildcards, attempt: 8, "nodes": lambda wildcards: 2}
-    found = resources(words, rule)
+def test_gpus_of_each_node_and_of_each_attempt() -> None:
+    found = resources({**PARTITIONS, "gpu_job_gres": "gpu:{gpu_per_node}"}, 8, nodes=2)
     assert (found["gres"], found["nodes"], found["gpu_count"]) == ("gpu:4", 2, 8)
     assert "gpu" not in found
-
-
-def test_a_retry_may_ask_for_more() -> None:
-    words = {**PARTITIONS, "gpu_job_gres": "gpu:{gpu}"}
-    rule = {"gpu": lambda wildcards, attempt: 2 * attempt}
-    assert resources(words, rule, attempt=2)["gres"] == "gpu:4"
+    retried = resources({**PARTITIONS, "gpu_job_gres": "gpu:{gpu}"}, 2, attempt=2)
+    assert retried["gres"] == "gpu:4"
 
 
 def test_without_a_profile_rules_keep_their_resources() -> None:
@@ -97,9 +90,9 @@ def test_the_profile_in_the_repository() -> None:
     text = (Path(__file__).parents[2] / "slurm/profile.yaml").read_text(encoding="utf-8")
     profile = yaml.safe_load(text)
     assert {"executor", "retries", "default-resources"} <= set(profile)
-    assert sbatch(profile["default-resources"], {"gpu": 2}).count("--gpus=2") == 1
+    assert sbatch(profile["default-resources"], 2).count("--gpus=2") == 1
     for line in [line.strip() for line in text.splitlines() if line.startswith("  #gpu_job_")]:
         name, _, word = line.lstrip("#").partition(":")
         value = word.partition(" # ")[0].strip()
-        call = sbatch({**PARTITIONS, name: value}, {"gpu": 4, "nodes": 1})
+        call = sbatch({**PARTITIONS, name: value}, 4)
         assert value.replace("{gpu_per_node}", "4") in call, line

@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from mixmerge.resources.gpus import SCRIPTS, claiming, visible, wanted
+from mixmerge.resources.gpus import SCRIPTS, claiming, visible
 from mixmerge.resources.requests import GPU_RULES
 
 #: Says what it sees, waits until it is told to end.
@@ -20,21 +21,26 @@ while not (place / "end").exists():
     time.sleep(0.05)
 """
 
+Start = Callable[..., subprocess.Popen[str]]
+
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    (tmp_path / "sft.py").write_text(SCRIPT, encoding="utf-8")
-    (tmp_path / "generate.py").write_text(SCRIPT, encoding="utf-8")
-    return tmp_path
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a job as the shell of a rule does; all are ended when the test is over."""
+    jobs: list[subprocess.Popen[str]] = []
 
+    def run(script: str, *arguments: str, gpus: str) -> subprocess.Popen[str]:
+        (tmp_path / script).write_text(SCRIPT, encoding="utf-8")
+        command = ["-m", "mixmerge.resources.gpus", gpus, str(tmp_path / script), *arguments]
+        command = [sys.executable, "-P", *command, str(tmp_path)]
+        jobs.append(
+            subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}, text=True)
+        )
+        return jobs[-1]
 
-def start(place: Path, script: str, *arguments: str, gpus: str = "0,1,2") -> subprocess.Popen[str]:
-    command = ["-m", "mixmerge.resources.gpus", gpus, str(place / script), *arguments, str(place)]
-    return subprocess.Popen(
-        [sys.executable, "-P", *command],
-        env={**os.environ, "TMPDIR": str(place)},
-        text=True,
-    )
+    yield run
+    (tmp_path / "end").touch()
+    assert {job.wait(20) for job in jobs} <= {0, -9}
 
 
 def seen(place: Path, job: subprocess.Popen[str], seconds: float = 30) -> list[str]:
@@ -49,38 +55,34 @@ def seen(place: Path, job: subprocess.Popen[str], seconds: float = 30) -> list[s
     return []
 
 
-def test_jobs_side_by_side_share_no_gpu(place: Path) -> None:
-    jobs = [start(place, "sft.py", "--processes", "2"), start(place, "generate.py")]
-    try:
-        pair, single = (seen(place, job) for job in jobs)
-        assert len(pair) == 2
-        assert len(single) == 1
-        assert sorted(pair + single) == ["0", "1", "2"]
-        # A third waits, and gets the GPU of one that is killed.
-        jobs.append(start(place, "generate.py"))
-        assert seen(place, jobs[2], seconds=2) == []
-        jobs[1].kill()
-        jobs[1].wait()
-        assert seen(place, jobs[2]) == single
-    finally:
-        (place / "end").touch()
-        assert [job.wait(20) for job in jobs] in ([0, 0], [0, -9, 0])
+@pytest.mark.slow
+def test_jobs_side_by_side_share_no_gpu(tmp_path: Path, start: Start) -> None:
+    jobs = [start("sft.py", "--processes", "2", gpus="0,1,2"), start("generate.py", gpus="0,1,2")]
+    pair, single = (seen(tmp_path, job) for job in jobs)
+    assert len(pair) == 2 and len(single) == 1
+    assert sorted(pair + single) == ["0", "1", "2"]
+    # A third waits, and gets the GPU of one that is killed.
+    third = start("generate.py", gpus="0,1,2")
+    assert seen(tmp_path, third, seconds=1) == []
+    jobs[1].kill()
+    jobs[1].wait()
+    assert seen(tmp_path, third) == single
 
 
-def test_a_run_that_wants_more_than_there_are_gets_all_and_says_so_itself(place: Path) -> None:
-    job = start(place, "sft.py", "--processes", "4", gpus="0,1")
-    try:
-        assert seen(place, job) == ["0", "1"]
-    finally:
-        (place / "end").touch()
-        assert job.wait(20) == 0
+def test_a_run_that_wants_more_than_there_are_gets_all_and_says_so_itself(
+    tmp_path: Path, start: Start
+) -> None:
+    assert seen(tmp_path, start("sft.py", "--processes", "4", gpus="0,1")) == ["0", "1"]
 
 
 def test_gpus_are_those_that_cuda_would_see(tmp_path: Path) -> None:
-    assert visible({"CUDA_VISIBLE_DEVICES": "2,3"}) == ["2", "3"]
-    assert visible({"CUDA_VISIBLE_DEVICES": "GPU-7f2a, GPU-91c0"}) == ["GPU-7f2a", "GPU-91c0"]
-    assert visible({"CUDA_VISIBLE_DEVICES": ""}) == []
-    assert visible({"CUDA_VISIBLE_DEVICES": "1,-1,2"}) == ["1"]
+    for given, expected in (
+        ("2,3", ["2", "3"]),
+        ("GPU-7f2a, GPU-91c0", ["GPU-7f2a", "GPU-91c0"]),
+        ("", []),
+        ("1,-1,2", ["1"]),
+    ):
+        assert visible({"CUDA_VISIBLE_DEVICES": given}) == expected
     for name in ("nvidia0", "nvidia3", "nvidiactl", "nvidia-uvm", "null"):
         (tmp_path / name).touch()
     assert visible({}, tmp_path) == ["0", "1"]
@@ -94,8 +96,3 @@ def test_the_shell_claims_for_scripts_that_take_gpus_and_only_among_several() ->
         code = f'set -euo pipefail; f() {{ {claiming(["0", "1"])}echo "$claim"; }}; f {script}'
         done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.strip() == expected
-
-
-def test_training_takes_its_processes() -> None:
-    assert wanted("/x/sft.py", ["--seed", "1", "--processes", "4", "--nodes", "1"]) == 4
-    assert wanted("/x/generate.py", ["--out", "x"]) == 1

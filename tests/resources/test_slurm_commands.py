@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # it waits for a Slurm out of reach
+
 SBATCH = Path(__file__).parents[2] / "slurm/bin/sbatch"
 AWAY = "Batch job submission failed: Unable to contact slurm controller (connect failure)"
 UNHEARD = "Batch job submission failed: Socket timed out on send/recv operation"

@@ -13,6 +13,8 @@ from fixtures.studies import shipped, study_of
 from mixmerge.core.errors import UserError
 from mixmerge.study.storage import ResultStore, check_bucket, listed_object
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:

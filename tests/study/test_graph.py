@@ -127,7 +127,7 @@ def test_a_place_for_results_that_is_a_file_is_refused(
     demo: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "results").touch()
-    with pytest.raises(UserError, match="results: .* cannot be a folder, because .* is a file"):
+    with pytest.raises(UserError, match=r"results: .* cannot be a folder, because .* is a file"):
         study_of(demo | {"results": str(tmp_path / "results")}).check_files()
 
 

@@ -40,18 +40,28 @@ class GpuRequest:
     of its nodes. Where X is ``gres``, it replaces ``gpu``: Slurm would add up the two.
 
     Attributes:
-        defaults: default resources by name, as the profile words them.
-        words: those of the jobs that need GPUs, without ``gpu_job_``.
+        words: default resources of the jobs that need GPUs, by name without ``gpu_job_``.
     """
 
     def __init__(self, defaults: Mapping[str, Any] | None) -> None:
         """Take the default resources as Snakemake holds them (values or its Resource objects)."""
-        self.defaults = {name: _text(value) for name, value in (defaults or {}).items()}
-        self.words = {
-            name.removeprefix(_PREFIX): value
-            for name, value in self.defaults.items()
-            if name.startswith(_PREFIX)
-        }
+        self._defaults = defaults or {}
+        names = [name for name in self._defaults if name.startswith(_PREFIX)]
+        self.words = {name.removeprefix(_PREFIX): self.default(name) for name in names}
+
+    def default(self, name: str) -> Any:
+        """A default resource as the profile words it, without quotes that keep it a string."""
+        resource = self._defaults.get(name)
+        raw = getattr(resource, "raw", None)
+        value = raw if raw is not None else getattr(resource, "value", resource)
+        if (
+            isinstance(value, str)
+            and len(value) > 1
+            and value[0] == value[-1]
+            and value[0] in "'\""
+        ):
+            return value[1:-1]
+        return value
 
     def translate(self, resources: Mapping[str, Any]) -> dict[str, Any]:
         """A rule's resources in the cluster's words; those of a rule without GPUs stay.
@@ -67,7 +77,7 @@ class GpuRequest:
             def value(wildcards: Any, attempt: int) -> Any:
                 count, word = gpu(wildcards, attempt), self.words[name]
                 if not count:
-                    return self.defaults.get(name)
+                    return self.default(name)
                 if not isinstance(word, str):
                     return word
                 each = -(-count // nodes(wildcards, attempt))
@@ -80,15 +90,6 @@ class GpuRequest:
             # Under another name, for plans and limits that count GPUs.
             translated["gpu_count"] = translated.pop("gpu")
         return translated
-
-
-def _text(resource: Any) -> Any:
-    """What a default resource says in the profile, without the quotes that keep it a string."""
-    raw = getattr(resource, "raw", None)
-    value = raw if raw is not None else getattr(resource, "value", resource)
-    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-        return value[1:-1]
-    return value
 
 
 def visible(environment: Mapping[str, str], devices: Path = Path("/dev")) -> list[str]:
