@@ -100,7 +100,6 @@ rule sft:
         data=lambda wildcards: STUDY.manifest(
             "data", "sets", STUDY.training_set(wildcards.model, wildcards.variant)
         ),
-        chat_template=lambda wildcards: STUDY.chat_template(wildcards.model),
     output:
         STUDY.manifest("checkpoints", "{model}", "{variant}"),
     log:
@@ -119,9 +118,6 @@ rule sft:
         code=code("sft.py"),
         base=lambda wildcards, input: directories([input.base]),
         data=lambda wildcards, input: directories([input.data]),
-        template=lambda wildcards, input: [
-            f"--chat-template {shlex.quote(str(file))}" for file in input.chat_template
-        ],
         out=directory_of,
         scratch=lambda wildcards: STUDY.path(
             "scratch", "sft", wildcards.model, wildcards.variant
@@ -135,6 +131,6 @@ rule sft:
     # bash takes part in a signal to the whole job only after training has saved and ended.
     shell:
         "trap : TERM USR1; script sft.py --base {params.base:q} --data {params.data:q}"
-        " {params.template} --settings {params.settings:q}"
+        " --settings {params.settings:q}"
         " --processes {resources.processes} --nodes {resources.nodes}"
         " --seed {params.seed} --scratch {params.scratch:q} --out {params.out:q} 2> {log:q}"

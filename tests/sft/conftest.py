@@ -87,9 +87,6 @@ class Run:
         """Whether a training step is done."""
         return bool(re.search(r"train: .*\b[1-9]\d*/", self.log.read_text()))
 
-    def saved(self) -> bool:
-        return bool(list(self.scratch.glob("trainer/checkpoint-*/complete.json")))
-
     def wait_for_workers(self) -> None:
         """No process of the run may live on; it is given a moment to notice."""
         for _ in range(300):
@@ -106,12 +103,12 @@ class Run:
                 line = entry.read_bytes().replace(b"\0", b" ").decode()
             except OSError:
                 continue
-            if "mixmerge.sft.worker" in line and str(self.scratch) in line:
+            if "mixmerge.sft.launch" in line and str(self.scratch) in line:
                 ranks[int(entry.parent.name)] = line
         return ranks
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(root: Path, study: Path) -> Callable[..., Run]:
     """Makes a `Run` of the study."""
     return lambda name, **settings: Run(root, study, name, **settings)

@@ -10,7 +10,7 @@ from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_jsonl
 from mixmerge.sft.examples import fill_up
-from mixmerge.sft.job import Job, close_job, load_job, open_job, was_resumed
+from mixmerge.sft.job import Job, close_job, load_job, open_job
 from mixmerge.sft.settings import Sft
 from mixmerge.sft.train import zero_config
 from mixmerge.sft.trainer import evaluation_steps
@@ -26,14 +26,13 @@ def test_evaluations_are_even_and_end_at_the_end(
     assert evaluation_steps(steps, evaluations) == expected
 
 
-def test_zero_3_gathers_its_weights_for_saving() -> None:
-    zero = zero_config(Sft(zero_stage=3), 1000)["zero_optimization"]
+def test_deepspeed_gathers_weights_sums_in_fp32_and_offloads() -> None:
+    config = zero_config(Sft(zero_stage=3, offload="all"), 1000)
+    zero = config["zero_optimization"]
     assert zero["stage3_gather_16bit_weights_on_model_save"] is True
     assert zero["reduce_bucket_size"] == 1000
-
-
-def test_bf16_gradients_are_summed_in_fp32() -> None:
-    assert zero_config(Sft(zero_stage=2), 9)["data_types"] == {"grad_accum_dtype": "fp32"}
+    assert zero["offload_param"]["device"] == zero["offload_optimizer"]["device"] == "cpu"
+    assert config["data_types"] == {"grad_accum_dtype": "fp32"}
     assert "data_types" not in zero_config(Sft(zero_stage=2, precision="fp32"), 9)
 
 
@@ -43,6 +42,7 @@ def test_bf16_gradients_are_summed_in_fp32() -> None:
         ({"offload": "optimizer", "zero_stage": None}, "offload 'optimizer' needs zero_stage"),
         ({"offload": "optimizer", "zero_stage": 1}, "offload 'optimizer' needs zero_stage"),
         ({"offload": "all", "zero_stage": 2}, "offload 'all' (parameters too) needs zero_stage 3"),
+        ({"offload": "all", "zero_stage": 3}, None),
         ({"batch_size": 12, "gradient_accumulation": 8}, "batch_size 12 is not divisible"),
         ({"processes": 2, "nodes": 3}, "processes 2 is not divisible by nodes = 3"),
         ({"batch_size": 16, "gradient_accumulation": 4, "processes": 4, "nodes": 2}, None),
@@ -52,13 +52,6 @@ def test_what_does_not_go_together(settings: dict[str, Any], problem: str | None
     problems = Sft.model_validate(settings).problems()
     assert len(problems) == (problem is not None)
     assert not problems or problems[0].startswith(str(problem))
-
-
-def test_possible_offloads_are_passed_on() -> None:
-    settings = Sft(offload="all", zero_stage=3)
-    assert settings.problems() == []
-    zero = zero_config(settings, 9)["zero_optimization"]
-    assert zero["offload_param"]["device"] == zero["offload_optimizer"]["device"] == "cpu"
 
 
 def test_an_epoch_is_filled_up_with_rows_without_a_loss() -> None:
@@ -77,55 +70,38 @@ def job(tmp_path: Path) -> Job:
     for name, kind in (("base", "checkpoint"), ("set", "rows")):
         write_jsonl(tmp_path / name / "x.jsonl", [{"a": 1}])
         write_manifest(tmp_path / name, kind)
-    return Job(
-        tmp_path / "base", tmp_path / "set", tmp_path / "out", tmp_path / "scratch", Sft(), seed=3
-    )
+    paths = {"base": "base", "data": "set", "out": "out", "scratch": "scratch"}
+    places = {field: tmp_path / name for field, name in paths.items()}
+    return Job(**places, settings=Sft(), seed=3)
 
 
-def changed(job: Job, **values: object) -> Job:
-    return Job(**{**{f: getattr(job, f) for f in job.__dataclass_fields__}, **values})
-
-
-def test_a_worker_reads_the_same_job(job: Job) -> None:
-    open_job(job)
-    read = load_job(job.scratch)
-    assert (read.settings, read.seed, read.base, read.chat_template) == (
-        job.settings, job.seed, job.base, None,
-    )  # fmt: skip
-
-
-def test_the_same_job_keeps_its_scratch(job: Job) -> None:
-    open_job(job)
-    (job.scratch / "work").touch()
-    open_job(job)
-    assert (job.scratch / "work").exists()
-
-
-def test_a_call_knows_whether_it_took_over_from_another(job: Job) -> None:
-    open_job(job)
+def test_the_same_job_keeps_its_scratch_and_ranks_read_it(job: Job) -> None:
+    assert not open_job(job)
+    assert load_job(job.scratch) == job
     job.tokens.mkdir()
-    assert not was_resumed(job)
-    open_job(job)
-    assert was_resumed(job)
+    assert open_job(job), "work was taken over"
+    assert job.tokens.exists()
+    # On which machines a run is spread does not make it another one.
+    assert open_job(job.model_copy(update={"settings": Sft(nodes=2)}))
+    close_job(job)
+    assert not job.scratch.exists()
 
 
-@pytest.mark.parametrize("what", ["settings", "seed", "data"])
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [("settings", {"settings": Sft(epochs=3)}), ("seed", {"seed": 4}), ("data", {})],
+)
 def test_another_job_discards_it_and_says_so(
-    job: Job, what: str, caplog: pytest.LogCaptureFixture
+    job: Job, what: str, change: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     open_job(job)
-    (job.scratch / "work").touch()
-    other = job
-    if what == "settings":
-        other = changed(job, settings=Sft(epochs=3))
-    elif what == "seed":
-        other = changed(job, seed=4)
-    else:
+    job.tokens.mkdir()
+    if what == "data":
         write_jsonl(job.data / "x.jsonl", [{"a": 2}])
         write_manifest(job.data, "rows")
     with caplog.at_level(logging.WARNING):
-        open_job(other)
-    assert not (job.scratch / "work").exists()
+        assert not open_job(job.model_copy(update=change))
+    assert not job.tokens.exists()
     assert f"another job ({what} differ)" in caplog.text
 
 
@@ -134,7 +110,6 @@ def test_a_directory_of_others_is_never_emptied(job: Job) -> None:
     (job.scratch / "thesis.tex").touch()
     with pytest.raises(UserError, match="not a scratch directory"):
         open_job(job)
-    assert (job.scratch / "thesis.tex").exists()
     close_job(job)
     assert (job.scratch / "thesis.tex").exists()
 
@@ -143,8 +118,3 @@ def test_unfinished_inputs_are_refused(job: Job) -> None:
     (job.base / "manifest.json").unlink()
     with pytest.raises(UserError, match="no manifest"):
         open_job(job)
-
-
-def test_a_missing_template_file_is_named(job: Job, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nowhere\.jinja: chat_template"):
-        open_job(changed(job, chat_template=tmp_path / "nowhere.jinja"))

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from mixmerge.core.io import read_json
 from mixmerge.sft import stage
 from mixmerge.sft.job import Job
-from mixmerge.sft.resume import EXIT_CODE, Preempted, last_complete, list_checkpoints, step_of
+from mixmerge.sft.resume import EXIT_CODE, Preempted, last_checkpoint, step_of
 from mixmerge.sft.stage import fine_tune
 from mixmerge.sft.trainer import Schedule, Trainer
 
@@ -75,10 +76,10 @@ def test_a_signal_costs_no_step_and_changes_no_byte(
 ) -> None:
     made = job(tmp_path)
     preempted(made, owner, name, call)
-    assert step_of(last_complete(made.trainer)) == saved
+    assert step_of(last_checkpoint(made.trainer)) == saved
     if (name, call) == ("on_step_end", 5):  # the evaluation is put off a second time
         preempted(made, Trainer, "evaluate")
-        assert [step_of(path) for path in list_checkpoints(made.trainer)] == [5]
+        assert [path.name for path in made.trainer.glob("checkpoint-*")] == ["checkpoint-5"]
     finishes_as(made, calm)
 
 
@@ -88,7 +89,7 @@ def test_before_the_first_step_the_end_comes_at_once(
 ) -> None:
     made = job(tmp_path)
     preempted(made, stage, name)
-    assert last_complete(made.trainer) is None
+    assert last_checkpoint(made.trainer) is None
     if name == "train":
         finishes_as(made, calm)
 
@@ -96,11 +97,47 @@ def test_before_the_first_step_the_end_comes_at_once(
 def test_the_last_evaluation_and_publishing_are_waited_for(
     job: Callable[..., Job], tmp_path: Path, calm: Path
 ) -> None:
-    for owner, name, call in ((Trainer, "evaluate", 2), (stage, "publish", 1)):
-        made = job(tmp_path / name)
+    made = job(tmp_path)
+    with pytest.MonkeyPatch.context() as patched:
+        signal_at(patched, Trainer, "evaluate", 2)
+        signal_at(patched, stage, "publish")
+        signal_at(patched, stage, "close_job")
+        finishes_as(made, calm)
+    assert not made.scratch.exists()
+
+
+def test_a_crash_before_publishing_costs_no_training(
+    job: Callable[..., Job], tmp_path: Path, calm: Path
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise OSError("disk full, or trained again")
+
+    made = job(tmp_path)
+    for step, refused in (("publish", True), ("train", False)):
         with pytest.MonkeyPatch.context() as patched:
-            signal_at(patched, owner, name, call)
-            if owner is stage:
-                signal_at(patched, stage, "close_job")
-            finishes_as(made, calm)
-        assert not made.scratch.exists()
+            patched.setattr(stage, step, fail)
+            if refused:
+                with pytest.raises(OSError, match="disk full"):
+                    fine_tune(made)
+            else:
+                finishes_as(made, calm)
+    assert read_json(made.out / "provenance.json")["settings"]["resumed"]
+    assert not read_json(calm / "provenance.json")["settings"]["resumed"]
+
+
+def test_random_state_is_restored(job: Callable[..., Job], tmp_path: Path) -> None:
+    """LoRA's dropout draws in each step; the save falls on the end of the first epoch."""
+    settings = {"lora": {"rank": 4, "dropout": 0.2}, "precision": "bf16"}
+    undisturbed = job(tmp_path / "undisturbed", **settings)
+    fine_tune(undisturbed)
+    made = job(tmp_path / "made", **settings)
+    preempted(made, Schedule, "on_step_end", 6)
+    finishes_as(made, undisturbed.out)
+
+
+def test_another_seed_gives_other_weights(
+    job: Callable[..., Job], tmp_path: Path, calm: Path
+) -> None:
+    made = job(tmp_path, seed=4)
+    fine_tune(made)
+    assert (made.out / "manifest.json").read_bytes() != (calm / "manifest.json").read_bytes()

@@ -2,20 +2,20 @@
 
 import json
 import logging
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fixtures import sft_studies as material
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, write_jsonl
-from mixmerge.sft import stage
+from mixmerge.sft.encoding import load_encoder
 from mixmerge.sft.job import Job
 from mixmerge.sft.stage import fine_tune
 
@@ -50,12 +50,20 @@ def close(first: Path, second: Path, tolerance: float) -> None:
         torch.testing.assert_close(tensor, theirs[name], rtol=0, atol=tolerance)
 
 
+def validation_loss(out: Path, encoder: Any) -> tuple[float, int]:
+    """A published model's loss by transformers, example by example, and its tokens."""
+    model = AutoModelForCausalLM.from_pretrained(out).eval()
+    total = tokens = 0
+    for row in material.rows(7, 2):
+        ids, labels = encoder.encode(row["messages"], "x")
+        learnt = sum(label != -100 for label in labels)
+        with torch.no_grad():
+            loss = model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
+        total, tokens = total + loss.item() * learnt, tokens + learnt
+    return total / tokens, tokens
+
+
 def test_a_run_learns_and_publishes_a_whole_checkpoint(study: Path, train: Train) -> None:
-    """The validation loss is held against transformers' own, example by example."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from mixmerge.sft.encoding import load_encoder
-
     out = train(epochs=4, evaluations=3, checkpoint="last")
     manifest = read_manifest(out, "checkpoint")
     assert manifest["facts"]["parameters"] == sum(
@@ -73,42 +81,10 @@ def test_a_run_learns_and_publishes_a_whole_checkpoint(study: Path, train: Train
     assert AutoTokenizer.from_pretrained(out).chat_template == material.TEMPLATE
     text = json.dumps(manifest) + (out / "training.json").read_text()
     assert "seconds" not in text and "host" not in text and str(out.parent) not in text
-    model = AutoModelForCausalLM.from_pretrained(out).eval()
-    assert model.dtype == torch.float32
-    encoder = load_encoder(study / "base", None)
-    total = tokens = 0.0
-    for row in material.rows(7, 2):
-        ids, labels = encoder.encode(row["messages"], "x")
-        learnt = sum(label != -100 for label in labels)
-        with torch.no_grad():
-            loss = model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
-        total, tokens = total + loss.item() * learnt, tokens + learnt
-    assert training["validation"][-1]["loss"] == pytest.approx(total / tokens, abs=1e-5)
+    assert {tensor.dtype for tensor in weights(out).values()} == {torch.float32}
+    loss, tokens = validation_loss(out, load_encoder(study / "base"))
+    assert training["validation"][-1]["loss"] == pytest.approx(loss, abs=1e-5)
     assert training["answer_tokens"]["validation"] == tokens
-
-
-def test_a_crash_before_publishing_costs_no_training_and_another_seed_gives_other_bytes(
-    train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calm = train("calm")
-
-    def crash(*arguments: Any) -> None:
-        raise OSError("disk full")
-
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="disk full"):
-        patched.setattr(stage, "publish", crash)
-        train("rough")
-
-    def never(*arguments: Any) -> None:
-        raise AssertionError("trained again")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(stage, "train", never)
-        rough = train("rough")
-    assert (rough / "manifest.json").read_bytes() == (calm / "manifest.json").read_bytes()
-    assert read_json(rough / "provenance.json")["settings"]["resumed"]
-    other = train("other", seed=4)
-    assert (other / "manifest.json").read_bytes() != (calm / "manifest.json").read_bytes()
 
 
 @pytest.mark.parametrize("packing", [True, False])
@@ -137,7 +113,7 @@ def test_packing_changes_where_rows_stand_not_what_is_learnt(train: Train) -> No
 @pytest.mark.parametrize("family", ["qwen2", "llama"])
 def test_packed_samples_do_not_see_each_other(tmp_path: Path, family: str) -> None:
     """Through TRL's collator and fused head, as training runs it; to the bit."""
-    from transformers import AttentionInterface, AutoModelForCausalLM
+    from transformers import AttentionInterface
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
     from trl.trainer.utils import add_fused_lm_head
 
@@ -186,8 +162,6 @@ def test_long_examples_are_counted_reported_and_left_out(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"max_length": 8}, "raise sft.max_length or give more data"),
-        ({"max_length": 513}, r"max_position_embeddings is 512, but .* is 513.*`sft`"),
         ({"batch_size": 3}, "batch_size 3 is not divisible"),
         ({"learning_rate": 1e30, "warmup_ratio": 0.0}, r"loss is (nan|inf) (at|after) step [234]"),
     ],
@@ -198,38 +172,6 @@ def test_settings_that_cannot_work_publish_nothing(
     with pytest.raises(UserError, match=message):
         train(**settings)
     assert not (tmp_path / "run" / "out").exists()
-
-
-def nan(file: Path, tensors: dict[str, torch.Tensor]) -> None:
-    tensors["model.norm.weight"][3] = math.nan
-    save_file(tensors, file, metadata={"format": "pt"})
-
-
-def cut(file: Path, tensors: dict[str, torch.Tensor]) -> None:
-    file.write_bytes(file.read_bytes()[:-100])
-
-
-def short(file: Path, tensors: dict[str, torch.Tensor]) -> None:
-    name = "model.embed_tokens.weight"
-    tensors[name] = tensors[name][:250].clone()
-    save_file(tensors, file, metadata={"format": "pt"})
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [(nan, "model.norm.weight.*NaN"), (cut, "truncated"), (short, "tokenizer has 300 tokens")],
-)
-def test_a_spoilt_base_is_refused_before_training(
-    study: Path, job: Callable[..., Job], tmp_path: Path, change: Any, message: str
-) -> None:
-    made = job(tmp_path)
-    base = material.write_base(tmp_path / "base")
-    change(base / "model.safetensors", weights(base))
-    write_manifest(base, "checkpoint")
-    spoilt = Job(base, made.data, made.out, made.scratch, made.settings, seed=3)
-    with pytest.raises(UserError, match=message):
-        fine_tune(spoilt)
-    assert not made.out.exists() and not made.scratch.exists()
 
 
 def test_each_example_counts_once_an_epoch(train: Train) -> None:
@@ -243,22 +185,19 @@ def test_each_example_counts_once_an_epoch(train: Train) -> None:
     assert sum(entry["loss"] for entry in many) / 5 == pytest.approx(once[0]["loss"], abs=0.01)
 
 
-def test_best_is_published_or_last_as_the_settings_say(study: Path, train: Train) -> None:
+def test_the_best_checkpoint_is_published(study: Path, train: Train) -> None:
     write_jsonl(study / "few" / "train.jsonl", material.rows(6, 1))
     write_jsonl(study / "few" / "validation.jsonl", material.rows(7, 2))
     write_manifest(study / "few", "rows")
-    overfit: dict[str, Any] = {
-        "data": "few", "epochs": 60, "learning_rate": 2e-2, "packing": False,
-        "batch_size": 6, "gradient_accumulation": 1, "evaluations": 6,
-    }  # fmt: skip
-    best, last = (train(which, checkpoint=which, **overfit) for which in ("best", "last"))
+    best = train(
+        data="few", epochs=60, learning_rate=2e-2, packing=False, batch_size=6,
+        gradient_accumulation=1, evaluations=6,
+    )  # fmt: skip
     losses = [entry["loss"] for entry in log(best)["validation"]]
-    assert losses == [entry["loss"] for entry in log(last)["validation"]]
     assert min(losses) < losses[-1], "the run was to overfit"
-    assert log(last)["chosen_step"] == 60
     assert log(best)["chosen_step"] == 10 * (losses.index(min(losses)) + 1)
-    theirs = weights(last)
-    assert any(not torch.equal(tensor, theirs[name]) for name, tensor in weights(best).items())
+    loss, _ = validation_loss(best, load_encoder(study / "base"))
+    assert loss == pytest.approx(min(losses), abs=1e-5)
 
 
 def test_lora_leaves_all_but_its_targets_alone(study: Path, train: Train) -> None:

@@ -102,8 +102,18 @@ class Encoder:
             "that file"
         )
 
+    def check_answer(self, answer: str, labels: list[int], where: str) -> None:
+        """Check that the labels of an example cover its answer; `UserError` where not."""
+        learnt = self.tokenizer.decode([label for label in labels if label != IGNORED])
+        if "".join(answer.split()) not in "".join(learnt.split()):
+            raise UserError(
+                f"{where}: the loss covers {learnt[:200]!r}, which does not hold the whole answer; "
+                "check the `{% generation %}` marks of the chat template "
+                f"({self.chat.source})"
+            )
 
-def load_encoder(base: Path, chat_template: Path | None) -> Encoder:
+
+def load_encoder(base: Path) -> Encoder:
     """Load a checkpoint's tokenizer and find the template to train with.
 
     A template without generation marks is replaced by TRL's training variant of the same template,
@@ -116,9 +126,6 @@ def load_encoder(base: Path, chat_template: Path | None) -> Encoder:
     from trl import chat_template_utils as trl
 
     tokenizer = load_tokenizer(base)
-    source = str(chat_template or base)
-    if chat_template is not None:
-        tokenizer.chat_template = chat_template.read_text(encoding="utf-8")
     template = template_of(tokenizer)
     if not template:
         raise UserError(
@@ -134,12 +141,12 @@ def load_encoder(base: Path, chat_template: Path | None) -> Encoder:
             template = str(trl.get_training_chat_template(tokenizer))
         except ValueError:
             raise UserError(
-                f"{source}: the chat template has no `{{% generation %}}` marks, so the answer "
+                f"{base}: the chat template has no `{{% generation %}}` marks, so the answer "
                 "cannot be told from the prompt, and TRL ships no training variant of it; set the "
                 "model's `chat_template` to a copy with `{% generation %}` before and "
                 "`{% endgeneration %}` after the assistant's answer and its stop token"
             ) from None
-    chat = Chat(tokenizer, template, source)
+    chat = Chat(tokenizer, template, str(base))
     stops = stop_tokens(base, tokenizer)
     check_stops(base, chat, stops)
     return Encoder(chat, frozenset(stops))

@@ -1,16 +1,16 @@
 """Tokenised training and validation sets, on disk in the scratch directory, checked on the way."""
 
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from mixmerge.checkpoint.index import parameter_count, read_index
-from mixmerge.checkpoint.tensors import check_finite, embeddings, read_config, without_tied_head
+from mixmerge.checkpoint.index import read_index
+from mixmerge.checkpoint.tensors import check_finite, embeddings, read_config
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_json
 from mixmerge.sft.encoding import IGNORED, Encoder
@@ -18,72 +18,50 @@ from mixmerge.sft.job import Job
 
 logger = logging.getLogger(__name__)
 
+#: What became of one split: ``examples`` kept, and ``dropped`` for being longer than `max_length`;
+#: ``tokens`` of the kept ones, prompts included; ``answer_tokens`` of them, which are inside the
+#: loss; ``rows`` that batches are made of: packed rows with `packing`, else examples.
+Counts = dict[str, int]
+
 _BATCH = 1000
 _PREPARED = "prepared.json"
 
 
-@dataclass(frozen=True)
-class Counts:
-    """What became of one split."""
-
-    examples: int
-    """Examples that were kept."""
-    dropped: int
-    """Examples longer than `max_length`, left out."""
-    tokens: int
-    """Tokens of the kept examples, prompts included."""
-    answer_tokens: int
-    """Tokens of the kept examples inside the loss."""
-    rows: int
-    """Rows a batch is made of: packed rows with `packing`, else examples."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What training and publishing must know of the base and the tokenised splits."""
-
-    parameters: int
-    """Number of the base's parameters, tied ones once."""
-    splits: dict[str, Counts]
-    """``train`` and ``validation``."""
-
-
-def prepare(job: Job, encoder: Encoder) -> Prepared:
-    """Check the base, then tokenise both splits, pack them, and check every example on the way.
+def prepare(job: Job, encoder: Encoder) -> dict[str, Counts]:
+    """Tokenise both splits of a job's data, pack them, and check every example on the way.
 
     Streams: memory is bound by a batch of examples. What an interrupted run left complete is used
     again.
+
+    Returns:
+        Counts of ``train`` and ``validation``.
 
     Raises:
         UserError: a base whose weights, vocabulary or positions do not do, an example that the
             template or the embedding cannot take, or an empty split.
     """
     if (job.tokens / _PREPARED).exists():
-        return read_prepared(job.tokens)
+        return read_counts(job.tokens)
     check_length(job.base, job.settings.max_length)
-    parameters, vocabulary = _check_base(job.base, encoder)
+    check_finite(job.base)
+    vocabulary = _embedding_rows(job.base, encoder)
     job.tokens.mkdir(parents=True, exist_ok=True)
-    splits = {}
+    counts = {}
     for name in ("train", "validation"):
-        source, rows = job.data / f"{name}.jsonl", job.tokens / f"{name}.rows.arrow"
-        split = _Split(source, encoder, vocabulary, job.settings.max_length)
-        _write(rows, split)
-        kept = split.kept
+        rows, target = (job.tokens / f"{name}{kind}.arrow" for kind in (".rows", ""))
+        counts[name] = _tokenise(job, job.data / f"{name}.jsonl", rows, encoder, vocabulary)
         if job.settings.packing:
-            kept = _pack(rows, job.tokens / f"{name}.arrow", job.settings.max_length)
+            counts[name]["rows"] = _pack(rows, target, job.settings.max_length)
         else:
-            rows.rename(job.tokens / f"{name}.arrow")
-        splits[name] = Counts(split.kept, split.dropped, split.tokens, split.answer_tokens, kept)
-    prepared = Prepared(parameters, splits)
-    write_json(job.tokens / _PREPARED, asdict(prepared))
-    return prepared
+            rows.rename(target)
+    write_json(job.tokens / _PREPARED, counts)
+    return counts
 
 
-def read_prepared(tokens: Path) -> Prepared:
+def read_counts(tokens: Path) -> dict[str, Counts]:
     """What `prepare` left in a job's directory of tokenised sets."""
-    content = read_json(tokens / _PREPARED)
-    splits = {name: Counts(**counts) for name, counts in content["splits"].items()}
-    return Prepared(content["parameters"], splits)
+    counts: dict[str, Counts] = read_json(tokens / _PREPARED)
+    return counts
 
 
 def read_examples(tokens: Path, name: str) -> Any:
@@ -129,18 +107,9 @@ def check_length(base: Path, max_length: int) -> None:
         )
 
 
-def _check_base(base: Path, encoder: Encoder) -> tuple[int, int]:
-    """Check the weights and vocabulary of the checkpoint that training starts from.
-
-    Returns:
-        Number of parameters (tied ones once), and rows of the embedding.
-
-    Raises:
-        UserError: a missing shard, a truncated file, NaN or infinite weights, or a tokenizer with
-            more tokens than the embedding has rows.
-    """
+def _embedding_rows(base: Path, encoder: Encoder) -> int:
+    """Number of token ids that a base model knows; `UserError` where its tokenizer has more."""
     index = read_index(base)
-    check_finite(base)
     embedding = embeddings(index)
     if embedding is None:
         raise UserError(
@@ -154,95 +123,73 @@ def _check_base(base: Path, encoder: Encoder) -> tuple[int, int]:
             f"({embedding.name}) only {rows} rows; tokenizer and weights do not belong together. "
             "Take both from the same revision"
         )
-    return parameter_count(without_tied_head(base, index)), rows
+    return rows
 
 
-@dataclass
-class _Split:
-    """The examples of one split, tokenised as they are iterated over, and their counts."""
+def _tokenise(job: Job, source: Path, target: Path, encoder: Encoder, vocabulary: int) -> Counts:
+    """Write the examples of a split that are not too long to an Arrow stream, in batches."""
+    import pyarrow as pa
 
-    source: Path
-    encoder: Encoder
-    vocabulary: int
-    max_length: int
-    kept: int = 0
-    dropped: int = 0
-    tokens: int = 0
-    answer_tokens: int = 0
+    max_length = job.settings.max_length
+    counts = Counter(dict.fromkeys(("examples", "dropped", "tokens", "answer_tokens", "rows"), 0))
+    schema = pa.schema({name: pa.list_(pa.int32()) for name in ("input_ids", "labels")})
+    encoded = _encoded(source, encoder, vocabulary)
+    with pa.ipc.new_stream(str(target), schema) as stream:
+        while batch := list(islice(encoded, _BATCH)):
+            kept = [row for row in batch if len(row["input_ids"]) <= max_length]
+            counts["dropped"] += len(batch) - len(kept)
+            counts["examples"] += len(kept)
+            counts["rows"] += len(kept)
+            for row in kept:
+                counts["tokens"] += len(row["input_ids"])
+                counts["answer_tokens"] += sum(label != IGNORED for label in row["labels"])
+            stream.write_table(pa.Table.from_pylist(kept, schema=schema))
+    if counts["dropped"]:
+        logger.warning(
+            "%s: %d of %d examples are longer than max_length %d tokens and were left out",
+            *(source, counts["dropped"], counts["dropped"] + counts["examples"], max_length),
+        )
+    if not counts["examples"]:
+        raise UserError(
+            f"{source}: no example is left to train on ({counts['dropped']} are longer than "
+            f"max_length {max_length}); raise sft.max_length or give more data"
+        )
+    return dict(counts)
 
-    def __iter__(self) -> Iterator[tuple[list[int], list[int]]]:
-        """Yield ids and labels of each example that is not too long."""
-        title = f"tokenise {self.source.stem}"
-        progress = tqdm(read_jsonl(self.source), desc=title, unit=" rows", mininterval=1)
-        for number, row in enumerate(progress, start=1):
-            where = f"{self.source}:{number}"
-            messages = _messages(row, where)
-            ids, labels = self.encoder.encode(messages, where)
-            if number <= 8:
-                self._check_sample(messages[-1]["content"], labels, where)
-            if max(ids) >= self.vocabulary:
-                raise UserError(
-                    f"{where}: token id {max(ids)} lies outside the base's embedding "
-                    f"({self.vocabulary} rows); tokenizer and weights do not belong together"
-                )
-            if len(ids) > self.max_length:
-                self.dropped += 1
-                continue
-            self.kept += 1
-            self.tokens += len(ids)
-            self.answer_tokens += sum(label != IGNORED for label in labels)
-            yield ids, labels
-        if self.dropped:
-            logger.warning(
-                "%s: %d of %d examples are longer than max_length %d tokens and were left out",
-                *(self.source, self.dropped, self.kept + self.dropped, self.max_length),
-            )
-        if not self.kept:
+
+def _encoded(source: Path, encoder: Encoder, vocabulary: int) -> Iterator[dict[str, list[int]]]:
+    """Token ids and labels of each example of a split."""
+    title = f"tokenise {source.stem}"
+    progress = tqdm(read_jsonl(source), desc=title, unit=" rows", mininterval=1)
+    for number, row in enumerate(progress, start=1):
+        where = f"{source}:{number}"
+        messages = _messages(row, where)
+        ids, labels = encoder.encode(messages, where)
+        if number <= 8:
+            encoder.check_answer(messages[-1]["content"], labels, where)
+        if max(ids) >= vocabulary:
             raise UserError(
-                f"{self.source}: no example is left to train on ({self.dropped} are longer than "
-                f"max_length {self.max_length}); raise sft.max_length or give more data"
+                f"{where}: token id {max(ids)} lies outside the base's embedding "
+                f"({vocabulary} rows); tokenizer and weights do not belong together"
             )
-
-    def _check_sample(self, answer: str, labels: list[int], where: str) -> None:
-        """On the first examples: the loss covers the answer."""
-        learnt = self.encoder.tokenizer.decode([label for label in labels if label != IGNORED])
-        if "".join(answer.split()) not in "".join(learnt.split()):
-            raise UserError(
-                f"{where}: the loss covers {learnt[:200]!r}, which does not hold the whole answer; "
-                "check the `{% generation %}` marks of the chat template "
-                f"({self.encoder.chat.source})"
-            )
+        yield {"input_ids": ids, "labels": labels}
 
 
 def _messages(row: dict[str, Any], where: str) -> list[dict[str, str]]:
     """A row's messages, of the form that training takes."""
     messages = row.get("messages")
-    turns = [
-        message
-        for message in (messages if isinstance(messages, list) else [])
-        if isinstance(message, dict)
+    fits = isinstance(messages, list) and all(
+        isinstance(message, dict)
         and isinstance(message.get("role"), str)
         and isinstance(message.get("content"), str)
-    ]
-    if not turns or turns != messages or turns[-1]["role"] != "assistant":
+        for message in messages
+    )
+    if not fits or not messages or messages[-1]["role"] != "assistant":
         raise UserError(
             f"{where}: messages: expected a list that ends with the assistant's answer, each with "
             f"`role` and `content`, found {str(messages)[:80]}; make the training set again"
         )
-    return turns
-
-
-def _write(file: Path, examples: Iterable[tuple[list[int], list[int]]]) -> None:
-    """Write examples to an Arrow stream in batches."""
-    import pyarrow as pa
-
-    schema = pa.schema({name: pa.list_(pa.int32()) for name in ("input_ids", "labels")})
-    with pa.ipc.new_stream(str(file), schema) as stream:
-        examples = iter(examples)
-        while batch := list(islice(examples, _BATCH)):
-            ids, labels = zip(*batch, strict=True)
-            columns = {"input_ids": list(ids), "labels": list(labels)}
-            stream.write_table(pa.table(columns, schema=schema))
+    return messages
 
 
 def _pack(rows: Path, target: Path, max_length: int) -> int:

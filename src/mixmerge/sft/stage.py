@@ -5,16 +5,16 @@ from pathlib import Path
 
 from mixmerge.core.errors import UserError
 from mixmerge.sft.encoding import load_encoder
-from mixmerge.sft.examples import Prepared, prepare
+from mixmerge.sft.examples import Counts, prepare
 from mixmerge.sft.job import Job, close_job, open_job
 from mixmerge.sft.launch import launch, requeue
 from mixmerge.sft.publish import publish
 from mixmerge.sft.resume import (
     EXIT_CODE,
     Preempted,
-    Request,
+    StopRequest,
     is_finished,
-    last_complete,
+    last_checkpoint,
     listening,
     step_of,
 )
@@ -37,16 +37,17 @@ def fine_tune(job: Job) -> None:
     """
     if problems := job.settings.problems():
         raise UserError("\n".join(f"sft: {problem}" for problem in problems))
-    with listening(job.scratch) as request:
+    request = StopRequest(job.scratch)
+    with listening(request):
         try:
-            open_job(job)
+            resumed = open_job(job)
+            request.forget()
             environment(job.settings)
-            encoder = load_encoder(job.base, job.chat_template)
-            prepared = prepare(job, encoder)
-            _train(job, prepared, request)
-            # It takes seconds; a request to stop that comes now is best met by finishing.
-            request.patient = True
-            publish(job, encoder, prepared)
+            encoder = load_encoder(job.base)
+            counts = prepare(job, encoder)
+            _train(job, counts, request)
+            request.finishing = True
+            publish(job, encoder, counts, resumed)
             close_job(job)
         except UserError:
             if not job.trainer.exists():  # nothing was trained that the next call could go on from
@@ -54,28 +55,28 @@ def fine_tune(job: Job) -> None:
             raise
 
 
-def _train(job: Job, prepared: Prepared, request: Request) -> None:
+def _train(job: Job, counts: dict[str, Counts], request: StopRequest) -> None:
     """Train to the last step, in this process or in several, or stop where that was asked for."""
-    begun = step_of(last_complete(job.trainer))
+    begun = step_of(last_checkpoint(job.trainer))
     if is_finished(job.trainer):
         logger.info("training is finished already; publishing what stands in %s", job.trainer)
     elif job.settings.processes > 1:
         launch(job.scratch, job.settings, request)
     else:
-        train(job, prepared, request)
+        train(job, counts, request)
     if not is_finished(job.trainer):
         _stop(job.trainer, request, begun)
 
 
-def _stop(trainer: Path, request: Request, begun: int) -> None:
+def _stop(trainer: Path, request: StopRequest, begun: int) -> None:
     """Say where the run stands, have Slurm requeue it if that helps, and raise `Preempted`."""
-    step = step_of(last_complete(trainer))
+    step = step_of(last_checkpoint(trainer))
     # SIGTERM may be a scancel: a job that its user cancelled must not come back. And without a step
     # forward it would come back for ever; Snakemake's retries end some time, and give more time.
-    requeued = request.name == "SIGUSR1" and step > begun and requeue()
+    requeued = request.signal == "SIGUSR1" and step > begun and requeue()
     logger.warning(
         "training stopped by %s, saved after step %d; exit code %d. %s goes on from there",
-        *(request.name or "a signal to one of its processes", step, EXIT_CODE),
+        *(request.signal or "a signal to one of its processes", step, EXIT_CODE),
         "Slurm was asked to requeue the job, which" if requeued else "Running the job again",
     )
     raise Preempted

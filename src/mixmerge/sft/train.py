@@ -2,17 +2,20 @@
 
 import logging
 import os
+import shutil
 import socket
 import warnings
 from pathlib import Path
 from typing import Any
 
 from mixmerge.checkpoint.code import trusts_code
+from mixmerge.checkpoint.index import parameter_count, read_index
+from mixmerge.checkpoint.tensors import without_tied_head
 from mixmerge.core.errors import UserError
-from mixmerge.sft.examples import Prepared, fill_up, read_examples
+from mixmerge.sft.examples import Counts, fill_up, read_examples
 from mixmerge.sft.job import Job
-from mixmerge.sft.resume import Request, last_complete, step_of
-from mixmerge.sft.settings import Lora, Sft
+from mixmerge.sft.resume import StopRequest, last_checkpoint, step_of
+from mixmerge.sft.settings import Sft
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +23,7 @@ logger = logging.getLogger(__name__)
 _BUCKET = 200_000_000
 
 
-def train(job: Job, prepared: Prepared, request: Request) -> None:
+def train(job: Job, counts: dict[str, Counts], request: StopRequest) -> None:
     """Train from the base, or from the last complete checkpoint in scratch, to the last step.
 
     Leaves the checkpoints in ``job.trainer``; `publish` takes it from there. A run that is asked to
@@ -28,18 +31,19 @@ def train(job: Job, prepared: Prepared, request: Request) -> None:
 
     Args:
         job: what to train.
-        prepared: its base and data.
-        request: whether to stop early; made patient while there are steps to save.
+        counts: of its tokenised splits.
+        request: whether to stop early.
 
     Raises:
         UserError: the loss is not finite, or DeepSpeed does not work here.
     """
     import torch
 
-    torch.set_num_threads(job.settings.threads)
-    if job.settings.zero_stage is not None:
-        if job.settings.processes == 1:
-            _single_process_environment()
+    settings, cuda = job.settings, torch.cuda.is_available()
+    torch.set_num_threads(settings.threads)
+    if settings.zero_stage is not None:
+        if settings.processes == 1:  # DeepSpeed insists on a process group
+            os.environ.update(RANK="0", LOCAL_RANK="0", **meeting_point(1, 1))
         _import_deepspeed()
     import transformers
 
@@ -48,31 +52,47 @@ def train(job: Job, prepared: Prepared, request: Request) -> None:
     _quieten(transformers)
     # The arguments come first: they tell transformers about ZeRO-3, under which a model is loaded
     # in parts.
-    args = _arguments(job, prepared.parameters, torch.cuda.is_available())
-    if job.settings.zero_stage is not None:
+    args = _arguments(job, cuda)
+    if settings.zero_stage is not None:
         # On CPU accelerate leaves this until after the model is loaded, and ZeRO-3 would take the
         # run for one of a single process.
         import deepspeed.comm
 
-        deepspeed.comm.init_distributed("nccl" if torch.cuda.is_available() else "gloo")
-    resume = _resume(job.trainer, args)
+        deepspeed.comm.init_distributed("nccl" if cuda else "gloo")
+    lora = None
+    if settings.lora is not None:
+        from peft import LoraConfig
+
+        lora = LoraConfig(
+            task_type="CAUSAL_LM",
+            r=settings.lora.rank,
+            lora_alpha=settings.lora.alpha,
+            lora_dropout=settings.lora.dropout,
+            target_modules=settings.lora.targets,
+        )
+    if args.process_index == 0:  # what a kill left half-written
+        shutil.rmtree(args.output_dir, ignore_errors=True)
+    resume = last_checkpoint(job.trainer)
+    if resume and args.process_index == 0:
+        logger.info("resuming after step %d", step_of(resume))
     trainer = Trainer(
-        model=_load_model(job.base, job.settings),
+        model=_load_model(job.base, settings),
         args=args,
-        train_dataset=fill_up(read_examples(job.tokens, "train"), job.settings.batch_size),
+        train_dataset=fill_up(read_examples(job.tokens, "train"), settings.batch_size),
         eval_dataset=read_examples(job.tokens, "validation"),
         processing_class=transformers.AutoTokenizer.from_pretrained(
             job.base, local_files_only=True, trust_remote_code=trusts_code(job.base)
         ),
-        peft_config=_lora(job.settings.lora),
+        peft_config=lora,
     )
-    trainer.keep_best = job.settings.checkpoint == "best"
+    trainer.checkpoints = job.trainer
+    trainer.keep_best = settings.checkpoint == "best"
     trainer.request = request
     trainer.remove_callback(transformers.PrinterCallback)
     if args.process_index == 0:
-        trainer.add_callback(Progress(prepared.splits["train"].tokens))
+        trainer.add_callback(Progress(counts["train"]["tokens"]))
     # After the bar, in which it shows the evaluation that an interrupted run left.
-    trainer.add_callback(Schedule(job.settings, trainer))
+    trainer.add_callback(Schedule(settings, trainer))
     try:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     except Stopped:
@@ -85,20 +105,9 @@ def _quieten(transformers: Any) -> None:
     transformers.logging.disable_progress_bar()
     for name in ("DeepSpeed", "accelerate"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for module in ("torch", "transformers", "accelerate", "deepspeed", "trl", "peft"):
-        for category in (FutureWarning, UserWarning):
-            warnings.filterwarnings("ignore", category=category, module=module)
-
-
-def _resume(checkpoints: Path, args: Any) -> Path | None:
-    """The checkpoint to go on from; only the first process may clean up around it."""
-    from accelerate import PartialState
-
-    with PartialState().main_process_first():
-        resume = last_complete(checkpoints)
-    if resume and args.process_index == 0:
-        logger.info("resuming after step %d", step_of(resume))
-    return resume
+    libraries = "(torch|transformers|accelerate|deepspeed|trl|peft)"
+    for category in (FutureWarning, UserWarning):
+        warnings.filterwarnings("ignore", category=category, module=libraries)
 
 
 def _load_model(base: Path, settings: Sft) -> Any:
@@ -128,34 +137,23 @@ def _load_model(base: Path, settings: Sft) -> Any:
     )
 
 
-def _lora(lora: Lora | None) -> Any:
-    """The settings of adapters, as peft takes them."""
-    if lora is None:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=lora.targets,
-    )
-
-
-def _arguments(job: Job, parameters: int, cuda: bool) -> Any:
+def _arguments(job: Job, cuda: bool) -> Any:
     from trl import SFTConfig
 
     settings = job.settings
+    deepspeed = None
+    if settings.zero_stage is not None:
+        parameters = parameter_count(without_tied_head(job.base, read_index(job.base)))
+        deepspeed = zero_config(settings, parameters)
     distributed = settings.processes > 1 or settings.zero_stage is not None
     return SFTConfig(
-        output_dir=str(job.trainer),
+        output_dir=str(job.trainer / "partial"),
         seed=job.seed,
         data_seed=job.seed,
         use_cpu=not cuda,
         ddp_backend=("nccl" if cuda else "gloo") if distributed else None,
         ddp_find_unused_parameters=False,
-        deepspeed=None if settings.zero_stage is None else zero_config(settings, parameters),
+        deepspeed=deepspeed,
         bf16=settings.precision == "bf16",
         per_device_train_batch_size=settings.micro_batch,
         per_device_eval_batch_size=settings.micro_batch,
@@ -209,16 +207,14 @@ def zero_config(settings: Sft, parameters: int) -> dict[str, Any]:
         settings: with `zero_stage` not None.
         parameters: number of the model's parameters; bounds the buckets.
     """
-    stage = settings.zero_stage
-    assert stage is not None
     bucket = min(_BUCKET, parameters)
     zero: dict[str, Any] = {
-        "stage": stage,
+        "stage": settings.zero_stage,
         "contiguous_gradients": True,
         "reduce_bucket_size": bucket,
         "allgather_bucket_size": bucket,
     }
-    if stage == 3:
+    if settings.zero_stage == 3:
         zero["stage3_prefetch_bucket_size"] = "auto"
         zero["stage3_param_persistence_threshold"] = "auto"
         # Without this a ZeRO-3 save is an empty shell.
@@ -227,22 +223,21 @@ def zero_config(settings: Sft, parameters: int) -> dict[str, Any]:
         zero["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
     if settings.offload == "all":
         zero["offload_param"] = {"device": "cpu", "pin_memory": True}
-    config: dict[str, Any] = {
+    half = settings.precision == "bf16"
+    return {
         "train_batch_size": "auto",
         "train_micro_batch_size_per_gpu": "auto",
         "gradient_accumulation_steps": "auto",
         "gradient_clipping": "auto",
-        "bf16": {"enabled": settings.precision == "bf16"},
+        "bf16": {"enabled": half},
+        # Else micro-batches are summed in bf16 and accumulation no longer equals a large batch.
+        **({"data_types": {"grad_accum_dtype": "fp32"}} if half else {}),
         "zero_optimization": zero,
         # The optimiser is torch's AdamW, at every stage and without DeepSpeed: the stages differ in
         # where the states lie, not in the arithmetic. It needs no C++ compiler either.
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
     }
-    if settings.precision == "bf16":
-        # Else micro-batches are summed in bf16 and accumulation no longer equals a large batch.
-        config["data_types"] = {"grad_accum_dtype": "fp32"}
-    return config
 
 
 def _import_deepspeed() -> None:
@@ -264,16 +259,20 @@ def _import_deepspeed() -> None:
     deepspeed.ops.__compatible_ops__ = {"deepspeed_shm_comm": False}
 
 
-def _single_process_environment() -> None:
-    """Say where a process group of one meets, as torchrun would; DeepSpeed insists on one."""
+def meeting_point(world: int, here: int, address: str | None = None) -> dict[str, str]:
+    """Environment by which the ranks of a run find each other, as torchrun sets it.
+
+    Args:
+        world: ranks on all machines.
+        here: ranks on each.
+        address: this machine's, None where all are on it.
+    """
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind(("" if address else "127.0.0.1", 0))
         port = probe.getsockname()[1]
-    os.environ.update(
-        RANK="0",
-        LOCAL_RANK="0",
-        WORLD_SIZE="1",
-        LOCAL_WORLD_SIZE="1",
-        MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
-    )
+    return {
+        "WORLD_SIZE": str(world),
+        "LOCAL_WORLD_SIZE": str(here),
+        "MASTER_ADDR": address or "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }

@@ -14,7 +14,7 @@ from trl import SFTTrainer
 
 from mixmerge.core.errors import UserError
 from mixmerge.sft.encoding import IGNORED
-from mixmerge.sft.resume import Request, mark_complete, prune
+from mixmerge.sft.resume import StopRequest, keep_checkpoint
 from mixmerge.sft.settings import Sft
 
 #: Name under which transformers finds `samplewise_attention` (`attn_implementation`).
@@ -24,10 +24,12 @@ SAMPLEWISE = "mixmerge_samplewise"
 class Trainer(SFTTrainer):  # type: ignore[misc]
     """Trains one specialist; see the module's docstring for what it adds."""
 
+    #: Where checkpoints go that are whole; meanwhile they stand in ``args.output_dir``.
+    checkpoints: Path
     #: Whether the checkpoint with the lowest validation loss is kept besides the last one.
     keep_best = True
-    #: Whether this process was asked to stop.
-    request: Request
+    #: Whether this run is asked to stop.
+    request: StopRequest
     control: Any
 
     def stop_agreed(self) -> bool:
@@ -38,11 +40,7 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         return bool(self.accelerator.reduce(asked, reduction="sum").item())
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
-        """One micro-batch, forward and backward.
-
-        Raises:
-            UserError: the loss is NaN or infinite; nothing that follows would be worth its time.
-        """
+        """One micro-batch, forward and backward; `UserError` where the loss is not finite."""
         loss = super().training_step(*args, **kwargs)
         if not math.isfinite(loss.item()):
             raise UserError(
@@ -105,9 +103,8 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            trainer = Path(self.args.output_dir)
-            mark_complete(trainer / f"checkpoint-{self.state.global_step}")
-            prune(trainer, self.keep_best)
+            written = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            keep_checkpoint(written, self.checkpoints, self.keep_best)
         self.accelerator.wait_for_everyone()
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
@@ -115,12 +112,7 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
 
 
 def evaluation_steps(steps: int, evaluations: int) -> list[int]:
-    """Steps after which the validation loss is measured: evenly spaced, the last at the end.
-
-    Args:
-        steps: optimiser steps of the run.
-        evaluations: how many; no more than there are steps.
-    """
+    """Steps after which the validation loss is measured: evenly spaced, the last at the end."""
     wanted = min(steps, evaluations)
     return [round(steps * i / wanted) for i in range(1, wanted + 1)]
 
@@ -142,14 +134,13 @@ class Schedule(TrainerCallback):  # type: ignore[misc]
         self.trainer = trainer
         self.evaluations: list[int] = []
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Spread the evaluations over the run; measure what the run before had to leave.
 
         Raises:
             Stopped: asked before the first step.
         """
-        # From here on there is something to save.
-        self.trainer.request.patient = True
+        self.trainer.request.begin()
         self.evaluations = evaluation_steps(state.max_steps, self.settings.evaluations)
         step = state.global_step
         measured = any(entry["step"] == step for entry in state.log_history if "eval_loss" in entry)
@@ -158,7 +149,7 @@ class Schedule(TrainerCallback):  # type: ignore[misc]
         ):
             raise Stopped
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Set the Trainer's flags."""
         step, every = state.global_step, self.settings.save_steps
         due = step in self.evaluations
@@ -167,7 +158,7 @@ class Schedule(TrainerCallback):  # type: ignore[misc]
         control.should_save = stop or due or (every is not None and step % every == 0)
         control.should_training_stop = control.should_training_stop or stop
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Stop where the request came while a checkpoint was written: it needs no second one."""
         if state.global_step < state.max_steps and self.trainer.stop_agreed():
             control.should_training_stop = True
@@ -176,45 +167,39 @@ class Schedule(TrainerCallback):  # type: ignore[misc]
 class Progress(TrainerCallback):  # type: ignore[misc]
     """A progress bar on stderr with loss and speed; one line for each evaluation."""
 
+    bar: Any
+
     def __init__(self, tokens_per_epoch: int) -> None:
         self.tokens_per_epoch = tokens_per_epoch
-        self.bar: Any = None
-        self.begun = 0.0
-        self.epoch = 0.0
+        self.begun = self.epoch = 0.0
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Open the bar where the run stands."""
         bar = {"initial": state.global_step, "desc": "train", "unit": " steps", "mininterval": 1}
         self.bar = tqdm(total=state.max_steps, **bar)
-        self.begun = time.perf_counter()
-        self.epoch = state.epoch or 0.0
+        self.begun, self.epoch = time.perf_counter(), state.epoch or 0.0
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Move on by a step."""
-        self.bar.update()
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Show the loss."""
-        if logs and "loss" in logs and self.bar is not None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Move on by a step and show its loss, or print a validation loss."""
+        if "loss" in logs:
             self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
+            self.bar.update()
+        elif "eval_loss" in logs:
+            step = f"step {state.global_step}/{state.max_steps}"
+            self._print(f"{step}: validation loss {logs['eval_loss']:.4f}")
 
-    def on_evaluate(
-        self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any
-    ) -> None:
-        """Print the validation loss."""
-        text = f"step {state.global_step}/{state.max_steps}: validation loss"
-        tqdm.write(f"{text} {metrics['eval_loss']:.4f}", file=self.bar.fp)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Close the bar and print the speed."""
         self.bar.close()
         seconds = time.perf_counter() - self.begun
         tokens = self.tokens_per_epoch * ((state.epoch or 0.0) - self.epoch)
-        tqdm.write(
+        self._print(
             f"trained {tokens:,.0f} tokens in {seconds:.1f} s, {tokens / seconds:,.0f} tokens/s "
-            "(evaluation and saving included)",
-            file=self.bar.fp,
+            "(evaluation and saving included)"
         )
+
+    def _print(self, text: str) -> None:
+        tqdm.write(text, file=self.bar.fp)
 
 
 def samplewise_attention(
@@ -231,17 +216,15 @@ def samplewise_attention(
     """Causal attention within each sample of a packed row, never across a boundary.
 
     transformers' ``sdpa`` would build a block-diagonal mask and compute all L x L scores of the
-    row, of which nearly all are masked: at 8 rows of 512 tokens a training step takes 6 times as
-    long on a CPU. FlashAttention's variable-length kernels do the same as this, and are used
-    instead where they are installed.
+    row: at 8 rows of 512 tokens a training step takes 6 times as long on a CPU. FlashAttention's
+    variable-length kernels do the same as this, and are used where they are installed.
 
     Args:
         module: the attention layer.
         query: (1, heads, tokens, head size).
         key: (1, key-value heads, tokens, head size).
         value: as ``key``.
-        attention_mask: always None: transformers makes no mask for an implementation it does not
-            know, and none is needed.
+        attention_mask: always None: transformers makes none for an implementation unknown to it.
         dropout: attention dropout.
         scaling: factor on the scores; 1 / sqrt(head size) by default.
         cu_seq_lens_q: (samples + 1), the boundaries, from TRL's padding-free collator.
