@@ -1,6 +1,5 @@
 """Chat templates made to do harm: each is stopped, with one message, and the next one renders."""
 
-import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ from fixtures import checkpoints as material
 from mixmerge.checkpoint import chat as rendering
 from mixmerge.checkpoint.chat import BadTemplate, Chat
 from mixmerge.checkpoint.settings import LocalCheckpoint
+from mixmerge.checkpoint.snapshot import snapshot
 from mixmerge.checkpoint.tokenizer import load_tokenizer
 from mixmerge.core.errors import UserError
 from mixmerge.sft.encoding import Encoder, load_encoder
@@ -61,48 +61,59 @@ def test_reaching_for_pythons_insides(tmp_path: Path, template: str) -> None:
     assert not canary.exists()
 
 
+LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that gives a chat one second."""
+    monkeypatch.setattr(rendering, "CPU_SECONDS", 1.0)
+    monkeypatch.setattr(rendering, "_kept", None)
+
+
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "template",
     [
-        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        LOOP,
         "{% for i in range(99999) %}{{ (messages[0].content * 9999999) | length }}{% endfor %}",
         "{% set x = namespace(n=3) %}{% for i in range(99) %}{% set x.n = x.n * x.n %}{% endfor %}",
     ],
 )
-def test_loops_without_end(monkeypatch: pytest.MonkeyPatch, template: str) -> None:
-    monkeypatch.setattr(rendering, "CPU_SECONDS", 1.0)
-    monkeypatch.setattr(rendering, "_kept", None)
+def test_loops_without_end(template: str) -> None:
     message = refused(template)
     assert "takes over 1 s for one chat, and was stopped" in message or "needs over" in message
     assert "under the model's `chat_template`" in message
 
 
 @pytest.mark.parametrize(
-    "template",
+    ("template", "message"),
     [
-        "{{ 'a' * 10**10 }}",
-        "{{ '%5000000000d' % 1 }}",
-        "{{ 'a'.ljust(10**10) }}",
-        "{% set x = namespace(v='a') %}{% for i in range(99) %}{% set x.v = x.v*2 %}{% endfor %}",
-        "{% for i in range(9999) %}{{ 'a' * 999999 }}{% endfor %}",
+        *(
+            (template, "needs over 1024 MiB for one chat, and was stopped")
+            for template in (
+                "{{ 'a' * 10**10 }}",
+                "{{ '%5000000000d' % 1 }}",
+                "{{ 'a'.ljust(10**10) }}",
+                "{% set x = namespace(v='a') %}{% for i in range(99) %}{% set x.v = x.v*2 %}"
+                "{% endfor %}",
+                "{% for i in range(9999) %}{{ 'a' * 999999 }}{% endfor %}",
+            )
+        ),
+        ("{{ 'a' * 100000000 }}", "writes over 64 MiB for one chat"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "RecursionError"),
+        ("{{ range(10**12) | list }}", "OverflowError"),
+        ("{% for %}", "TemplateSyntaxError"),
+        ("{{ ((((", "TemplateSyntaxError"),
+        ("{{ " + "(" * 50_000, "RecursionError"),
     ],
 )
-def test_gigabytes_of_text(template: str) -> None:
-    message = refused(template)
-    assert "needs over 1024 MiB for one chat, and was stopped" in message
+def test_what_is_too_much(template: str, message: str) -> None:
+    assert message in refused(template)
 
 
-def test_megabytes_of_text() -> None:
-    assert "writes over 64 MiB for one chat" in refused("{{ 'a' * 100000000 }}")
+def test_megabytes_of_text_are_not_too_much() -> None:
     assert written("{{ 'a' * 1000000 }}") == "a" * 1_000_000
-
-
-def test_recursion_and_ranges() -> None:
-    assert "RecursionError" in refused("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}")
-    assert "OverflowError" in refused("{{ range(10**12) | list }}")
-    assert "TemplateSyntaxError" in refused("{% for %}")
-    assert "TemplateSyntaxError" in refused("{{ ((((")
-    assert "RecursionError" in refused("{{ " + "(" * 50_000)
 
 
 def test_what_a_template_says_itself_is_passed_on() -> None:
@@ -119,9 +130,8 @@ def test_no_file_no_program_no_environment(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("HF_TOKEN", "hf_planted")
     monkeypatch.setattr(rendering, "_kept", None)
     assert written(GOOD) == "q.a."
-    process = rendering._process()._process
-    assert process is not None
-    folder = Path(f"/proc/{process.pid}")
+    assert rendering._kept is not None
+    folder = Path(f"/proc/{rendering._kept[0].pid}")
     assert b"planted" not in (folder / "environ").read_bytes()
     limits = (folder / "limits").read_text()
     bounds = {"Max open files": "0", "Max file size": "0", "Max processes": "0"}
@@ -131,9 +141,9 @@ def test_no_file_no_program_no_environment(monkeypatch: pytest.MonkeyPatch) -> N
     status = (folder / "status").read_text()
     if "Seccomp_filters" in Path("/proc/self/status").read_text():
         assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status
-    # Pipes and the empty device, nothing of the caller's.
+    # The way to the caller and the empty device, nothing else of the caller's.
     held = {str(fd.readlink()).split(":")[0] for fd in (folder / "fd").iterdir()}
-    assert held == {"pipe", "/dev/null"}
+    assert held == {"socket", "/dev/null"}
 
 
 def test_it_renders_what_transformers_renders() -> None:
@@ -171,47 +181,28 @@ def test_a_fork_has_a_process_of_its_own() -> None:
     assert written(GOOD) == "q.a."
 
 
-LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
-
-
-def test_training_and_generation_say_which_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rendering, "CPU_SECONDS", 1.0)
-    monkeypatch.setattr(rendering, "_kept", None)
+@pytest.mark.usefixtures("impatient")
+def test_training_and_generation_say_which_checkpoint(tmp_path: Path) -> None:
     base = material.write_checkpoint(tmp_path / "base", "llama", material.values("llama", 1))
     (base / "chat_template.jinja").write_text("{% generation %}" + LOOP + "{% endgeneration %}")
     with pytest.raises(UserError, match=rf"^chat template \({base}\): takes over 1 s"):
-        load_encoder(base, None)
+        load_encoder(base)
     # Without marks TRL is asked for a training variant, and would render it to find that out.
     (base / "chat_template.jinja").write_text(LOOP)
     with pytest.raises(UserError, match=r"no `{% generation %}` marks"):
-        load_encoder(base, None)
+        load_encoder(base)
     # One that turns hostile on a certain row only: the row is named.
-    tokenizer = load_tokenizer(base)
-    turning = (
-        "{% for m in messages %}{% if m['content'] == 'go' %}" + LOOP + "{% endif %}{% endfor %}"
-    )
-    encoder = Encoder(Chat(tokenizer, turning, "own.jinja"), frozenset([256]))
-    with pytest.raises(
-        UserError, match=r"^rows.jsonl:7: chat template \(own.jinja\): takes over 1"
-    ):
+    turning = "{% for m in messages %}{% if m.content == 'go' %}" + LOOP + "{% endif %}{% endfor %}"
+    encoder = Encoder(Chat(load_tokenizer(base), turning, "own.jinja"), frozenset([256]))
+    message = r"^rows.jsonl:7: chat template \(own.jinja\): takes over 1"
+    with pytest.raises(UserError, match=message):
         encoder.encode([{"role": "user", "content": "go"}], "rows.jsonl:7")
 
 
-def test_a_snapshot_whose_template_is_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_snapshot_whose_template_is_compared(tmp_path: Path) -> None:
     """The one place where a template from outside runs while its checkpoint is fetched."""
-    from mixmerge.checkpoint.snapshot import snapshot
-
-    monkeypatch.setattr(rendering, "CPU_SECONDS", 1.0)
-    monkeypatch.setattr(rendering, "_kept", None)
     source = material.write_checkpoint(tmp_path / "source", "llama", material.values("llama", 1))
-    config = json.loads((source / "tokenizer_config.json").read_text())
-    (source / "chat_template.jinja").unlink()
-    hostile = {**config, "chat_template": "{{ ''.__class__ }}" + GOOD}
-    (source / "tokenizer_config.json").write_text(json.dumps(hostile))
+    (source / "chat_template.jinja").write_text("{{ ''.__class__ }}" + GOOD)
     mine = tmp_path / "mine.jinja"
     mine.write_text(GOOD)
     entry = LocalCheckpoint(kind="local", path=source, chat_template=mine)

@@ -1,4 +1,4 @@
-"""Reading safetensors headers: every way in which a checkpoint can be broken, pickles refused."""
+"""Reading safetensors headers: every way in which a file can be broken, pickles refused."""
 
 import json
 import pickle
@@ -10,11 +10,10 @@ import pytest
 
 from fixtures.checkpoints import shapes, values, write_checkpoint
 from mixmerge.checkpoint.index import INDEX, SINGLE, read_header, read_index
-from mixmerge.checkpoint.tensors import chunks, raw_chunks
+from mixmerge.checkpoint.tensors import raw_values, to_float64
 from mixmerge.core.errors import UserError
 
 SHARD = "model-00002-of-00003.safetensors"
-BROKEN = r"broken safetensors header \(.+\); fetch or write the file again$"
 
 
 @pytest.fixture
@@ -30,14 +29,12 @@ def failure(directory: Path) -> str:
     return message
 
 
-@pytest.mark.parametrize("shards", [1, 3])
 @pytest.mark.parametrize("dtype", ["BF16", "F16", "F32", "F64"])
-def test_reads_what_safetensors_reads(tmp_path: Path, shards: int, dtype: str) -> None:
+def test_reads_what_safetensors_reads(tmp_path: Path, dtype: str) -> None:
     from safetensors import safe_open
 
-    directory = write_checkpoint(
-        tmp_path / "m", "qwen2", values("qwen2", 1), dtype=dtype, shards=shards
-    )
+    arrays = values("qwen2", 1)
+    directory = write_checkpoint(tmp_path / "m", "qwen2", arrays, dtype=dtype, shards=3)
     index = read_index(directory)
     assert list(index) == sorted(shapes("qwen2"))
     for name, info in index.items():
@@ -45,37 +42,17 @@ def test_reads_what_safetensors_reads(tmp_path: Path, shards: int, dtype: str) -
             expected = file.get_tensor(name)
         assert info.shape == tuple(expected.shape)
         assert info.nbytes == expected.numel() * expected.element_size()
-        read = np.concatenate(list(chunks(info, 1000)))
+        read = to_float64(raw_values(info), dtype)
         assert np.array_equal(read, expected.double().numpy().ravel())
-
-
-def test_missing_shard(sharded: Path) -> None:
-    (sharded / SHARD).unlink()
-    assert f"{SHARD}: shard is missing" in failure(sharded)
-
-
-def test_index_and_shards_must_name_the_same_tensors(sharded: Path) -> None:
-    content = json.loads((sharded / INDEX).read_text())
-    first, shard = next(iter(content["weight_map"].items()))
-    ghost = content["weight_map"] | {"model.ghost.weight": shard}
-    fewer = {name: file for name, file in content["weight_map"].items() if name != first}
-    elsewhere = content["weight_map"] | {first: SHARD if shard != SHARD else "x.safetensors"}
-    for weight_map, message in (
-        (ghost, "'model.ghost.weight'"),
-        (fewer, f"leaves out tensor '{first}'"),
-        (elsewhere, f"says that {SHARD} holds '{first}', but it does not"),
-        ({}, "has no 'weight_map'"),
-    ):
-        (sharded / INDEX).write_text(json.dumps({"weight_map": weight_map}))
-        assert message in failure(sharded)
 
 
 def test_directories_without_whole_weights(tmp_path: Path, sharded: Path) -> None:
     (sharded / SINGLE).write_bytes(b"")
     assert "out of date" in failure(sharded)
     (sharded / SINGLE).unlink()
-    (sharded / INDEX).unlink()
-    assert f"nor {INDEX}" in failure(sharded)
+    (sharded / SHARD).unlink()
+    (sharded / SHARD).symlink_to(tmp_path / "gone")
+    assert f"{SHARD}: is a symbolic link to" in failure(sharded)
     (tmp_path / "empty").mkdir()
     assert "holds no weights" in failure(tmp_path / "empty")
     assert "no such checkpoint" in failure(tmp_path / "nowhere")
@@ -102,63 +79,46 @@ def entry(first: int, last: int, shape: Any = (1,), dtype: str = "F32") -> dict[
     return {"dtype": dtype, "shape": shape, "data_offsets": [first, last]}
 
 
-@pytest.mark.parametrize(
-    "tensors",
-    [
-        {"a": entry(0, 4), "b": entry(0, 4)},
-        {"a": entry(0, 8, [2]), "b": entry(4, 8)},
-        {"a": entry(4, 8)},
-        {"a": entry(0, 4), "b": entry(4, 4, [0]), "c": entry(8, 12)},
-        {"a": entry(-4, 0)},
-        *({"a": entry(0, 4, shape)} for shape in ([-1, -1], [True], [1.0], [[1]], "1", [2**62, 4])),
-        {"a": entry(0, 4, dtype="OBJECT")},
-        {"a": [0, 4]},
-        {"a": {"dtype": "F32", "shape": [1]}},
-        {"a": entry(0, 0, [2**40, 2**40, 0])},
-        {"a": {**entry(0, 8, [2]), "x": float("nan")}},
-        {"a": entry(0, 8, [2]), "__metadata__": {"format": 1}},
-        {"a": entry(0, 8, [2]), "__metadata__": "pt"},
-        [1, 2],
-    ],
-)
-def test_headers_that_lie(tmp_path: Path, tensors: Any) -> None:
-    file = header(tmp_path / "model.safetensors", json.dumps(tensors).encode())
-    with pytest.raises(UserError, match=BROKEN) as caught:
-        read_header(file)
-    assert str(caught.value).startswith(f"{file}: ")
+LIES = [
+    {"a": entry(0, 4), "b": entry(0, 4)},
+    {"a": entry(0, 8, [2]), "b": entry(4, 8)},
+    {"a": entry(4, 8)},
+    {"a": entry(0, 4), "b": entry(4, 4, [0]), "c": entry(8, 12)},
+    {"a": entry(-4, 0)},
+    *({"a": entry(0, 4, shape)} for shape in ([-1, -1], [True], [1.0], [[1]], "1", [2**62, 4])),
+    {"a": entry(0, 4, dtype="OBJECT")},
+    {"a": [0, 4]},
+    {"a": {"dtype": "F32", "shape": [1]}},
+    {"a": entry(0, 0, [2**40, 2**40, 0])},
+    {"a": {**entry(0, 8, [2]), "x": float("nan")}},
+    {"a": entry(0, 8, [2]), "__metadata__": {"format": 1}},
+    {"a": entry(0, 8, [2]), "__metadata__": "pt"},
+    {"a": entry(0, 4)},
+    {"a": entry(0, 12, [3])},
+    [1, 2],
+]
+BOMBS = [
+    (b"{}", 2**64 - 1),
+    (b"{}", 2**63),
+    (b"{}", 99_999_999),
+    (b'{"a":' * 100_000, None),
+    (b'{"a":{"shape":' + b"[" * 100_000, None),
+    (b'{"a":{"shape":[1],"data_offsets":[0,' + b"9" * 5000 + b"]}}", None),
+    (b'{"' + b"x" * 100_000 + b'":1}', None),
+    (b'{"\xff\xfe":1}', None),
+    (b"", None),
+]
 
 
 @pytest.mark.parametrize(
-    ("content", "length"),
-    [
-        (b"{}", 2**64 - 1),
-        (b"{}", 2**63),
-        (b"{}", 99_999_999),
-        (b'{"a":' * 100_000, None),
-        (b'{"a":{"shape":' + b"[" * 100_000, None),
-        (b'{"a":{"shape":[1],"data_offsets":[0,' + b"9" * 5000 + b"]}}", None),
-        (b'{"' + b"x" * 100_000 + b'":1}', None),
-        (b'{"\xff\xfe":1}', None),
-        (b"", None),
-    ],
+    ("content", "length"), [*((json.dumps(lie).encode(), None) for lie in LIES), *BOMBS]
 )
-def test_header_bombs(tmp_path: Path, content: bytes, length: int | None) -> None:
-    header(tmp_path / "model.safetensors", content, length=length)
-    kind = "broken safetensors header" if length is None else "not a whole safetensors file"
-    assert kind in failure(tmp_path)
-
-
-@pytest.mark.parametrize("kept", [0, 5, 100, 20_000])
-def test_a_file_of_another_length_is_named(sharded: Path, kept: int) -> None:
-    file = sharded / SHARD
-    whole = file.read_bytes()
-    file.write_bytes(whole[:kept])
-    kind = f"truncated: {kept} bytes, expected {len(whole)}"
-    if kept < 1000:
-        kind = f"not a whole safetensors file ({kept} bytes, shorter than its own header)"
-    assert failure(sharded).startswith(f"{file}: {kind}; ")
-    file.write_bytes(whole + b"x")
-    assert f"longer than its header says: {len(whole) + 1} bytes" in failure(sharded)
+def test_headers_that_lie(tmp_path: Path, content: bytes, length: int | None) -> None:
+    file = header(tmp_path / SINGLE, content, length=length)
+    size = file.stat().st_size
+    message = failure(tmp_path)
+    assert message.startswith(f"{file}: cut off, damaged, or no safetensors file ({size} bytes; ")
+    assert message.endswith("; fetch or write the file again")
 
 
 @pytest.mark.parametrize("length", [0x0280, 0x0380, 0x0480, 0x0580, 0x10280])
@@ -168,7 +128,7 @@ def test_a_length_that_begins_like_a_pickle(tmp_path: Path, length: int) -> None
     assert file.read_bytes()[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
     assert list(read_header(file)) == ["a"]
     file.write_bytes(file.read_bytes()[:20])
-    with pytest.raises(UserError, match=r"a\.safetensors: not a whole safetensors file \(20 byt"):
+    with pytest.raises(UserError, match=r"a\.safetensors: cut off, .* \(20 bytes"):
         read_header(file)
 
 
@@ -190,4 +150,4 @@ def test_dtypes_that_cannot_be_merged_are_whole_files(tmp_path: Path, dtype: str
     content = json.dumps({"a": entry(0, 8, [8 // size], dtype)}).encode()
     tensors = read_header(header(tmp_path / "a.safetensors", content))
     with pytest.raises(UserError, match=f"dtype {dtype}; only .* Take the model's unquantised"):
-        next(raw_chunks(tensors["a"]))
+        raw_values(tensors["a"])

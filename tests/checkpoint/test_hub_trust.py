@@ -1,19 +1,20 @@
 """A model with code of its own goes through the whole line, where its entry allows that code."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fixtures import sft_studies as material
 from mixmerge.checkpoint.code import code_digest
+from mixmerge.checkpoint.settings import LocalCheckpoint
+from mixmerge.checkpoint.snapshot import snapshot
+from mixmerge.core.errors import UserError
+from mixmerge.sft.job import Job
+from mixmerge.sft.settings import Sft
+from mixmerge.sft.stage import fine_tune
 
-ROOT = Path(__file__).parents[2]
 CODE = """
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -25,16 +26,14 @@ class OwnForCausalLM(LlamaForCausalLM):
 """
 
 
-def run(script: str, *arguments: Any) -> str:
-    command = [sys.executable, "-P", str(ROOT / "workflow/scripts" / script), *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 1), done.stderr
-    return done.stderr if done.returncode else ""
-
-
 @pytest.mark.slow
-def test_own_code_reaches_every_loader(tmp_path: Path) -> None:
+def test_own_code_reaches_every_loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import dynamic_module_utils
+
+    from mixmerge.evaluate.engines import load_model
+    from mixmerge.merge.execution import merge
+
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
     source = material.write_base(tmp_path / "source", "llama")
     (source / "own.py").write_text(CODE)
     config = json.loads((source / "config.json").read_text())
@@ -42,35 +41,24 @@ def test_own_code_reaches_every_loader(tmp_path: Path) -> None:
     names = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnForCausalLM"}
     (source / "config.json").write_text(json.dumps({**config, "auto_map": names}))
     base, tuned, merged = (tmp_path / name for name in ("base", "tuned", "merged"))
-    settings = {"kind": "local", "path": str(source)}
-    arguments = ["--model", "own", "--out", base, "--settings"]
-    message = run("snapshot.py", *arguments, json.dumps(settings))
-    assert "error: models.own.trust_remote_code: not set" in message
-    settings["trust_remote_code"] = code_digest(source)
-    assert settings["trust_remote_code"] in message
-    assert run("snapshot.py", *arguments, json.dumps(settings)) == ""
+    entry = LocalCheckpoint(kind="local", path=source)
+    digest = code_digest(source)
+    message = rf"^models\.own\.trust_remote_code: not set.*{digest}"
+    with pytest.raises(UserError, match=message):
+        snapshot("own", entry, base)
+    snapshot("own", entry.model_copy(update={"trust_remote_code": digest}), base)
 
     data = material.write_set(tmp_path / "set", 12, 4)
-    sft = json.dumps({**material.SETTINGS, "max_steps": 2, "packing": False, "evaluations": 1})
-    arguments = ["--base", base, "--data", data, "--scratch", tmp_path / "scratch", "--seed", "1"]
-    assert run("sft.py", *arguments, "--settings", sft, "--out", tuned) == ""
+    changed = {"max_steps": 2, "packing": False, "evaluations": 1}
+    settings = Sft.model_validate({**material.SETTINGS, **changed})
+    scratch = tmp_path / "scratch"
+    fine_tune(Job(base=base, data=data, out=tuned, scratch=scratch, settings=settings, seed=1))
     assert (tuned / "own.py").read_text() == CODE
 
     other = shutil.copytree(tuned, tmp_path / "other")
+    models = [{"model": str(path), "parameters": {"weight": 0.5}} for path in (tuned, other)]
     recipe = tmp_path / "recipe.yaml"
-    settings_of_merge = {
-        "method": "linear",
-        "weights": {"a": 0.5, "b": 0.5},
-        "dtype": "float32",
-        "base": str(base),
-        "specialists": {"a": str(tuned), "b": str(other)},
-    }
-    assert run("recipe.py", "--settings", json.dumps(settings_of_merge), "--out", recipe) == ""
-    arguments = ["--seed", "1", "--shard-bytes", "100000000"]
-    assert run("merge.py", "--recipe", recipe, "--out", merged, *arguments) == ""
+    recipe.write_text(json.dumps({"merge_method": "linear", "models": models, "dtype": "float32"}))
+    merge(recipe, merged, seed=1, shard_bytes=100_000_000)
     assert (merged / "own.py").read_text() == CODE
-
-    from mixmerge.evaluate.engines import load_model
-
-    model = load_model(merged, "float32", "cpu")
-    assert type(model).__name__ == "OwnForCausalLM"
+    assert type(load_model(merged, "float32", "cpu")).__name__ == "OwnForCausalLM"

@@ -14,7 +14,7 @@ import pytest
 from fixtures import checkpoints as material
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.checkpoint.index import INDEX, read_index
-from mixmerge.checkpoint.tensors import chunks
+from mixmerge.checkpoint.tensors import raw_values, to_float64
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import sha256
 from mixmerge.merge.execution import merge
@@ -56,7 +56,8 @@ def tensors(directory: Path) -> dict[str, tuple[str, bytes]]:
 
 
 def array(directory: Path, name: str) -> np.ndarray:
-    return np.concatenate(list(chunks(read_index(directory)[name])))
+    info = read_index(directory)[name]
+    return to_float64(raw_values(info), info.dtype)
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def test_broken_checkpoints(
     weights = Path("given/tied/model.safetensors")
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-10])
-    one_error(config, f"{weights}: truncated")
+    one_error(config, f"{weights}: cut off, damaged")
     weights.unlink()
     Path("given/tied/pytorch_model.bin").write_bytes(b"x")
     one_error(config, "given/tied: holds", "pickle")

@@ -33,7 +33,7 @@ ROOTS = [
 _MACHINERY = {
     "mixmerge.artifacts.integrity",
     "mixmerge.artifacts.record",
-    "mixmerge.checkpoint.jail",
+    "mixmerge.checkpoint.chat_process",
     "mixmerge.core.parent_watchdog",
     "mixmerge.core.redaction",
 }

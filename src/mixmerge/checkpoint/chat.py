@@ -4,19 +4,20 @@ Training and generation both go through here, so that what one is taught the oth
 are programs by whoever made the checkpoint: `chat_process` runs them, within bounds.
 """
 
-import atexit
 import json
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from mixmerge.checkpoint import chat_process
 from mixmerge.core.errors import UserError
@@ -84,18 +85,18 @@ class Chat:
             BadTemplate: it raises an error, reaches for what the sandbox forbids, takes over
                 `CPU_SECONDS`, needs over `MEMORY_BYTES`, or writes over `TEXT_BYTES`.
         """
-        request = {
-            "messages": [self._inert(message) for message in messages],
-            "template": self.template,
-            "prompt": prompt,
-            "marks": _MARK.search(self.template) is not None,
-            "special": self.tokenizer.special_tokens_map,
-        }
-        answer = _process().ask(json.dumps(request).encode())
+        answer = _ask(
+            {
+                "conversations": [[self._inert(message) for message in messages]],
+                "chat_template": self.template,
+                "add_generation_prompt": prompt,
+                "return_assistant_tokens_mask": _MARK.search(self.template) is not None,
+                **self.tokenizer.special_tokens_map,
+            }
+        )
         if "text" in answer:
             return answer["text"], [(start, end) for start, end in answer["spans"]]
-        where = f"chat template ({self.source})"
-        kind = answer["kind"]
+        where, kind = f"chat template ({self.source})", answer["kind"]
         if kind == chat_process.REFUSED:
             error = "" if answer["error"] == "TemplateError" else f"{answer['error']}: "
             message = f"{where}: refuses a chat: {error}{answer['message']}"
@@ -137,11 +138,7 @@ class Chat:
 
 
 def check_stops(checkpoint: Path, chat: Chat, stops: list[int]) -> None:
-    """Check that generation stops where the template closes an answer.
-
-    Raises:
-        UserError: it would run on past the end of every answer.
-    """
+    """Check that generation stops where the template closes an answer; `UserError` where not."""
     closing = chat.closing_token()
     if closing is not None and closing not in stops:
         names = chat.tokenizer.convert_ids_to_tokens([closing, *stops])
@@ -155,119 +152,69 @@ def check_stops(checkpoint: Path, chat: Chat, stops: list[int]) -> None:
 
 
 def first_difference(tokenizer: Any, first: str, second: str) -> tuple[str, str] | None:
-    """Where two chat templates write something else for a plain chat, None where nowhere.
-
-    Args:
-        tokenizer: whose special tokens the templates write.
-        first: a template.
-        second: another.
-
-    Returns:
-        The two texts, from where they part.
-    """
-
-    def written(template: str, messages: Messages, prompt: bool) -> str:
-        try:
-            return Chat(tokenizer, template).render(messages, prompt=prompt)[0]
-        except BadTemplate as error:
-            return f"(refused: {error})"
-
+    """What two chat templates write for a plain chat, from where they part; None if the same."""
     question, answer = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}
     system = {"role": "system", "content": "S"}
-    for messages in ([question], [system, question], [question, answer, question, answer]):
-        for prompt in (True, False):
-            texts = [written(template, messages, prompt) for template in (first, second)]
-            if texts[0] != texts[1]:
-                pairs = enumerate(zip(*texts, strict=False))
-                start = next((i for i, (a, b) in pairs if a != b), min(map(len, texts)))
-                return texts[0][start:], texts[1][start:]
+    chats = ([question], [system, question], [question, answer, question, answer])
+    for messages, prompt in product(chats, (True, False)):
+        texts = []
+        for template in (first, second):
+            try:
+                texts.append(Chat(tokenizer, template).render(messages, prompt=prompt)[0])
+            except BadTemplate as error:
+                texts.append(f"(refused: {error})")
+        if texts[0] != texts[1]:
+            start = len(os.path.commonprefix(texts))  # noqa: RUF071 -- characters are compared
+            return texts[0][start:], texts[1][start:]
     return None
 
 
-class _Process:
-    """The rendering process, started at the first request and again where a template ended it."""
-
-    def __init__(self) -> None:
-        self.owner = os.getpid()
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def ask(self, request: bytes) -> dict[str, Any]:
-        """Send a request and return the answer; ``{"kind": ...}`` where the process ended."""
-        with self._lock:
-            process = self._process = self._process or _start()
-            assert process.stdin is not None and process.stdout is not None
-            try:
-                length = len(request).to_bytes(chat_process.LENGTH_BYTES, "little")
-                process.stdin.write(length + request)
-                process.stdin.flush()
-                data = _frame(process.stdout)
-            except BrokenPipeError:
-                data = None
-            if data is not None:
-                return dict(json.loads(data))
-            process.kill()  # where it did not answer in time
-            code = process.wait()
-            self.close()
-            return {"kind": "slow" if code in (-signal.SIGPROF, -signal.SIGKILL) else str(code)}
-
-    def close(self) -> None:
-        """End the process."""
-        process, self._process = self._process, None
-        if process is None or self.owner != os.getpid():
-            return
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
+_lock = threading.Lock()
+#: The rendering process: started at the first request, and again where a template ended it.
+_kept: "tuple[subprocess.Popen[bytes], Connection] | None" = None
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _ask(request: dict[str, Any]) -> dict[str, Any]:
+    """Send a request and return the answer; ``{"kind": ...}`` where the process ended."""
+    global _kept
+    with _lock:
+        process, connection = _kept = _kept or _start()
+        try:
+            connection.send_bytes(json.dumps(request).encode())
+            if connection.poll(_WALL_SECONDS):
+                answer: dict[str, Any] = json.loads(connection.recv_bytes(TEXT_BYTES))
+                return answer
+        except (EOFError, OSError):
+            pass  # it ended
+        _kept = None
+        connection.close()
+        process.kill()  # where it did not answer in time
+        code = process.wait()
+        return {"kind": "slow" if code in (-signal.SIGPROF, -signal.SIGKILL) else str(code)}
+
+
+def _start() -> "tuple[subprocess.Popen[bytes], Connection]":
     bounds = [str(bound) for bound in (CPU_SECONDS, MEMORY_BYTES, TEXT_BYTES)]
     # Nothing of the environment goes along: tokens, proxies, paths.
     quiet = {"LC_ALL": "C.UTF-8", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
-    return subprocess.Popen(
+    ours, theirs = Pipe()
+    process = subprocess.Popen(
         [sys.executable, "-I", str(Path(chat_process.__file__)), json.dumps(sys.path), *bounds],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdin=theirs.fileno(),
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**quiet, **threads, "HOME": os.devnull},
         cwd="/",
-        bufsize=0,
     )
+    theirs.close()
+    return process, ours
 
 
-def _frame(stream: IO[bytes]) -> bytes | None:
-    """One frame; None where the process ended before, or does not answer."""
-    head = _exactly(stream, chat_process.LENGTH_BYTES)
-    length = int.from_bytes(head, "little") if head else TEXT_BYTES + 1
-    return None if length > TEXT_BYTES else _exactly(stream, length)
+def _forget() -> None:
+    """In a fork: the process is its parent's."""
+    global _lock, _kept
+    _lock, _kept = threading.Lock(), None
 
 
-def _exactly(stream: IO[bytes], count: int) -> bytes | None:
-    ready = select.poll()
-    ready.register(stream, select.POLLIN)
-    pieces: list[bytes] = []
-    while count:
-        if not ready.poll(_WALL_SECONDS * 1000):
-            return None
-        data = stream.read(min(count, _MEGABYTE))
-        if not data:
-            return None
-        pieces.append(data)
-        count -= len(data)
-    return b"".join(pieces)
-
-
-_kept: _Process | None = None
-
-
-def _process() -> _Process:
-    """This process's own; a fork of one that had one starts another."""
-    global _kept
-    if _kept is None or _kept.owner != os.getpid():
-        _kept = _Process()
-        atexit.register(_kept.close)
-    return _kept
+os.register_at_fork(after_in_child=_forget)

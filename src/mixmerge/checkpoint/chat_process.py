@@ -2,99 +2,103 @@
 
 A chat template is a program by whoever made the checkpoint. Jinja's sandbox keeps it from Python's
 insides, but it may still loop for ever or make gigabytes of text, which in the process that trains
-could not be ended. So it runs here: `mixmerge.checkpoint.chat` starts this and talks to it.
+could not be ended. So it runs here: `mixmerge.checkpoint.chat` starts this and talks to it in
+messages of JSON over the socket that is this process's standard input.
 
 The process can open no file, start nothing, and gets none of the caller's environment; landlock and
-seccomp hold it too where the kernel has them. Frames on descriptors 0 and 1: 8 bytes length, little
-endian, then JSON.
+seccomp hold it too where the kernel has them.
 """
 
 import json
 import os
+import resource
 import signal
 import sys
-from typing import IO, Any
+from pathlib import Path
 
 if __name__ == "__main__":
     # -I and a path of the caller's: the environment is empty.
     sys.path[:] = json.loads(sys.argv[1])
 
-from mixmerge.checkpoint.jail import lock_in
+from multiprocessing.connection import Connection
 
-LENGTH_BYTES = 8
+from judgebox import landlock, seccomp
+
 #: Kinds of answers beside ``text``.
 REFUSED, TOO_LONG, TOO_MUCH = "refused", "too long", "too much memory"
 
 
 def serve(cpu_seconds: float, memory_bytes: int, text_bytes: int) -> None:
-    """Answer requests until standard input ends.
+    """Answer requests, each the arguments of transformers' renderer, until the caller is gone.
 
     Args:
         cpu_seconds: of one chat; a chat that takes longer ends the process by SIGPROF.
         memory_bytes: beside what the libraries take.
         text_bytes: longest answer.
     """
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    caller = Connection(os.dup(0))
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nowhere, number)
-    _warm_up()
-    lock_in(memory_bytes)
-    while request := _read(requests):
-        # The default action of SIGPROF ends the process, within whatever C code it may be.
-        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
-        answer = _answer(json.loads(request), text_bytes)
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        answers.write(len(answer).to_bytes(LENGTH_BYTES, "little") + answer)
-        answers.flush()
-
-
-def _warm_up() -> None:
-    """Import all that a render or its failure imports late: afterwards no file can be opened."""
+    # What a render or its failure imports late: afterwards no file can be opened.
     good = "{% generation %}{{ messages | tojson }}{{ strftime_now('%d') }}{% endgeneration %}"
     for template in (good, "{{ raise_exception('x') }}", "{% for %}", "{{ ''.__class__ }}"):
-        _answer({"messages": [], "template": template, "prompt": False, "marks": False}, 1 << 20)
+        _answer(json.dumps({"conversations": [[]], "chat_template": template}), text_bytes)
+    _lock_in(memory_bytes)
+    while True:
+        try:
+            request = caller.recv_bytes()
+        except EOFError:
+            return
+        # The default action of SIGPROF ends the process, within whatever C code it may be.
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
+        answer = _answer(request, text_bytes)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        caller.send_bytes(answer)
 
 
-def _answer(request: dict[str, Any], text_bytes: int) -> bytes:
+def _answer(request: bytes | str, text_bytes: int) -> bytes:
+    """A rendered chat, or the kind of its failure, as JSON."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
     try:
-        answer = _render(**request)
+        texts, spans = render_jinja_template(**json.loads(request))
+        answer = json.dumps({"text": texts[0], "spans": spans[0] if spans else []}).encode()
+        if len(answer) <= text_bytes:
+            return answer
+        failure = {"kind": TOO_LONG}
     except MemoryError:
-        answer = {"kind": TOO_MUCH}
+        failure = {"kind": TOO_MUCH}
     except Exception as error:  # a template may raise anything
         message = " ".join(str(error).split())[:500]
         line = getattr(error, "lineno", None)
-        answer = {"kind": REFUSED, "error": type(error).__name__, "message": message, "line": line}
+        failure = {"kind": REFUSED, "error": type(error).__name__, "message": message, "line": line}
+    return json.dumps(failure).encode()
+
+
+def _lock_in(memory_bytes: int) -> None:
+    """Give up files, network and other processes, and memory beyond a bound, for good.
+
+    Landlock and seccomp hold where the kernel has them: were Jinja's own sandbox to fail, there
+    would be nothing to reach. The limits hold everywhere.
+    """
+    used = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+    # Before the filter, which freezes it. Not 0: a program that dumps are piped to would start.
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
     try:
-        data = json.dumps(answer).encode()
-    except MemoryError:
-        data = json.dumps({"kind": TOO_MUCH}).encode()
-    return data if len(data) <= text_bytes else json.dumps({"kind": TOO_LONG}).encode()
-
-
-def _render(
-    messages: list[dict[str, str]],
-    template: str,
-    prompt: bool,
-    marks: bool,
-    special: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    from transformers.utils.chat_template_utils import render_jinja_template
-
-    texts, spans = render_jinja_template(
-        conversations=[messages],
-        chat_template=template,
-        add_generation_prompt=prompt,
-        return_assistant_tokens_mask=marks,
-        **(special or {}),
-    )
-    return {"text": texts[0], "spans": spans[0] if marks else []}
-
-
-def _read(stream: IO[bytes]) -> bytes:
-    """The next request; nothing at the end."""
-    length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
-    return stream.read(length)
+        # Before the limits: to lock itself in takes a descriptor.
+        landlock.lock([], landlock.version())
+        seccomp.install(seccomp.Profile(signals_to=os.getpid()))
+    except seccomp.Refused:
+        pass
+    bounds = {
+        resource.RLIMIT_AS: used + memory_bytes,
+        resource.RLIMIT_NOFILE: 0,
+        resource.RLIMIT_NPROC: 0,
+        resource.RLIMIT_FSIZE: 0,
+    }
+    for kind, bound in bounds.items():
+        resource.setrlimit(kind, (bound, bound))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 """Code that a checkpoint brings along: allowed by the model's entry, or taken out.
 
 A config may name classes of its own (``auto_map``) which transformers imports from the checkpoint's
-Python files when it is told to trust them. A base checkpoint is published with such names only if
-its model's entry names the very code: the commit, or the SHA-256 of a local directory's files. Then
-``remote_code.json`` says which, with the files' digest, and goes along wherever the code does; no
-job runs code that it does not stand for.
+Python files when told to trust them. A base checkpoint is published with such names only if its
+model's entry names the very code: the commit, or the SHA-256 of a local directory's files. Then
+``remote_code.json`` records that, and goes along wherever the code does.
 """
 
 import hashlib
@@ -27,8 +26,7 @@ def trusts_code(directory: Path) -> bool:
     """Whether a published checkpoint's own code may run: the value of ``trust_remote_code``.
 
     Raises:
-        UserError: it names code of its own for which no record stands, or has other code than the
-            record says.
+        UserError: it names code of its own, and other than its record says.
     """
     if not names_code(directory):
         return False
@@ -58,76 +56,63 @@ def code_digest(directory: Path) -> str:
     return digest.hexdigest()
 
 
-def allow_code(directory: Path, where: str, allowed: str, origin: dict[str, Any]) -> None:
-    """Record that a checkpoint's code may run, or refuse what the entry does not stand for.
-
-    Args:
-        directory: the checkpoint, not yet published.
-        where: the config's section, such as ``models.qwen``, for messages.
-        allowed: the entry's ``trust_remote_code``: a commit, or a digest as `code_digest` gives it.
-        origin: where the checkpoint comes from; its ``commit``, if any, is what was fetched.
-
-    Raises:
-        UserError: another commit or other code, or code of yet another repository.
-    """
-    _check_own_code(directory, where)
-    digest = code_digest(directory)
-    if allowed not in (origin.get("commit"), digest):
-        raise UserError(
-            f"{where}.trust_remote_code: allows {allowed}, but the code there is another: its *.py "
-            f"files have SHA-256 {digest}; read them, then put that"
-        )
-    if names_code(directory):
-        write_json(directory / RECORD, {"allowed": allowed, "sha256": digest})
-
-
-def without_code(directory: Path, where: str) -> None:
-    """Take code and the names of its classes out of a checkpoint that does not need them.
+def settle_code(directory: Path, where: str, allowed: str | None, commit: str | None) -> None:
+    """Record that a checkpoint's code may run, or take code and the names of its classes out.
 
     A model type that transformers knows, and a tokenizer with a tokenizer.json, load without.
 
     Args:
         directory: the checkpoint, not yet published.
         where: the config's section, such as ``models.qwen``, for messages.
+        allowed: the entry's ``trust_remote_code``: a commit, or a digest as `code_digest` gives it.
+        commit: what was fetched, if it was.
 
     Raises:
-        UserError: the checkpoint cannot be used without its code.
+        UserError: another commit or other code than allowed, code of yet another repository, or a
+            checkpoint that cannot be used without its code.
     """
-    for name in (_CONFIG, _TOKENIZER):
-        content = _content(directory / name)
-        if not content.get(_AUTO_MAP):
-            continue
-        if need := _need_of_code(directory, name, content):
-            raise UserError(
-                f"{where}.trust_remote_code: not set, but the checkpoint cannot be loaded without "
-                f"code of its own (`auto_map` in {need}); read its *.py files, then name their "
-                f"commit (of a local directory: their SHA-256, {code_digest(directory)}), or "
-                "choose another model"
-            )
-        del content[_AUTO_MAP]
-        write_json(directory / name, content)
-    _check_own_code(directory, where)
-    for code in directory.glob("*.py"):
-        code.unlink()
+    if allowed is None:
+        for name in (_CONFIG, _TOKENIZER):
+            _take_out_names(directory, name, where)
+    _refuse_foreign_code(directory, where)
+    digest = code_digest(directory)
+    if allowed is None:
+        for code in directory.glob("*.py"):
+            code.unlink()
+    elif allowed not in (commit, digest):
+        raise UserError(
+            f"{where}.trust_remote_code: allows {allowed}, but the code there is another: its *.py "
+            f"files have SHA-256 {digest}; read them, then put that"
+        )
+    elif names_code(directory):
+        write_json(directory / RECORD, {"allowed": allowed, "sha256": digest})
 
 
-def _need_of_code(directory: Path, name: str, content: dict[str, Any]) -> str | None:
-    """Why a checkpoint can't be loaded without its code; None where it can."""
-    if name == _TOKENIZER:
-        known = (directory / "tokenizer.json").exists()
-        return None if known else f"{name}, and there is no tokenizer.json"
-    from transformers import CONFIG_MAPPING
+def _take_out_names(directory: Path, name: str, where: str) -> None:
+    """Take the names of classes out of a config; `UserError` where it needs them."""
+    content = _content(directory / name)
+    if not content.get(_AUTO_MAP):
+        return
+    if name == _CONFIG:
+        from transformers import CONFIG_MAPPING
 
-    model_type = str(content.get("model_type"))
-    return None if model_type in CONFIG_MAPPING else f"{name}: model_type {model_type!r}"
+        model_type = str(content.get("model_type"))
+        needed, why = model_type not in CONFIG_MAPPING, f"{name}: model_type {model_type!r}"
+    else:
+        needed = not (directory / "tokenizer.json").exists()
+        why = f"{name}, and there is no tokenizer.json"
+    if needed:
+        raise UserError(
+            f"{where}.trust_remote_code: not set, but the checkpoint cannot be loaded without code "
+            f"of its own (`auto_map` in {why}); read its *.py files, then name their commit (of a "
+            f"local directory: their SHA-256, {code_digest(directory)}), or choose another model"
+        )
+    del content[_AUTO_MAP]
+    write_json(directory / name, content)
 
 
-def _check_own_code(directory: Path, where: str) -> None:
-    """Refuse a config that makes transformers fetch code of other repositories.
-
-    Raises:
-        UserError: an ``auto_map`` that names another repository, or kernels of the hub.
-    """
+def _refuse_foreign_code(directory: Path, where: str) -> None:
+    """Refuse an ``auto_map`` that names another repository, and kernels of the hub."""
     for name in (_CONFIG, _TOKENIZER):
         content = _content(directory / name)
         for value in _strings_under(content, _AUTO_MAP):

@@ -65,10 +65,7 @@ def finalize(
 
 
 def copy_side_files(source: Path, target: Path, skip: tuple[str, ...] = ()) -> None:
-    """Copy config, tokenizer, chat template and generation settings, as far as they exist.
-
-    The Python files of a checkpoint whose own code may run go along.
-    """
+    """Copy config, tokenizer, chat template and generation settings, and code that may run."""
     code = [path.name for path in sorted(source.glob("*.py"))] if trusts_code(source) else []
     copy_named(source, target, skip, [*code, RECORD] if code else [])
 

@@ -12,24 +12,20 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal, Never
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
 from mixmerge.artifacts.manifest import PROVENANCE
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import read_json
+from mixmerge.core.io import read_json, sha256
 from mixmerge.core.section import is_commit
 
-_CHUNK = 1 << 20
 
-
-@dataclass(frozen=True)
-class HubFile:
+class HubFile(NamedTuple):
     """A file as the hub lists it."""
 
     name: str
@@ -38,8 +34,7 @@ class HubFile:
     """SHA-256 where it is in LFS, else the name that git gives its blob."""
 
 
-@dataclass(frozen=True)
-class Repository:
+class Repository(NamedTuple):
     """A repository at one commit."""
 
     kind: Literal["model", "dataset"]
@@ -85,7 +80,7 @@ def resolve(
             "was asked for; mend HF_ENDPOINT, which names a faulty mirror"
         )
     for made in [out, *sorted(path.parent for path in out.parent.glob(f"[!.]*/{PROVENANCE}"))]:
-        before = recorded_commit(made, id, revision)
+        before = _recorded_commit(made, id, revision)
         if before not in (None, info.sha):
             raise UserError(
                 f"{where}.revision: {revision!r} of {id} has moved: it stood at commit {before} "
@@ -117,7 +112,7 @@ def check_endpoint() -> None:
         )
 
 
-def recorded_commit(out: Path, id: str, revision: str) -> str | None:
+def _recorded_commit(out: Path, id: str, revision: str) -> str | None:
     """The commit that ``out`` was made from, if it was made from this revision."""
     path = out / PROVENANCE
     settings = read_json(path).get("settings") if path.exists() else None
@@ -139,60 +134,50 @@ def download(repository: Repository, patterns: list[str], target: Path, where: s
     Raises:
         UserError: no access, no connection, or bytes that are not those the hub lists.
     """
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    kind, id, commit, _ = repository
     wanted = repository.matching(patterns)
     known = {target / name for file in wanted for name in (file.name, f"{file.name}.part")}
     for stale in [path for path in target.rglob("*") if path.is_file() and path not in known]:
         stale.unlink()
     total = sum(file.size for file in wanted)
-    with tqdm(total=total, unit="B", unit_scale=True, mininterval=1, desc=repository.id) as bar:
+    with tqdm(total=total, unit="B", unit_scale=True, mininterval=1, desc=id) as bar:
         for file in wanted:
-            if (target / file.name).exists() and (target / file.name).stat().st_size == file.size:
+            done, part = target / file.name, target / f"{file.name}.part"
+            if done.exists() and done.stat().st_size == file.size:
                 bar.update(file.size)
                 continue
-            with hub_errors(repository.kind, repository.id, repository.commit, where):
-                part = _transfer(repository, file, target, bar)
-            if _checksum(part, file) != file.checksum:
+            if part.exists() and part.stat().st_size > file.size:
+                part.unlink()
+            with hub_errors(kind, id, commit, where), part.open("ab") as stream:
+                bar.update(stream.tell())
+                http_get(
+                    hf_hub_url(id, file.name, repo_type=kind, revision=commit),
+                    stream,
+                    resume_size=stream.tell(),
+                    headers=build_hf_headers(),
+                    expected_size=file.size,
+                    displayed_filename=file.name,
+                    _tqdm_bar=bar,
+                )
+            in_lfs = len(file.checksum) == 64
+            if file.checksum != (sha256(part) if in_lfs else _git_name(part)):
                 part.unlink()
                 raise UserError(
-                    f"{where}: {file.name} of {repository.id}@{repository.commit} arrived damaged "
-                    f"(its checksum is not {file.checksum}) and was deleted; run this rule again"
+                    f"{where}: {file.name} of {id}@{commit} arrived damaged (its checksum is not "
+                    f"{file.checksum}) and was deleted; run this rule again"
                 )
-            part.rename(target / file.name)
+            part.rename(done)
 
 
-def _transfer(repository: Repository, file: HubFile, target: Path, bar: "tqdm[Never]") -> Path:
-    """Append what is missing of a file to its part, and return the part."""
-    from huggingface_hub import hf_hub_url
-    from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers
-
-    part = target / f"{file.name}.part"
-    part.parent.mkdir(parents=True, exist_ok=True)
-    if part.exists() and part.stat().st_size > file.size:
-        part.unlink()
-    url = hf_hub_url(
-        repository.id, file.name, repo_type=repository.kind, revision=repository.commit
-    )
-    with part.open("ab") as stream:
-        bar.update(stream.tell())
-        http_get(
-            url,
-            stream,
-            resume_size=stream.tell(),
-            headers=build_hf_headers(),
-            expected_size=file.size,
-            displayed_filename=file.name,
-            _tqdm_bar=bar,
-        )
-    return part
-
-
-def _checksum(path: Path, file: HubFile) -> str:
-    """What the hub lists for a file of these bytes: SHA-256, or git's SHA-1 of a blob."""
-    in_lfs = len(file.checksum) == 64
-    digest = hashlib.sha256() if in_lfs else hashlib.sha1(b"blob %d\0" % file.size)
+def _git_name(path: Path) -> str:
+    """The name that git gives a file of these bytes."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
+        while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
 

@@ -1,14 +1,13 @@
 """Index of a checkpoint directory: its tensors, from the headers of its safetensors files alone.
 
 `safetensors` checks a file's header and length in milliseconds, without torch; where each tensor's
-bytes lie then follows from the header (https://huggingface.co/docs/safetensors: 8 bytes header
-length, a JSON header name -> dtype, shape, data_offsets, the data). Weights in pickles are told by
-name or first bytes and refused: to unpickle a file is to run whatever program it holds, so nothing
-here ever does, not even to look inside.
+bytes lie follows from the header (https://huggingface.co/docs/safetensors). Weights in pickles are
+told by name or first bytes and refused: to unpickle a file is to run whatever program it holds.
 """
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -19,6 +18,9 @@ from mixmerge.core.io import read_object
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+
+#: Names of safetensors files in the index's own directory.
+_SHARD = re.compile(r"[^/\\]+\.safetensors")
 
 #: Names of files that torch, JAX or scikit-learn write with pickle: weights, adapters, optimizers.
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.joblib", "*.dill")
@@ -32,20 +34,14 @@ _AGAIN = "fetch or write the checkpoint again"
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Name, shape, dtype and place of one tensor."""
+    """Name, shape and dtype (such as ``BF16``) of a tensor, and where its data lie in a file."""
 
     name: str
-    """Name in the state dict, such as `model.layers.0.mlp.up_proj.weight`."""
     shape: tuple[int, ...]
-    """Shape; empty for a scalar."""
     dtype: str
-    """Safetensors' dtype name, such as `BF16`."""
     file: Path
-    """The safetensors file."""
     offset: int
-    """First byte of its data in the file."""
     nbytes: int
-    """Bytes of its data."""
 
     @property
     def size(self) -> int:
@@ -71,7 +67,13 @@ def read_index(directory: Path) -> dict[str, TensorInfo]:
     elif (directory / SINGLE).exists():
         tensors = read_header(directory / SINGLE)
     else:
-        raise UserError(_no_weights(directory))
+        if shards := sorted(path.name for path in directory.glob("*.safetensors")):
+            raise UserError(
+                f"{directory}: holds {shards[0]} but neither {SINGLE} nor {INDEX}; {_AGAIN}"
+            )
+        if pickles := pickled(path.name for path in directory.iterdir()):
+            raise UserError(pickle_refusal(f"{directory}:", pickles[0]))
+        raise UserError(f"{directory}: holds no weights (no {SINGLE}, no {INDEX})")
     return dict(sorted(tensors.items()))
 
 
@@ -85,17 +87,25 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with file.open("rb") as stream:
-            magic = stream.read(8)
-            length = int.from_bytes(magic, "little")
-            # A header that claims to be longer than the file must not be allocated.
-            text = stream.read(length) if length <= min(file.stat().st_size, _MAX_HEADER) else b""
-        with safe_open(file, framework="np"):
-            header = json.loads(text)
+        with safe_open(file, framework="np"), file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(length))
     except FileNotFoundError:
         raise UserError(f"{file}: file not found") from None
     except SafetensorError as error:
-        raise UserError(_why_broken(file, magic, text, str(error))) from None
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            magic = stream.read(8)
+        # A header of 640 bytes begins as a pickle does, but claims no more than it could have.
+        claims = int.from_bytes(magic, "little")
+        if magic.startswith(_PICKLE_STARTS) and (claims > _MAX_HEADER or magic[:2] == b"PK"):
+            where = f"{file}: is no safetensors file whatever its name;"
+            raise UserError(pickle_refusal(where, file.name)) from None
+        reason = " ".join(str(error).rpartition("header: ")[2].split())[:200]
+        raise UserError(
+            f"{file}: cut off, damaged, or no safetensors file ({size} bytes; {reason}); fetch or "
+            "write the file again"
+        ) from None
     header.pop("__metadata__", None)
     tensors = {}
     for name, entry in header.items():
@@ -105,41 +115,13 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
     return tensors
 
 
-def _why_broken(file: Path, magic: bytes, text: bytes, error: str) -> str:
-    """What is wrong with a file that safetensors refuses.
-
-    Args:
-        file: the file.
-        magic: its first eight bytes.
-        text: its header, empty where that is longer than the file.
-        error: what safetensors says of it.
-    """
-    length, size = int.from_bytes(magic, "little"), file.stat().st_size
-    # A header of 640 bytes begins with 80 02, too.
-    is_length = length <= _MAX_HEADER and magic[:2] != b"PK"
-    if magic.startswith(_PICKLE_STARTS) and not is_length:
-        return pickle_refusal(f"{file}: is no safetensors file whatever its name;", file.name)
-    if size < 8 or (not text and length):
-        return (
-            f"{file}: not a whole safetensors file ({size} bytes, shorter than its own header); "
-            "it was cut off or is no safetensors file. Fetch or write it again"
-        )
-    if "not fully covered" in error:
-        ends = [e["data_offsets"][1] for k, e in json.loads(text).items() if k != "__metadata__"]
-        expected = 8 + length + max(ends, default=0)
-        kind = "truncated" if size < expected else "longer than its header says"
-        return f"{file}: {kind}: {size} bytes, expected {expected}; fetch or write the file again"
-    reason = " ".join(error.rpartition("header: ")[2].split())[:200]
-    return f"{file}: broken safetensors header ({reason}); fetch or write the file again"
-
-
 def _read_shards(directory: Path, index: Path) -> dict[str, TensorInfo]:
     """Follow an index file; every shard it names is read and checked once."""
     weight_map = read_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise UserError(f"{index}: has no 'weight_map'; write the checkpoint again")
+        raise UserError(f"{index}: has no 'weight_map'; {_AGAIN}")
     for tensor, name in weight_map.items():
-        if not isinstance(name, str) or not _is_shard(name):
+        if not (isinstance(name, str) and name.isprintable() and _SHARD.fullmatch(name)):
             raise UserError(
                 f"{index}: weight_map: {tensor[:80]!r} lies in {str(name)[:80]!r}, which is no "
                 f"name of a .safetensors file beside it; {_AGAIN}"
@@ -150,50 +132,29 @@ def _read_shards(directory: Path, index: Path) -> dict[str, TensorInfo]:
             f"{directory}: holds both {SINGLE} and {INDEX}, which name different weights; "
             "delete the one that is out of date"
         )
-    shards = {}
+    tensors: dict[str, TensorInfo] = {}
     for name in names:
         if not (directory / name).is_file():
             kind = not_a_file(directory / name).replace("file not found", "shard is missing")
             raise UserError(f"{directory / name}: {kind}, but {index.name} names it; {_AGAIN}")
-        shards[name] = read_header(directory / name)
-    for tensor, name in weight_map.items():
-        if tensor not in shards[name]:
-            raise UserError(
-                f"{index}: says that {name} holds {tensor!r}, but it does not; {_AGAIN}"
-            )
-    for name, tensors in shards.items():
-        for tensor in sorted(tensors):
-            if weight_map.get(tensor) != name:
-                raise UserError(
-                    f"{index}: leaves out tensor {tensor!r}, which {name} holds; {_AGAIN}"
-                )
-    return {tensor: shards[name][tensor] for tensor, name in weight_map.items()}
-
-
-def _is_shard(name: str) -> bool:
-    """Whether a name is that of a safetensors file in the index's own directory."""
-    return name.endswith(".safetensors") and name.isprintable() and not {"/", "\\"} & set(name)
-
-
-def _no_weights(directory: Path) -> str:
-    """Say what stands in the directory instead of whole safetensors weights."""
-    if shards := sorted(directory.glob("*.safetensors")):
-        return f"{directory}: holds {shards[0].name} but neither {SINGLE} nor {INDEX}; {_AGAIN}"
-    if pickles := pickled(path.name for path in directory.iterdir()):
-        return pickle_refusal(f"{directory}:", pickles[0])
-    return f"{directory}: holds no weights (no {SINGLE}, no {INDEX})"
+        shard = read_header(directory / name)
+        listed = {tensor for tensor, file in weight_map.items() if file == name}
+        if different := listed ^ shard.keys():
+            tensor = min(different)
+            fault = f"says that {name} holds {tensor!r}, but it does not"
+            if tensor in shard:
+                fault = f"leaves out tensor {tensor!r}, which {name} holds"
+            raise UserError(f"{index}: {fault}; {_AGAIN}")
+        tensors |= shard
+    return tensors
 
 
 def pickled(names: Iterable[str]) -> list[str]:
     """Those of some file names that stand for pickles, weights of whole models first."""
     starts = ("pytorch_model", "model", "consolidated", "adapter_model")
-
-    def rank(name: str) -> tuple[int, str]:
-        leaf = PurePosixPath(name).name.lower()
-        return next((i for i, s in enumerate(starts) if leaf.startswith(s)), len(starts)), name
-
-    matches = [name for name in names if any(fnmatch(name.lower(), p) for p in PICKLES)]
-    return sorted(matches, key=rank)
+    matches = [name for name in sorted(names) if any(fnmatch(name.lower(), p) for p in PICKLES)]
+    leaf = {name: PurePosixPath(name).name.lower() for name in matches}
+    return sorted(matches, key=lambda name: [not leaf[name].startswith(start) for start in starts])
 
 
 def pickle_refusal(where: str, name: str) -> str:
@@ -203,23 +164,21 @@ def pickle_refusal(where: str, name: str) -> str:
         where: the directory, or the config's field and the repository.
         name: the first of the files.
     """
-    way = (
-        "choose a revision with safetensors, or convert it once where it can do no harm (a "
-        "container without network and without your files): "
-        "python -c \"from transformers import AutoModelForCausalLM as M; M.from_pretrained('IN', "
-        "use_safetensors=False).save_pretrained('OUT')\", copy the tokenizer's files and "
-        "generation_config.json to OUT, and use kind 'local' with path OUT"
-    )
     leaf = PurePosixPath(name)
     if leaf.name.startswith("adapter_model"):
         way = "merge the adapter into its base model, save that with save_pretrained, and name it"
     elif leaf.name.startswith("consolidated"):
-        way = (
-            "take the repository that its authors publish for transformers, or convert it with the "
-            "model family's own script where it can do no harm, and name the safetensors' directory"
-        )
+        way = "take the repository that its authors publish for transformers"
     elif leaf.stem in ("optimizer", "scheduler", "rng_state", "training_args"):
         way = "it is what a training left behind, and no model; name the model's own directory"
+    else:
+        way = (
+            "choose a revision with safetensors, or convert it once where it can do no harm (a "
+            'container without network and without your files): python -c "from transformers '
+            "import AutoModelForCausalLM as M; M.from_pretrained('IN', use_safetensors=False)"
+            ".save_pretrained('OUT')\", copy the tokenizer's files and generation_config.json to "
+            "OUT, and use kind 'local' with path OUT"
+        )
     return (
         f"{where} holds no safetensors weights, only pickles ({name}), and a pickle may run any "
         f"code when it is read, so it is never opened here; {way}"

@@ -4,12 +4,10 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from mixmerge.checkpoint.chat import first_difference
-from mixmerge.checkpoint.code import RECORD, allow_code, without_code
+from mixmerge.checkpoint.code import RECORD, settle_code
 from mixmerge.checkpoint.finalize import SIDE_FILES, copy_named, finalize
 from mixmerge.checkpoint.hub import Repository, download, resolve
 from mixmerge.checkpoint.index import (
@@ -47,58 +45,57 @@ def snapshot(model: str, settings: HubCheckpoint | LocalCheckpoint, out: Path) -
         UserError: the source cannot be had, or is not a whole checkpoint with a chat template.
     """
     where = f"models.{model}"
-    repository = None
     if isinstance(settings, HubCheckpoint):
         repository = resolve("model", settings.id, settings.revision, where, out)
         _check_weights(repository, where)
         source = {"id": settings.id, "revision": settings.revision, "commit": repository.commit}
-    else:
-        source = {"path": settings.path.as_posix()}
-    source["kind"] = settings.kind
-    # Half a download is resumed only by the same source, so its name holds the source.
-    key = hashlib.sha256(repr(sorted(source.items())).encode()).hexdigest()[:12]
-    scratch = out.with_name(f".{out.name}.{key}.snapshot")
-    scratch.mkdir(parents=True, exist_ok=True)
-    with _messages_about_source(settings, scratch):
-        if repository is not None:
-            patterns = [*SIDE_FILES, SINGLE, INDEX, _SHARDS]
-            code = [] if settings.trust_remote_code is None else ["*.py"]
-            (scratch / RECORD).unlink(missing_ok=True)
-            download(repository, patterns + code, scratch, where)
-        elif isinstance(settings, LocalCheckpoint):
-            _copy_checkpoint(settings.path, scratch)
-        if settings.trust_remote_code is None:
-            without_code(scratch, where)
-        else:
-            allow_code(scratch, where, settings.trust_remote_code, source)
-        inputs = []
-        if settings.chat_template is not None:
-            _compare_templates(where, scratch, settings.chat_template)
-            install_chat_template(settings.chat_template, scratch)
-            inputs.append(settings.chat_template)
-        if not (scratch / FILE).exists() and (scratch / SENTENCEPIECE).exists():
-            load_tokenizer(scratch)  # which most environments cannot: refuse it now, not later
-        check_finite(scratch)
-        finalize(scratch, inputs=inputs, settings=source, seed=None, packages=["huggingface_hub"])
-        replace_dir(scratch, out)
-
-
-@contextmanager
-def _messages_about_source(
-    settings: HubCheckpoint | LocalCheckpoint, scratch: Path
-) -> Iterator[None]:
-    """Name a local checkpoint's own path in errors, and delete the copy; a download stays."""
-    if isinstance(settings, HubCheckpoint):
-        yield
+        source["kind"] = "hub"
+        scratch = _scratch(out, source)
+        (scratch / RECORD).unlink(missing_ok=True)
+        patterns = [*SIDE_FILES, SINGLE, INDEX, _SHARDS]
+        code = [] if settings.trust_remote_code is None else ["*.py"]
+        download(repository, patterns + code, scratch, where)
+        _finish(where, settings, source, scratch, out)
         return
+    source = {"path": settings.path.as_posix(), "kind": "local"}
+    scratch = _scratch(out, source)
     try:
-        yield
+        _copy_checkpoint(settings.path, scratch)
+        _finish(where, settings, source, scratch, out)
     except UserError as error:
         message = str(error).replace(scratch.as_posix(), settings.path.as_posix())
         raise UserError(message) from None
     finally:
-        if scratch.exists():
-            shutil.rmtree(scratch)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _scratch(out: Path, source: dict[str, str]) -> Path:
+    """A directory beside ``out`` whose name holds the source: only the same resumes a download."""
+    key = hashlib.sha256(repr(sorted(source.items())).encode()).hexdigest()[:12]
+    scratch = out.with_name(f".{out.name}.{key}.snapshot")
+    scratch.mkdir(parents=True, exist_ok=True)
+    return scratch
+
+
+def _finish(
+    where: str,
+    settings: HubCheckpoint | LocalCheckpoint,
+    source: dict[str, str],
+    scratch: Path,
+    out: Path,
+) -> None:
+    """Check a fetched or copied checkpoint, and publish it."""
+    settle_code(scratch, where, settings.trust_remote_code, source.get("commit"))
+    inputs = []
+    if settings.chat_template is not None:
+        _compare_templates(where, scratch, settings.chat_template)
+        install_chat_template(settings.chat_template, scratch)
+        inputs.append(settings.chat_template)
+    if not (scratch / FILE).exists() and (scratch / SENTENCEPIECE).exists():
+        load_tokenizer(scratch)  # which most environments cannot: refuse it now, not later
+    check_finite(scratch)
+    finalize(scratch, inputs=inputs, settings=source, seed=None, packages=["huggingface_hub"])
+    replace_dir(scratch, out)
 
 
 def _compare_templates(where: str, checkpoint: Path, own: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tensors of checkpoints: their values in bounded pieces, tied embeddings, and what must hold.
+"""Tensors of checkpoints: their values, tied embeddings, and what must hold.
 
 numpy has no bfloat16, but a bfloat16 is the upper half of a float32: shifting its bits is exact and
 spares the two seconds that importing torch takes. MergeKit, transformers and torch let most of what
@@ -39,8 +39,8 @@ HEAD = "lm_head.weight"
 EMBEDDINGS = ("model.embed_tokens.weight", "transformer.wte.weight", "gpt_neox.embed_in.weight")
 
 
-def raw_chunks(info: TensorInfo, chunk: int = CHUNK) -> Iterator[npt.NDArray[Any]]:
-    """Yield a float tensor's bit patterns in order, at most ``chunk`` elements at a time.
+def raw_values(info: TensorInfo) -> npt.NDArray[Any]:
+    """A float tensor's bit patterns, flat, mapped from its file.
 
     Raises:
         UserError: the tensor holds no float16, bfloat16, float32 or float64 (quantised weights).
@@ -51,22 +51,13 @@ def raw_chunks(info: TensorInfo, chunk: int = CHUNK) -> Iterator[npt.NDArray[Any
             f"{', '.join(RAW)} weights can be compared and merged. Take the model's unquantised "
             "weights, or convert them"
         )
-    dtype = RAW[info.dtype]
-    for data in _pieces(info, chunk * dtype.itemsize):
-        yield np.frombuffer(data, dtype)
+    return _mapped(info, RAW[info.dtype])
 
 
-def _pieces(info: TensorInfo, most: int) -> Iterator[bytes]:
-    """Yield a tensor's bytes in order, at most ``most`` at a time."""
-    with info.file.open("rb") as stream:
-        stream.seek(info.offset)
-        remaining = info.nbytes
-        while remaining:
-            data = stream.read(min(most, remaining))
-            if len(data) != min(most, remaining):
-                raise UserError(f"{info.file}: ended inside tensor {info.name!r}")
-            yield data
-            remaining -= len(data)
+def _mapped(info: TensorInfo, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    if not info.nbytes:  # nothing cannot be mapped
+        return np.empty(0, dtype)
+    return np.memmap(info.file, dtype, "r", info.offset, (info.nbytes // dtype.itemsize,))
 
 
 def to_float64(raw: npt.NDArray[Any], dtype: str) -> Floats:
@@ -77,29 +68,20 @@ def to_float64(raw: npt.NDArray[Any], dtype: str) -> Floats:
     return raw.view(native).astype(np.float64)
 
 
-def chunks(info: TensorInfo, chunk: int = CHUNK) -> Iterator[Floats]:
-    """Yield a tensor's values in order as float64, at most ``chunk`` elements at a time."""
-    for raw in raw_chunks(info, chunk):
-        yield to_float64(raw, info.dtype)
-
-
 def aligned(infos: Sequence[TensorInfo], chunk: int = CHUNK) -> Iterator[tuple[Floats, ...]]:
-    """Yield the same stretch of several equally shaped tensors at a time, as float64.
-
-    Args:
-        infos: one tensor of each checkpoint; dtypes may differ.
-        chunk: most elements of a stretch.
-    """
+    """Yield stretches of equally shaped tensors side by side, as float64; dtypes may differ."""
     assert len({info.shape for info in infos}) == 1, "tensors of different shape"
-    yield from zip(*(chunks(info, chunk) for info in infos), strict=True)
+    raw = [(raw_values(info), info.dtype) for info in infos]
+    for start in range(0, infos[0].size, chunk):
+        yield tuple(to_float64(bits[start : start + chunk], dtype) for bits, dtype in raw)
 
 
 def same_bytes(a: TensorInfo, b: TensorInfo) -> bool:
     """Whether two tensors hold the same shape, dtype and bits."""
     if (a.shape, a.dtype) != (b.shape, b.dtype):
         return False
-    pairs = zip(_pieces(a, 1 << 20), _pieces(b, 1 << 20), strict=True)
-    return (a.file, a.offset) == (b.file, b.offset) or all(one == two for one, two in pairs)
+    byte = np.dtype(np.uint8)
+    return np.array_equal(_mapped(a, byte), _mapped(b, byte))
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -110,8 +92,7 @@ def read_config(directory: Path) -> dict[str, Any]:
 def is_tied(directory: Path, index: dict[str, TensorInfo]) -> bool:
     """Whether a checkpoint's input and output embeddings are one tensor.
 
-    Where the config does not say, its architecture's default decides, and that shows in whether an
-    output head is stored.
+    Where the config does not say, it shows in whether an output head is stored.
     """
     tied = read_config(directory).get("tie_word_embeddings")
     return HEAD not in index if tied is None else bool(tied)
@@ -172,7 +153,7 @@ def check_same_tensors(directory: Path, like: Path) -> None:
 
 
 def check_finite(directory: Path) -> None:
-    """Check that no weight is NaN or infinite; streams the files.
+    """Check that no weight is NaN or infinite, by bit patterns: no conversion, one pass.
 
     Raises:
         UserError: naming file, tensor, index and kind of the first bad element.
@@ -182,34 +163,24 @@ def check_finite(directory: Path) -> None:
     title = f"finite? {directory.name}"
     with tqdm(total=total, unit="B", unit_scale=True, mininterval=1, desc=title) as bar:
         for info in tensors:
-            _check_tensor_finite(info)
+            bits = raw_values(info)
+            exponent = bits.dtype.type(_EXPONENT[info.dtype])
+            for start in range(0, info.size, CHUNK):
+                bad = (bits[start : start + CHUNK] & exponent) == exponent
+                if bad.any():
+                    first = start + int(np.argmax(bad))
+                    kind = "NaN" if int(bits[first]) & _FRACTION[info.dtype] else "infinity"
+                    where = np.unravel_index(first, info.shape) if info.shape else ()
+                    raise UserError(
+                        f"{info.file}: tensor {info.name!r} holds {kind} at "
+                        f"{[int(i) for i in where]}; the checkpoint is spoilt (diverged training, "
+                        "overflow, or a damaged file). Make it again"
+                    )
             bar.update(info.nbytes)
 
 
-def _check_tensor_finite(info: TensorInfo) -> None:
-    """Look at bit patterns instead of values: no conversion, one pass."""
-    position = 0
-    for raw in raw_chunks(info):
-        exponent = raw.dtype.type(_EXPONENT[info.dtype])
-        bad = (raw & exponent) == exponent
-        if bad.any():
-            first = int(np.argmax(bad))
-            is_nan = int(raw[first]) & _FRACTION[info.dtype]
-            where = np.unravel_index(position + first, info.shape) if info.shape else ()
-            raise UserError(
-                f"{info.file}: tensor {info.name!r} holds {'NaN' if is_nan else 'infinity'} at "
-                f"{[int(i) for i in where]}; the checkpoint is spoilt (diverged training, "
-                "overflow, or a damaged file). Make it again"
-            )
-        position += len(raw)
-
-
 def check_dtypes(directories: Sequence[Path]) -> None:
-    """Check that all tensors of all checkpoints have one and the same dtype.
-
-    Raises:
-        UserError: naming two tensors whose dtypes differ.
-    """
+    """Check that all tensors of all checkpoints have one dtype; `UserError` where not."""
     infos = [info for directory in directories for info in read_index(directory).values()]
     for info in infos:
         if info.dtype != infos[0].dtype:

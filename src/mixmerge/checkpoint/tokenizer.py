@@ -78,13 +78,10 @@ def template_of(tokenizer: Any) -> str | None:
 
 
 def stop_tokens(checkpoint: Path, tokenizer: Any) -> list[int]:
-    """Ids at which generation stops, ascending.
-
-    They stand in generation_config.json, else in config.json, else the tokenizer names one: the
-    order in which transformers and vLLM look.
+    """Ids at which generation stops, ascending, found as transformers and vLLM do.
 
     Raises:
-        UserError: none of them names one, or what is named is no token.
+        UserError: generation_config.json, config.json and the tokenizer name none, or no token.
     """
     for name in ("generation_config.json", "config.json"):
         path = checkpoint / name
@@ -109,88 +106,38 @@ def stop_tokens(checkpoint: Path, tokenizer: Any) -> list[int]:
 def check_same_tokenizer(directories: Sequence[Path]) -> None:
     """Check that checkpoints turn text into the same token ids.
 
-    Padding and truncation settings may differ, and so may the way the file is written: libraries
-    rewrite it. Where more than that differs, both tokenizers must agree on a few texts.
+    Their files may be written in other ways, as libraries do: each token's number must be the same,
+    and a few texts must be split into the same tokens.
 
     Raises:
         UserError: a checkpoint without a tokenizer, or the first difference, with both places.
     """
-    first = directories[0]
-    content = _content(first)
-    for other in directories[1:]:
-        _check_pair(first, content, other, _content(other))
-
-
-def _check_pair(
-    first: Path, mine: dict[str, Any] | bytes, other: Path, theirs: dict[str, Any] | bytes
-) -> None:
-    """Check that the tokenizers of two checkpoints, read by `_content`, are the same."""
-    if mine == theirs:
-        return
+    first, *others = directories
+    base = load_tokenizer(first)
+    numbers = base.get_vocab()
     advice = "specialists must be trained from the same base, without adding or renumbering tokens"
-    if isinstance(mine, bytes) or isinstance(theirs, bytes):
-        raise UserError(f"{other}: its tokenizer differs from that of {first}; {advice}")
-    for part, numbers in (("vocabulary", _vocabulary), ("added tokens", _added_tokens)):
-        here, there = numbers(mine), numbers(theirs)
-        for token in sorted({*here, *there}, key=str):
-            if here.get(token) != there.get(token):
-                place, reference = (
-                    f"number {ids[token]}" if ids.get(token) is not None else "absent"
-                    for ids in (there, here)
-                )
-                raise UserError(
-                    f"{other / FILE}: {part}: token {token!r} is {place}, but {reference} in "
-                    f"{first / FILE}; {advice}"
-                )
-    for text in _PROBES:
-        if _encode(first, text) != _encode(other, text):
-            raise UserError(
-                f"{other / FILE}: splits text into other tokens than {first / FILE} (merges or "
-                f"pre-tokenizer differ), for instance {text[:30]!r}; {advice}"
+    for other in others:
+        tokenizer = load_tokenizer(other)
+        own = tokenizer.get_vocab()
+        if different := [t for t in {*numbers, *own} if numbers.get(t) != own.get(t)]:
+            token = min(different)
+            here, there = (
+                f"number {ids[token]}" if token in ids else "absent" for ids in (own, numbers)
             )
-
-
-def _content(directory: Path) -> dict[str, Any] | bytes:
-    """The tokenizer's content: ``tokenizer.json`` parsed, else SentencePiece's bytes."""
-    if (directory / FILE).exists():
-        content = read_object(directory / FILE)
-        if not isinstance(content.get("model"), dict):
-            raise UserError(f"{directory / FILE}: holds no tokenizer model; fetch it again")
-        content.pop("padding", None)
-        content.pop("truncation", None)
-        return content
-    if (directory / SENTENCEPIECE).exists():
-        return (directory / SENTENCEPIECE).read_bytes()
-    way = "copy the base model's tokenizer files there"
-    if (directory / "vocab.json").exists():
-        way = CONVERSION
-    raise UserError(f"{directory}: holds no tokenizer (no {FILE}, no {SENTENCEPIECE}); {way}")
-
-
-def _vocabulary(content: dict[str, Any]) -> dict[str, Any]:
-    """Token -> id; unigram models list their tokens in order."""
-    vocabulary = content["model"].get("vocab") or {}
-    if isinstance(vocabulary, list):
-        return {entry[0]: number for number, entry in enumerate(vocabulary)}
-    return dict(vocabulary)
-
-
-def _added_tokens(content: dict[str, Any]) -> dict[str, Any]:
-    return {token["content"]: token["id"] for token in content.get("added_tokens") or []}
-
-
-def _encode(directory: Path, text: str) -> list[int]:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(directory / FILE))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    ids: list[int] = tokenizer.encode(text).ids
-    return ids
+            raise UserError(
+                f"{other / FILE}: vocabulary: token {token!r} is {here}, but {there} in "
+                f"{first / FILE}; {advice}"
+            )
+        for text in _PROBES:
+            if base(text)["input_ids"] != tokenizer(text)["input_ids"]:
+                raise UserError(
+                    f"{other / FILE}: splits text into other tokens than {first / FILE} (merges or "
+                    f"pre-tokenizer differ), for instance {text[:30]!r}; {advice}"
+                )
 
 
 def check_chat_template(directory: Path) -> None:
-    """Check that a checkpoint has a tokenizer and a chat template.
+    """Check that a checkpoint has a tokenizer and a chat template, without loading either.
 
     The template stands in ``chat_template.jinja`` or in ``tokenizer_config.json``, there perhaps
     as the one of several that is named ``default``.
@@ -198,21 +145,23 @@ def check_chat_template(directory: Path) -> None:
     Raises:
         UserError: either is missing.
     """
-    _content(directory)
+    if not any((directory / name).exists() for name in (FILE, SENTENCEPIECE)):
+        way = "copy the base model's tokenizer files there"
+        if (directory / "vocab.json").exists():
+            way = CONVERSION
+        raise UserError(f"{directory}: holds no tokenizer (no {FILE}, no {SENTENCEPIECE}); {way}")
     if (directory / "chat_template.jinja").exists():
         return
     config = directory / "tokenizer_config.json"
     templates = read_object(config).get("chat_template") if config.exists() else None
-    way = "name one under `chat_template` of the model in the config"
-    if isinstance(templates, list) and templates:
-        names = [entry.get("name") for entry in templates if isinstance(entry, dict)]
-        if "default" not in names:
-            raise UserError(
-                f"{config}: chat_template: of several templates one must be named 'default', found "
-                f"{names}; {way}"
-            )
+    note = ""
+    if isinstance(templates, list):
+        templates = "default" in [e.get("name") for e in templates if isinstance(e, dict)]
+        note = " (of several templates one must be named 'default')"
+    elif (directory / "chat_template.json").exists():
+        note = " (chat_template.json is not the tokenizer's)"
     if not templates:
-        # transformers reads it for processors of images and sound, not for tokenizers.
-        other = (directory / "chat_template.json").exists()
-        note = " (chat_template.json is not the tokenizer's)" if other else ""
-        raise UserError(f"{directory}: the tokenizer has no chat template{note}; {way}")
+        raise UserError(
+            f"{directory}: the tokenizer has no chat template{note}; name one under "
+            "`chat_template` of the model in the config"
+        )
