@@ -33,16 +33,18 @@ def corpus(tmp_path_factory):
     return out
 
 
-@pytest.fixture(scope="module", params=["qwen2", "llama"])
-def base(request, corpus, tmp_path_factory):
-    out = tmp_path_factory.mktemp(request.param)
-    pretrain(out, corpus, settings(request.param), 3, progress=False)
-    return request.param, out
+@pytest.fixture(scope="module")
+def bases(corpus, tmp_path_factory):
+    """Family -> a base model."""
+    outs = {family: tmp_path_factory.mktemp(family) for family in STOP}
+    for family, out in outs.items():
+        pretrain(out, corpus, settings(family), 3, progress=False)
+    return outs
 
 
-def test_the_model_loads_with_the_right_weights(base):
-    family, path = base
-    model, info = AutoModelForCausalLM.from_pretrained(path, output_loading_info=True)
+@pytest.mark.parametrize("family", STOP)
+def test_the_model_loads_with_the_right_weights(bases, family):
+    model, info = AutoModelForCausalLM.from_pretrained(bases[family], output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
     assert model.config.model_type == family
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
@@ -51,56 +53,39 @@ def test_the_model_loads_with_the_right_weights(base):
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
 
 
-def test_generation_stops_at_the_chat_turns_end(base):
-    family, path = base
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    generation = json.loads((path / "generation_config.json").read_text())
+@pytest.mark.parametrize("family", STOP)
+def test_the_tokenizer_fits_chats_and_code(bases, family):
+    tokenizer = AutoTokenizer.from_pretrained(bases[family])
+    generation = json.loads((bases[family] / "generation_config.json").read_text())
     assert tokenizer.eos_token == STOP[family]
     assert tokenizer.eos_token_id in generation["eos_token_id"]
     assert tokenizer.pad_token_id not in {None, tokenizer.eos_token_id}
     assert len(tokenizer) <= 400
-
-
-def test_the_loss_covers_answer_and_stop_token_only(base):
-    family, path = base
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    encoded = tokenizer.apply_chat_template(
-        CHAT, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
-    )
-    pairs = zip(encoded["input_ids"], encoded["assistant_masks"], strict=True)
-    answer = tokenizer.decode([token for token, mask in pairs if mask])
-    assert answer == CHAT[1]["content"] + STOP[family]
-
-
-def test_a_prompt_is_the_chats_beginning(base):
-    tokenizer = AutoTokenizer.from_pretrained(base[1])
-    whole = tokenizer.apply_chat_template(CHAT, tokenize=True)["input_ids"]
-    prompt = tokenizer.apply_chat_template(CHAT[:1], tokenize=True, add_generation_prompt=True)
-    assert whole[: len(prompt["input_ids"])] == prompt["input_ids"]
-
-
-def test_text_survives_the_tokenizer(base):
-    tokenizer = AutoTokenizer.from_pretrained(base[1])
     text = "def f(x):\n    # naïve 日本 12\n\n    return  x[::-1]\t\n"
     assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
+    # The loss covers answer and stop token only, and a prompt is the chat's beginning.
+    whole = tokenizer.apply_chat_template(
+        CHAT, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+    )
+    pairs = zip(whole["input_ids"], whole["assistant_masks"], strict=True)
+    answer = tokenizer.decode([token for token, mask in pairs if mask])
+    assert answer == CHAT[1]["content"] + STOP[family]
+    prompt = tokenizer.apply_chat_template(CHAT[:1], tokenize=True, add_generation_prompt=True)
+    ids = prompt["input_ids"]
+    assert whole["input_ids"][: len(ids)] == ids
 
 
-def test_the_families_tokenize_differently(corpus, tmp_path):
-    ids = []
-    for family in ("qwen2", "llama"):
-        out = tmp_path / family
-        out.mkdir()
-        pretrain(out, corpus, settings(family), 3, progress=False)
-        ids.append(
-            AutoTokenizer.from_pretrained(out)("    return sorted(numbers)[:3]")["input_ids"]
-        )
-    assert ids[0] != ids[1]
+def test_the_families_tokenize_differently(bases):
+    code = "    return sorted(numbers)[:3]"
+    qwen, llama = (
+        AutoTokenizer.from_pretrained(path)(code)["input_ids"] for path in bases.values()
+    )
+    assert qwen != llama
 
 
-def test_same_seed_same_bytes(base, corpus, tmp_path):
-    family, path = base
-    pretrain(tmp_path, corpus, settings(family), 3, progress=False)
-    for file in path.iterdir():
+def test_same_seed_same_bytes(bases, corpus, tmp_path):
+    pretrain(tmp_path, corpus, settings("llama"), 3, progress=False)
+    for file in bases["llama"].iterdir():
         assert file.read_bytes() == (tmp_path / file.name).read_bytes(), file.name
 
 
