@@ -10,6 +10,7 @@ next one begins. At the end, tables and manifests are compared byte by byte.
 """
 
 import argparse
+import re
 import shutil
 import sys
 import tempfile
@@ -23,7 +24,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from fixtures.kills import KINDS, Kills, Run, fingerprints, started  # noqa: E402
+from fixtures.kills import KINDS, Kills, Run, fingerprints  # noqa: E402
 from fixtures.workspace import Workspace, shrink  # noqa: E402
 
 STUDY = "killed"
@@ -48,6 +49,12 @@ def workspace(folder: Path, nltk_data: Path | None) -> Workspace:
     if nltk_data is not None:
         shutil.copytree(nltk_data, folder / "results/nltk_data")
     return made
+
+
+def started(workspace: Workspace) -> int:
+    """Number of jobs that were started in a directory, over all runs."""
+    logs = (workspace.path / ".snakemake/log").glob("*.log")
+    return sum(len(re.findall(r"^Job \d+: ", log.read_text(), re.MULTILINE)) for log in logs)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from mixmerge.sft.encoding import IGNORED, Encoder, load_encoder
 
 @pytest.fixture(scope="module", params=list(KINDS))
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    kind = KINDS[request.param]()
+    kind = KINDS[request.param]
     directory = write(tmp_path_factory.mktemp("tokenizer"), kind)
     return kind, load_encoder(directory)
 
@@ -112,11 +112,11 @@ def test_tokenised_in_one_go_an_answer_s_line_end_would_join_the_prompt_s(case: 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in SHIPPED.iterdir()))
 def test_every_shipped_template_is_tested(name: str) -> None:
-    assert name in {make().template for make in KINDS.values()}
+    assert name in {kind.template for kind in KINDS.values()}
 
 
 def test_our_qwen_template_writes_what_the_hub_s_does(tmp_path: Path) -> None:
-    tokenizer = load_tokenizer(write(tmp_path, KINDS["qwen2.5-coder"]()))
+    tokenizer = load_tokenizer(write(tmp_path, KINDS["qwen2.5-coder"]))
     ours = Chat(tokenizer, str(tokenizer.chat_template))
     original = Chat(tokenizer, trl_template("qwen2_5.jinja"))
     for messages in CHATS.values():
@@ -127,14 +127,14 @@ def test_our_qwen_template_writes_what_the_hub_s_does(tmp_path: Path) -> None:
 
 def test_another_stop_token_than_the_template_s_is_refused(tmp_path: Path) -> None:
     # deepseek-coder's base models, and early revisions of the others, stop at this one.
-    base = write(tmp_path, KINDS["deepseek-coder"](), stop="<｜end▁of▁sentence｜>")
+    base = write(tmp_path, KINDS["deepseek-coder"], stop="<｜end▁of▁sentence｜>")
     with pytest.raises(UserError, match="closes an answer with '<|EOT|>'".replace("|", r"\|")) as e:
         load_encoder(base)
     assert "generation_config.json" in str(e.value) and "end▁of▁sentence" in str(e.value)
 
 
 def test_stop_tokens_stand_where_generation_looks_for_them(tmp_path: Path) -> None:
-    base = write(tmp_path, KINDS["qwen2.5-coder"]())
+    base = write(tmp_path, KINDS["qwen2.5-coder"])
     ids = {name: load_tokenizer(base).convert_tokens_to_ids(name) for name in CHATML}
     both = sorted([ids["<|im_end|>"], ids["<|endoftext|>"]])
     (base / "generation_config.json").write_text(json.dumps({"eos_token_id": both}))
@@ -149,7 +149,7 @@ def test_stop_tokens_stand_where_generation_looks_for_them(tmp_path: Path) -> No
 
 def test_a_tokenizer_that_loses_blanks_is_refused(tmp_path: Path) -> None:
     """What transformers 5 made of DeepSeek's before it looked for ByteLevel in tokenizer.json."""
-    base = write(tmp_path, KINDS["deepseek-coder"]())
+    base = write(tmp_path, KINDS["deepseek-coder"])
     content = json.loads((base / "tokenizer.json").read_text())
     metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
     (base / "tokenizer.json").write_text(
@@ -160,7 +160,7 @@ def test_a_tokenizer_that_loses_blanks_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_template_is_held_against_the_one_it_replaces(tmp_path: Path) -> None:
-    tokenizer = load_tokenizer(write(tmp_path, KINDS["qwen2.5-coder"]()))
+    tokenizer = load_tokenizer(write(tmp_path, KINDS["qwen2.5-coder"]))
     ours = (SHIPPED / "qwen2.5-coder.jinja").read_text(encoding="utf-8")
     original = trl_template("qwen2_5.jinja")
     assert first_difference(tokenizer, ours, original) is None

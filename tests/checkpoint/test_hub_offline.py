@@ -1,4 +1,4 @@
-"""Only jobs that fetch may ask the hub; every other one runs with the hub offline."""
+"""What the sources say of what is loaded from outside, and jobs that stay offline."""
 
 import ast
 import os
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from fixtures.hub_server import serving
+from mixmerge.config.load import load_config
+from mixmerge.core.section import is_commit
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
@@ -24,18 +26,55 @@ run(main{online})
 """
 
 
+def calls(file: Path) -> dict[str, list[ast.Call]]:
+    """Calls in a file by the name called, its dots left out but for the last part."""
+    found: dict[str, list[ast.Call]] = {}
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            found.setdefault(ast.unparse(node.func).rpartition(".")[2], []).append(node)
+    return found
+
+
+def test_every_loader_in_the_source_is_told_so() -> None:
+    """No call may leave it to a library's default whether pickles are read or code is run."""
+    seen = 0
+    for path in sorted((ROOT / "src/mixmerge").rglob("*.py")):
+        by_name = calls(path)
+        for call in by_name.get("from_pretrained", []):
+            given = {word.arg: ast.unparse(word.value) for word in call.keywords}
+            where = f"{path}:{call.lineno}"
+            assert given.get("local_files_only") == "True", where
+            trust = given.get("trust_remote_code", "")
+            assert trust in ("False", "trusted") or trust.startswith("trusts_code("), where
+            if "AutoModel" in ast.unparse(call.func):
+                assert given.get("use_safetensors") == "True", where
+            seen += 1
+        for call in [*by_name.get("load", []), *by_name.get("loads", [])]:
+            module = ast.unparse(call.func).partition(".")[0]
+            assert module not in ("torch", "pickle", "joblib", "dill"), f"{path}:{call.lineno}"
+    assert seen >= 7
+
+
+def test_the_models_of_the_shipped_configs_are_pinned() -> None:
+    for path in (ROOT / "config").glob("*.yaml"):
+        config = load_config(path)
+        assert not any(
+            getattr(model, "trust_remote_code", None) for model in config.models.values()
+        )
+        for entry in [*config.models.values(), *config.sources.values()]:
+            if entry.kind == "hub" and not is_commit(entry.revision):
+                # The one whose commit could not be looked up; the file says so beside it.
+                assert entry.id == "google/code_x_glue_ct_code_to_text"
+                assert "Its commit could not be looked up" in path.read_text(encoding="utf-8")
+    presets = [path.read_text("utf-8") for path in (ROOT / "config/presets").rglob("*.yaml")]
+    assert not any("allow_moving" in text or "trust_remote_code" in text for text in presets)
+
+
 def test_only_fetching_scripts_go_online() -> None:
     online = set()
     for script in SCRIPTS:
-        calls = [
-            node
-            for node in ast.walk(ast.parse(script.read_text(encoding="utf-8")))
-            if isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id == "run"
-        ]
-        assert len(calls) == 1, f"{script.name} must end in mixmerge.core.cli.run"
-        if calls[0].keywords:
+        (end,) = [call for call in calls(script)["run"] if isinstance(call.func, ast.Name)]
+        if end.keywords:
             online.add(script.name)
     assert online == FETCHING
 

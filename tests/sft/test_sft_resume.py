@@ -28,7 +28,7 @@ def save(trainer: Path, step: int, losses: dict[int, float], keep_best: bool = T
         (checkpoint / name).touch()
     log = [{"step": at, "eval_loss": loss} for at, loss in losses.items() if at <= step]
     (checkpoint / "trainer_state.json").write_text(json.dumps({"log_history": log}))
-    keep_checkpoint(checkpoint, trainer, keep_best)
+    keep_checkpoint(checkpoint, keep_best)
 
 
 def test_the_last_checkpoint_stays_whole_and_of_the_best_its_weights(tmp_path: Path) -> None:

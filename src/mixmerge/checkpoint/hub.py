@@ -79,13 +79,15 @@ def resolve(
             f"{where}.revision: the hub answers with commit {info.sha} of {id} where {revision} "
             "was asked for; mend HF_ENDPOINT, which names a faulty mirror"
         )
-    for made in [out, *sorted(path.parent for path in out.parent.glob(f"[!.]*/{PROVENANCE}"))]:
-        before = _recorded_commit(made, id, revision)
-        if before not in (None, info.sha):
+    for path in sorted(out.parent.glob(f"[!.]*/{PROVENANCE}")):
+        made = read_json(path).get("settings")
+        if not isinstance(made, dict) or (made.get("id"), made.get("revision")) != (id, revision):
+            continue
+        if (before := made.get("commit", info.sha)) != info.sha:
             raise UserError(
                 f"{where}.revision: {revision!r} of {id} has moved: it stood at commit {before} "
-                f"when {made} was made, and stands at {info.sha} now. Write a commit as `revision`:"
-                " the first keeps the study as it is, the second takes what is new"
+                f"when {path.parent} was made, and stands at {info.sha} now. Write a commit as "
+                "`revision`: the first keeps the study as it is, the second takes what is new"
             )
     files = [
         HubFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else file.blob_id or "")
@@ -95,11 +97,7 @@ def resolve(
 
 
 def check_endpoint() -> None:
-    """Check that ``HF_ENDPOINT``, where it is set, is a URL; the library ends in its own words.
-
-    Raises:
-        UserError: it is none.
-    """
+    """Check that ``HF_ENDPOINT``, where it is set, is a URL; the library says so in a traceback."""
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
         parts = urlsplit(endpoint)
@@ -110,16 +108,6 @@ def check_endpoint() -> None:
         raise UserError(
             f"HF_ENDPOINT: {endpoint!r} is no URL of a hub; write https://host, or unset it"
         )
-
-
-def _recorded_commit(out: Path, id: str, revision: str) -> str | None:
-    """The commit that ``out`` was made from, if it was made from this revision."""
-    path = out / PROVENANCE
-    settings = read_json(path).get("settings") if path.exists() else None
-    if not isinstance(settings, dict):
-        return None
-    same = settings.get("id") == id and settings.get("revision") == revision
-    return settings.get("commit") if same else None
 
 
 def download(repository: Repository, patterns: list[str], target: Path, where: str) -> None:
@@ -201,33 +189,33 @@ def hub_errors(
     page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{id}"
     try:
         yield
+        return
     except GatedRepoError:
-        raise UserError(
-            f"{where}.id: {page} is gated; accept its terms in the browser and log in with "
-            f"`hf auth login` (or set HF_TOKEN), or download it by hand and use kind 'local'"
-        ) from None
+        message = (
+            f".id: {page} is gated; accept its terms in the browser and log in with `hf auth "
+            "login` (or set HF_TOKEN), or download it by hand and use kind 'local'"
+        )
     except RevisionNotFoundError:
-        raise UserError(
-            f"{where}.revision: {page} has no revision {revision!r}; see {page}/commits/main"
-        ) from None
+        message = f".revision: {page} has no revision {revision!r}; see {page}/commits/main"
     except (RepositoryNotFoundError, HFValidationError):
-        raise UserError(
-            f"{where}.id: {id!r} is not on the hub ({page}), or is private; mend the name, or log "
-            "in with `hf auth login` (or set HF_TOKEN)"
-        ) from None
+        message = (
+            f".id: {id!r} is not on the hub ({page}), or is private; mend the name, or log in with "
+            "`hf auth login` (or set HF_TOKEN)"
+        )
     except HfHubHTTPError as error:
-        raise UserError(f"{where}: {page} was refused ({_first_line(error)})") from None
+        message = f": {page} was refused ({_first_line(error)})"
     except OfflineModeIsEnabled:
-        raise UserError(
-            f"{where}: {id}@{revision} is to be fetched, but HF_HUB_OFFLINE forbids it; unset it "
-            "for this rule, or download the files by hand and use kind 'local'"
-        ) from None
+        message = (
+            f": {id}@{revision} is to be fetched, but HF_HUB_OFFLINE forbids it; unset it for this "
+            "rule, or download the files by hand and use kind 'local'"
+        )
     except (HTTPError, OSError) as error:
-        raise UserError(
-            f"{where}: {page} could not be fetched ({type(error).__name__}: {_first_line(error)}); "
-            "check the network and HF_ENDPOINT, and run this rule where the internet is (what was "
+        message = (
+            f": {page} could not be fetched ({type(error).__name__}: {_first_line(error)}); check "
+            "the network and HF_ENDPOINT, and run this rule where the internet is (what was "
             "fetched so far is kept), or download the files by hand and use kind 'local'"
-        ) from None
+        )
+    raise UserError(where + message)
 
 
 def _first_line(error: BaseException) -> str:

@@ -20,7 +20,7 @@ from mixmerge.checkpoint.index import (
 )
 from mixmerge.checkpoint.settings import HubCheckpoint, LocalCheckpoint
 from mixmerge.checkpoint.tensors import check_finite
-from mixmerge.checkpoint.tokenizer import FILE, SENTENCEPIECE, load_tokenizer, template_of
+from mixmerge.checkpoint.tokenizer import load_tokenizer, template_of
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_object, replace_dir, write_json
 
@@ -91,8 +91,6 @@ def _finish(
         _compare_templates(where, scratch, settings.chat_template)
         install_chat_template(settings.chat_template, scratch)
         inputs.append(settings.chat_template)
-    if not (scratch / FILE).exists() and (scratch / SENTENCEPIECE).exists():
-        load_tokenizer(scratch)  # which most environments cannot: refuse it now, not later
     check_finite(scratch)
     finalize(scratch, inputs=inputs, settings=source, seed=None, packages=["huggingface_hub"])
     replace_dir(scratch, out)

@@ -13,7 +13,6 @@ from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_object
 
 FILE = "tokenizer.json"
-SENTENCEPIECE = "tokenizer.model"
 
 #: The way out for tokenizers of the older forms; SentencePiece's wants a newer protobuf than ours.
 CONVERSION = (
@@ -53,10 +52,7 @@ def load_tokenizer(checkpoint: Path) -> Any:
     except UserError:
         raise
     except Exception as error:  # the tokenizers library raises nothing else than that
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-        way = "fetch or write its files again" if (checkpoint / FILE).exists() else CONVERSION
-        message = f"{checkpoint}: the tokenizer cannot be read: {reason}; {way}"
-        raise UserError(message) from None
+        raise _unreadable(checkpoint, error) from None
     ids = tokenizer(_ROUND_TRIP, add_special_tokens=False)["input_ids"]
     text = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
     if text != _ROUND_TRIP:
@@ -67,6 +63,21 @@ def load_tokenizer(checkpoint: Path) -> Any:
             "follows tokenizer.json"
         )
     return tokenizer
+
+
+def _unreadable(checkpoint: Path, error: Exception) -> UserError:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    return UserError(
+        f"{checkpoint}: the tokenizer cannot be read: {reason}; {_way_out(checkpoint)}"
+    )
+
+
+def _way_out(checkpoint: Path) -> str:
+    """What to do about a tokenizer that is missing or cannot be read."""
+    if (checkpoint / FILE).exists():
+        return "fetch or write its files again"
+    older = any((checkpoint / name).exists() for name in ("tokenizer.model", "vocab.json"))
+    return CONVERSION if older else "copy the base model's tokenizer files there"
 
 
 def template_of(tokenizer: Any) -> str | None:
@@ -103,6 +114,22 @@ def stop_tokens(checkpoint: Path, tokenizer: Any) -> list[int]:
     return [tokenizer.eos_token_id]
 
 
+def _backend(directory: Path) -> Any:
+    """A checkpoint's `tokenizers.Tokenizer`: as its file says, else as transformers makes it."""
+    from tokenizers import Tokenizer
+
+    if (directory / FILE).exists():
+        try:
+            tokenizer = Tokenizer.from_file(str(directory / FILE))
+        except Exception as error:  # the library raises nothing narrower
+            raise _unreadable(directory, error) from None
+    else:
+        tokenizer = load_tokenizer(directory).backend_tokenizer
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
 def check_same_tokenizer(directories: Sequence[Path]) -> None:
     """Check that checkpoints turn text into the same token ids.
 
@@ -113,11 +140,11 @@ def check_same_tokenizer(directories: Sequence[Path]) -> None:
         UserError: a checkpoint without a tokenizer, or the first difference, with both places.
     """
     first, *others = directories
-    base = load_tokenizer(first)
+    base = _backend(first)
     numbers = base.get_vocab()
     advice = "specialists must be trained from the same base, without adding or renumbering tokens"
     for other in others:
-        tokenizer = load_tokenizer(other)
+        tokenizer = _backend(other)
         own = tokenizer.get_vocab()
         if different := [t for t in {*numbers, *own} if numbers.get(t) != own.get(t)]:
             token = min(different)
@@ -129,7 +156,7 @@ def check_same_tokenizer(directories: Sequence[Path]) -> None:
                 f"{first / FILE}; {advice}"
             )
         for text in _PROBES:
-            if base(text)["input_ids"] != tokenizer(text)["input_ids"]:
+            if base.encode(text).ids != tokenizer.encode(text).ids:
                 raise UserError(
                     f"{other / FILE}: splits text into other tokens than {first / FILE} (merges or "
                     f"pre-tokenizer differ), for instance {text[:30]!r}; {advice}"
@@ -137,19 +164,15 @@ def check_same_tokenizer(directories: Sequence[Path]) -> None:
 
 
 def check_chat_template(directory: Path) -> None:
-    """Check that a checkpoint has a tokenizer and a chat template, without loading either.
+    """Check that a checkpoint has a tokenizer that can be read, and a chat template.
 
     The template stands in ``chat_template.jinja`` or in ``tokenizer_config.json``, there perhaps
     as the one of several that is named ``default``.
 
     Raises:
-        UserError: either is missing.
+        UserError: either is missing, or the tokenizer cannot be read here.
     """
-    if not any((directory / name).exists() for name in (FILE, SENTENCEPIECE)):
-        way = "copy the base model's tokenizer files there"
-        if (directory / "vocab.json").exists():
-            way = CONVERSION
-        raise UserError(f"{directory}: holds no tokenizer (no {FILE}, no {SENTENCEPIECE}); {way}")
+    _backend(directory)
     if (directory / "chat_template.jinja").exists():
         return
     config = directory / "tokenizer_config.json"

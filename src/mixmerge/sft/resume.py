@@ -59,17 +59,17 @@ def best_step(entries: list[dict[str, Any]]) -> int | None:
     return min(losses)[1] if losses and all(math.isfinite(loss) for loss, _ in losses) else None
 
 
-def keep_checkpoint(written: Path, trainer: Path, keep_best: bool) -> None:
+def keep_checkpoint(written: Path, keep_best: bool) -> None:
     """Take over a checkpoint that all processes have written; delete what is no longer needed.
 
     The last checkpoint stays whole; the best one before it keeps its weights, without the optimiser
     states, which are the larger part. One that a kill left half-written never gets here.
 
     Args:
-        written: ``checkpoint-N`` in another directory of the same file system.
-        trainer: where complete checkpoints stand.
+        written: ``checkpoint-N`` in a folder beside those that are whole.
         keep_best: whether the one with the lowest validation loss is needed besides the last.
     """
+    trainer = written.parents[1]
     last = trainer / written.name
     replace_dir(written, last)
     best = best_step(state_of(last)["log_history"]) if keep_best else None

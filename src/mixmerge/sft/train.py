@@ -85,7 +85,6 @@ def train(job: Job, counts: dict[str, Counts], request: StopRequest) -> None:
         ),
         peft_config=lora,
     )
-    trainer.checkpoints = job.trainer
     trainer.keep_best = settings.checkpoint == "best"
     trainer.request = request
     trainer.remove_callback(transformers.PrinterCallback)

@@ -24,8 +24,6 @@ SAMPLEWISE = "mixmerge_samplewise"
 class Trainer(SFTTrainer):  # type: ignore[misc]
     """Trains one specialist; see the module's docstring for what it adds."""
 
-    #: Where checkpoints go that are whole; meanwhile they stand in ``args.output_dir``.
-    checkpoints: Path
     #: Whether the checkpoint with the lowest validation loss is kept besides the last one.
     keep_best = True
     #: Whether this run is asked to stop.
@@ -104,7 +102,7 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             written = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-            keep_checkpoint(written, self.checkpoints, self.keep_best)
+            keep_checkpoint(written, self.keep_best)
         self.accelerator.wait_for_everyone()
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
