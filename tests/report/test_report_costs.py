@@ -9,11 +9,10 @@ import pytest
 
 from fixtures.report_study import csv_rows, decide, judged, layout, spend
 from mixmerge.core.errors import UserError
-from mixmerge.report.cost_tables import read_bills
+from mixmerge.report.costs import read_bills, timing_table
 from mixmerge.report.entries import TIMING_FILES, VERDICT_FILES
 from mixmerge.report.render import render
 from mixmerge.report.settings import Layout, Strategy, Variant
-from mixmerge.report.timing_table import read_jobs, timing_table
 from mixmerge.report.verdict import ModelVerdict
 from mixmerge.report.verdict_tables import paragraphs, write_verdict
 
@@ -211,7 +210,7 @@ def test_timings_by_rule(root: Path, tmp_path: Path) -> None:
     benchmark(folder / "sft/m/a.tsv", "30.0\t0:00:30\t900.5\t1\t1\t1\t0\t0\t90\t28.5")
     benchmark(folder / "sft/m/b.tsv", "10.0\t0:00:10\t100.0\t1\t1\t1\t0\t0\t90\t9.5")
     benchmark(folder / "corpus.tsv", "0.25\t0:00:00\t-\t-\t-\t-\t-\t-\tNA\tNA")
-    table = timing_table(read_jobs(folder))
+    table = timing_table(folder)
     lines = csv_rows(render(table, "csv"))
     assert [line["rule"] for line in lines] == ["sft", "corpus", "total"]
     assert lines[0] == {
@@ -233,7 +232,7 @@ def test_timings_by_rule(root: Path, tmp_path: Path) -> None:
 
 def test_foreign_and_absent_benchmarks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no benchmark"):
-        read_jobs(tmp_path)
+        timing_table(tmp_path)
     (tmp_path / "x.tsv").write_text("a\tb\n1\t2\n")
     with pytest.raises(UserError, match=r"x\.tsv: no column 's'"):
-        read_jobs(tmp_path)
+        timing_table(tmp_path)

@@ -5,15 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from fixtures.report_study import decide, layout, results
 from mixmerge.core.errors import UserError
 from mixmerge.report import figures
 from mixmerge.report.entries import figure_files
-from mixmerge.report.layers import read_distances, read_pairs
-from mixmerge.report.results import read_scores
+from mixmerge.report.results import read_distances, read_pairs, read_results
 
 
 def test_same_results_same_bytes_in_another_process(root: Path, tmp_path: Path) -> None:
@@ -29,7 +27,7 @@ def test_same_results_same_bytes_in_another_process(root: Path, tmp_path: Path) 
         "--out",
     ]
     subprocess.run([*command, str(tmp_path / "a")], check=True)
-    figures.write_figures(read_scores(study, tmp_path), tmp_path, tmp_path / "b")
+    figures.write_figures(read_results(study, tmp_path), tmp_path, tmp_path / "b")
     assert {path.name for path in (tmp_path / "a").iterdir()} == set(figure_files(study))
     for name in figure_files(study):
         content = (tmp_path / "a" / name).read_bytes()
@@ -42,7 +40,7 @@ def test_same_results_same_bytes_in_another_process(root: Path, tmp_path: Path) 
 def test_figures_have_title_and_no_time(tmp_path: Path) -> None:
     study = layout()
     decide(study, tmp_path)
-    figures.write_figures(read_scores(study, tmp_path), tmp_path, tmp_path)
+    figures.write_figures(read_results(study, tmp_path), tmp_path, tmp_path)
     text = (tmp_path / "figure2-distance.svg").read_text()
     assert "<dc:title>Figure 2: Distance from base by layer</dc:title>" in text
 
@@ -54,7 +52,7 @@ def test_users_matplotlibrc_changes_nothing(
 
     study = layout()
     decide(study, tmp_path)
-    found = read_scores(study, tmp_path)
+    found = read_results(study, tmp_path)
     figures.write_figures(found, tmp_path, tmp_path / "a")
     with mpl.rc_context({"axes.facecolor": "red", "font.size": 20, "savefig.dpi": 30}):
         figures.write_figures(found, tmp_path, tmp_path / "b")
@@ -73,10 +71,10 @@ def test_only_transformer_layers_count(tmp_path: Path) -> None:
     study = layout()
     decide(study, tmp_path, layers=4, pearson=0.2)
     profile = read_distances(tmp_path, "tiny", "base")
-    assert profile.to_dict() == pytest.approx({0: 1, 1: 1.1, 2: 1.2, 3: 1.3})
+    assert profile == pytest.approx({0: 1, 1: 1.1, 2: 1.2, 3: 1.3})
     pairs = read_pairs(study, study.models[0], tmp_path)
     assert list(pairs) == [("write", "explain")]
-    assert pairs["write", "explain"]["pearson"].mean() == pytest.approx(0.215)
+    assert sum(pairs["write", "explain"]["pearson"].values()) / 4 == pytest.approx(0.215)
 
 
 def test_pairs_of_other_percentages_are_left_aside_and_a_missing_one_is_named(
@@ -97,10 +95,10 @@ def test_pairs_of_other_percentages_are_left_aside_and_a_missing_one_is_named(
 
 @pytest.mark.parametrize(("models", "layers"), [(1, 2), (3, 80), (6, 28)])
 def test_grids_and_legends_fit(models: int, layers: int, tmp_path: Path) -> None:
-    profile = pd.Series([1 + i / layers for i in range(layers)])
+    profile = {i: 1 + i / layers for i in range(layers)}
     names = ["Code generation specialist", "Code summarisation specialist", "Data mixture", "TIES"]
     distances = {f"A model with a name {i}": dict.fromkeys(names, profile) for i in range(models)}
-    pair = pd.DataFrame({"pearson": profile, "cosine": profile})
+    pair = {"pearson": profile, "cosine": profile}
     pairs = {title: {("a", "b"): pair} for title in distances}
     with figures.style():
         for drawing in (
@@ -118,7 +116,7 @@ def test_grids_and_legends_fit(models: int, layers: int, tmp_path: Path) -> None
 
 
 def test_undefined_correlations_leave_a_gap() -> None:
-    pair = pd.DataFrame({"pearson": [0.5, float("nan"), 0.7], "cosine": 0.3})
+    pair = {"pearson": {0: 0.5, 1: float("nan"), 2: 0.7}, "cosine": dict.fromkeys(range(3), 0.3)}
     with figures.style():
         figures.correlation_figure({"m": {("a", "b"): pair}}, {})
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from fixtures.report_study import decide, layout, read
-from mixmerge.report.render import amount, p_value, render
+from mixmerge.report.render import render
 from mixmerge.report.strategy_tables import write_tables
-from mixmerge.report.table import Cell, Field, Row, Table, number, signed
+from mixmerge.report.table import Cell, Field, Row, Table, amount, number, p_value, signed
 
 
 def test_csv_brings_the_same_floats_back() -> None:
     cells = [Cell(1 / 3, "0.333", 2 / 3, "0.67", extra={"low": 0.1}), Cell(None, "–")]
-    table = Table("x", "X", [Field("a", "A"), Field("b", "B")], [Row(cells, ids={"model": "m"})])
+    table = Table("x", ["X"], [Field("a", "A"), Field("b", "B")], [Row(cells, ids={"model": "m"})])
     assert render(table, "csv") == f"model,a,a_pct,a_low,b\nm,{1 / 3!r},{2 / 3!r},0.1,\n"
 
 
@@ -29,13 +29,12 @@ def test_numbers_have_a_true_minus_and_no_negative_zero() -> None:
 
 NASTY = Table(
     name="table3-x",
-    title="Table 3. 50 % & more_of {this}",
-    fields=(Field("a", "A_b", align="left"), Field("x", "x^2 | y", group="G & H")),
+    texts=("Table 3. 50 % & more_of {this}", '† : it\'s "so" – 100 %'),
+    fields=(Field("a", "A_b", form="text"), Field("x", "x^2 | y", group="G & H")),
     rows=(
         Row((Cell("q", "<i>\\#$~*"), Cell(-1.0, "−1.0", -2.5, "−2.50", best=True)), block="M_1"),
     ),
     block_header="Model",
-    notes=('† : it\'s "so" – 100 %',),
 )
 
 
@@ -68,7 +67,7 @@ def test_markdown_escapes_and_bolds() -> None:
 
 def test_markdown_names_the_group_where_heads_are_not_unique() -> None:
     fields = (Field("a", "mean", group="Prompt"), Field("b", "mean", group="Answer"))
-    table = Table("x", "X", fields, (Row((Cell(1, "1"), Cell(2, "2"))),))
+    table = Table("x", ["X"], fields, (Row((Cell(1, "1"), Cell(2, "2"))),))
     assert "| Prompt, mean | Answer, mean |" in render(table, "md")
 
 
@@ -137,8 +136,10 @@ def test_latex_compiles(tmp_path: Path) -> None:
 def test_marks_and_intervals_in_each_rendering() -> None:
     marked = Cell(0.0, "0.00", mark="≈‡", interval="[−1.0, 1.0]", hint="95 %", best=True)
     cells = [Cell("x", "x"), marked, Cell(0.5, "0.500", 0.0, "0.00", mark="≈")]
-    fields = [Field("a", "A", align="left"), Field("b", "B"), Field("c", "C")]
-    table = Table("x", "X", fields, [Row(cells), Row([Cell("y", "y"), Cell(1, "1"), Cell(2, "2")])])
+    fields = [Field("a", "A", form="text"), Field("b", "B"), Field("c", "C")]
+    table = Table(
+        "x", ["X"], fields, [Row(cells), Row([Cell("y", "y"), Cell(1, "1"), Cell(2, "2")])]
+    )
     assert r"| **0.00≈‡ \[−1.0, 1.0\]** | 0.500 (0.00)≈ |" in render(table, "md")
     assert "0.00≈‡ [−1.0, 1.0]" in render(table, "txt")
     text = render(table, "tex")

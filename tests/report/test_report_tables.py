@@ -12,7 +12,7 @@ from fixtures.report_study import csv_rows, decide, layout, read, results
 from mixmerge.core.errors import UserError
 from mixmerge.report.entries import Entry, table_entries, table_files
 from mixmerge.report.render import render
-from mixmerge.report.results import Results, read_scores
+from mixmerge.report.results import Items, Results, read_results
 from mixmerge.report.settings import Layout, Strategy, Variant
 from mixmerge.report.strategy_tables import contest_table, mark_best, study_table, write_tables
 from mixmerge.report.table import Cell, Row, Table
@@ -193,14 +193,13 @@ def test_missing_score_names_file_suite_and_metric(tmp_path: Path) -> None:
     del content["write-test"]["metrics"]["plus"]
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"mixed/scores\.json: no value of metric 'plus'.*'write-"):
-        read_scores(study, tmp_path)
+        read_results(study, tmp_path)
 
 
 def test_cut_off_completions_are_said() -> None:
     found = results(layout())
-    suites = found.suites
-    row = (suites["variant"] == "mixed") & (suites["suite"] == "write-test")
-    suites.loc[row, "stopped"] = 0.9
+    items = {**found.items, ("tiny", "mixed", "write-test"): Items(40, 0.9)}
+    found.items = items
     assert any("10.0 % (Tiny model, mixed, Write suite)" in note for note in table(found).notes)
 
 

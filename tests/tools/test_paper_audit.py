@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from fixtures.paper_study import figures
-from mixmerge.report.paper_tables import METRICS, Line, blocks, choices, repetitions, specialists
+from mixmerge.report.paper_tables import METRICS, Line
 from mixmerge.report.results import change
 from mixmerge.report.settings import Column
 from paper_audit import average_fix, impossible_scores
 from paper_audit.consistency import Cell, averages, cells
 from paper_audit.hypotheses import Cause, Paper, causes
 from paper_audit.page import PAGE, page
+from paper_audit.printed import blocks, choices, repetitions, specialists
 
 COLUMNS = [
     Column(suite="paper", metric=key, header=key, task="any", role="test", digits=metric.digits)

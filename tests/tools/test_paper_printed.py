@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from mixmerge.core.errors import UserError
-from mixmerge.report.paper_tables import HALF_PERCENT, METRICS, read_results, read_scale
+from mixmerge.report.paper_tables import METRICS, read_results, read_scale
 from paper_audit import typos
+from paper_audit.printed import HALF_PERCENT
 from paper_audit.rounding import around, baselines, percents
 
 HALF = Fraction(1, 2000)
@@ -100,12 +101,17 @@ def test_a_cut_line_is_refused(root: Path, tmp_path: Path) -> None:
 
 def test_the_command_writes_the_page_and_says_what_it_found(root: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "paper_audit", "--out", str(tmp_path / "page.md")]
+    command += ["--findings", str(tmp_path / "audit.csv")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "130 of 1,440 percentages are far off" in done.stdout
     page = (tmp_path / "page.md").read_bytes()
     assert page == (root / "docs/paper-audit.md").read_bytes(), "run `make docs`"
+    findings = (tmp_path / "audit.csv").read_bytes()
+    assert findings == (root / "resources/paper/paper_audit.csv").read_bytes(), "run `make docs`"
     missing = [*command, "--results", str(tmp_path / "none.csv")]
     failed = subprocess.run(missing, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
-    assert failed.stderr.strip() == f"error: {tmp_path}/none.csv: file not found"
+    assert (
+        failed.stderr.strip() == f"error: {tmp_path}/none.csv: file not found; restore it from git"
+    )
     assert (tmp_path / "page.md").read_bytes() == page

@@ -46,23 +46,25 @@ def test_values_are_those_of_the_tables(tmp_path: Path) -> None:
     for variant in model.variants:
         for column in found.columns:
             interval = content["intervals"][variant.name][column.key]
-            value = results.value(model, variant.name, column.key)
+            value = results.score(model, variant.name, column.key).value
             assert value is not None
             assert interval["value"] == pytest.approx(value, abs=1e-9)
             assert interval["low"] <= value <= interval["high"]
-            assert results.interval(model, variant.name, column.key) == (
+            assert results.score(model, variant.name, column.key).interval == (
                 interval["low"],
                 interval["high"],
             )
         for role in ("test", "validation"):
             average = content["averages"][variant.name][role]
-            printed = results.value(model, variant.name, AVERAGES[role])
+            printed = results.score(model, variant.name, AVERAGES[role]).value
             assert average["value"] == pytest.approx(printed, abs=1e-8)
             assert average["low"] < average["value"] < average["high"]
-    match = results.test(model, "mixed", "specialist", "explain-test.bleu4")
+    match = results.score(model, "mixed", "explain-test.bleu4").tests.get("specialist")
     assert match is not None and match["method"] == "bootstrap"
-    values = [results.row(model, name, "explain-test.bleu4")["value"] for name in _ends("mixed")]
-    assert match["difference"] == pytest.approx(values[0] - values[1], abs=1e-9)
+    values = [results.score(model, name, "explain-test.bleu4").value for name in _ends("mixed")]
+    mixed, specialist = values
+    assert mixed is not None and specialist is not None
+    assert match["difference"] == pytest.approx(mixed - specialist, abs=1e-9)
 
 
 def _ends(variant: str) -> tuple[str, str]:
@@ -144,8 +146,8 @@ def test_average_is_left_out_where_no_specialist_scores(tmp_path: Path) -> None:
     assert result["averages"]["mixed"] == {}
     assert not [c for c in result["comparisons"] if c["column"] == "avg"]
     results, model = read(found, tmp_path), found.models[0]
-    assert results.value(model, "mixed", "avg") is None
-    assert results.test(model, "mixed", "specialist", "avg") is None
+    assert results.score(model, "mixed", "avg").value is None
+    assert "specialist" not in results.score(model, "mixed", "avg").tests
 
 
 def test_plus_counts_only_with_base(tmp_path: Path) -> None:

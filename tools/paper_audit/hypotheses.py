@@ -15,19 +15,16 @@ from typing import Literal
 
 from mixmerge.report.paper_tables import (
     BASE,
-    HALF_PERCENT,
     METRICS,
     MIXTURE,
     SPECIALISTS,
     TABLES,
     Line,
     ScaleLine,
-    percent,
-    repetitions,
-    sweep_line,
 )
 from paper_audit import typos
 from paper_audit.consistency import Cell
+from paper_audit.printed import HALF_PERCENT, percent, repetitions, sweep_line
 from paper_audit.rounding import around, baselines, percents
 
 #: What sort of fault a hypothesis supposes, the simpler ones first.

@@ -3,11 +3,12 @@
 from collections import Counter
 from pathlib import Path
 
-from mixmerge.report.paper_tables import FAR, Line, choices, repetitions, sweeps
+from mixmerge.report.paper_tables import Line
 from paper_audit import average_fix, chapters
 from paper_audit.consistency import Cell, averages, cells
 from paper_audit.hypotheses import Paper, causes
 from paper_audit.impossible_scores import fitting, place
+from paper_audit.printed import FAR, choices, repetitions, sweeps
 from paper_audit.typos import signed
 
 #: The page that is written.

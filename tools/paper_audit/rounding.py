@@ -8,7 +8,7 @@ percentage that prints as it.
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mixmerge.report.paper_tables import HALF_PERCENT
+from paper_audit.printed import HALF_PERCENT
 
 
 @dataclass(frozen=True)

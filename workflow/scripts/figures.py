@@ -4,7 +4,7 @@ from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.report.entries import figure_files
 from mixmerge.report.figures import write_figures
-from mixmerge.report.results import read_scores
+from mixmerge.report.results import read_results
 from mixmerge.report.settings import Layout
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     arguments.add_argument("--out", type=path_argument, required=True, help="folder of the figures")
     options = arguments.parse_args()
     layout = Layout.model_validate(options.layout)
-    results = read_scores(layout, options.shelf or options.results)
+    results = read_results(layout, options.shelf or options.results, evidence=False)
     write_figures(results, options.results, options.out)
     files = (options.out / name for name in figure_files(layout))
     write_sums(options.out.with_name(".figures.sha256"), files)

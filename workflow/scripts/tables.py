@@ -3,7 +3,7 @@
 from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.report.entries import table_files
-from mixmerge.report.results import read_scores
+from mixmerge.report.results import read_results
 from mixmerge.report.settings import Layout
 from mixmerge.report.strategy_tables import write_tables
 
@@ -19,7 +19,7 @@ def main() -> None:
     options = arguments.parse_args()
     layout = Layout.model_validate(options.layout)
     shelf = options.shelf or options.results
-    results = read_scores(layout, shelf).add_evidence(shelf)
+    results = read_results(layout, shelf)
     write_tables(results, options.results, options.out)
     files = (options.out / name for name in table_files(layout))
     write_sums(options.out.with_name(".tables.sha256"), files)

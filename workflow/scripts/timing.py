@@ -2,9 +2,9 @@
 
 from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import parser, path_argument, run
+from mixmerge.report.costs import timing_table
 from mixmerge.report.entries import TIMING_FILES
 from mixmerge.report.render import write_table
-from mixmerge.report.timing_table import read_jobs, timing_table
 
 
 def main() -> None:
@@ -14,9 +14,7 @@ def main() -> None:
     )
     arguments.add_argument("--out", type=path_argument, required=True, help="folder of timing.*")
     options = arguments.parse_args()
-    write_table(
-        timing_table(read_jobs(options.benchmarks)), options.out, ("csv", "md", "html", "txt")
-    )
+    write_table(timing_table(options.benchmarks), options.out, ("csv", "md", "html", "txt"))
     files = (options.out / name for name in TIMING_FILES)
     write_sums(options.out.with_name(".timing.sha256"), files)
 

@@ -11,7 +11,7 @@ from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
 from mixmerge.core.errors import UserError
 from mixmerge.merge.record import add_facts, differing, merge_again, write_record
-from mixmerge.report.results import read_scores
+from mixmerge.report.results import read_results
 from mixmerge.report.settings import Layout
 
 logger = logging.getLogger("mixmerge.winner")
@@ -37,7 +37,7 @@ def main() -> None:
     if len(layout.models) != 1 or len(layout.strategies) != 1:
         raise UserError("--layout: give one model and one strategy")
     [model], [strategy] = layout.models, layout.strategies
-    [winner] = read_scores(layout, options.shelf).chosen(model)
+    [winner] = read_results(layout, options.shelf, evidence=False).chosen(model)
     recipe, record = dict(options.recipes)[winner.name], dict(options.records)[winner.name]
     if options.out.is_dir() and differing(options.out, record) is None:
         write_record(record, options.out)

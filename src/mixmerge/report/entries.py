@@ -3,8 +3,7 @@
 Imports nothing heavy: the rules ask for these names each time they are read.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mixmerge.report.settings import Layout
 
@@ -23,14 +22,13 @@ TIMING_FILES = ("timing.csv", "timing.md", "timing.html", "timing.txt")
 INDEX = "index.md"
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One table or figure."""
 
     name: str  # stem of its files
     kind: str  # what it shows; also the stem of its caption in ``resources/captions``
     number: str  # such as ``Table 3`` or ``Figure 2``
-    labels: dict[str, str] = field(default_factory=dict)  # in Snakemake's report
+    labels: dict[str, str]  # in Snakemake's report
     model: str | None = None  # the one model it is about, where it is about one
 
     @property
@@ -41,39 +39,39 @@ class Entry:
 
 def table_entries(layout: Layout) -> list[Entry]:
     """The study's tables in print order; a table that would have no line is left out."""
-    return list(_tables(layout))
-
-
-def _tables(layout: Layout) -> Iterator[Entry]:
-    for number, kind, title, present in (
-        (1, "hyperparameters", "Hyperparameters", True),
-        (2, "data", "Training data", True),
-        (3, "strategies", "Mixing and merging", bool(layout.strategy_models)),
-        (4, "data-scale", "Data scale", bool(layout.scale_models)),
-    ):
-        if present:
-            labels = {"table": f"Table {number}", "shows": title, "model": "all"}
-            yield Entry(f"table{number}-{kind}", kind, f"Table {number}", labels)
+    tables: list[tuple[int, str, str, str | None]] = [
+        (1, "hyperparameters", "Hyperparameters", None),
+        (2, "data", "Training data", None),
+    ]
+    if layout.strategy_models:
+        tables.append((3, "strategies", "Mixing and merging", None))
+    if layout.scale_models:
+        tables.append((4, "data-scale", "Data scale", None))
     pages = [("ablation", "Merge weights", key) for key in layout.ablation_models]
     pages += [("compact", "All strategies", key) for key in layout.compact_models]
-    for number, (kind, shows, key) in enumerate(pages, 5):
-        labels = {"table": f"Table {number}", "shows": shows, "model": layout.model(key).title}
-        yield Entry(f"table{number}-{kind}-{key}", kind, f"Table {number}", labels, key)
+    tables += [(number, *page) for number, page in enumerate(pages, 5)]
+    entries = []
+    for number, kind, shows, key in tables:
+        about = layout.model(key).title if key else "all"
+        labels = {"table": f"Table {number}", "shows": shows, "model": about}
+        name = "-".join([f"table{number}", kind, *([key] if key else [])])
+        entries.append(Entry(name, kind, f"Table {number}", labels, key))
+    return entries
 
 
 def paper_entries(layout: Layout) -> list[Entry]:
     """The tables that stand beside the paper's; none where the study names no paper."""
     counterparts = layout.paper.counterparts if layout.paper else []
     tables = {(entry.kind, entry.model): entry.table for entry in counterparts}
-    entries = []
-    for entry in table_entries(layout):
-        if (entry.kind, entry.model) in tables:
-            theirs = tables[entry.kind, entry.model]
-            labels = {**entry.labels, "shows": f"Beside the paper's Table {theirs}"}
-            name = entry.name.replace("table", "paper", 1)
-            kind = f"paper-{entry.kind}"
-            entries.append(Entry(name, kind, entry.number, labels, entry.model))
-    return entries
+    return [
+        entry._replace(
+            name=entry.name.replace("table", "paper", 1),
+            kind=f"paper-{entry.kind}",
+            labels={**entry.labels, "shows": f"Beside the paper's Table {tables[key]}"},
+        )
+        for entry in table_entries(layout)
+        if (key := (entry.kind, entry.model)) in tables
+    ]
 
 
 def figure_entries(layout: Layout) -> list[Entry]:

@@ -7,19 +7,17 @@ meaning alone.
 """
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from mixmerge.core.io import atomic_open
 from mixmerge.report.entries import FIGURE_FORMATS, figure_entries
-from mixmerge.report.layers import read_distances, read_pairs
-from mixmerge.report.results import Results
+from mixmerge.report.results import Profile, Results, read_distances, read_pairs
 from mixmerge.report.settings import Model, Variant
 
 #: Model -> printed name of a checkpoint -> distances by layer.
-Distances = Mapping[str, Mapping[str, pd.Series]]
+Distances = Mapping[str, Mapping[str, Profile]]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#737373")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
@@ -126,7 +124,7 @@ def distance_figure(distances: Distances, tasks: int) -> Any:
 
 
 def correlation_figure(
-    pairs: Mapping[str, Mapping[tuple[str, str], pd.DataFrame]], titles: Mapping[str, str]
+    pairs: Mapping[str, Mapping[tuple[str, str], Mapping[str, Profile]]], titles: Mapping[str, str]
 ) -> Any:
     """Figure 3: correlation of the specialists' updates by layer; a line a model.
 
@@ -137,7 +135,7 @@ def correlation_figure(
     looks = make_looks(list(pairs), dashes=[0] * len(pairs))
     kinds = list(next(iter(pairs.values())))
     figure, axes = _panels(len(kinds), 2.6 if len(kinds) == 1 else _HEIGHT)
-    depth = max(len(frames[kinds[0]]) for frames in pairs.values())
+    depth = max(len(frames[kinds[0]]["pearson"]) for frames in pairs.values())
     dotted = (0, (3, 2))
     for axis, tasks in zip(axes, kinds, strict=True):
         for model, frames in pairs.items():
@@ -166,7 +164,10 @@ def spread_figure(distances: Distances, tasks: int) -> Any:
     for index, (axis, (title, lines)) in enumerate(zip(axes, distances.items(), strict=True)):
         # All panels have the same lines of boxes, so that only the left ones need names.
         boxes = axis.boxplot(
-            [lines[name].dropna().tolist() if name in lines else [] for name in looks],
+            [
+                [v for v in lines[name].values() if not isnan(v)] if name in lines else []
+                for name in looks
+            ],
             orientation="horizontal",
             widths=0.62,
             patch_artist=True,
@@ -226,11 +227,11 @@ def _panels(panels: int, height: float) -> tuple[Any, list[Any]]:
     return figure, axes[:panels]
 
 
-def _points(profile: pd.Series) -> tuple[list[int], list[float]]:
-    return profile.index.tolist(), profile.tolist()
+def _points(profile: Profile) -> tuple[list[int], list[float]]:
+    return list(profile), list(profile.values())
 
 
-def _line(axis: Any, profile: pd.Series, looks: Mapping[str, Look], name: str, depth: int) -> None:
+def _line(axis: Any, profile: Profile, looks: Mapping[str, Look], name: str, depth: int) -> None:
     """Draw a line; its markers are shifted against the others', so that none hides another."""
     look = looks[name]
     step = max(1, depth // _MARKS)

@@ -13,11 +13,8 @@ from typing import Any, NamedTuple
 import jinja2
 
 from mixmerge.core.io import atomic_open
-from mixmerge.report import templates
 from mixmerge.report.entries import TABLE_FORMATS
-from mixmerge.report.table import Cell, Table, number, signed
-
-_TEMPLATES = Path(templates.__file__).parent
+from mixmerge.report.table import TEMPLATES, Table, amount, number, p_value, signed
 
 
 class Section(NamedTuple):
@@ -28,25 +25,12 @@ class Section(NamedTuple):
     tables: Sequence[Table] = ()
 
 
-def p_value(value: float) -> str:
-    """Such as ``p = 0.012`` or ``p < 0.001``."""
-    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
-
-
-def amount(value: float) -> str:
-    """Hours with three digits that count, none of them pretended."""
-    if 0 < value < 0.0005:
-        return "< 0.001"
-    return number(value, 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3)
-
-
 def render(table: Table, form: str) -> str:
     """A table as text: ``csv``, ``md``, ``tex``, ``html`` (a page of its own) or ``txt``."""
     if form in ("csv", "txt"):
         return _csv(table) if form == "csv" else _plain(table)
     kind = "page" if form == "html" else "table"
-    template = _environment().get_template(f"{kind}.{form}.j2")
-    return template.render(table=table, title=table.title).rstrip("\n") + "\n"
+    return _filled(f"{kind}.{form}.j2", table=table, title=table.title)
 
 
 def write_table(
@@ -63,8 +47,7 @@ def write_page(name: str, title: str, sections: Sequence[Section], out: Path) ->
     sections = [s._replace(tables=[table for table in s.tables if table.rows]) for s in sections]
     sections = [section for section in sections if section.paragraphs or section.tables]
     for form in ("md", "html", "tex"):
-        template = _environment().get_template(f"page.{form}.j2")
-        text = template.render(title=title, sections=sections).rstrip("\n") + "\n"
+        text = _filled(f"page.{form}.j2", title=title, sections=sections)
         write_text(out / f"{name}.{form}", text)
 
 
@@ -81,10 +64,19 @@ def prose(template: str, part: str, **values: Any) -> list[str]:
     return [text for part in paragraphs if (text := re.sub(r"[ \n]+", " ", part).strip(" "))]
 
 
+def _filled(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(**values).rstrip("\n") + "\n"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Words in a row: ``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
@@ -96,25 +88,13 @@ def _environment() -> jinja2.Environment:
         "label": lambda name: re.sub(r"[^A-Za-z0-9.-]", "-", name),
         "listed": listed,
         "md": _markdown,
-        "md_cell": lambda cell: (
-            f"**{_markdown(cell.printed)}**" if cell.best else _markdown(cell.printed)
-        ),
         "number": number,
         "p_value": p_value,
-        "render": lambda table, kind: (
-            environment.get_template(f"{kind}.j2").render(table=table).rstrip("\n")
-        ),
-        "rule": lambda entry: "---" if entry.align == "left" else "---:",
+        "render": lambda table, kind: _filled(f"{kind}.j2", table=table).rstrip("\n"),
         "signed": signed,
         "tex": _latex,
-        "tex_cell": _latex_cell,
     }
     return environment
-
-
-def listed(parts: Sequence[str]) -> str:
-    """Words in a row: ``a``, ``a and b``, ``a, b and c``."""
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _markdown(text: str) -> str:
@@ -125,7 +105,7 @@ def _markdown(text: str) -> str:
 @cache
 def _substitutes() -> dict[int, str]:
     """What stands for characters that LaTeX reads as markup, or that pdflatex does not know."""
-    lines = (_TEMPLATES / "latex.tsv").read_text(encoding="utf-8").splitlines()
+    lines = (TEMPLATES / "latex.tsv").read_text(encoding="utf-8").splitlines()
     pairs = (line.split("\t") for line in lines)
     return {int(code.removeprefix("U+"), 16): latex for code, latex in pairs}
 
@@ -135,52 +115,35 @@ def _latex(text: str) -> str:
     return " ".join(text.split()).translate(_substitutes())
 
 
-def _latex_cell(cell: Cell) -> str:
-    text = _latex(cell.shown)
-    if cell.best:
-        text = rf"\textbf{{{text}}}"
-    if cell.mark:
-        # Without width, so that numbers stay below each other.
-        mark = rf"\textsuperscript{{{_latex(cell.mark)}}}"
-        text += mark if cell.interval else rf"\rlap{{{mark}}}"
-    return rf"{text} {{\footnotesize {_latex(cell.interval)}}}" if cell.interval else text
-
-
 def _csv(table: Table) -> str:
-    """Full precision: a column a value, more for changes, intervals and p-values.
-
-    First come the columns that say which checkpoint a line is about, then for each column of print
-    its value as Python writes it (17 digits bring the same float back), followed by ``KEY_pct``
-    where the column has changes against a reference, and by the further columns of its cells, such
-    as ``KEY_low`` and ``KEY_high``. What is undefined is left empty.
+    """Full precision: first what each line is about, then for each column its value as Python
+    writes it (17 digits bring the same float back), ``KEY_pct`` where it has changes against a
+    reference, and its cells' further columns. What is undefined is left empty.
     """
     ids = list(dict.fromkeys(chain.from_iterable(row.ids for row in table.rows)))
-    header, lines = list(ids), [[row.ids.get(name, "") for name in ids] for row in table.rows]
+    columns: dict[str, list[Any]] = {
+        name: [row.ids.get(name) for row in table.rows] for name in ids
+    }
     for index, entry in enumerate(table.fields):
-        cells = [row.cells[index] for row in table.rows]
-        columns: dict[str, list[Any]] = {entry.key: [cell.value for cell in cells]}
+        cells = table.column(index)
+        columns[entry.key] = [cell.value for cell in cells]
         if any(cell.change_text for cell in cells):
             columns[f"{entry.key}_pct"] = [cell.change for cell in cells]
         for suffix in dict.fromkeys(chain.from_iterable(cell.extra for cell in cells)):
             columns[f"{entry.key}_{suffix}"] = [cell.extra.get(suffix) for cell in cells]
-        header += columns
-        for line, values in zip(lines, zip(*columns.values(), strict=True), strict=True):
-            line += ["" if v is None else v if isinstance(v, str) else repr(v) for v in values]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *lines])
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([columns, *zip(*columns.values(), strict=True)])
     return text.getvalue()
 
 
 def _plain(table: Table) -> str:
     """Title, heads and lines in aligned columns, for the terminal; no notes."""
-    lines = [[entry.header for entry in table.fields]]
-    lines += [[cell.printed for cell in row.cells] for row in table.rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    pads = [str.ljust if entry.align == "left" else str.rjust for entry in table.fields]
-    padded = [
-        "  ".join(pad(text, width) for pad, text, width in zip(pads, line, widths, strict=True))
-        for line in lines
-    ]
-    head, *rest = (line.rstrip() for line in padded)
+    columns = []
+    for index, entry in enumerate(table.fields):
+        texts = [entry.header, *(cell.printed for cell in table.column(index))]
+        pad = str.ljust if entry.align == "left" else str.rjust
+        columns.append([pad(text, max(map(len, texts))) for text in texts])
+    head, *rest = ("  ".join(line).rstrip() for line in zip(*columns, strict=True))
     rule = "-" * max(map(len, (head, *rest)))
     return "\n".join([table.title, "", head, rule, *rest]) + "\n"

@@ -1,17 +1,17 @@
-"""The study's results as one tidy table: scores with changes, intervals and tests.
+"""The study's results as one tidy table: scores with changes, intervals and tests; and weights.
 
 A column belongs to a task, and its reference is the value of that task's specialist. With v the
 value and s the specialist's, the printed change is 100 * (v - s) / s, signed so that more is
 better, and AVG is the plain mean over the columns, as in the paper (arXiv 2601.21115, Table 3).
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import combinations
 from math import isfinite, nan
 from pathlib import Path
-from typing import Any, Literal
-
-import pandas as pd
+from typing import Any, Literal, NamedTuple
 
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
@@ -23,11 +23,44 @@ SPECIALISTS = "specialists"
 #: Role of the suites -> key of the column of AVG.
 AVERAGES: dict[Role, str] = {"test": "avg", "validation": "avg_validation"}
 
-_KEYS = ["model", "variant", "column"]
+#: How two tasks' updates compare, layer by layer.
+MEASURES = ("pearson", "cosine", "sign_conflict", "norm_ratio")
 
-#: What a test in ``uncertainty/{model}.json`` must hold: which test it is, and numbers.
-_TEST = ("variant", "against", "column", "family", "reference", "method", "distinguishable")
-_NUMBERS = ("difference", "low", "high", "p", "p_adjusted")
+Against = Literal["mixture", "specialist"]
+
+#: Transformer layer -> a number, NaN where it is not defined.
+Profile = dict[int, float]
+
+
+class Score(NamedTuple):
+    """A row of the tidy table: what a checkpoint reaches in a column, or its AVG in percent."""
+
+    value: float | None = None  # None for an AVG that is not defined
+    #: In percent against the specialist; None for AVG, and where that one's value prints as 0.
+    change: float | None = None
+    interval: tuple[float, float] | None = None  # confidence interval of the value
+    tests: Mapping[Against, Mapping[str, Any]] = {}  # how it compares; see `uncertainty`
+
+    def p(self, against: Against) -> float | None:
+        """p-value of the test, after correction; None where the two were not compared."""
+        return self.tests[against]["p_adjusted"] if against in self.tests else None
+
+
+class Evidence(NamedTuple):
+    """Intervals and tests of one model's scores, by checkpoint and column (or AVG)."""
+
+    level: float  # of the intervals and tests, such as 0.95
+    resamples: int
+    intervals: Mapping[tuple[str, str], tuple[float, float]]
+    tests: Mapping[tuple[str, str], Mapping[Against, Mapping[str, Any]]]
+    families: Mapping[str, int]  # family of tests that are corrected together -> their number
+
+
+class Items(NamedTuple):
+    """How a suite was answered: its number of items, and the share not cut off for length."""
+
+    number: int
+    stopped: float
 
 
 @contextmanager
@@ -40,24 +73,17 @@ def validated_input(path: Path, rule: str) -> Iterator[None]:
     """
     try:
         yield
-    except KeyError as error:
-        why = f"no entry {error}"
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
-        why = f"not what the rule writes ({error})"
-    else:
-        return
-    raise UserError(
-        f"{path}: {why}; it was edited, or written by another version of mixmerge. Delete the file "
-        f"and run its rule ({rule}) again"
-    )
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        what = f"not what the rule writes ({error})"
+        raise UserError(
+            f"{path}: {f'no entry {error}' if isinstance(error, KeyError) else what}; it was "
+            "edited, or written by another version of mixmerge. Delete the file and run its rule "
+            f"({rule}) again"
+        ) from None
 
 
 def finite(value: Any, low: float = float("-inf"), high: float = float("inf")) -> float:
-    """A number from a JSON file, finite and within its range.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """A number from a JSON file, finite and within its range; raises ValueError for any other."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{value!r} is no number")
     if not (isfinite(value) and low <= value <= high):
@@ -70,76 +96,47 @@ class Results:
 
     Attributes:
         layout: the study.
-        scores: a row a model, checkpoint (or `SPECIALISTS`) and column (or AVG): `value`, `change`
-            in percent against the specialist, and the ends `low` and `high` of the interval.
-        suites: a row a model, checkpoint and suite: number of `items`, and the share of completions
-            that `stopped` by themselves, before the length limit.
-        tests: a row a model, checkpoint, what it is compared `against`, and column.
-        levels: model -> level of its intervals and tests, such as 0.95, and number of resamples.
+        scores: model, checkpoint (or `SPECIALISTS`), column (or AVG) -> score.
+        items: model, checkpoint, suite -> how it was answered.
+        evidence: model -> intervals and tests; empty where they were not read.
     """
 
-    def __init__(self, layout: Layout, scores: pd.DataFrame, suites: pd.DataFrame) -> None:
-        self.layout, self.suites = layout, suites
-        self.scores = _compared(layout, scores)
-        self._add_evidence(pd.DataFrame(columns=[*_KEYS, "low", "high"]))
-        self.tests = pd.DataFrame()
-        self._tests: dict[Any, dict[Any, Any]] = {}
-        self.levels: dict[str, tuple[float, int]] = {}
+    def __init__(
+        self,
+        layout: Layout,
+        values: Mapping[tuple[str, str, str], float],
+        items: Mapping[tuple[str, str, str], Items],
+        evidence: Mapping[str, Evidence],
+    ) -> None:
+        self.layout, self.items, self.evidence = layout, items, evidence
+        self.scores: dict[tuple[str, str, str], Score] = {}
+        for model in layout.models:
+            own = evidence.get(model.key)
+            owners = {column.key: model.specialists[column.task] for column in layout.columns}
+            lines = {v.name: dict.fromkeys(owners, v.name) for v in model.variants}
+            for name, sources in {**lines, SPECIALISTS: owners}.items():
+                rows: dict[str, tuple[str, float, float | None]] = {}
+                changes: dict[Role, list[float]] = {}
+                for column in layout.columns:
+                    key = column.key
+                    value, source = values[model.key, sources[key], key], sources[key]
+                    percent = change(column, value, values[model.key, owners[key], key])
+                    rows[key] = source, value, percent
+                    if percent is not None:
+                        changes.setdefault(column.role, []).append(percent)
+                for role, known in changes.items():
+                    rows[AVERAGES[role]] = name, sum(known) / len(known), None
+                for key, (source, value, percent) in rows.items():
+                    evident = (
+                        (own.intervals.get((source, key)), own.tests.get((source, key), {}))
+                        if own
+                        else ()
+                    )
+                    self.scores[model.key, name, key] = Score(value, percent, *evident)
 
-    def _add_evidence(self, intervals: pd.DataFrame) -> None:
-        source = self.scores.drop(columns=["low", "high"], errors="ignore")
-        renamed = intervals.rename(columns={"variant": "source"})
-        self.scores = source.merge(renamed, how="left", on=["model", "source", "column"])
-        self._rows: dict[Any, dict[Any, Any]] = self.scores.set_index(_KEYS).to_dict("index")
-
-    def add_evidence(self, root: Path) -> "Results":
-        """Read intervals and tests from ``root/uncertainty``; raises UserError for what lacks."""
-        intervals: list[dict[str, Any]] = []
-        tests: list[dict[str, Any]] = []
-        for model in self.layout.models:
-            path = root / "uncertainty" / f"{model.key}.json"
-            content = read_json(path)
-            with validated_input(path, "uncertainty"):
-                level = finite(content["confidence"], 0, 1), int(finite(content["resamples"]))
-                self.levels[model.key] = level
-                intervals += _intervals(self.layout, model, content)
-                tests += [
-                    {"model": model.key, **{name: test[name] for name in _TEST}}
-                    | {name: finite(test[name]) for name in _NUMBERS}
-                    for test in content["comparisons"]
-                ]
-        self._add_evidence(pd.DataFrame(intervals))
-        self.tests = pd.DataFrame(tests)
-        if tests:
-            keys = [*_KEYS, "against"]
-            self._tests = (
-                self.tests.drop_duplicates(keys, keep="last").set_index(keys).to_dict("index")
-            )
-        return self
-
-    def row(self, model: Model, variant: str, column: str) -> Mapping[str, Any]:
-        """A row of `scores`; empty where AVG is not defined."""
-        return self._rows.get((model.key, variant, column), {})
-
-    def value(self, model: Model, variant: str, column: str) -> float | None:
-        """A score, or AVG in percent; None where that is not defined."""
-        return number_or_none(self.row(model, variant, column).get("value"))
-
-    def interval(self, model: Model, variant: str, column: str) -> tuple[float, float] | None:
-        """Ends of a value's confidence interval; None where it has none."""
-        row = self.row(model, variant, column)
-        low = number_or_none(row.get("low"))
-        return None if low is None else (low, row["high"])
-
-    def test(
-        self, model: Model, variant: str, against: Literal["mixture", "specialist"], column: str
-    ) -> Mapping[str, Any] | None:
-        """How a checkpoint compares in a column (or AVG); None where it was not compared.
-
-        Merges are compared with the mixture and the specialists, everything else with the
-        specialists; a specialist in its own columns, with nothing.
-        """
-        return self._tests.get((model.key, variant, column, against))
+    def score(self, model: Model, variant: str, column: str) -> Score:
+        """A checkpoint's score in a column, or its AVG."""
+        return self.scores.get((model.key, variant, column), Score())
 
     def best(self, model: Model, candidates: Sequence[Variant]) -> Variant | None:
         """The candidate with the highest AVG on the suites of the layout's ``select`` role.
@@ -149,7 +146,7 @@ class Results:
         column = AVERAGES[self.layout.select]
 
         def average(variant: Variant) -> float:
-            value = self.value(model, variant.name, column)
+            value = self.score(model, variant.name, column).value
             return float("-inf") if value is None else value
 
         return max(candidates, key=average, default=None)
@@ -161,9 +158,16 @@ class Results:
         return [pick for pick in picks if pick is not None]
 
 
-def number_or_none(value: float | None) -> float | None:
-    """None in the place of pandas's NaN."""
-    return None if value is None or value != value else value
+def change(column: Column, value: float, reference: float) -> float | None:
+    """Change in percent against a specialist; None where the specialist's value prints as 0.
+
+    Unsmoothed BLEU of a bad specialist is not 0 but about 1e-78: nltk puts the smallest float in
+    the place of an empty count.
+    """
+    if round(reference, column.digits) == 0:
+        return None
+    percent = 100 * (value - reference) / reference
+    return percent if column.higher_is_better else -percent
 
 
 def scores_path(results: Path, model: str, variant: str) -> Path:
@@ -171,30 +175,30 @@ def scores_path(results: Path, model: str, variant: str) -> Path:
     return results / "scores" / model / variant / "scores.json"
 
 
-def read_scores(layout: Layout, root: Path) -> Results:
-    """Read the scores of every checkpoint of the layout, below the study's directory.
+def read_results(layout: Layout, root: Path, evidence: bool = True) -> Results:
+    """Read the scores of every checkpoint, and their intervals and tests, below a study's root.
 
     Raises:
-        UserError: a file, suite or metric is missing.
+        UserError: a file, suite, metric, interval or test is missing or no number.
     """
-    scores: list[dict[str, Any]] = []
-    suites: list[dict[str, Any]] = []
+    values: dict[tuple[str, str, str], float] = {}
+    items: dict[tuple[str, str, str], Items] = {}
     for model in layout.models:
         for variant in model.variants:
             path = scores_path(root, model.key, variant.name)
-            content, keys = read_json(path), {"model": model.key, "variant": variant.name}
+            content = read_json(path)
             for column in layout.columns:
-                row = {"column": column.key, "role": column.role}
-                scores.append({**keys, **row, "value": _score(content, column, path)})
+                values[model.key, variant.name, column.key] = _value(content, column, path)
             with validated_input(path, "score"):
                 for suite in layout.suites:
                     entry = content[suite.key]
-                    items, stopped = int(finite(entry["n"], 1)), finite(entry["stopped"], 0, 1)
-                    suites.append({**keys, "suite": suite.key, "items": items, "stopped": stopped})
-    return Results(layout, pd.DataFrame(scores), pd.DataFrame(suites))
+                    count, stopped = int(finite(entry["n"], 1)), finite(entry["stopped"], 0, 1)
+                    items[model.key, variant.name, suite.key] = Items(count, stopped)
+    found = {model.key: _evidence(layout, model, root) for model in layout.models if evidence}
+    return Results(layout, values, items, found)
 
 
-def _score(content: Any, column: Column, path: Path) -> float:
+def _value(content: Any, column: Column, path: Path) -> float:
     try:
         return finite(content[column.suite]["metrics"][column.metric], 0)
     except (KeyError, TypeError, ValueError) as error:
@@ -205,48 +209,98 @@ def _score(content: Any, column: Column, path: Path) -> float:
         ) from None
 
 
-def _compared(layout: Layout, scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores with the specialists' line, changes in percent, and AVG; `source` made the value."""
-    owners = {(m.key, c.key): m.specialists[c.task] for m in layout.models for c in layout.columns}
-    scores = scores.assign(source=scores["variant"])
-    owner = [owners[key] for key in zip(scores["model"], scores["column"], strict=True)]
-    special = scores[scores["variant"] == owner]
-    scores = pd.concat([scores, special.assign(variant=SPECIALISTS)], ignore_index=True)
-    reference = special[["model", "column", "value"]].rename(columns={"value": "reference"})
-    scores = scores.merge(reference, on=["model", "column"])
-    columns = {column.key: column for column in layout.columns}
-    scores["change"] = [
-        change(columns[column], value, reference)
-        for column, value, reference in zip(
-            scores["column"], scores["value"], scores["reference"], strict=True
-        )
-    ]
-    known = scores.dropna(subset=["change"]).groupby(["model", "variant", "role"], sort=False)
-    averages = known["change"].agg(lambda changes: sum(changes) / len(changes))
-    rows = averages.rename("value").reset_index()
-    rows = rows.assign(column=rows["role"].map(AVERAGES), source=rows["variant"])
-    return pd.concat([scores, rows], ignore_index=True)
+def _evidence(layout: Layout, model: Model, root: Path) -> Evidence:
+    path = root / "uncertainty" / f"{model.key}.json"
+    content = read_json(path)
+    intervals: dict[tuple[str, str], tuple[float, float]] = {}
+    tests: dict[tuple[str, str], dict[Against, dict[str, Any]]] = {}
+    with validated_input(path, "uncertainty"):
+        for name in (variant.name for variant in model.variants):
+            averages = content["averages"][name]
+            entries = {
+                column.key: content["intervals"][name][column.key] for column in layout.columns
+            }
+            for key, entry in {**entries, **{AVERAGES[r]: averages[r] for r in averages}}.items():
+                intervals[name, key] = finite(entry["low"]), finite(entry["high"])
+        for test in content["comparisons"]:
+            words = {name: test[name] for name in ("family", "method", "distinguishable")}
+            numbers = {
+                name: finite(test[name])
+                for name in ("difference", "low", "high", "p", "p_adjusted")
+            }
+            own = tests.setdefault((test["variant"], test["column"]), {})
+            own[test["against"]] = words | numbers
+        families = Counter(test["family"] for test in content["comparisons"])
+        level, resamples = finite(content["confidence"], 0, 1), int(finite(content["resamples"]))
+    return Evidence(level, resamples, intervals, tests, families)
 
 
-def change(column: Column, value: float, reference: float) -> float:
-    """Change in percent against a specialist; NaN where the specialist's value prints as 0.
+def read_distances(root: Path, model: str, variant: str) -> Profile:
+    """L2 norm of (variant - base) over each transformer layer's parameters, by layer."""
+    path = root / "weights" / model / f"{variant}.json"
+    content = read_json(path)
+    with validated_input(path, "layers or merged_layers"):
+        return _layers(path, content["groups"], ("l2",))["l2"]
 
-    Unsmoothed BLEU of a bad specialist is not 0 but about 1e-78: nltk puts the smallest float in
-    the place of an empty count.
+
+def read_relative_distance(root: Path, model: str, variant: str) -> float | None:
+    """Norm of (variant - base) over the norm of base, all parameters; None where not defined."""
+    path = root / "weights" / model / f"{variant}.json"
+    content = read_json(path)
+    with validated_input(path, "layers or merged_layers"):
+        value = content["total"].get("relative_l2")
+        return None if value is None else finite(value)
+
+
+def read_pairs(
+    layout: Layout, model: Model, root: Path
+) -> dict[tuple[str, str], dict[str, Profile]]:
+    """Similarity of the updates (specialist minus base) of each two tasks, by layer.
+
+    Returns:
+        The two tasks -> measure -> layer: `pearson` and `cosine` of the updates, `sign_conflict`
+        (of the parameters that both moved, the share that they moved in opposite directions) and
+        `norm_ratio` (the first task's norm over the second's).
+
+    Raises:
+        UserError: the file is missing or lacks a pair.
     """
-    if round(reference, column.digits) == 0:
-        return nan
-    percent = 100 * (value - reference) / reference
-    return percent if column.higher_is_better else -percent
+    path = root / "weights" / model.key / "updates.json"
+    content = read_json(path)
+    pairs = {}
+    with validated_input(path, "updates"):
+        entries = {frozenset((entry["a"], entry["b"])): entry for entry in content["pairs"]}
+        for a, b in combinations([task.key for task in layout.tasks], 2):
+            names = (model.specialists[a], model.specialists[b])
+            entry = entries.get(frozenset(names))
+            if entry is None:
+                raise UserError(
+                    f"{path}: no pair {names[0]} / {names[1]}; delete the file and run its rule "
+                    "(updates) again"
+                )
+            measures = _layers(path, entry["groups"], MEASURES)
+            if entry["a"] != names[0]:
+                # The file names its two sides itself; a ratio taken the other way is the inverse.
+                ratios = measures["norm_ratio"]
+                measures["norm_ratio"] = {at: 1 / v if v else nan for at, v in ratios.items()}
+            pairs[a, b] = measures
+    return pairs
 
 
-def _intervals(layout: Layout, model: Model, content: Any) -> Iterator[dict[str, Any]]:
-    for variant in (variant.name for variant in model.variants):
-        ends = {column.key: content["intervals"][variant][column.key] for column in layout.columns}
-        averages = content["averages"][variant]
-        for key, entry in {**ends, **{AVERAGES[role]: averages[role] for role in averages}}.items():
-            finite(entry["value"])
-            low, high = finite(entry["low"]), finite(entry["high"])
-            yield dict(
-                zip([*_KEYS, "low", "high"], (model.key, variant, key, low, high), strict=True)
-            )
+def _layers(
+    path: Path, groups: Sequence[Mapping[str, Any]], measures: Sequence[str]
+) -> dict[str, Profile]:
+    """Measure -> its numbers by transformer layer, in their order."""
+    layers = sorted(
+        (group for group in groups if group["layer"] is not None),
+        key=lambda group: int(group["layer"]),
+    )
+    if not layers:
+        raise UserError(f"{path}: names no transformer layer; the figures need at least one")
+    return {
+        measure: {
+            int(group["layer"]): nan if group[measure] is None else finite(group[measure])
+            for group in layers
+        }
+        for measure in measures
+    }

@@ -46,6 +46,11 @@ class Paper(Section):
     """Task whose specialist's weight the files give (the other's is 1 - w); the first by
     default."""
 
+    @property
+    def audit(self) -> Path:
+        """What `python -m paper_audit` says of the figures, a file beside them."""
+        return self.results.with_name("paper_audit.csv")
+
 
 class Tables(Section):
     """Which models stand in which table; by default `compact`'s stand in no other."""
@@ -179,7 +184,8 @@ class PaperMatch(Paper):
 
     def files(self) -> list[str]:
         """The files that hold its figures."""
-        return [str(path) for path in (self.results, self.data_scale) if path is not None]
+        files = (self.results, self.audit, self.data_scale)
+        return [str(path) for path in files if path is not None]
 
 
 class Layout(Section):

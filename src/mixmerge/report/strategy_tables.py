@@ -1,26 +1,24 @@
-"""Tables 3 to 9: mixture and merges measured against the specialists, and the study's tables.
+"""Tables 3 to 9: mixture and merges measured against the specialists, and all tables' files.
 
 A table is a pivot of the tidy scores: a line a checkpoint, a column a score, AVG last.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mixmerge.report.entries import INDEX, Entry, paper_entries, table_entries
 from mixmerge.report.paper_comparison import paper_table
 from mixmerge.report.render import prose, render, write_table, write_text
-from mixmerge.report.results import AVERAGES, SPECIALISTS, Results, number_or_none
+from mixmerge.report.results import AVERAGES, SPECIALISTS, Against, Results
 from mixmerge.report.settings import Column, Layout, Model, Variant
-from mixmerge.report.table import UNDEFINED, Cell, Field, Row, Table, label, number
+from mixmerge.report.table import Cell, Field, Row, Table, bracket, number, row
 from mixmerge.report.training_tables import data_table, hyperparameters_table, suite_sizes
-
-_DIGITS = 2
 
 #: Not distinguishable from the specialist of the column's task (in AVG, from the specialists), and
 #: AVG not distinguishable from that of the mixture.
-_SIGNS: dict[Literal["specialist", "mixture"], str] = {"specialist": "≈", "mixture": "‡"}
+_SIGNS: dict[Against, str] = {"specialist": "≈", "mixture": "‡"}
 
 #: Share of completions that may hit the length limit before a note says so.
 _CUT_OFF = 0.01
@@ -67,34 +65,45 @@ def contest_table(results: Results, entry: Entry) -> Table:
     layout, kind = results.layout, entry.kind
     keys = [entry.model] if entry.model else layout.strategy_models
     models = [layout.model(key) for key in keys]
-    averages = [AVERAGES["test"]]
+    columns = layout.columns_of("test")
+    fields = [Field("label", "Strategy", form="text"), *score_fields(layout, columns)]
+    fields.append(Field(AVERAGES["test"], "AVG"))
     if kind == "ablation" and layout.select != "test":
-        averages.append(AVERAGES[layout.select])
-    columns = [*layout.columns_of("test")]
+        fields.append(Field(AVERAGES[layout.select], "AVG, validation"))
     rows: list[Row] = []
     for model in models:
-        block = model.title if kind == "strategies" else ""
-        chosen = results.chosen(model)
-        mixture = model.variant(model.mixture)
+        chosen, merges = results.chosen(model), layout.merges(model)
+        base, mixture = model.variants[0], model.variant(model.mixture)
         alone: dict[str, list[Variant | None]] = {
-            "strategies": [model.variants[0], None],
+            "strategies": [base, None],
             "ablation": [None],
-            "compact": [model.variants[0], *map(model.variant, layout.specialists(model))],
+            "compact": [base, *map(model.variant, layout.specialists(model))],
         }
         compared = {
             "strategies": [mixture, *chosen],
-            "ablation": layout.merges(model),
-            "compact": [mixture, *layout.merges(model)],
+            "ablation": merges,
+            "compact": [mixture, *merges],
         }
         for variant in (*alone[kind], *compared[kind]):
             name = variant.name if variant else SPECIALISTS
             text = layout.label(model, variant) if variant else "Specialists"
-            text += " †" if kind == "ablation" and variant in chosen else ""
-            cells = [_score(results, model, name, c.key, c.digits) for c in columns]
-            cells += [_score(results, model, name, key) for key in averages]
-            ids = layout.checkpoint_ids(model, variant)
-            rows.append(Row([label(text), *cells], block, ids, variant in compared[kind]))
-    title, *notes = prose(
+            values: dict[str, Any] = {
+                "label": text + (" †" if kind == "ablation" and variant in chosen else ""),
+                **{c.key: score_cell(results, model, name, c.key, c.digits) for c in columns},
+                **{key: score_cell(results, model, name, key) for key in AVERAGES.values()},
+            }
+            block = model.title if kind == "strategies" else ""
+            line = row(fields, values, block, layout.checkpoint_ids(model, variant))
+            rows.append(line._replace(compared=variant in compared[kind]))
+    zeros = {
+        model.title: [
+            column.header
+            for column in columns
+            if results.score(model, SPECIALISTS, column.key).change is None
+        ]
+        for model in models
+    }
+    texts = prose(
         "tables",
         "contest",
         kind=kind,
@@ -102,22 +111,10 @@ def contest_table(results: Results, entry: Entry) -> Table:
         layout=layout,
         model=models[0] if models else None,
         merged=any(layout.merges(model) for model in models),
-        undefined=list(_undefined(results, models)),
+        undefined=[f"{title}: {', '.join(heads)}" for title, heads in zeros.items() if heads],
         **common_notes(results, models),
     )
-    heads = dict(zip(AVERAGES.values(), ("AVG", "AVG, validation"), strict=True))
-    return Table(
-        name=entry.name,
-        title=title,
-        fields=(
-            Field("label", "Strategy", align="left"),
-            *score_fields(layout, columns),
-            *(Field(key, heads[key]) for key in averages),
-        ),
-        rows=mark_best(rows, columns, 1),
-        block_header="Model",
-        notes=notes,
-    )
+    return Table(entry.name, texts, fields, mark_best(rows, columns, 1), "Model")
 
 
 def scale_table(results: Results, entry: Entry) -> Table:
@@ -128,45 +125,33 @@ def scale_table(results: Results, entry: Entry) -> Table:
     layout = results.layout
     columns = layout.columns_of("test")
     models = [layout.model(key) for key in layout.scale_models]
+    fields = [Field("label", "Trained on", form="text"), Field("percent", "Data", form="0 %")]
+    fields += score_fields(layout, columns)
     rows: list[Row] = []
     for model in models:
-        shares = [v for v in model.variants if v.kind == "sft" and v.percent]
-        lines: list[tuple[int | None, dict[str | None, Variant]]] = [
-            (percent, {v.task: v for v in shares if v.percent == percent})
-            for percent in sorted({v.percent for v in shares if v.percent})
-        ]
+        trained = [v for v in model.variants if v.kind == "sft" and v.percent]
         mixtures = [variant for variant in model.variants if variant.kind == "mix"]
+        lines = [
+            ("Specialists", percent, {str(v.task): v for v in trained if v.percent == percent})
+            for percent in sorted({v.percent for v in trained if v.percent})
+        ]
         if len(mixtures) > 1:
             tasks = [task.key for task in layout.tasks]
-            lines += [(v.percent, dict.fromkeys(tasks, v)) for v in mixtures]
-        for percent, by_task in lines:
-            mixed = any(variant.kind == "mix" for variant in by_task.values())
-            cells = [
-                _score(results, model, by_task[c.task].name, c.key, c.digits, percents=False)
-                if c.task in by_task
-                else Cell(None, UNDEFINED)
+            lines += [("Data mixture", v.percent or 0, dict.fromkeys(tasks, v)) for v in mixtures]
+        for text, percent, by_task in lines:
+            cells = {
+                c.key: score_cell(
+                    results, model, by_task[c.task].name, c.key, c.digits, percents=False
+                )
                 for c in columns
-            ]
-            head = [
-                label("Data mixture" if mixed else "Specialists"),
-                Cell(percent, f"{percent} %"),
-            ]
+                if c.task in by_task
+            }
             names = "+".join(dict.fromkeys(variant.name for variant in by_task.values()))
             ids = {"model": model.key, "variant": names}
-            rows.append(Row([*head, *cells], model.title, ids, not mixed))
-    title, *notes = prose("tables", "scale", number=entry.number, **common_notes(results, models))
-    return Table(
-        name=entry.name,
-        title=title,
-        fields=(
-            Field("label", "Trained on", align="left"),
-            Field("percent", "Data"),
-            *score_fields(layout, columns),
-        ),
-        rows=mark_best(rows, columns, 2),
-        block_header="Model",
-        notes=notes,
-    )
+            line = row(fields, {"label": text, "percent": percent, **cells}, model.title, ids)
+            rows.append(line._replace(compared=text == "Specialists"))
+    texts = prose("tables", "scale", number=entry.number, **common_notes(results, models))
+    return Table(entry.name, texts, fields, mark_best(rows, columns, 2), "Model")
 
 
 def score_fields(layout: Layout, columns: Iterable[Column]) -> list[Field]:
@@ -174,7 +159,7 @@ def score_fields(layout: Layout, columns: Iterable[Column]) -> list[Field]:
     return [Field(c.key, c.header, layout.task(c.task).title) for c in columns]
 
 
-def _score(
+def score_cell(
     results: Results,
     model: Model,
     variant: str,
@@ -185,22 +170,19 @@ def _score(
     """A score with its change, or AVG (without digits), with what is known about it: marks in
     print, intervals and p-values in CSV.
     """
-    row = results.row(model, variant, column)
-    value, average = number_or_none(row.get("value")), digits is None
-    cell = Cell(value, number(value, digits or _DIGITS))
+    score, average = results.score(model, variant, column), digits is None
+    cell = Cell(score.value, number(score.value, digits or 2))
     if not average and percents:
-        change = number_or_none(row["change"])
-        cell = replace(cell, change=change, change_text=number(change, _DIGITS))
-    interval = results.interval(model, variant, column)
-    if interval is None:
+        cell = replace(cell, change=score.change, change_text=number(score.change))
+    if score.interval is None:
         return cell
-    extra: dict[str, float | None] = dict(zip(("low", "high"), interval, strict=True))
+    extra: dict[str, float | None] = dict(zip(("low", "high"), score.interval, strict=True))
     if column == AVERAGES["validation"]:
         return replace(cell, extra=extra)
-    ends = ", ".join(number(end, digits or _DIGITS) for end in interval)
-    hints, mark = [f"{100 * results.levels[model.key][0]:g} %: {ends}"], ""
+    ends = bracket(score.interval, digits or 2)[1:-1]
+    hints, mark = [f"{100 * results.evidence[model.key].level:g} %: {ends}"], ""
     for against, sign in _SIGNS.items():
-        test = results.test(model, str(row["source"]), against, column)
+        test = score.tests.get(against)
         suffix = "p_adjusted" if against == "specialist" else f"p_adjusted_{against}"
         extra[suffix] = test["p_adjusted"] if test else None
         if test:
@@ -209,8 +191,8 @@ def _score(
             # Both marks in every column would hide what they are about; CSV has them all.
             if not test["distinguishable"] and (against == "specialist" or average):
                 mark += sign
-    bracket = f"[{', '.join(number(end, 1) for end in interval)}]" if average else ""
-    return replace(cell, mark=mark, interval=bracket, hint="; ".join(hints), extra=extra)
+    interval = bracket(score.interval) if average else ""
+    return replace(cell, mark=mark, interval=interval, hint="; ".join(hints), extra=extra)
 
 
 def mark_best(rows: Sequence[Row], columns: Sequence[Column], labels: int) -> list[Row]:
@@ -225,40 +207,39 @@ def mark_best(rows: Sequence[Row], columns: Sequence[Column], labels: int) -> li
         The lines with `Cell.best` set; equal values are all marked. A block with a single compared
         line is left alone: being the best of one says nothing.
     """
-    marked = [list(row.cells) for row in rows]
-    for block in dict.fromkeys(row.block for row in rows):
-        lines = [i for i, row in enumerate(rows) if row.block == block and row.compared]
-        for at in range(labels, len(rows[0].cells) if len(lines) > 1 else 0):
-            values = [(i, marked[i][at].value) for i in lines]
-            known = {i: v for i, v in values if isinstance(v, int | float)}
-            is_score = at - labels < len(columns)
-            lower = is_score and not columns[at - labels].higher_is_better
-            best = (min if lower else max)(known.values(), default=None)
-            for i, value in known.items():
-                marked[i][at] = replace(marked[i][at], best=value == best)
-    return [replace(row, cells=cells) for row, cells in zip(rows, marked, strict=True)]
+    lower = {at for at, column in enumerate(columns, labels) if not column.higher_is_better}
+    best: dict[tuple[str, int], Any] = {}
+    for block in dict.fromkeys(line.block for line in rows):
+        lines = [line.cells for line in rows if line.block == block and line.compared]
+        for at, cells in enumerate(zip(*lines, strict=True) if len(lines) > 1 else ()):
+            values = [cell.value for cell in cells if isinstance(cell.value, int | float)]
+            if at >= labels:
+                best[block, at] = (min if at in lower else max)(values, default=None)
+    return [
+        line._replace(
+            cells=[
+                replace(cell, best=True)
+                if line.compared
+                and cell.value is not None
+                and cell.value == best.get((line.block, at))
+                else cell
+                for at, cell in enumerate(line.cells)
+            ]
+        )
+        for line in rows
+    ]
 
 
 def common_notes(results: Results, models: Sequence[Model]) -> dict[str, Any]:
     """What the notes below several tables need: suites, level of the tests, completions cut off."""
-    layout, suites = results.layout, results.suites
-    keys = [model.key for model in models]
-    level = next((results.levels[key] for key in keys if key in results.levels), None)
-    cut = suites[suites["model"].isin(keys)]
-    stops = zip(1 - cut["stopped"], cut["model"], cut["variant"], cut["suite"], strict=True)
-    share, model, variant, suite = max(stops, default=(0.0, "", "", ""))
-    titles = {entry.key: entry.title for entry in layout.suites}
-    cut_off = (share, layout.model(model).title, variant, titles[suite]) if share > _CUT_OFF else ()
-    return {"level": level, "cut_off": cut_off, **suite_sizes(results)}
-
-
-def _undefined(results: Results, models: Sequence[Model]) -> Iterator[str]:
-    """Columns without percentage, by model."""
-    for model in models:
-        heads = [
-            column.header
-            for column in results.layout.columns_of("test")
-            if number_or_none(results.row(model, SPECIALISTS, column.key)["change"]) is None
-        ]
-        if heads:
-            yield f"{model.title}: {', '.join(heads)}"
+    layout, keys = results.layout, [model.key for model in models]
+    evidence = next((results.evidence[key] for key in keys if key in results.evidence), None)
+    stops = [
+        (1 - items.stopped, *place) for place, items in results.items.items() if place[0] in keys
+    ]
+    share, key, variant, suite = max(stops, default=(0.0, "", "", ""))
+    cut_off: tuple[Any, ...] = ()
+    if share > _CUT_OFF:
+        titles = {entry.key: entry.title for entry in layout.suites}
+        cut_off = (share, layout.model(key).title, variant, titles[suite])
+    return {"evidence": evidence, "cut_off": cut_off, **suite_sizes(results)}

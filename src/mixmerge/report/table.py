@@ -1,10 +1,15 @@
-"""Tables as data: fields, cells, lines, and numbers as they are printed."""
+"""Tables as data: columns, cells, lines, and numbers as they are printed."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mixmerge.report import templates
+
+TEMPLATES = Path(templates.__file__).parent
 
 #: Printed where a value or a percentage is not defined.
 UNDEFINED = "–"
@@ -14,12 +19,19 @@ _LINES = 32
 
 
 class Field(NamedTuple):
-    """A column of a table: its name in CSV files, printed head, spanning head, alignment."""
+    """A column of a table."""
 
-    key: str
+    key: str  # in CSV files
     header: str
-    group: str = ""
-    align: Literal["left", "right"] = "right"
+    group: str = ""  # spanning head
+    #: How values are printed: ``text`` (the one aligned to the left), ``,`` (thousands apart),
+    #: ``p``, or a number of decimals, after a space followed by a unit.
+    form: str = ""
+
+    @property
+    def align(self) -> str:
+        """``left`` or ``right``."""
+        return "left" if self.form == "text" else "right"
 
 
 @dataclass(frozen=True)
@@ -49,14 +61,12 @@ class Cell:
         return f"{text} {self.interval}" if self.interval else text
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of a table."""
+class Row(NamedTuple):
+    """A line of a table."""
 
     cells: Sequence[Cell]  # one a column
     block: str = ""  # heading under which lines of the same block stand together
-    # columns of the CSV file that say which checkpoint the line is about
-    ids: Mapping[str, str] = field(default_factory=dict)
+    ids: Mapping[str, str] = {}  # columns of the CSV file that say what the line is about
     compared: bool = False  # whether the line takes part in the search for each column's best value
 
 
@@ -65,12 +75,20 @@ class Table:
     """A table with its caption."""
 
     name: str  # stem of its files
-    title: str  # caption's first sentence, such as ``Table 3. Mixing and merging``
-    fields: Sequence[Field]  # the columns
-    rows: Sequence[Row]  # the lines
-    # head of the column that names the blocks where there are no spanning lines
-    block_header: str = ""
-    notes: Sequence[str] = ()  # what a reader must know to read the numbers
+    texts: Sequence[str]  # title (``Table 3. Mixing and merging``), then what a reader must know
+    fields: Sequence[Field]
+    rows: Sequence[Row]
+    block_header: str = ""  # heads the blocks' names where there are no spanning lines
+
+    @property
+    def title(self) -> str:
+        """The caption's first sentence."""
+        return self.texts[0]
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What stands below the table."""
+        return self.texts[1:]
 
     @property
     def caption(self) -> str:
@@ -84,11 +102,6 @@ class Table:
         return [(block, list(rows)) for block, rows in groupby(self.rows, lambda row: row.block)]
 
     @property
-    def grouped(self) -> bool:
-        """Whether any column has a spanning head."""
-        return any(entry.group for entry in self.fields)
-
-    @property
     def groups(self) -> list[tuple[str, int]]:
         """Spanning heads with the number of columns that each spans."""
         groups = groupby(self.fields, lambda entry: entry.group)
@@ -100,13 +113,9 @@ class Table:
         heads = Counter(entry.header for entry in self.fields)
         return [f"{f.group}, {f.header}" if heads[f.header] > 1 else f.header for f in self.fields]
 
-    @property
-    def rooms(self) -> list[dict[str, bool]]:
-        """For each column whether cells keep room for marks, and for an interval."""
-        columns = list(zip(*(row.cells for row in self.rows), strict=True))
-        columns = columns or [()] * len(self.fields)
-        names = ("mark", "interval")
-        return [{name: any(getattr(c, name) for c in cells) for name in names} for cells in columns]
+    def column(self, index: int) -> list[Cell]:
+        """The cells of a column."""
+        return [row.cells[index] for row in self.rows]
 
     def pages(self) -> list["Table"]:
         """The table in parts of whole blocks that fit a page each; notes stand below the last."""
@@ -117,11 +126,54 @@ class Table:
             parts[-1] += block
         if len(parts) == 1:
             return [self]
-        notes = [()] * (len(parts) - 1) + [self.notes]
         return [
-            replace(self, name=f"{self.name}-{at}", rows=part, notes=below)
-            for at, (part, below) in enumerate(zip(parts, notes, strict=True), 1)
+            replace(
+                self,
+                name=f"{self.name}-{at}",
+                rows=part,
+                texts=self.texts if at == len(parts) else self.texts[:1],
+            )
+            for at, part in enumerate(parts, 1)
         ]
+
+
+def fields_of(table: str, **words: str) -> list[Field]:
+    """A table's columns in ``templates/fields.tsv``; words stand for ``{names}`` in the heads."""
+    lines = (TEMPLATES / "fields.tsv").read_text(encoding="utf-8").splitlines()
+    entries = (line.split("\t") for line in lines[1:])
+    return [
+        Field(key, header.format(**words), group, form)
+        for name, key, header, group, form in entries
+        if name == table
+    ]
+
+
+def row(
+    fields: Iterable[Field],
+    values: Mapping[str, Any],
+    block: str = "",
+    ids: Mapping[str, str] | None = None,
+) -> Row:
+    """A line of values by column, printed as the columns' forms say; cells stand as they are."""
+    return Row([_cell(values.get(entry.key), entry.form) for entry in fields], block, ids or {})
+
+
+def label(text: str) -> Cell:
+    """A cell of plain text."""
+    return Cell(text, text)
+
+
+def _cell(value: Any, form: str) -> Cell:
+    if isinstance(value, Cell):
+        return value
+    if value is None or form == "text":
+        return Cell(value, value or UNDEFINED)
+    if form == "p":
+        return Cell(value, p_value(value).removeprefix("p ").removeprefix("= "))
+    if form == ",":
+        return Cell(value, f"{value:,}")
+    digits, space, unit = form.partition(" ")
+    return Cell(value, f"{number(value, int(digits))}{space}{unit}")
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -140,12 +192,18 @@ def signed(value: float | None, digits: int = 2) -> str:
     return f"+{text}" if value is not None and float(f"{value:.{digits}f}") > 0 else text
 
 
-def label(text: str) -> Cell:
-    """A cell of plain text."""
-    return Cell(text, text)
+def bracket(ends: Sequence[float], digits: int = 1) -> str:
+    """An interval: ``[−3.2, 0.4]``."""
+    return f"[{', '.join(number(end, digits) for end in ends)}]"
 
 
-def number_cell(value: float | None, digits: int, factor: float = 1) -> Cell:
-    """A cell of a number, times a factor, to so many decimals."""
-    value = value if value is None or factor == 1 else factor * value
-    return Cell(value, number(value, digits))
+def p_value(value: float) -> str:
+    """Such as ``p = 0.012`` or ``p < 0.001``."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
+
+
+def amount(value: float) -> str:
+    """Hours with three digits that count, none of them pretended."""
+    if 0 < value < 0.0005:
+        return "< 0.001"
+    return number(value, 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3)

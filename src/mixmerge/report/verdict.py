@@ -6,14 +6,20 @@ and whether its lead is more than chance, is read on the test suites.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import pandas as pd
-
-from mixmerge.report.cost_tables import ALL, MIXTURE, Bill, cheaper, read_bills
-from mixmerge.report.layers import MEASURES, read_pairs, read_relative_distance
-from mixmerge.report.results import AVERAGES, Results, number_or_none
+from mixmerge.report.costs import ALL, MIXTURE, Bill, cheaper, read_bills
+from mixmerge.report.results import (
+    AVERAGES,
+    MEASURES,
+    Profile,
+    Results,
+    Score,
+    read_pairs,
+    read_relative_distance,
+)
 from mixmerge.report.settings import Model, Variant
 
 Side = Literal["mixing", "merging"]
@@ -33,12 +39,18 @@ class Contender(NamedTuple):
     name: str  # printed name
     variant: str  # name of the checkpoint
     selection: float | None  # AVG on the suites of the selection rule in percent
-    average: float | None  # AVG on the test suites in percent, and its `interval`
-    interval: tuple[float, float] | None
-    against_specialists: Mapping[str, Any] | None  # test of AVG against the specialists
-    # test of AVG against the mixture; None for the mixture itself
-    against_mixture: Mapping[str, Any] | None
-    family: int  # tests against the mixture that were corrected together with this one
+    test: Score  # AVG on the test suites in percent
+    family: int  # tests against the mixture that were corrected together with this one's
+
+    @property
+    def against_mixture(self) -> Mapping[str, Any] | None:
+        """The test of AVG; None for the mixture itself, and where AVG is not defined for both."""
+        return self.test.tests.get("mixture")
+
+    @property
+    def average(self) -> float | None:
+        """AVG on the test suites in percent."""
+        return self.test.value
 
 
 class Sweep(NamedTuple):
@@ -187,60 +199,51 @@ def _verdict(results: Results, model: Model, root: Path, shelf: Path) -> ModelVe
     merge, picked = results.best(model, chosen), results.best(model, [mixture, *chosen])
     assert picked is not None
     contenders = {v.name: _contender(results, model, v) for v in (mixture, *chosen)}
-    pairs = read_pairs(layout, model, root)
-    frames = list(pairs.values())
+    pairs = list(read_pairs(layout, model, root).values())
     names = [*layout.specialists(model), model.mixture, *([merge.name] if merge else [])]
     return ModelVerdict(
         model=model,
         mixture=contenders[mixture.name],
         strategies=[contenders[variant.name] for variant in chosen],
-        merge=None if merge is None else contenders[merge.name],
+        merge=contenders[merge.name] if merge else None,
         picked=contenders[picked.name],
-        problems=[] if merge is None else _problems(results, model, merge.name),
-        similarity={key: _spread([frame[key] for frame in frames]) for key in MEASURES},
-        layers=max(map(len, frames), default=0),
-        pairs=len(frames),
+        problems=_problems(results, model, merge.name) if merge else [],
+        similarity={key: _spread([pair[key] for pair in pairs]) for key in MEASURES},
+        layers=max((len(pair["pearson"]) for pair in pairs), default=0),
+        pairs=len(pairs),
         distances={name: read_relative_distance(root, model.key, name) for name in names},
         threshold=layout.high_correlation,
         sweeps=_sweeps(results, model),
         scales=_scales(results, model),
         bills=read_bills(layout, model, root, shelf),
-        confidence=results.levels[model.key][0],
+        confidence=results.evidence[model.key].level,
     )
 
 
 def _contender(results: Results, model: Model, variant: Variant) -> Contender:
-    against, family = results.test(model, variant.name, "mixture", AVG), 0
-    if against is not None:
-        tests = results.tests
-        family = int(((tests["model"] == model.key) & (tests["family"] == against["family"])).sum())
-    return Contender(
-        name=results.layout.label(model, variant),
-        variant=variant.name,
-        selection=results.value(model, variant.name, AVERAGES[results.layout.select]),
-        average=results.value(model, variant.name, AVG),
-        interval=results.interval(model, variant.name, AVG),
-        against_specialists=results.test(model, variant.name, "specialist", AVG),
-        against_mixture=against,
-        family=family,
-    )
+    score = results.score(model, variant.name, AVG)
+    selection = results.score(model, variant.name, AVERAGES[results.layout.select]).value
+    against = score.tests.get("mixture")
+    family = results.evidence[model.key].families[against["family"]] if against else 0
+    name = results.layout.label(model, variant)
+    return Contender(name, variant.name, selection, score, family)
 
 
 def _problems(results: Results, model: Model, merge: str) -> list[tuple[str, int, int, int]]:
-    suites = results.suites.set_index(["model", "variant", "suite"])["items"]
     problems = []
     for column in results.layout.columns_of("test"):
         if column.counted:
-            count = int(suites[model.key, model.mixture, column.suite])
-            values = [results.row(model, v, column.key)["value"] for v in (model.mixture, merge)]
-            mixed, merged = (round(value * count) for value in values)
+            count = results.items[model.key, model.mixture, column.suite].number
+            scores = [results.score(model, v, column.key).value for v in (model.mixture, merge)]
+            mixed, merged = (round((value or 0) * count) for value in scores)
             problems.append((column.header, mixed, merged, count))
     return problems
 
 
-def _spread(measures: Sequence[pd.Series]) -> Spread | None:
+def _spread(profiles: Sequence[Profile]) -> Spread | None:
     """Mean and range of a number over layers and pairs; None where it is defined nowhere."""
-    known = [values for measure in measures if (values := measure.dropna().tolist())]
+    known = [[v for v in profile.values() if not isnan(v)] for profile in profiles]
+    known = [values for values in known if values]
     if not known:
         return None
     means = [sum(values) / len(values) for values in known]
@@ -256,7 +259,7 @@ def _sweeps(results: Results, model: Model) -> list[Sweep]:
         chosen = results.best(model, merges)
         if chosen is None:
             continue
-        values = {variant.name: results.value(model, variant.name, AVG) for variant in merges}
+        values = {variant.name: results.score(model, variant.name, AVG).value for variant in merges}
         averages = {name: value for name, value in values.items() if value is not None}
         # The chosen one among equals, so that a tie is no regret.
         best = max([chosen, *merges], key=lambda variant: averages.get(variant.name, float("-inf")))
@@ -275,8 +278,8 @@ def _scales(results: Results, model: Model) -> list[Scale]:
         shares = {v.percent: v.name for v in model.variants if v.task == task.key and v.percent}
         changes: dict[int, float | None] = {}
         for percent, name in sorted(shares.items()):
-            rows = [results.row(model, name, column) for column in columns]
-            known = [c for row in rows if (c := number_or_none(row["change"])) is not None]
+            scores = [results.score(model, name, column) for column in columns]
+            known = [score.change for score in scores if score.change is not None]
             changes[percent] = sum(known) / len(known) if known else None
         if len(changes) > 1:
             reference = model.variant(model.specialists[task.key]).percent or 0

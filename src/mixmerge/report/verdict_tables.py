@@ -10,26 +10,23 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from mixmerge.report.cost_tables import costs_table
-from mixmerge.report.render import Section, p_value, prose, render, write_page, write_text
-from mixmerge.report.settings import Layout, Variant
-from mixmerge.report.table import UNDEFINED, Cell, Field, Row, Table, label, number, number_cell
-from mixmerge.report.verdict import (
-    Contender,
-    ModelVerdict,
+from mixmerge.report.costs import costs_table
+from mixmerge.report.render import Section, prose, render, write_page, write_text
+from mixmerge.report.settings import Layout
+from mixmerge.report.table import (
+    UNDEFINED,
+    Cell,
+    Field,
+    Table,
+    bracket,
+    fields_of,
+    number,
+    row,
 )
+from mixmerge.report.verdict import ModelVerdict
 
 #: What to do, by side.
 VERB = {"mixing": "mix", "merging": "merge"}
-
-#: Heads of the columns that say what the paper's rule made of a model.
-_RULE = {"rule": "Paper's rule", "better": "Better", "call": "Call"}
-
-_SIMILARITY = {
-    "pearson": ("pearson", "Pearson r"),
-    "cosine": ("cosine", "Cosine"),
-    "sign_conflict": ("sign_conflict_percent", "Sign conflict, %"),
-}
 
 
 def write_verdict(layout: Layout, verdicts: Sequence[ModelVerdict], out: Path) -> None:
@@ -66,13 +63,8 @@ def closing(verdicts: Sequence[ModelVerdict]) -> list[str]:
     """What all models together say of the paper's rule, and what the intervals leave out."""
     calls = [entry.call for entry in verdicts if entry.call]
     right, decided = calls.count("right"), len(calls) - calls.count("undecided")
-    return prose(
-        "verdict",
-        "closing",
-        calls=calls,
-        chance=f"{number(100 * by_chance(right, decided), 0)} %",
-        pairs=agreeing_pairs(verdicts),
-    )
+    chance = f"{number(100 * by_chance(right, decided), 0)} %"
+    return prose("verdict", "closing", calls=calls, chance=chance, pairs=agreeing_pairs(verdicts))
 
 
 def by_chance(right: int, decided: int) -> float:
@@ -109,182 +101,118 @@ def verdict_text(layout: Layout, verdicts: Sequence[ModelVerdict]) -> str:
 
 def verdict_table(layout: Layout, verdicts: Sequence[ModelVerdict]) -> Table:
     """The verdict in one line a model."""
-    rows = []
+    fields, rows = fields_of("verdict", select=layout.select), []
     for entry in verdicts:
-        merge, pearson = entry.merge, entry.similarity["pearson"]
-        test: Mapping[str, Any] = entry.contest or {}
+        merge, pearson, test = entry.merge, entry.similarity["pearson"], entry.contest or {}
         side, reason = entry.recommended or (None, None)
-        cells = [
-            label(entry.model.title),
-            Cell(entry.picked.variant, entry.picked.name),
-            number_cell(entry.mixture.average, 2),
-            Cell(merge.variant if merge else None, merge.name if merge else UNDEFINED),
-            number_cell(merge.average if merge else None, 2),
-            number_cell(test.get("difference"), 2),
-            _p_value(test),
-            _word(entry.outcome),
-            _word(VERB.get(str(side))),
-            _word(reason),
-            number_cell(pearson.mean if pearson else None, 3),
-            _word(VERB.get(str(entry.predicted))),
-            _word(entry.call),
-        ]
-        rows.append(Row(cells, ids={"key": entry.model.key}))
-    fields = [
-        Field("model", "Model", align="left"),
-        Field("picked", f"Best on {layout.select}", align="left"),
-        Field("mixture_avg", "Mixture, AVG"),
-        Field("merge", "Best merge", align="left"),
-        Field("merge_avg", "Merge, AVG"),
-        Field("difference", "Merge − mixture"),
-        Field("p_adjusted", "p"),
-        Field("better", "Better", align="left"),
-        Field("recommended", "Recommended", align="left"),
-        Field("reason", "Reason", align="left"),
-        Field("pearson", "Mean r"),
-        Field("rule", "Paper's rule", align="left"),
-        Field("call", "Call", align="left"),
-    ]
-    title, *notes = prose("verdict", "verdict", layout=layout)
-    return Table("verdict", title, fields, rows, notes=notes)
+        values = {
+            "model": entry.model.title,
+            "picked": Cell(entry.picked.variant, entry.picked.name),
+            "mixture_avg": entry.mixture.average,
+            "merge": Cell(merge.variant, merge.name) if merge else None,
+            "merge_avg": merge.average if merge else None,
+            "difference": test.get("difference"),
+            "p_adjusted": test.get("p_adjusted"),
+            "recommended": VERB.get(str(side)),
+            "reason": reason,
+            "pearson": pearson.mean if pearson else None,
+        }
+        rows.append(row(fields, values | _rule(entry), ids={"key": entry.model.key}))
+    return Table("verdict", prose("verdict", "verdict", layout=layout), fields, rows)
+
+
+def _rule(entry: ModelVerdict) -> dict[str, str | None]:
+    """What the paper's rule says of a model, and what came of it."""
+    return {"rule": VERB.get(str(entry.predicted)), "better": entry.outcome, "call": entry.call}
 
 
 def approaches_table(layout: Layout, verdicts: Sequence[ModelVerdict]) -> Table:
     """RQ1: the mixture and each strategy at its chosen ratio."""
-    rows = [
-        Row(
-            _approach(entry, contender),
-            entry.model.title,
-            {"model": entry.model.key, "variant": contender.variant},
-        )
-        for entry in verdicts
-        for contender in (entry.mixture, *entry.strategies)
-    ]
-    validated = layout.select == "validation"
-    fields = [
-        Field("approach", "Approach", align="left"),
-        Field("selection_avg", "AVG, validation" if validated else "AVG, choice"),
-        Field("avg", "AVG, test"),
-        Field("p_specialists", "p, specialists"),
-        Field("difference", "Minus the mixture"),
-        Field("p_mixture", "p, mixture"),
-        Field("distinguishable", "Distinguishable", align="left"),
-    ]
+    choice = "validation" if layout.select == "validation" else "choice"
+    fields, rows = fields_of("approaches", choice=choice), []
+    for entry in verdicts:
+        for contender in (entry.mixture, *entry.strategies):
+            score, test = contender.test, contender.against_mixture
+            values: dict[str, Any] = {
+                "approach": Cell(contender.name, contender.name, best=contender is entry.picked),
+                "selection_avg": contender.selection,
+                "avg": _bounded(score.value, score.interval),
+                "p_specialists": score.p("specialist"),
+                "p_mixture": score.p("mixture"),
+            }
+            if test:
+                values["difference"] = _bounded(test["difference"], (test["low"], test["high"]))
+                values["distinguishable"] = "yes" if test["distinguishable"] else "no"
+            ids = {"model": entry.model.key, "variant": contender.variant}
+            rows.append(row(fields, values, entry.model.title, ids))
     level = f"{100 * verdicts[0].confidence:g} %" if verdicts else ""
-    title, *notes = prose("verdict", "approaches", level=level)
-    return Table("verdict-approaches", title, fields, rows, "Model", notes)
+    texts = prose("verdict", "approaches", level=level)
+    return Table("verdict-approaches", texts, fields, rows, "Model")
 
 
-def _approach(entry: ModelVerdict, contender: Contender) -> list[Cell]:
-    against = contender.against_mixture
-    words = {None: None, True: "yes", False: "no"}
-    return [
-        Cell(contender.name, contender.name, best=contender is entry.picked),
-        number_cell(contender.selection, 2),
-        _bounded(contender.average, contender.interval),
-        _p_value(contender.against_specialists),
-        _bounded(against["difference"], (against["low"], against["high"]))
-        if against
-        else number_cell(None, 2),
-        _p_value(against),
-        _word(words[against["distinguishable"] if against else None]),
-    ]
+def _bounded(value: float | None, ends: tuple[float, float] | None) -> Cell:
+    """A value in percent or points with its interval, which has columns of its own in CSV."""
+    if value is None or ends is None:
+        return Cell(value, number(value))
+    extra: Mapping[str, float] = dict(zip(("low", "high"), ends, strict=True))
+    return Cell(value, number(value), interval=bracket(ends), extra=extra)
 
 
 def ratios_table(layout: Layout, verdicts: Sequence[ModelVerdict]) -> Table:
     """RQ2: each strategy over its ratios."""
-
-    def ratio(variant: Variant) -> Cell:
-        return Cell(variant.name, layout.ratio(variant) or UNDEFINED)
-
-    rows = []
+    fields, rows = fields_of("ratios"), []
     for model, sweep in ((entry.model, sweep) for entry in verdicts for sweep in entry.sweeps):
         averages = sweep.averages
-        cells = [
-            label(sweep.strategy),
-            Cell(sweep.merges, str(sweep.merges)),
-            number_cell(min(averages.values(), default=None), 2),
-            number_cell(max(averages.values(), default=None), 2),
-            number_cell(sweep.spread, 2),
-            ratio(sweep.chosen),
-            number_cell(averages.get(sweep.chosen.name), 2),
-            ratio(sweep.best),
-            number_cell(averages.get(sweep.best.name), 2),
-            number_cell(sweep.regret, 2),
-        ]
-        rows.append(Row(cells, model.title, {"model": model.key}))
-    fields = [Field("strategy", "Strategy", align="left"), Field("merges", "Ratios")]
-    fields += [Field(key, key, group="AVG on test") for key in ("lowest", "highest", "spread")]
-    for key, head in (("chosen", "Chosen"), ("best", "Best on test")):
-        fields += [Field(key, "ratio", group=head), Field(f"{key}_avg", "AVG", group=head)]
-    fields.append(Field("regret", "Lost by choosing"))
-    title, *notes = prose("verdict", "ratios", layout=layout)
-    return Table("verdict-ratios", title, fields, rows, "Model", notes)
+        values = {
+            "strategy": sweep.strategy,
+            "merges": sweep.merges,
+            "lowest": min(averages.values(), default=None),
+            "highest": max(averages.values(), default=None),
+            "spread": sweep.spread,
+            "regret": sweep.regret,
+        }
+        for key, variant in (("chosen", sweep.chosen), ("best", sweep.best)):
+            values[key] = Cell(variant.name, layout.ratio(variant) or UNDEFINED)
+            values[f"{key}_avg"] = averages.get(variant.name)
+        rows.append(row(fields, values, model.title, {"model": model.key}))
+    return Table("verdict-ratios", prose("verdict", "ratios", layout=layout), fields, rows, "Model")
 
 
 def data_table(verdicts: Sequence[ModelVerdict]) -> Table:
     """RQ2: the specialists by share of the training data."""
     scales = [(entry.model, scale) for entry in verdicts for scale in entry.scales]
     shares = sorted({share for _, scale in scales for share in scale.changes})
-    rows = [
-        Row(
-            [label(scale.task), *(number_cell(scale.changes.get(share), 2) for share in shares)],
-            model.title,
-            {"model": model.key},
-        )
-        for model, scale in scales
-    ]
-    fields = [Field("task", "Task", align="left")]
-    fields += [Field(f"change_{share}", f"{share} %") for share in shares]
-    title, *notes = prose("verdict", "data")
-    return Table("verdict-data", title, fields, rows, "Model", notes)
+    fields = [Field("task", "Task", form="text")]
+    fields += [Field(f"change_{share}", f"{share} %", form="2") for share in shares]
+    rows = []
+    for model, scale in scales:
+        values = {f"change_{share}": change for share, change in scale.changes.items()}
+        ids = {"model": model.key}
+        rows.append(row(fields, {"task": scale.task, **values}, model.title, ids))
+    return Table("verdict-data", prose("verdict", "data"), fields, rows, "Model")
 
 
 def weights_table(layout: Layout, verdicts: Sequence[ModelVerdict]) -> Table:
     """RQ3: what the weights say, and what the paper's rule made of it."""
+    fields, distance = fields_of("weights"), "Distance from base, %"
+    fields += [Field(f"distance_percent.{t.key}", t.title, distance, "1") for t in layout.tasks]
+    fields += [Field(f"distance_percent_{k}", k, distance, "1") for k in ("mixture", "merge")]
+    fields += fields_of("rule")
     rows = []
     for entry in verdicts:
-        cells = [label(entry.model.title)]
-        for measure in _SIMILARITY:
-            spread = entry.similarity[measure] or (None, None, None)
-            digits, factor = (1, 100) if measure == "sign_conflict" else (3, 1)
-            cells += [number_cell(value, digits, factor) for value in spread]
-        ratio = entry.similarity["norm_ratio"]
-        cells.append(number_cell(ratio.mean if ratio else None, 2))
-        names = [*layout.specialists(entry.model), entry.mixture.variant]
-        names.append(entry.merge.variant if entry.merge else "")
-        cells += [number_cell(entry.distances.get(name), 1, 100) for name in names]
-        cells += [_word(VERB.get(str(entry.predicted))), _word(entry.outcome), _word(entry.call)]
-        rows.append(Row(cells, ids={"key": entry.model.key}))
-    fields = [Field("model", "Model", align="left")]
-    for key, head in _SIMILARITY.values():
-        fields += [Field(f"{key}_{part}", part, group=head) for part in ("mean", "low", "high")]
-    fields.append(Field("norm_ratio", "Norm ratio"))
-    distance = "Distance from base, %"
-    fields += [Field(f"distance_percent.{t.key}", t.title, distance) for t in layout.tasks]
-    fields += [Field(f"distance_percent_{key}", key, distance) for key in ("mixture", "merge")]
-    fields += [Field(key, head, align="left") for key, head in _RULE.items()]
-    title, *notes = prose("verdict", "weights")
-    return Table("verdict-weights", title, fields, rows, notes=notes)
-
-
-def _bounded(value: float | None, ends: tuple[float, float] | None) -> Cell:
-    """A value in percent or points with its interval, which has columns of its own in CSV."""
-    if value is None or ends is None:
-        return number_cell(value, 2)
-    interval = f"[{', '.join(number(end, 1) for end in ends)}]"
-    extra = dict(zip(("low", "high"), ends, strict=True))
-    return Cell(value, number(value, 2), interval=interval, extra=extra)
-
-
-def _word(text: str | None) -> Cell:
-    """A word, or a dash where there is nothing to say."""
-    return Cell(text, text or UNDEFINED)
-
-
-def _p_value(test: Mapping[str, Any] | None) -> Cell:
-    """A test's p-value as in the text, without its name."""
-    if not test:
-        return Cell(None, UNDEFINED)
-    value = test["p_adjusted"]
-    return Cell(value, p_value(value).removeprefix("p ").removeprefix("= "))
+        values: dict[str, Any] = {"model": entry.model.title, **_rule(entry)}
+        for measure, spread in entry.similarity.items():
+            if spread is not None and measure == "norm_ratio":
+                values[measure] = spread.mean
+            elif spread is not None:
+                factor, unit = (100, "_percent") if measure == "sign_conflict" else (1, "")
+                for part, value in spread._asdict().items():
+                    values[f"{measure}{unit}_{part}"] = factor * value
+        names = {f".{task.key}": entry.model.specialists[task.key] for task in layout.tasks}
+        names |= {"_mixture": entry.mixture.variant}
+        names |= {"_merge": entry.merge.variant} if entry.merge else {}
+        for key, name in names.items():
+            value = entry.distances.get(name)
+            values[f"distance_percent{key}"] = None if value is None else 100 * value
+        rows.append(row(fields, values, ids={"key": entry.model.key}))
+    return Table("verdict-weights", prose("verdict", "weights"), fields, rows)

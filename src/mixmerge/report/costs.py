@@ -1,0 +1,284 @@
+"""What a mixture costs, and what a merge does, in accelerator and processor hours; timings by rule.
+
+Times are wall-clock seconds of Snakemake's benchmark files; how many GPUs or threads a job held is
+in the provenance of what it made. A job on GPU counts in GPU-hours (seconds x GPUs), one on CPU in
+core-hours (seconds x threads): the two are never added.
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite, nan
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mixmerge.artifacts import record
+from mixmerge.artifacts.manifest import PROVENANCE
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json
+from mixmerge.report.render import prose
+from mixmerge.report.results import finite, scores_path, validated_input
+from mixmerge.report.settings import Layout, Model, Variant
+from mixmerge.report.table import UNDEFINED, Cell, Field, Table, amount, fields_of, row
+
+_HOUR = 3600
+
+#: Costs that differ by less than this share of the larger are called the same: times are noisy.
+_SAME = 0.05
+
+#: Keys of the two bills that are no strategy's.
+MIXTURE, ALL = "mixture", "all"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Work of some jobs."""
+
+    gpu_hours: float = 0.0  # of the jobs that ran on GPU
+    core_hours: float = 0.0  # of the jobs that ran on CPU
+    unknown: int = 0  # jobs of which time or device is not known
+    resumed: int = 0  # jobs that took over from an interrupted one, whose time is not counted
+
+    def __add__(self, other: "Cost") -> "Cost":
+        mine, others = vars(self), vars(other)
+        return Cost(**{name: mine[name] + others[name] for name in mine})
+
+    def share(self, part: float) -> "Cost":
+        """A part of this work, such as what one suite took of a job for several."""
+        return replace(self, gpu_hours=self.gpu_hours * part, core_hours=self.core_hours * part)
+
+    def __str__(self) -> str:
+        """The cost in words, GPU-hours and core-hours apart."""
+        if self.unknown:
+            return "an unknown time"
+        parts = [f"{amount(self.gpu_hours)} GPU-hours"] if self.gpu_hours else []
+        if self.core_hours or not parts:
+            parts.append(f"{amount(self.core_hours)} core-hours")
+        return ("at least " if self.resumed else "") + " and ".join(parts)
+
+    def cell(self, unit: str) -> Cell:
+        """Hours of one unit: ``gpu_hours`` or ``core_hours``."""
+        if self.unknown:
+            return Cell(None, UNDEFINED)
+        value = float(getattr(self, unit))
+        return Cell(value, ("≥ " if self.resumed else "") + amount(value))
+
+
+class Bill(NamedTuple):
+    """What one way to a multi-task model costs."""
+
+    key: str  # ``mixture``, a strategy's key, or ``all`` for the strategies together
+    training: Cost  # fine-tuning the mixture, or the specialists that are merged
+    merging: Cost = Cost()  # every merge of the sweep
+    selection: Cost = Cost()  # generation and scoring on the suites that choose among the merges
+    merges: int = 0  # number of merges
+    specialists: int = 0  # number of specialists that are merged
+
+    @property
+    def total(self) -> Cost:
+        """From the base model on."""
+        return self.training + self.merging + self.selection
+
+    @property
+    def marginal(self) -> Cost:
+        """With the specialists at hand; the mixture still has to be trained."""
+        return self.training if self.key == MIXTURE else self.merging + self.selection
+
+
+def cheaper(first: Cost, second: Cost) -> int | None:
+    """Which cost is the lower: -1 the first, 1 the second, 0 about the same, None not known.
+
+    GPU-hours decide where there are any, core-hours where all work ran on CPU. Costs with resumed
+    jobs are lower bounds, so that only the other side can be known to be the lower one.
+    """
+    if first.unknown or second.unknown:
+        return None
+    a, b = first.gpu_hours, second.gpu_hours
+    if not (a or b):
+        a, b = first.core_hours, second.core_hours
+    if abs(a - b) <= _SAME * max(a, b):
+        return None if first.resumed or second.resumed else 0
+    if (first if a < b else second).resumed:
+        return None
+    return -1 if a < b else 1
+
+
+def read_bills(layout: Layout, model: Model, root: Path, shelf: Path) -> list[Bill]:
+    """What the mixture, each strategy and all strategies together cost.
+
+    A strategy with a single merge has nothing to choose, so nothing is evaluated for it; all
+    strategies together are evaluated merge by merge, as the study did.
+
+    Args:
+        layout: the study.
+        model: one of its models.
+        root: the study's directory; benchmarks that are not there make a cost unknown.
+        shelf: directory of completions and scores.
+    """
+    jobs = _Jobs(layout, model, root, shelf)
+    bills = [Bill(MIXTURE, jobs.cost("sft", model.mixture))]
+    tasks = {s.key: s.tasks or list(model.specialists) for s in layout.strategies}
+    for key, own in tasks.items():
+        if merges := layout.merges(model, key):
+            bills.append(jobs.bill(key, merges, own))
+    if len(bills) > 2:
+        every = [task for own in tasks.values() for task in own]
+        bills.append(jobs.bill(ALL, layout.merges(model), every))
+    return bills
+
+
+class _Jobs(NamedTuple):
+    """Costs of one model's jobs."""
+
+    layout: Layout
+    model: Model
+    root: Path
+    shelf: Path
+
+    def bill(self, key: str, merges: Sequence[Variant], tasks: Iterable[str]) -> Bill:
+        specialists = sorted({self.model.specialists[task] for task in tasks})
+        names = [variant.name for variant in merges]
+        return Bill(
+            key,
+            training=sum((self.cost("sft", name) for name in specialists), Cost()),
+            merging=sum((self.cost("merge", name) for name in names), Cost()),
+            selection=sum(map(self.selection, names if len(names) > 1 else []), Cost()),
+            merges=len(names),
+            specialists=len(specialists),
+        )
+
+    def selection(self, variant: str) -> Cost:
+        """The deciding suites' part of generating (by tokens) and scoring (by items)."""
+        path = scores_path(self.shelf, self.model.key, variant)
+        content = read_json(path)
+        with validated_input(path, "score"):
+            items = {key: finite(entry["n"], 1) for key, entry in content.items()}
+            tokens = {
+                key: items[key] * finite(entry["completion_tokens"], 0)
+                for key, entry in content.items()
+            }
+        generating, scoring = self.cost("generate", variant), self.cost("score", variant)
+        return generating.share(self._part(tokens)) + scoring.share(self._part(items))
+
+    def _part(self, sizes: dict[str, float]) -> float:
+        deciding = {s.key for s in self.layout.suites if s.role == self.layout.select}
+        whole = sum(sizes.values())
+        return sum(sizes[key] for key in deciding & set(sizes)) / whole if whole else 0.0
+
+    def cost(self, rule: str, variant: str) -> Cost:
+        """What a rule's job took; unknown where its benchmark or its device is."""
+        kind = {"generate": "completions", "score": "scores"}.get(rule, "checkpoints")
+        root = self.root if kind == "checkpoints" else self.shelf
+        made = root / kind / self.model.key / variant
+        settings: dict[str, Any] = {}
+        if (path := made / PROVENANCE).exists():
+            content = read_json(path)
+            with validated_input(path, f"whose output {path.parent} is"):
+                settings = dict(content["settings"])
+        processes = int(settings.get("processes", 1)) if rule == "sft" else 1
+        cores = {
+            "score": settings.get("code", {}).get("workers", 1),
+            "generate": settings.get("decoding", {}).get("threads", 1),
+        }.get(rule, processes * int(settings.get("threads", 1)))
+        device = "cpu" if rule == "score" else settings.get("device")
+        resumed = int(bool(rule == "sft" and settings.get("resumed")))
+        path = self.root / "benchmarks" / rule / self.model.key / f"{variant}.tsv"
+        if not path.exists() or device not in ("cuda", "cpu"):
+            return Cost(unknown=1, resumed=resumed)
+        # A job whose result stood already ended at once: its benchmark is not of the work.
+        seconds = max(sum(job.seconds for job in read_benchmark(path)), record.seconds(made) or 0.0)
+        if device == "cuda":
+            return Cost(gpu_hours=seconds * processes / _HOUR, resumed=resumed)
+        return Cost(core_hours=seconds * cores / _HOUR, resumed=resumed)
+
+
+def costs_table(layout: Layout, bills: Sequence[tuple[Model, Bill]]) -> Table:
+    """RQ1: what the mixture, each strategy, and all strategies together cost."""
+    costs = [bill.total for _, bill in bills]
+    gpu = any(cost.gpu_hours for cost in costs)
+    units = [*([("gpu_hours", "GPU-hours")] if gpu else []), ("core_hours", "Core-hours")]
+    fields = [Field("approach", "Approach", form="text"), Field("merges", "Merges", form="0")]
+    parts = fields_of("costs")
+    fields += [Field(f"{p.key}_{unit}", p.header, title) for unit, title in units for p in parts]
+    titles = {s.key: s.title for s in layout.strategies}
+    titles |= {MIXTURE: "Data mixture", ALL: "All strategies"}
+    rows = []
+    for model, bill in bills:
+        values = {"approach": titles[bill.key], "merges": bill.merges}
+        hours = {
+            f"{part.key}_{unit}": getattr(bill, part.key).cell(unit)
+            for unit, _ in units
+            for part in parts
+        }
+        ids = {"model": model.key, "key": bill.key}
+        rows.append(row(fields, values | hours, model.title, ids))
+    known = {"resumed": any(c.resumed for c in costs), "unknown": any(c.unknown for c in costs)}
+    texts = prose("verdict", "costs", layout=layout, gpu=gpu, **known)
+    return Table("verdict-costs", texts, fields, rows, "Model")
+
+
+class Job(NamedTuple):
+    """A run of one job; NaN where it was too short for Snakemake to sample."""
+
+    seconds: float
+    megabytes: float  # at its peak
+    cpu_seconds: float
+
+
+def read_benchmark(path: Path) -> list[Job]:
+    """Read one of Snakemake's benchmark files; raises UserError where it is none."""
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = csv.DictReader(file, delimiter="\t")
+        jobs = [
+            Job(*(_number(line.get(key)) for key in ("s", "max_rss", "cpu_time"))) for line in lines
+        ]
+    if not jobs or not all(isfinite(job.seconds) for job in jobs):
+        raise UserError(
+            f"{path}: no column 's' with seconds; not a benchmark of Snakemake. Delete it"
+        )
+    return jobs
+
+
+def _number(text: str | None) -> float:
+    try:
+        value = float(text or "")
+    except ValueError:  # Snakemake writes ``-`` or ``NA``
+        return nan
+    return value if isfinite(value) else nan
+
+
+def timing_table(directory: Path) -> Table:
+    """Where the time went: one line a rule, by falling total time, and a total.
+
+    Args:
+        directory: ``benchmarks/`` of a study, with ``{rule}.tsv`` or ``{rule}/**/*.tsv``.
+
+    Raises:
+        UserError: no benchmark file, or one that Snakemake did not write.
+    """
+    jobs: dict[str, list[Job]] = {}
+    for path in sorted(directory.rglob("*.tsv")):
+        rule = path.relative_to(directory).parts[0].removesuffix(".tsv")
+        jobs.setdefault(rule, []).extend(read_benchmark(path))
+    if not jobs:
+        raise UserError(f"{directory}: holds no benchmark of any job; run the study first")
+    every = [job for part in jobs.values() for job in part]
+    whole = sum(job.seconds for job in every)
+    fields, rows = fields_of("timing"), []
+    spent = {rule: sum(job.seconds for job in part) for rule, part in jobs.items()}
+    order = sorted(jobs, key=lambda rule: (-spent[rule], rule))
+    for rule, part in [*((rule, jobs[rule]) for rule in order), ("total", every)]:
+        seconds = [job.seconds for job in part]
+        cpu = [job.cpu_seconds for job in part if isfinite(job.cpu_seconds)]
+        values = {
+            "rule": rule,
+            "jobs": len(part),
+            "seconds": sum(seconds),
+            "share": 100 * sum(seconds) / whole if whole else None,
+            "mean_seconds": sum(seconds) / len(seconds),
+            "max_seconds": max(seconds),
+            "cpu_seconds": sum(cpu) if cpu else None,
+            "max_rss_mb": max((j.megabytes for j in part if isfinite(j.megabytes)), default=None),
+        }
+        rows.append(row(fields, values))
+    return Table("timing", prose("tables", "timing"), fields, rows)
