@@ -1,13 +1,11 @@
 """The results of a study that have a digest, and the rule that makes each of them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from mixmerge.artifacts.integrity import read_sums
 from mixmerge.artifacts.manifest import MANIFEST
-from mixmerge.config.study import EmbeddedBase, GgufModel
-from mixmerge.core.errors import UserError
 from mixmerge.data.settings import EmbeddedSource
 from mixmerge.study.plan import Study
 
@@ -20,40 +18,27 @@ LISTS = {
     "timing": ".timing.sha256",
 }
 
-
-@dataclass(frozen=True)
-class ListedFile:
-    """A file whose bytes are to be hashed, and what a manifest or list says of it."""
-
-    path: Path
-    bytes: int
-    sha256: str
-    listing: Path
+#: How a result is known: a directory by its manifest; the ``record`` of a merge, whose files lie
+#: elsewhere; its ``weights``, which are deleted once they were read; a file by its job's record; a
+#: recipe by the configuration; a file of the report by its job's list.
+Form = Literal["directory", "record", "weights", "file", "recipe", "listed"]
 
 
 @dataclass
 class Result:
-    """One result, and what is known of it so far.
-
-    Attributes:
-        path: a directory with a manifest, or a single file.
-        rule: the rule that makes it.
-        form: ``directory``; ``record`` of a merge, whose files lie elsewhere; ``weights`` of a
-            merge, which are deleted once they were read; ``file``, known by its job's record;
-            ``recipe``; ``listed``, a file of the report in its job's list.
-        target: what to ask Snakemake for.
-        faults: what is wrong, one line each.
-        files: what is still to be hashed.
-        manifest: the manifest as it was read, to see whether a job replaces it meanwhile.
-    """
+    """One result, and what is known of it so far."""
 
     path: Path
     rule: str
-    form: Literal["directory", "record", "weights", "file", "recipe", "listed"]
+    form: Form
     target: str
+    """What to ask Snakemake for."""
     faults: list[str] = field(default_factory=list)
-    files: list[ListedFile] = field(default_factory=list)
+    """What is wrong, one line each."""
+    files: dict[Path, tuple[int, str, Path]] = field(default_factory=dict)
+    """What is still to be hashed -> bytes, SHA-256 and the file that lists both."""
     manifest: bytes | None = None
+    """The manifest as it was read, to see whether a job replaces it meanwhile."""
 
     @property
     def anchor(self) -> Path:
@@ -62,98 +47,56 @@ class Result:
         return self.path / MANIFEST if has_manifest else self.path
 
 
-def results_of(study: Study, remote: bool = False) -> list[Result]:
+def results_of(study: Study, remote: bool = False) -> Iterator[Result]:
     """All results of a study that have a digest, made or not, but for the report's files.
 
     Args:
         study: the plan.
         remote: whether completions, scores and uncertainty lie on a bucket: they are left out.
     """
+
+    def directory(rule: str, *parts: str) -> Result:
+        return Result(Path(study.path(*parts)), rule, "directory", study.manifest(*parts))
+
+    def file(rule: str, *parts: str) -> Result:
+        return Result(Path(study.path(*parts)), rule, "file", study.path(*parts))
+
     config = study.config
-    found: list[Result] = []
-
-    def directory(rule: str, *parts: str) -> None:
-        path = Path(study.path(*parts))
-        found.append(Result(path, rule, "directory", study.manifest(*parts)))
-
-    def file(rule: str, *parts: str) -> None:
-        path = study.path(*parts)
-        found.append(Result(Path(path), rule, "file", path))
-
     embedded = any(isinstance(source, EmbeddedSource) for source in config.sources.values())
     if embedded or study.models_of_kind("embedded"):
-        directory("corpus", "data", "corpus")
+        yield directory("corpus", "data", "corpus")
     for source in config.sources:
-        directory("fetch", "data", "sources", source)
+        yield directory("fetch", "data", "sources", source)
     for task in config.tasks:
-        for rule, folder in (("prepare", "tasks"), ("decontaminate", "clean"), ("split", "split")):
-            directory(rule, "data", folder, task)
+        yield directory("prepare", "data", "tasks", task)
+        yield directory("decontaminate", "data", "clean", task)
+        yield directory("split", "data", "split", task)
     for name, (task_of, _) in study.training_sets.items():
-        directory("mix" if task_of is None else "subset", "data", "sets", name)
+        yield directory("mix" if task_of is None else "subset", "data", "sets", name)
     for suite in config.suites:
-        directory("hold_out", "data", "heldout", suite)
-        directory("suite", "suites", suite)
+        yield directory("hold_out", "data", "heldout", suite)
+        yield directory("suite", "suites", suite)
     for suite in study.code_suites():
-        directory("ground_truth", "groundtruth", suite)
+        yield directory("ground_truth", "groundtruth", suite)
     nltk_data = config.results / "nltk_data"
-    found.append(Result(nltk_data, "nltk_data", "directory", str(nltk_data / MANIFEST)))
+    yield Result(nltk_data, "nltk_data", "directory", str(nltk_data / MANIFEST))
+    makers = {"gguf": "dequantise", "embedded": "pretrain"}
     for model, entry in config.models.items():
-        rule = "dequantise" if isinstance(entry, GgufModel) else "snapshot"
-        rule = "pretrain" if isinstance(entry, EmbeddedBase) else rule
-        directory(rule, "checkpoints", model, "base")
-        file("updates", "weights", model, "updates.json")
+        yield directory(makers.get(entry.kind, "snapshot"), "checkpoints", model, "base")
+        yield file("updates", "weights", model, "updates.json")
         if not remote:
-            file("uncertainty", "uncertainty", f"{model}.json")
+            yield file("uncertainty", "uncertainty", f"{model}.json")
     for model, variant in study.checkpoints("sft", "mix"):
-        directory("sft", "checkpoints", model, variant)
-        file("layers", "weights", model, f"{variant}.json")
+        yield directory("sft", "checkpoints", model, variant)
+        yield file("layers", "weights", model, f"{variant}.json")
     for model, variant in study.checkpoints("merge"):
-        recipe, target = study.recipe(model, variant), study.manifest("checkpoints", model, variant)
-        found += [
-            Result(Path(recipe), "recipe", "recipe", recipe),
-            Result(Path(target).parent, "merge", "record", target),
-            Result(Path(study.weights(model, variant)), "merge", "weights", target),
-        ]
-        file("merged_layers", "weights", model, f"{variant}.json")
+        recipe, record = study.recipe(model, variant), directory("", "checkpoints", model, variant)
+        yield Result(Path(recipe), "recipe", "recipe", recipe)
+        yield Result(record.path, "merge", "record", record.target)
+        yield Result(Path(study.weights(model, variant)), "merge", "weights", record.target)
+        yield file("merged_layers", "weights", model, f"{variant}.json")
     for model, variant in study.winners():
-        directory("winner", "winners", model, variant)
+        yield directory("winner", "winners", model, variant)
     for model, variant in () if remote else study.checkpoints():
-        directory("generate", "completions", model, variant)
-        directory("score", "scores", model, variant)
-    return found
-
-
-def listed_results(study: Study, options: str) -> list[Result]:
-    """The files of the report, by the lists that their jobs left.
-
-    Args:
-        study: the plan.
-        options: of the command line that makes the study, such as ``--configfile X``.
-    """
-    found: list[Result] = []
-    for rule, name in LISTS.items():
-        listing = study.root / name
-        if not listing.is_file():
-            continue
-        try:
-            sums = read_sums(listing)
-        except UserError as error:
-            way_out = f"delete it, then `snakemake {options} -R {rule}`"
-            found.append(Result(listing, rule, "listed", str(listing), [f"{error}; {way_out}"]))
-            continue
-        for path, digest in sums.items():
-            result = Result(path, rule, "listed", str(path))
-            if path.is_symlink() or (path.exists() and not path.is_file()):
-                result.faults.append(
-                    f"{path}: is no file (put there by hand); delete {path}, then "
-                    f"`snakemake {options} -- {path}` ({rule})"
-                )
-            elif not path.exists():
-                result.faults.append(
-                    f"{path}: missing, but {listing} lists it; `snakemake {options} -- {path}` "
-                    f"makes it again ({rule})"
-                )
-            else:
-                result.files.append(ListedFile(path, path.stat().st_size, digest, listing))
-            found.append(result)
-    return found
+        yield directory("generate", "completions", model, variant)
+        yield directory("score", "scores", model, variant)
