@@ -9,7 +9,6 @@ import pytest
 
 from fixtures.sound_study import sound
 from mixmerge.config.load import parse_config
-from mixmerge.preflight import inputs, models
 from mixmerge.preflight.findings import Area, Context
 from mixmerge.resources.plan import Planned
 from mixmerge.resources.schedule import Job
@@ -25,32 +24,32 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return sound(tmp_path)
 
 
-@pytest.fixture
-def context() -> Callable[..., Context]:
-    """What areas are given: a configuration; keywords say how it would be run."""
+@pytest.fixture(scope="session")
+def script() -> dict[str, Any]:
+    """What the rule's script defines."""
+    return runpy.run_path(str(ROOT / "workflow/scripts/preflight.py"))
 
-    def make(config: dict[str, Any], **more: Any) -> Context:
+
+@pytest.fixture
+def examine(script: dict[str, Any]) -> Callable[..., Area]:
+    """What a check finds in a configuration; a plan may follow, keywords say how it would run."""
+
+    def areas(check: Callable[..., None], config: dict[str, Any], *plan: Any, **how: Any) -> Area:
         study = Study(parse_config(config, "study.yaml"))
-        return Context("study.yaml", study, **{"repository": ROOT, **more})
-
-    return make
-
-
-@pytest.fixture
-def inspect(context: Callable[..., Context]) -> Callable[[dict[str, Any]], dict[str, Area]]:
-    """The areas of a study's own files by name."""
-
-    def areas(config: dict[str, Any]) -> dict[str, Area]:
-        made = context(config)
-        bases = models.base_directories(made)
-        found = [
-            *(check(made) for check in (inputs.check_config, inputs.check_data)),
-            inputs.check_suites(made),
-            *(check(made, bases) for check in (models.check_models, models.check_templates)),
-        ]
-        return {area.name: area for area in found}
+        context = Context("study.yaml", study, **{"repository": ROOT, **how})
+        area: Area = script["examine"]("area", check, context, *plan)
+        return area
 
     return areas
+
+
+@pytest.fixture
+def inspect(
+    script: dict[str, Any], examine: Callable[..., Area]
+) -> Callable[[dict[str, Any]], dict[str, Area]]:
+    """The areas of a study's own files by name."""
+    names = ("config", "data", "suites", "models", "chat templates")
+    return lambda config: {name: examine(script["CHECKS"][name], config) for name in names}
 
 
 @pytest.fixture
@@ -86,9 +85,3 @@ def planned() -> Callable[..., Planned]:
         return Planned(jobs, {}, "local", {})
 
     return make
-
-
-@pytest.fixture(scope="session")
-def script() -> dict[str, Any]:
-    """What the rule's script defines."""
-    return runpy.run_path(str(ROOT / "workflow/scripts/preflight.py"))

@@ -109,7 +109,7 @@ def test_held_out_columns(config: Config, one_error: Callable[..., None]) -> Non
     fields = {"problem": "problem", "tests": "test_code", "solution": "solution"}
     suite = {"kind": "code", "task": "codegen", "title": "Held", "problems": "held-out"}
     config["suites"]["held"] = suite | {"source": "train", "fields": fields}
-    one_error(config, "train.jsonl: suites.held.fields.tests: no column 'test_code'")
+    one_error(config, "train.jsonl:1: suites.held.fields.tests: no column 'test_code'")
 
 
 def test_fetched_rows_are_checked_and_others_said_not_to_be(

@@ -11,35 +11,35 @@ import pytest
 
 from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.preflight import machine, slurm
-from mixmerge.preflight.findings import Area, Context
+from mixmerge.preflight.findings import Area
 from mixmerge.resources.plan import Planned
 
 Config = dict[str, Any]
-MakeContext = Callable[..., Context]
+Examine = Callable[..., Area]
 Plan = Callable[..., Planned]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_room_on_disk(config: Config, context: MakeContext, planned: Plan) -> None:
+def test_room_on_disk(config: Config, examine: Examine, planned: Plan) -> None:
     free = os.statvfs(".").f_bavail * os.statvfs(".").f_frsize // 1_000_000
 
     def disk(megabytes: int) -> Area:
-        return machine.check_disk(context(config), planned(merge={"disk_mb": megabytes}))
+        return examine(machine.check_disk, config, planned(merge={"disk_mb": megabytes}))
 
     assert "GB free at" in disk(1).checked[0]
     [found] = disk(10**9).errors
     assert "results: results: peak 1,000,000.0 GB" in found and "merged=1" in found
     assert "make more room" in disk(int(free * 0.95)).warnings[0]
-    assert "there is no plan" in machine.check_disk(context(config), None).unchecked[0]
+    assert "there is no plan" in examine(machine.check_disk, config, None).unchecked[0]
     config["results"] = "own.jsonl/results"
     assert "own.jsonl cannot be written to; name another directory" in disk(1).errors[0]
 
 
-def test_models_too_large_for_a_gpu(config: Config, context: MakeContext) -> None:
+def test_models_too_large_for_a_gpu(config: Config, examine: Examine) -> None:
     config["hardware"] = {"device": "gpu", "gpu_memory_gb": 24}
     config["models"]["tied"]["parameters"] = 70_000_000_000
     config["models"]["untied"]["parameters"] = 100_000
-    area = machine.check_gpus(context(config, executor="slurm"))
+    area = examine(machine.check_gpus, config, executor="slurm")
     [training], [generation] = area.warnings, area.errors
     assert "models.tied.sft, training set codegen: processes: 1 GPU of 24 GB may not" in training
     assert "models.tied: its weights take 140 GB" in generation and "24 GB" in generation
@@ -47,7 +47,7 @@ def test_models_too_large_for_a_gpu(config: Config, context: MakeContext) -> Non
 
 
 def test_gpus_of_this_machine(
-    config: Config, context: MakeContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    config: Config, examine: Examine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     config["hardware"] = {"device": "gpu", "gpu_memory_gb": 80}
     config["sft"]["processes"] = 4
@@ -58,7 +58,7 @@ def test_gpus_of_this_machine(
 
     def gpus() -> Area:
         # Whichever build of torch is installed here: jobs bring their own.
-        return machine.check_gpus(context(config, deployed=True))
+        return examine(machine.check_gpus, config, deployed=True)
 
     found = gpus().errors
     assert len(found) == 2
@@ -81,38 +81,38 @@ def test_gpus_of_this_machine(
 
 
 def test_the_sandbox_is_really_tried(
-    config: Config, context: MakeContext, monkeypatch: pytest.MonkeyPatch
+    config: Config, examine: Examine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    area = machine.check_sandbox(context(config))
+    area = examine(machine.check_sandbox, config)
     assert not area.errors and any("works here" in text for text in area.checked)
     monkeypatch.setenv("JUDGEBOX_BACKEND", "docker")
-    assert "JUDGEBOX_BACKEND=docker" in machine.check_sandbox(context(config)).errors[0]
+    assert "JUDGEBOX_BACKEND=docker" in examine(machine.check_sandbox, config).errors[0]
     del config["suites"]["own"]
     config["suites"]["other"] = {**config["suites"]["summaries"], "task": "codegen"}
-    checked = machine.check_sandbox(context(config)).checked
+    checked = examine(machine.check_sandbox, config).checked
     assert checked == ["no suite runs generated programs"]
 
 
-def test_software_against_the_lock(config: Config, context: MakeContext, tmp_path: Path) -> None:
-    assert machine.check_software(context(config)).result in ("ok", "1 warning")
+def test_software_against_the_lock(config: Config, examine: Examine, tmp_path: Path) -> None:
+    assert examine(machine.check_software, config).result in ("ok", "1 warning")
     lock = tmp_path / "envs/requirements.lock"
     lock.parent.mkdir()
     lock.write_text("numpy==0.0.1\nno-such-thing==1.0\nPyYAML==0.1 # both ways to spell it\n")
-    area = machine.check_software(context(config, repository=tmp_path))
+    area = examine(machine.check_software, config, repository=tmp_path)
     [error], [warning] = area.errors, area.warnings
     assert "no-such-thing==1.0 is not installed" in error and "make setup" in error
     assert "numpy" in warning and "(lock: 0.0.1)" in warning and "pyyaml" in warning
     lock.unlink()
-    assert machine.check_software(context(config, repository=tmp_path)).result == "not checked"
+    assert examine(machine.check_software, config, repository=tmp_path).result == "not checked"
 
 
 def test_data_for_meteor(
-    config: Config, context: MakeContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    config: Config, examine: Examine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """WordNet alone is not enough, and a machine without net should know that now."""
 
     def data() -> Area:
-        return machine.check_nltk_data(context(config))
+        return examine(machine.check_nltk_data, config)
 
     assert data().checked == ["no suite is scored with METEOR"]
     config["suites"]["summaries"]["metrics"] = ["meteor"]
@@ -137,7 +137,7 @@ def test_data_for_meteor(
 
 
 def test_a_check_that_fails_hides_no_other(script: dict[str, Any]) -> None:
-    area = script["_guarded"]("data", lambda: 1 / 0)
+    area = script["examine"]("data", lambda area: 1 / 0)
     assert "data: could not be checked (ZeroDivisionError: division by zero)" in area.errors[0]
 
 
@@ -165,14 +165,12 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def cluster(
-    config: Config, context: MakeContext, planned: Plan, programs: Path
-) -> Callable[..., Area]:
+def cluster(config: Config, examine: Examine, planned: Plan, programs: Path) -> Callable[..., Area]:
     """The cluster's area for a plan with these jobs, under a profile like ours."""
 
     def check(**rules: dict[str, int]) -> Area:
         profile = {"executor": "slurm", "partition": "cpu", "gpu_partition": "gpu"}
-        return slurm.check_cluster(context(config, **profile), planned(**rules))
+        return examine(slurm.check_cluster, config, planned(**rules), **profile)
 
     return check
 

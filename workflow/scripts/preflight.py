@@ -38,58 +38,55 @@ def main() -> None:
         gpu_partition=options.gpu_partition,
         deployed=options.deployed,
     )
-    areas = checks(context)
+    areas = [examine(name, check, context) for name, check in CHECKS.items()]
     # A plan refuses a config with errors, too, and would tell them once more.
     sound = not areas[0].errors
-    areas += plan_checks(context, dry_run(options.plan) if sound else None, sound)
+    planned = dry_run(options.plan) if sound else None
+    areas += [
+        examine("plan", check_plan, planned, sound),
+        examine("disk", machine.check_disk, context, planned),
+        examine("cluster", slurm.check_cluster, context, planned),
+    ]
     print(rendered(areas, time.monotonic() - start), flush=True)
     if any(area.errors for area in areas):
         sys.exit(1)
 
 
-def checks(context: Context) -> list[Area]:
-    """All areas that need no plan, each checked whatever the others say."""
-    bases = models.base_directories(context)
-    return [
-        _guarded("config", lambda: inputs.check_config(context)),
-        _guarded("data", lambda: inputs.check_data(context)),
-        _guarded("suites", lambda: inputs.check_suites(context)),
-        _guarded("models", lambda: models.check_models(context, bases)),
-        _guarded("chat templates", lambda: models.check_templates(context, bases)),
-        _guarded("software", lambda: machine.check_software(context)),
-        _guarded("sandbox", lambda: machine.check_sandbox(context)),
-        _guarded("WordNet", lambda: machine.check_nltk_data(context)),
-        _guarded("GPUs", lambda: machine.check_gpus(context)),
-    ]
+#: Checks that need no plan, each made whatever the others say.
+CHECKS: dict[str, Callable[[Context, Area], None]] = {
+    "config": inputs.check_config,
+    "data": inputs.check_data,
+    "suites": inputs.check_suites,
+    "models": models.check_models,
+    "chat templates": models.check_templates,
+    "software": machine.check_software,
+    "sandbox": machine.check_sandbox,
+    "WordNet": machine.check_nltk_data,
+    "GPUs": machine.check_gpus,
+}
 
 
-def plan_checks(context: Context, planned: Planned | None, sound: bool) -> list[Area]:
-    """The areas that follow from the jobs of the run; None where Snakemake refuses to plan it."""
-    plan = Area("plan")
+def check_plan(planned: Planned | None, sound: bool, area: Area) -> None:
+    """The jobs of the run; None where Snakemake refuses to plan it."""
     if not sound:
-        plan.unchecked.append("the configuration has errors")
+        area.unchecked.append("the configuration has errors")
     elif planned is None:
-        plan.error("the run cannot be planned; `snakemake -n` says why, and so it does above")
+        area.error("the run cannot be planned; `snakemake -n` says why, and so it does above")
     else:
-        plan.checked.append(f"{len(planned.jobs):,} jobs")
-    return [
-        plan,
-        _guarded("disk", lambda: machine.check_disk(context, planned)),
-        _guarded("cluster", lambda: slurm.check_cluster(context, planned)),
-    ]
+        area.checked.append(f"{len(planned.jobs):,} jobs")
 
 
-def _guarded(name: str, check: Callable[[], Area]) -> Area:
-    """One area; a fault of the check itself hides no other area's findings."""
+def examine(name: str, check: Callable[..., None], *arguments: object) -> Area:
+    """The area that a check fills; a fault of the check itself hides no other area's findings."""
+    area = Area(name)
     try:
-        return check()
+        check(*arguments, area)
     except Exception as error:
-        area = Area(name)
         area.error(
             f"{name}: could not be checked ({type(error).__name__}: {error}); this is a fault of "
             "preflight, please report it"
         )
-        return area
+    return area
 
 
 if __name__ == "__main__":

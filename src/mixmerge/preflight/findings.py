@@ -1,34 +1,34 @@
 """Findings of a preflight: what is wrong, what was looked at, and what could not be."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from mixmerge.config.study import StudyConfig
 from mixmerge.core.errors import UserError
 from mixmerge.study.plan import Study
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Context:
-    """The study that is checked, and how it would be run.
-
-    Attributes:
-        where: the config files, for messages.
-        study: the plan.
-        repository: the directory of the Snakefile.
-        executor: where jobs would run: ``local`` or a plugin's name.
-        partition: Slurm's partitions of jobs without GPUs, as the profile names them.
-        gpu_partition: those of jobs with GPUs, where the profile names others.
-        deployed: whether jobs bring environments of their own (``--sdm``).
-    """
+    """The study that is checked, and how it would be run."""
 
     where: str
+    """The config files, for messages."""
     study: Study
     repository: Path
+    """The directory of the Snakefile."""
     executor: str = "local"
+    """Where jobs would run: ``local`` or a plugin's name."""
     partition: str = ""
+    """Slurm's partitions of jobs without GPUs, as the profile names them."""
     gpu_partition: str = ""
+    """Those of jobs with GPUs, where the profile names others."""
     deployed: bool = False
+    """Whether jobs bring environments of their own (``--sdm``)."""
 
     @property
     def config(self) -> StudyConfig:
@@ -43,33 +43,37 @@ class Context:
 
 @dataclass
 class Area:
-    """One part of the study or the machine.
-
-    Attributes:
-        name: such as ``data``.
-        errors: what fails the run some time; one line each: file, field, value, way out.
-        warnings: what may fail it.
-        checked: what was looked at, a few words each.
-        unchecked: what was not, with the reason.
-    """
+    """One part of the study or the machine, such as ``data``."""
 
     name: str
     errors: list[str] = field(default_factory=list)
+    """What fails the run some time; one line each: file, field, value, way out."""
     warnings: list[str] = field(default_factory=list)
+    """What may fail it."""
     checked: list[str] = field(default_factory=list)
+    """What was looked at, a few words each."""
     unchecked: list[str] = field(default_factory=list)
+    """What was not, with the reason."""
 
-    def error(self, text: str | UserError) -> None:
-        """Note something that will fail, such as what a stage's own check says; once."""
+    def error(self, text: object) -> None:
+        """Note something that will fail; once."""
         line = " ".join(str(text).split())
         if line not in self.errors:
             self.errors.append(line)
 
+    def attempt(self, check: Callable[..., T], *arguments: object, **options: object) -> T | None:
+        """Run a stage's own check; what it refuses is an error, and None comes back."""
+        try:
+            return check(*arguments, **options)
+        except UserError as error:
+            self.error(error)
+            return None
+
     @property
     def result(self) -> str:
         """In a word or two: ``2 errors``, ``1 warning``, ``ok``, ``not checked``."""
-        found = _counted(len(self.errors), len(self.warnings))
-        return found or ("ok" if self.checked else "not checked")
+        counts = _counted(len(self.errors), len(self.warnings))
+        return counts or ("ok" if self.checked else "not checked")
 
 
 def _counted(errors: int, warnings: int) -> str:
@@ -95,5 +99,5 @@ def rendered(areas: list[Area], seconds: float) -> str:
         for text in [*area.checked, *(f"not checked: {text}" for text in area.unchecked)] or ["-"]:
             lines.append(f"{head}{text}")
             head = " " * len(head)
-    found = _counted(sum(len(a.errors) for a in areas), sum(len(a.warnings) for a in areas))
-    return "\n".join([*lines, "", f"preflight: {found or 'no findings'} ({seconds:.0f} s)"])
+    total = _counted(sum(len(a.errors) for a in areas), sum(len(a.warnings) for a in areas))
+    return "\n".join([*lines, "", f"preflight: {total or 'no findings'} ({seconds:.0f} s)"])

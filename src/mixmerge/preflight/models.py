@@ -26,8 +26,7 @@ from mixmerge.checkpoint.tokenizer import (
     template_of,
 )
 from mixmerge.config.checks import unusable
-from mixmerge.config.study import HubModel, LocalModel
-from mixmerge.core.errors import UserError
+from mixmerge.config.study import HubModel, LocalModel, Model
 from mixmerge.data.settings import MIX
 from mixmerge.preflight.findings import Area, Context
 from mixmerge.sft.examples import check_length
@@ -46,33 +45,22 @@ class _NoTokenizer:
     added_tokens_decoder: Mapping[int, Any] = {}
 
 
-def base_directories(context: Context) -> dict[str, Path]:
-    """Model -> its base checkpoint on this machine: published, else the directory it comes from."""
-    found = {}
+def _base(context: Context, key: str) -> Path | None:
+    """A model's base checkpoint on this machine: published, else the directory it comes from."""
+    published = Path(context.study.path("checkpoints", key, "base"))
+    model = context.config.models[key]
+    if (published / MANIFEST).exists():
+        return published
+    is_local = isinstance(model, LocalModel) and unusable(model.path, folder=True) is None
+    return model.path if is_local else None
+
+
+def check_models(context: Context, area: Area) -> None:
+    """Base checkpoints by their headers, configs and tokenizers."""
     for key, model in context.config.models.items():
-        published = Path(context.study.path("checkpoints", key, "base"))
-        if (published / MANIFEST).exists():
-            found[key] = published
-        elif isinstance(model, LocalModel) and unusable(model.path, folder=True) is None:
-            found[key] = model.path
-    return found
-
-
-def check_models(context: Context, bases: Mapping[str, Path]) -> Area:
-    """Base checkpoints by their headers, configs and tokenizers.
-
-    Args:
-        context: the study.
-        bases: what `base_directories` found.
-    """
-    area = Area("models")
-    for key, model in context.config.models.items():
-        if key in bases:
-            try:
-                _check_base(context, key, bases[key], area)
-                area.checked.append(f"{key}: {bases[key]}")
-            except UserError as error:
-                area.error(error)
+        if (directory := _base(context, key)) is not None:
+            if area.attempt(_check_base, context, key, directory, area):
+                area.checked.append(f"{key}: {directory}")
         elif isinstance(model, HubModel):
             area.unchecked.append(
                 f"{key}: {model.id}@{model.revision[:12]} is not fetched yet (tokenizer, "
@@ -80,43 +68,29 @@ def check_models(context: Context, bases: Mapping[str, Path]) -> Area:
             )
         elif not isinstance(model, LocalModel):
             area.unchecked.append(f"{key}: not made yet")
-    return area
 
 
-def _check_base(context: Context, key: str, directory: Path, area: Area) -> None:
+def _check_base(context: Context, key: str, directory: Path, area: Area) -> bool:
     """One base checkpoint; the first thing that keeps the rest from being looked at is raised."""
     if (directory / MANIFEST).exists():
         read_manifest(directory, "checkpoint", content=False)
     index, config, file = read_index(directory), read_config(directory), directory / "config.json"
-    for info in index.values():
-        if info.dtype not in RAW:
-            area.error(
-                f"{info.file}: tensor {info.name!r} is {info.dtype}; quantised weights can be "
-                f"neither trained nor merged: take the model in one of {', '.join(RAW)}"
-            )
-            break
+    if quantised := [info for info in index.values() if info.dtype not in RAW]:
+        area.error(
+            f"{quantised[0].file}: tensor {quantised[0].name!r} is {quantised[0].dtype}; quantised "
+            f"weights can be neither trained nor merged: take the model in one of {', '.join(RAW)}"
+        )
     _check_embeddings(directory, index, config, area)
-    entry, where = context.config.models[key], f"{context.where}: models.{key}"
+    model, where = context.config.models[key], f"{context.where}: models.{key}"
     for training_set in (*context.config.tasks, MIX):
-        try:
-            check_length(directory, context.config.sft_settings(key, training_set).max_length)
-        except UserError as error:
-            area.error(error)
-    if entry.chat_template is None:
-        try:
-            check_chat_template(directory)
-        except UserError as error:
-            area.error(error)
+        length = context.config.sft_settings(key, training_set).max_length
+        area.attempt(check_length, directory, length)
+    if model.chat_template is None:
+        area.attempt(check_chat_template, directory)
     kind = str(config.get("model_type") or "")
-    spec = importlib.util.find_spec("transformers")
     if not kind:
         area.error(f"{file}: model_type: missing; transformers cannot tell what model this is")
-    elif (
-        spec is not None
-        and spec.origin is not None
-        and not getattr(entry, "trust_remote_code", False)
-        and not (Path(spec.origin).parent / "models" / kind.replace("-", "_")).is_dir()
-    ):
+    elif not getattr(model, "trust_remote_code", False) and not _is_in_transformers(kind):
         more = " (config.json names code of its own)" if names_code(directory) else ""
         area.warnings.append(
             f"{file}: model_type {kind!r} has no folder of its own in the installed "
@@ -124,14 +98,28 @@ def _check_base(context: Context, key: str, directory: Path, area: Area) -> None
             f"models.{key}.trust_remote_code after reading its code"
         )
     counted = parameter_count(without_tied_head(directory, index))
-    if entry.parameters is None and isinstance(entry, LocalModel):
+    _check_count(f"{where}.parameters", model, directory, counted, area)
+    return True
+
+
+def _is_in_transformers(kind: str) -> bool:
+    """Whether the installed transformers has a folder for a type of model; without importing it."""
+    spec = importlib.util.find_spec("transformers")
+    if spec is None or spec.origin is None:
+        return True
+    return (Path(spec.origin).parent / "models" / kind.replace("-", "_")).is_dir()
+
+
+def _check_count(where: str, model: Model, directory: Path, counted: int, area: Area) -> None:
+    """The number of parameters that the config says."""
+    if model.parameters is None and isinstance(model, LocalModel):
         area.warnings.append(
-            f"{where}.parameters: missing, so that disk, memory and time are estimated as of 1.5 "
+            f"{where}: missing, so that disk, memory and time are estimated as of 1.5 "
             f"billion weights; write {counted:_}, which {directory} has"
         )
-    elif entry.parameters is not None and abs(entry.parameters - counted) > 0.02 * counted:
+    elif model.parameters is not None and abs(model.parameters - counted) > 0.02 * counted:
         area.warnings.append(
-            f"{where}.parameters: {entry.parameters:,}, but {directory} has {counted:,}; write "
+            f"{where}: {model.parameters:,}, but {directory} has {counted:,}; write "
             "that number, memory and time are estimated from it"
         )
 
@@ -146,7 +134,7 @@ def _check_embeddings(directory: Path, index: Any, config: dict[str, Any], area:
         )
         return
     rows, size = source.shape[0], config.get("vocab_size")
-    if size is not None and size != rows:
+    if size not in (None, rows):
         area.error(
             f"{file}: vocab_size is {size!r}, but {source.name} in {source.file.name} has {rows} "
             "rows; take config and weights from the same revision"
@@ -168,50 +156,49 @@ def _check_embeddings(directory: Path, index: Any, config: dict[str, Any], area:
         )
 
 
-def check_templates(context: Context, bases: Mapping[str, Path]) -> Area:
-    """Chat templates of all models, by a chat rendered as training and generation do.
-
-    Args:
-        context: the study.
-        bases: what `base_directories` found.
-    """
-    area = Area("chat templates")
+def check_templates(context: Context, area: Area) -> None:
+    """Chat templates of all models, by a chat rendered as training and generation do."""
     for key, model in context.config.models.items():
-        directory, file = bases.get(key), model.chat_template
+        directory, file = _base(context, key), model.chat_template
         if file is None and directory is None:
             embedded = model.kind == "embedded"
             reason = "is made with it" if embedded else "comes with the checkpoint, not fetched yet"
             area.unchecked.append(f"{key}: {reason}")
-            continue
-        if file is not None and unusable(file):
-            continue  # told among the files of the config
-        try:
-            has_tokenizer = directory is not None and (directory / "tokenizer.json").exists()
-            tokenizer = load_tokenizer(directory) if directory and has_tokenizer else _NoTokenizer()
-            template, where = template_of(tokenizer) if has_tokenizer else None, str(directory)
-            if file is not None:
-                template, where = file.read_text(encoding="utf-8"), str(file)
-            if not template:
-                continue  # told among the models
-            chat = Chat(tokenizer, template, where)
-            if _check_chat(chat, f"models.{key}.chat_template", context, area) and has_tokenizer:
-                assert directory is not None
-                check_stops(directory, chat, stop_tokens(directory, tokenizer))
-        except UserError as error:
-            area.error(error)
-        except (OSError, UnicodeDecodeError) as error:
-            area.error(f"{file}: models.{key}.chat_template: cannot be read: {error}")
-        else:
+        elif file is not None and unusable(file):
+            pass  # told among the files of the config
+        elif name := area.attempt(_check_template, context, key, directory, file, area):
             known = "with its tokenizer" if directory else "tokens assumed: no checkpoint yet"
-            area.checked.append(f"{Path(where).name} ({key}; {known})")
-    return area
+            area.checked.append(f"{name} ({key}; {known})")
+
+
+def _check_template(
+    context: Context, key: str, directory: Path | None, file: Path | None, area: Area
+) -> str | None:
+    """One model's template; its name, or None where there is none, which is told with the model."""
+    tokenizer: Any = _NoTokenizer()
+    template, where, field = None, str(directory), f"models.{key}.chat_template"
+    if has_tokenizer := directory is not None and (directory / "tokenizer.json").exists():
+        tokenizer = load_tokenizer(directory)
+        template = template_of(tokenizer)
+    if file is not None:
+        where = str(file)
+        try:
+            template = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            area.error(f"{file}: {field}: cannot be read: {error}")
+            return None
+    if not template:
+        return None
+    chat = Chat(tokenizer, template, where)
+    if _check_chat(chat, field, context, area) and has_tokenizer and directory is not None:
+        check_stops(directory, chat, stop_tokens(directory, tokenizer))
+    return Path(where).name
 
 
 def _check_chat(chat: Chat, field: str, context: Context, area: Area) -> bool:
     """Render a small chat and name what the template loses; False where it refuses the chat."""
-    roles = list(_CHAT)
-    if not any(task.system is not None for task in context.config.tasks.values()):
-        roles.remove("system")
+    has_system = any(task.system is not None for task in context.config.tasks.values())
+    roles = [role for role in _CHAT if role != "system" or has_system]
     messages = [{"role": role, "content": _CHAT[role]} for role in roles]
     try:
         prompt = chat.render(messages[:-1], prompt=True)[0]
