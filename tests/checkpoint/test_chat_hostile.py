@@ -71,6 +71,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "_kept", None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "template",
@@ -181,6 +182,7 @@ def test_a_fork_has_a_process_of_its_own() -> None:
     assert written(GOOD) == "q.a."
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 def test_training_and_generation_say_which_checkpoint(tmp_path: Path) -> None:
     base = material.write_checkpoint(tmp_path / "base", "llama", material.values("llama", 1))

@@ -79,40 +79,32 @@ def entry(first: int, last: int, shape: Any = (1,), dtype: str = "F32") -> dict[
     return {"dtype": dtype, "shape": shape, "data_offsets": [first, last]}
 
 
+#: Headers that lie, and how long each says that it is.
 LIES = [
-    {"a": entry(0, 4), "b": entry(0, 4)},
-    {"a": entry(0, 8, [2]), "b": entry(4, 8)},
-    {"a": entry(4, 8)},
-    {"a": entry(0, 4), "b": entry(4, 4, [0]), "c": entry(8, 12)},
-    {"a": entry(-4, 0)},
-    *({"a": entry(0, 4, shape)} for shape in ([-1, -1], [True], [1.0], [[1]], "1", [2**62, 4])),
-    {"a": entry(0, 4, dtype="OBJECT")},
-    {"a": [0, 4]},
-    {"a": {"dtype": "F32", "shape": [1]}},
-    {"a": entry(0, 0, [2**40, 2**40, 0])},
-    {"a": {**entry(0, 8, [2]), "x": float("nan")}},
-    {"a": entry(0, 8, [2]), "__metadata__": {"format": 1}},
-    {"a": entry(0, 8, [2]), "__metadata__": "pt"},
-    {"a": entry(0, 4)},
-    {"a": entry(0, 12, [3])},
-    [1, 2],
-]
-BOMBS = [
+    *(
+        (json.dumps(tensors).encode(), None)
+        for tensors in (
+            {"a": entry(0, 4), "b": entry(0, 4)},
+            {"a": entry(4, 8)},
+            {"a": entry(0, 4, [2**62, 4])},
+            {"a": entry(0, 4, dtype="OBJECT")},
+            {"a": [0, 4]},
+            {"a": entry(0, 8, [2]), "__metadata__": {"format": 1}},
+            {"a": entry(0, 4)},
+            {"a": entry(0, 12, [3])},
+            [1, 2],
+        )
+    ),
     (b"{}", 2**64 - 1),
-    (b"{}", 2**63),
     (b"{}", 99_999_999),
     (b'{"a":' * 100_000, None),
-    (b'{"a":{"shape":' + b"[" * 100_000, None),
     (b'{"a":{"shape":[1],"data_offsets":[0,' + b"9" * 5000 + b"]}}", None),
-    (b'{"' + b"x" * 100_000 + b'":1}', None),
     (b'{"\xff\xfe":1}', None),
     (b"", None),
 ]
 
 
-@pytest.mark.parametrize(
-    ("content", "length"), [*((json.dumps(lie).encode(), None) for lie in LIES), *BOMBS]
-)
+@pytest.mark.parametrize(("content", "length"), LIES)
 def test_headers_that_lie(tmp_path: Path, content: bytes, length: int | None) -> None:
     file = header(tmp_path / SINGLE, content, length=length)
     size = file.stat().st_size
@@ -121,18 +113,18 @@ def test_headers_that_lie(tmp_path: Path, content: bytes, length: int | None) ->
     assert message.endswith("; fetch or write the file again")
 
 
-@pytest.mark.parametrize("length", [0x0280, 0x0380, 0x0480, 0x0580, 0x10280])
+@pytest.mark.parametrize("length", [0x0280, 0x10580])
 def test_a_length_that_begins_like_a_pickle(tmp_path: Path, length: int) -> None:
     content = json.dumps({"a": entry(0, 8, [2])}).encode().ljust(length)
     file = header(tmp_path / "a.safetensors", content)
-    assert file.read_bytes()[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+    assert file.read_bytes()[:2] in (b"\x80\x02", b"\x80\x05")
     assert list(read_header(file)) == ["a"]
     file.write_bytes(file.read_bytes()[:20])
     with pytest.raises(UserError, match=r"a\.safetensors: cut off, .* \(20 bytes"):
         read_header(file)
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5, None])
+@pytest.mark.parametrize("protocol", [2, 5, None])
 def test_a_pickle_under_the_name_of_safetensors(tmp_path: Path, protocol: int | None) -> None:
     import torch
 
@@ -143,7 +135,7 @@ def test_a_pickle_under_the_name_of_safetensors(tmp_path: Path, protocol: int | 
     assert "is no safetensors file whatever its name; holds no safetensors" in failure(tmp_path)
 
 
-@pytest.mark.parametrize("dtype", ["C64", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ"])
+@pytest.mark.parametrize("dtype", ["C64", "F8_E4M3"])
 def test_dtypes_that_cannot_be_merged_are_whole_files(tmp_path: Path, dtype: str) -> None:
     """The way out is another checkpoint, not to fetch this one again."""
     size = 8 if dtype == "C64" else 1

@@ -15,6 +15,7 @@ import resource
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":
     # -I and a path of the caller's: the environment is empty.
@@ -66,7 +67,7 @@ def _answer(request: bytes | str, text_bytes: int) -> bytes:
         answer = json.dumps({"text": texts[0], "spans": spans[0] if spans else []}).encode()
         if len(answer) <= text_bytes:
             return answer
-        failure = {"kind": TOO_LONG}
+        failure: dict[str, Any] = {"kind": TOO_LONG}
     except MemoryError:
         failure = {"kind": TOO_MUCH}
     except Exception as error:  # a template may raise anything

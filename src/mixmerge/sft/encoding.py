@@ -1,6 +1,6 @@
 """From chat messages to token ids and labels: the loss is on the answer and its stop token."""
 
-from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +12,26 @@ from mixmerge.core.errors import UserError
 IGNORED = -100
 
 
-@dataclass(frozen=True)
 class Encoder:
     """A tokenizer with its training template and the tokens that end an answer."""
 
-    chat: Chat
-    """Tokenizer and template, with ``{% generation %}`` around what the assistant says."""
-    stops: frozenset[int]
-    """Ids that end generation; one of them must close each answer, inside the loss."""
-
-    @property
-    def tokenizer(self) -> Any:
-        """The checkpoint's tokenizer."""
-        return self.chat.tokenizer
+    def __init__(self, chat: Chat, stops: frozenset[int]) -> None:
+        """The template encloses what the assistant says in ``{% generation %}``, up to a stop."""
+        self.chat = chat
+        self.stops = stops
+        self.tokenizer: Any = chat.tokenizer
 
     def encode(self, messages: Messages, where: str) -> tuple[list[int], list[int]]:
-        """Tokenise one conversation.
-
-        Prompts and answers are tokenised apart, as in generation, where an answer's first token
-        never joins with the prompt's last characters.
+        """Tokenise one conversation, prompts and answers apart, as generation does.
 
         Args:
             messages: chat messages, the last one the assistant's.
             where: what to call the example in messages, ``file:line``.
 
         Returns:
-            Token ids and labels, both of the conversation's length. A label is the token itself
-            inside an answer up to and including its stop token, and -100 elsewhere; what the
-            template writes after the stop token is never generated and so never learnt, nor is
-            what generation's prompt brings along.
+            Token ids and labels. A label is the token itself inside an answer up to and including
+            its stop token, and -100 elsewhere: what generation's prompt brings along, and what the
+            template writes after the stop token, is never generated and so never learnt.
 
         Raises:
             UserError: the template marks no answer, leaves the stop token outside, or renders the
@@ -51,11 +42,8 @@ class Encoder:
             answers = self._answers(messages, text, marked, where)
         except BadTemplate as error:
             raise UserError(f"{where}: {error}") from None
-        pieces, end = [], 0
-        for span in answers:
-            pieces += [text[end : span[0]], text[span[0] : span[1]]]
-            end = span[1]
-        pieces.append(text[end:])
+        cuts = [0, *(cut for span in answers for cut in span), len(text)]
+        pieces = [text[start:end] for start, end in pairwise(cuts)]
         ids: list[int] = []
         labels: list[int] = []
         for number, tokens in enumerate(self.chat.encode(pieces)):

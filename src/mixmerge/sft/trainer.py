@@ -51,8 +51,8 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Mean negative log-likelihood of the validation set's answer tokens, in nats.
 
-        A token counts the same wherever it stands, so the value does not depend on batch size,
-        packing or number of processes. (`Trainer.evaluate` averages means of batches.)
+        A token counts the same wherever it stands, whatever batch size, packing or number of
+        processes; `transformers.Trainer.evaluate` averages means of batches.
 
         Returns:
             ``eval_loss``; nothing where the run was asked to stop meanwhile: the checkpoint that
