@@ -103,7 +103,7 @@ class Run:
                 line = entry.read_bytes().replace(b"\0", b" ").decode()
             except OSError:
                 continue
-            if "mixmerge.sft.launch" in line and str(self.scratch) in line:
+            if "mixmerge.sft.stage" in line and str(self.scratch) in line:
                 ranks[int(entry.parent.name)] = line
         return ranks
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from mixmerge.sft import resume
-from mixmerge.sft.launch import requeue, spans
 from mixmerge.sft.resume import (
     Preempted,
     StopRequest,
@@ -17,6 +16,7 @@ from mixmerge.sft.resume import (
     last_checkpoint,
     listening,
 )
+from mixmerge.sft.stage import requeue, spans
 
 
 def save(trainer: Path, step: int, losses: dict[int, float], keep_best: bool = True) -> None:

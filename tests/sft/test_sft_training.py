@@ -201,8 +201,7 @@ def test_the_best_checkpoint_is_published(study: Path, train: Train) -> None:
 
 
 def test_lora_leaves_all_but_its_targets_alone(study: Path, train: Train) -> None:
-    lora = {"rank": 4, "alpha": 8, "targets": ["q_proj", "v_proj"], "dropout": 0.1}
-    out = train(lora=lora)
+    out = train(lora={"rank": 4, "alpha": 8, "targets": ["q_proj", "v_proj"], "dropout": 0.1})
     before, after = weights(study / "base"), weights(out)
     assert set(before) == set(after) and not list(out.glob("adapter*"))
     for name, tensor in before.items():

@@ -40,12 +40,8 @@ def finalize(
 ) -> None:
     """Check a finished checkpoint and write its provenance and, last, its manifest.
 
-    Args:
-        directory: a scratch directory that is about to be renamed into place.
-        inputs: files it was made from.
-        settings: what the rule was told, JSON-able.
-        seed: the job's seed.
-        packages: distributions whose versions matter for the weights.
+    Takes a scratch directory that is about to be renamed into place, and what `write_provenance`
+    takes.
 
     Raises:
         UserError: weights, config, tokenizer or chat template are missing or broken.

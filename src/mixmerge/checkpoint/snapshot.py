@@ -33,8 +33,7 @@ _SHARDS = "model-*-of-*.safetensors"
 def snapshot(model: str, settings: HubCheckpoint | LocalCheckpoint, out: Path) -> None:
     """Publish a base checkpoint at ``out``, checked, with its manifest.
 
-    What was downloaded before an interruption is kept in a hidden directory beside ``out`` and is
-    not fetched again.
+    What was downloaded before an interruption is kept in a hidden directory beside ``out``.
 
     Args:
         model: its key in the config, for messages.

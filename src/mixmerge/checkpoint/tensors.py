@@ -118,14 +118,10 @@ def without_tied_head(directory: Path, index: dict[str, TensorInfo]) -> dict[str
 
 
 def check_same_tensors(directory: Path, like: Path) -> None:
-    """Check that a checkpoint holds the tensors of another one, in the same shapes.
+    """Check that a checkpoint holds the tensors of another one in the same shapes, any dtype.
 
     Where both tie their embeddings, `lm_head.weight` may be stored in one and left out in the
-    other. Dtypes may differ.
-
-    Args:
-        directory: the checkpoint to check.
-        like: the one it should resemble, usually the base model.
+    other.
 
     Raises:
         UserError: a missing or extra tensor or another shape, naming the first of them.

@@ -97,14 +97,13 @@ class StopRequest:
     """Whether the processes of a run are asked to stop: a file in scratch that all can see."""
 
     def __init__(self, scratch: Path) -> None:
-        """Nothing is read or written yet."""
         self._file, self._begun = scratch / "stop", scratch / "begun"
         self._heard = 0.0
         self.finishing = False
         """Whether the end is near, so that a request is best met by going on."""
 
     def forget(self) -> None:
-        """Delete what an earlier call of this job left."""
+        """Delete what an earlier call of this job left; `Preempted` where one was heard by now."""
         self._file.unlink(missing_ok=True)
         self._begun.unlink(missing_ok=True)
         if self._heard:

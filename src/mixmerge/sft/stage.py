@@ -1,16 +1,29 @@
-"""Fine-tuning as one call: check, tokenise, train, publish, tidy up."""
+"""Fine-tuning as one call: check, tokenise, train, publish, tidy up.
 
+A run of several processes trains in ranks on this machine, or on the nodes of a Slurm job. A rank
+is ``python -m mixmerge.sft.stage SCRATCH``, started here or, on several nodes, by Slurm as a task
+of a job step.
+"""
+
+import ctypes
 import logging
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from shutil import which
 
 from mixmerge.core.errors import UserError
+from mixmerge.core.redaction import guard_output
 from mixmerge.sft.encoding import load_encoder
-from mixmerge.sft.examples import Counts, prepare
-from mixmerge.sft.job import Job, close_job, open_job
-from mixmerge.sft.launch import launch, requeue
+from mixmerge.sft.examples import Counts, prepare, read_counts
+from mixmerge.sft.job import Job, close_job, load_job, open_job
 from mixmerge.sft.publish import publish
 from mixmerge.sft.resume import (
     EXIT_CODE,
+    SIGNALS,
     Preempted,
     StopRequest,
     is_finished,
@@ -18,9 +31,14 @@ from mixmerge.sft.resume import (
     listening,
     step_of,
 )
-from mixmerge.sft.train import environment, train
+from mixmerge.sft.settings import Sft
+from mixmerge.sft.train import environment, meeting_point, train
 
 logger = logging.getLogger(__name__)
+
+#: In a rank's environment, where ranks run on one machine: its launcher's process id.
+_PARENT = "MIXMERGE_SFT_PARENT"
+_PR_SET_PDEATHSIG = 1
 
 
 def fine_tune(job: Job) -> None:
@@ -61,7 +79,7 @@ def _train(job: Job, counts: dict[str, Counts], request: StopRequest) -> None:
     if is_finished(job.trainer):
         logger.info("training is finished already; publishing what stands in %s", job.trainer)
     elif job.settings.processes > 1:
-        launch(job.scratch, job.settings, request)
+        _launch(job.scratch, job.settings, request)
     else:
         train(job, counts, request)
     if not is_finished(job.trainer):
@@ -80,3 +98,179 @@ def _stop(trainer: Path, request: StopRequest, begun: int) -> None:
         "Slurm was asked to requeue the job, which" if requeued else "Running the job again",
     )
     raise Preempted
+
+
+def _launch(scratch: Path, settings: Sft, request: StopRequest) -> None:
+    """Run a job's `settings.processes` ranks and wait for them.
+
+    A rank that fails takes all others with it. Asked to stop, the ranks save and the call returns.
+
+    Raises:
+        UserError: with the message of the rank that failed first, where it was the user's mistake.
+        Preempted: asked to stop before there was anything to save.
+    """
+    for message in scratch.glob("error-*.txt"):  # of an earlier run
+        message.unlink()
+    nodes = settings.nodes
+    if nodes > 1 and not spans(nodes):
+        logger.info(
+            "sft.nodes: %d, but this is no Slurm job of as many; all %d processes run on this "
+            "machine",
+            *(nodes, settings.processes),
+        )
+        nodes = 1
+    here = settings.processes // nodes
+    _check_gpus(settings.processes, here, nodes)
+    # By this machine's own name nobody may reach it: no DNS need know it.
+    address = _shown("node", os.environ["SLURMD_NODENAME"], "NodeAddr") if nodes > 1 else None
+    meeting = meeting_point(settings.processes, here, address)
+    command = [sys.executable, "-m", "mixmerge.sft.stage", str(scratch.resolve())]
+    if nodes > 1:
+        ranks = [_start([*_srun(settings), *command], meeting)]
+    else:
+        own = meeting | {_PARENT: str(os.getpid())}
+        ranks = [
+            _start(command, own | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
+            for rank in range(here)
+        ]
+    try:
+        while None in (codes := [process.poll() for process in ranks]) and not any(codes):
+            time.sleep(0.2)
+    finally:
+        for process in ranks:
+            # srun, killed, would leave its tasks running.
+            process.send_signal(signal.SIGINT if nodes > 1 else signal.SIGKILL)
+            process.wait()
+    failed = next(((rank, code) for rank, code in enumerate(codes) if code), None)
+    if failed is None:
+        return
+    if message := _first_error(scratch):
+        raise UserError(message)
+    # Where all were asked, a rank may have ended by the signal before it listened.
+    if request.asked or EXIT_CODE in codes:
+        raise Preempted
+    who = "srun" if nodes > 1 else f"training process {failed[0]} of {here}"
+    raise UserError(
+        f"{who} ended with exit code {failed[1]}; its own words stand above. Running the job again "
+        "resumes from the last checkpoint"
+    )
+
+
+def _start(command: list[str], variables: dict[str, str]) -> "subprocess.Popen[bytes]":
+    """Start a process in a session of its own: signals to our group are for this process."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **variables},
+        start_new_session=True,
+    )
+
+
+def _check_gpus(processes: int, here: int, nodes: int) -> None:
+    """Refuse more ranks than this machine has GPUs, where it has any."""
+    import torch
+
+    if 0 < (gpus := torch.cuda.device_count()) < here:
+        on_each = f", {here} on each of {nodes} nodes" if nodes > 1 else ""
+        raise UserError(
+            f"sft.processes: {processes}{on_each}, but this machine shows only {gpus} GPUs"
+        )
+
+
+def _first_error(scratch: Path) -> str | None:
+    """The first message that a rank left, on whatever machine that was."""
+    files = sorted(scratch.glob("error-*.txt"), key=lambda path: path.stat().st_mtime)
+    return files[0].read_text(encoding="utf-8") if files else None
+
+
+def requeue() -> bool:
+    """Ask Slurm to start this process's job again, with its whole time limit; whether it will.
+
+    Not so where there is no Slurm job, or one that may not be requeued.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None or which("scontrol") is None:
+        return False
+    command = ["scontrol", "requeue", job]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def spans(nodes: int) -> bool:
+    """Whether this process runs in a Slurm job of at least so many nodes."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None or "SLURMD_NODENAME" not in os.environ:
+        return False
+    # The job-step plugin of Snakemake takes the variables away that would say so.
+    return int(_shown("job", job, "NumNodes").split("-")[0]) >= nodes
+
+
+def _shown(kind: str, name: str, field: str) -> str:
+    """A field of what Slurm shows of a job or a node."""
+    command = ["scontrol", "show", kind, name, "--oneliner"]
+    if which("scontrol") is None:
+        raise UserError("sft.nodes: in a Slurm job, but there is no scontrol on the PATH")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    for entry in done.stdout.split():
+        key, _, value = entry.partition("=")
+        if key == field and value:
+            return value
+    raise UserError(
+        f"sft.nodes: {' '.join(command)} names no {field}, without which training can't be spread "
+        f"over nodes: {(done.stderr or done.stdout).strip()[:200]}"
+    )
+
+
+def _srun(settings: Sft) -> list[str]:
+    """The command before a rank's that makes Slurm run all ranks on the nodes of this job."""
+    return [
+        "srun",
+        f"--nodes={settings.nodes}",
+        f"--ntasks={settings.processes}",
+        f"--ntasks-per-node={settings.processes // settings.nodes}",
+        # srun asks for one CPU a task by default and binds each task to it.
+        f"--cpus-per-task={settings.threads}",
+        "--cpu-bind=none",
+        # Each rank picks its GPU by its number on the node, so all must see all.
+        "--gpu-bind=none",
+        "--kill-on-bad-exit=1",
+        "--quit-on-interrupt",
+        "--quiet",
+    ]
+
+
+def run_rank(scratch: Path) -> None:
+    """Train as the rank that the environment names."""
+    request = StopRequest(scratch)
+    for number in SIGNALS:
+        signal.signal(number, request.pass_on)
+    # SIGKILL gives the launcher no time to end its ranks, which would outlive the job.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(os.environ.get(_PARENT, os.getppid())):
+        os._exit(1)
+    number = os.environ.setdefault("RANK", os.environ.get("SLURM_PROCID", ""))
+    os.environ.setdefault("LOCAL_RANK", os.environ.get("SLURM_LOCALID", ""))
+    guard_output()
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("mixmerge").setLevel(logging.INFO if number == "0" else logging.WARNING)
+    job = load_job(scratch)
+    environment(job.settings)
+    code = 0
+    try:
+        train(job, read_counts(job.tokens), request)
+        import torch.distributed
+
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+    except UserError as error:
+        (scratch / f"error-{number}.txt").write_text(str(error), encoding="utf-8")
+        code = 1
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Without Python's teardown: after an error the others may wait for this rank in a collective,
+    # and threads of gloo and DeepSpeed now and then call C++'s ``terminate`` in a finished run.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    run_rank(Path(sys.argv[1]))

@@ -168,19 +168,14 @@ def _arguments(job: Job, cuda: bool) -> Any:
         activation_checkpointing=settings.gradient_checkpointing,
         # The rows come tokenised, with labels; packing switches the padding-free collator on.
         packing=settings.packing,
-        packing_strategy="bfd",
         max_length=settings.max_length,
         dataset_kwargs={"skip_prepare_dataset": True},
-        eval_strategy="no",
         save_strategy="no",
         # Each step is logged: a sum over several would be cut in two by a resumption.
         logging_steps=1,
         logging_nan_inf_filter=False,
         disable_tqdm=True,
-        report_to="none",
         dataloader_pin_memory=cuda,
-        dataloader_num_workers=0,
-        average_tokens_across_devices=True,
     )
 
 
@@ -204,7 +199,7 @@ def zero_config(settings: Sft, parameters: int) -> dict[str, Any]:
 
     Args:
         settings: with `zero_stage` not None.
-        parameters: number of the model's parameters; bounds the buckets.
+        parameters: of the model; they bound the buckets.
     """
     bucket = min(_BUCKET, parameters)
     zero: dict[str, Any] = {
@@ -240,13 +235,10 @@ def zero_config(settings: Sft, parameters: int) -> dict[str, Any]:
 
 
 def _import_deepspeed() -> None:
-    """Import DeepSpeed without the C++ op that it would compile for CPU clusters.
+    """Import DeepSpeed, `UserError` where it does not work, without an op that training never uses.
 
-    `deepspeed_shm_comm` speeds up inference all-reduces over shared memory, which training does not
-    use; building it costs half a minute and a compiler, which laptops may not have.
-
-    Raises:
-        UserError: DeepSpeed cannot be imported here.
+    It would compile `deepspeed_shm_comm`, all-reduces of inference on CPU clusters, for half a
+    minute, and with a compiler that laptops may not have.
     """
     try:
         import deepspeed.ops
@@ -259,7 +251,7 @@ def _import_deepspeed() -> None:
 
 
 def meeting_point(world: int, here: int, address: str | None = None) -> dict[str, str]:
-    """Environment by which the ranks of a run find each other, as torchrun sets it.
+    """Environment by which a run's ranks find each other, as torchrun sets it.
 
     Args:
         world: ranks on all machines.
