@@ -12,7 +12,7 @@ from mixmerge.core.io import write_jsonl
 from mixmerge.sft.examples import fill_up
 from mixmerge.sft.job import Job, close_job, load_job, open_job
 from mixmerge.sft.settings import Sft
-from mixmerge.sft.train import zero_config
+from mixmerge.sft.train import _arguments, zero_config
 from mixmerge.sft.trainer import evaluation_steps
 
 
@@ -103,6 +103,13 @@ def test_another_job_discards_it_and_says_so(
         assert not open_job(job.model_copy(update=change))
     assert not job.tokens.exists()
     assert f"another job ({what} differ)" in caplog.text
+
+
+def test_the_seed_and_the_micro_batch_reach_the_trainer(job: Job) -> None:
+    settings = Sft(zero_stage=None, precision="fp32", batch_size=24, gradient_accumulation=3)
+    args = _arguments(job.model_copy(update={"settings": settings}), cuda=False)
+    assert args.seed == args.data_seed == job.seed
+    assert args.per_device_train_batch_size == args.per_device_eval_batch_size == 8
 
 
 def test_a_directory_of_others_is_never_emptied(job: Job) -> None:

@@ -13,6 +13,7 @@ from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_object
 
 FILE = "tokenizer.json"
+SENTENCEPIECE = "tokenizer.model"
 
 #: The way out for tokenizers of the older forms; SentencePiece's wants a newer protobuf than ours.
 CONVERSION = (
@@ -76,7 +77,7 @@ def _way_out(checkpoint: Path) -> str:
     """What to do about a tokenizer that is missing or cannot be read."""
     if (checkpoint / FILE).exists():
         return "fetch or write its files again"
-    older = any((checkpoint / name).exists() for name in ("tokenizer.model", "vocab.json"))
+    older = any((checkpoint / name).exists() for name in (SENTENCEPIECE, "vocab.json"))
     return CONVERSION if older else "copy the base model's tokenizer files there"
 
 
@@ -123,8 +124,13 @@ def _backend(directory: Path) -> Any:
             tokenizer = Tokenizer.from_file(str(directory / FILE))
         except Exception as error:  # the library raises nothing narrower
             raise _unreadable(directory, error) from None
-    else:
+    elif (directory / SENTENCEPIECE).exists():
         tokenizer = load_tokenizer(directory).backend_tokenizer
+    else:  # transformers makes an empty one for some models
+        raise UserError(
+            f"{directory}: holds no tokenizer (no {FILE}, no {SENTENCEPIECE}); "
+            f"{_way_out(directory)}"
+        )
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

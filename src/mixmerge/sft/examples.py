@@ -177,7 +177,7 @@ def _encoded(source: Path, encoder: Encoder, vocabulary: int) -> Iterator[dict[s
 
 def _messages(row: dict[str, Any], where: str) -> list[dict[str, str]]:
     """A row's messages, of the form that training takes."""
-    messages = row.get("messages")
+    messages: Any = row.get("messages")
     fits = isinstance(messages, list) and all(
         isinstance(message, dict)
         and isinstance(message.get("role"), str)
@@ -189,7 +189,7 @@ def _messages(row: dict[str, Any], where: str) -> list[dict[str, str]]:
             f"{where}: messages: expected a list that ends with the assistant's answer, each with "
             f"`role` and `content`, found {str(messages)[:80]}; make the training set again"
         )
-    return messages
+    return list(messages)
 
 
 def _pack(rows: Path, target: Path, max_length: int) -> int:

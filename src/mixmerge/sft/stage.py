@@ -144,8 +144,8 @@ def _launch(scratch: Path, settings: Sft, request: StopRequest) -> None:
     failed = next(((rank, code) for rank, code in enumerate(codes) if code), None)
     if failed is None:
         return
-    if message := _first_error(scratch):
-        raise UserError(message)
+    if error := _first_error(scratch):
+        raise UserError(error)
     # Where all were asked, a rank may have ended by the signal before it listened.
     if request.asked or EXIT_CODE in codes:
         raise Preempted
@@ -241,17 +241,17 @@ def _srun(settings: Sft) -> list[str]:
 def run_rank(scratch: Path) -> None:
     """Train as the rank that the environment names."""
     request = StopRequest(scratch)
-    for number in SIGNALS:
-        signal.signal(number, request.pass_on)
+    for asking in SIGNALS:
+        signal.signal(asking, request.pass_on)
     # SIGKILL gives the launcher no time to end its ranks, which would outlive the job.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(os.environ.get(_PARENT, os.getppid())):
         os._exit(1)
-    number = os.environ.setdefault("RANK", os.environ.get("SLURM_PROCID", ""))
+    rank = os.environ.setdefault("RANK", os.environ.get("SLURM_PROCID", ""))
     os.environ.setdefault("LOCAL_RANK", os.environ.get("SLURM_LOCALID", ""))
     guard_output()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("mixmerge").setLevel(logging.INFO if number == "0" else logging.WARNING)
+    logging.getLogger("mixmerge").setLevel(logging.INFO if rank == "0" else logging.WARNING)
     job = load_job(scratch)
     environment(job.settings)
     code = 0
@@ -262,7 +262,7 @@ def run_rank(scratch: Path) -> None:
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
     except UserError as error:
-        (scratch / f"error-{number}.txt").write_text(str(error), encoding="utf-8")
+        (scratch / f"error-{rank}.txt").write_text(str(error), encoding="utf-8")
         code = 1
     logging.shutdown()
     sys.stdout.flush()
