@@ -6,7 +6,6 @@ are recorded, and judge in the same way (`judgebox.reference`).
 """
 
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +41,7 @@ _NO_LIMIT = 1000.0
 
 
 @contextmanager
-def judges(code: CodeScoring, module: str = "judgebox.worker") -> Iterator[Workers]:
+def judges(code: CodeScoring, module: str = "judgebox.workers") -> Iterator[Workers]:
     """Judgebox's workers; within, what judgebox refuses is the user's error.
 
     Args:
@@ -122,19 +121,18 @@ def _expected(
         for number, problem in enumerate(problems)
     ]
     files = [target / row["tests"] for row in rows]
-    with tempfile.TemporaryDirectory(prefix="mixmerge-truth-") as folder:
-        requests = [
-            expect_request(problem, settings.dataset, settings.plus, Path(folder, file.name), file)
-            for problem, file in zip(problems, files, strict=True)
-        ]
-        for number, answer in answered(workers, requests, "expected outputs"):
-            error = "gave no answer" if isinstance(answer, WorkerDied) else answer["error"]
-            if error:
-                raise UserError(
-                    f"{source}: {rows[number]['id']}: the canonical solution failed on its own "
-                    f"inputs ({error}); mend the problem or drop it from the file"
-                )
-            rows[number]["seconds"] = answer["seconds"]
+    requests = [
+        expect_request(problem, settings.dataset, settings.plus, file)
+        for problem, file in zip(problems, files, strict=True)
+    ]
+    for number, answer in answered(workers, requests, "expected outputs"):
+        error = "gave no answer" if isinstance(answer, WorkerDied) else answer["error"]
+        if error:
+            raise UserError(
+                f"{source}: {rows[number]['id']}: the canonical solution failed on its own "
+                f"inputs ({error}); mend the problem or drop it from the file"
+            )
+        rows[number]["seconds"] = answer["seconds"]
     clocks = Clocks(_NO_LIMIT, 1, settings.code.memory_bytes)
     checks = [
         judge_request(file, reference_program(problem, settings.dataset), clocks)
