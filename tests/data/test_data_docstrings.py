@@ -233,4 +233,4 @@ def test_syntax_trees_of_the_standard_library_lose_docstrings_and_nothing_else()
                 if functions % 5 == 0:  # as the corpora hold it: the first line without indentation
                     code = "\n".join(lines[node.lineno - 1 : node.end_lineno]).lstrip()
                     assert ast.dump(ast.parse(without_docstrings(code))) == _bare(ast.parse(code))
-    assert functions > 200, f"only {functions} functions in {library} ({sys.version})"
+    assert functions > 150, f"only {functions} functions in {library} ({sys.version})"
