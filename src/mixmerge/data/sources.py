@@ -252,22 +252,21 @@ def chosen_packages(source: PackageSource, name: str) -> dict[str, list[Package]
     if source.lock is not None:
         packages = _locked(packages, source.lock, f"sources.{name}.lock: {source.lock}")
     parts: dict[str, list[Package]] = {part: [] for part in PARTS}
-    part_of, wanted = {}, set(packages)
-    lists = {"validation": source.validation, "test": source.test, "only": source.only or []}
-    for part, entries in lists.items():
-        for entry in entries:
-            if canonical(entry) not in packages:
-                hint = nearest(canonical(entry), set(packages))
+    wanted = list(packages) if source.only is None else list(map(canonical, source.only))
+    part_of = dict.fromkeys(wanted, "train")
+    for field in ("only", "validation", "test"):
+        for package in getattr(source, field) or []:
+            key = canonical(package)
+            if key not in packages:
+                hint = nearest(key, set(packages))
                 raise UserError(
-                    f"sources.{name}.{part}: {entry!r} is not among the packages"
+                    f"sources.{name}.{field}: {package!r} is not among the packages"
                     f"{hint if 'mean' in hint else '; install it, or take it off the list'}"
                 )
-            part_of.setdefault(canonical(entry), part)
-    if source.only is not None:
-        wanted = set(map(canonical, source.only))
-    for key in sorted(wanted):
-        part = part_of.get(key, "train")
-        parts["train" if part == "only" else part].append(packages[key])
+            if key in part_of and field != "only":
+                part_of[key] = field
+    for key, part in sorted(part_of.items()):
+        parts[part].append(packages[key])
     return parts
 
 

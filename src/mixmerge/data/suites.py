@@ -168,4 +168,5 @@ def _chosen(items: list[Row], entry: SuiteItems, seed: int | None) -> list[bool]
         return [True] * len(items)
     assert seed is not None
     values = np.array([rank(seed, item["id"]) for item in items], np.uint64)
-    return lowest(values, entry.sample).tolist()
+    chosen: list[bool] = lowest(values, entry.sample).tolist()
+    return chosen
