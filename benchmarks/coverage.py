@@ -75,7 +75,7 @@ def means() -> None:
     for items in (60, 150, 378, 1500):
         hits = np.zeros(4)
         for block in range(BLOCKS):
-            values = _skewed(draw, items)
+            values = skewed(draw, items)
             means = resampled_means(values, RESAMPLES, block).T
             hits[:2] += _hits(means, values.mean(axis=0), _skew(values), 0.05)
             hits[2:] += _average_hits(draw, items, block)
@@ -90,51 +90,20 @@ def errors() -> None:
     for items in (60, 150, 378, 1500):
         found = 0
         for block in range(BLOCKS):
-            difference = _skewed(draw, items) - _skewed(draw, items)
+            difference = skewed(draw, items) - skewed(draw, items)
             found += (two_sided_p(resampled_means(difference, RESAMPLES, block).T) < 0.05).sum()
         print(f"| {items} | {found / BLOCK / BLOCKS:.3f} |")
 
 
-def _skewed(draw: np.random.Generator, items: int) -> np.ndarray:
+def skewed(draw: np.random.Generator, items: int, datasets: int = BLOCK) -> np.ndarray:
     """Like unsmoothed BLEU: four in five are 0, the rest spread out; its mean is 0.05."""
-    size = (items, BLOCK)
+    size = (items, datasets)
     return np.where(draw.random(size) < 0.8, 0.0, draw.beta(1, 3, size))
 
 
-def _average_hits(draw: np.random.Generator, items: int, seed: int) -> np.ndarray:
-    """AVG over two suites of two checkpoints whose verdicts and scores go together."""
-    size = (items, BLOCK)
-    common = draw.random(size)
-    own = np.where(draw.random(size) < 0.7, common, draw.random(size))
-    code = np.stack([common < 0.60, own < 0.54]).astype(float)  # specialist, variant
-    ease = draw.lognormal(0, 0.8, size)
-    text = np.stack([ease * draw.random(size), 0.9 * ease * draw.random(size)])
-    measures = [_measure("code"), _measure("text")]
-    suites = (code, text)
-    values = np.stack([suite.mean(axis=1) for suite in suites])  # suite, checkpoint, dataset
-    draws = np.stack(
-        [
-            np.stack([resampled_means(one, RESAMPLES, 2 * seed + i).T for one in suite])
-            for i, suite in enumerate(suites)
-        ]
-    )
-    observed = averages(values[:, 1], values[:, 0], measures)
-    resampled = averages(draws[:, 1], draws[:, 0], measures)
-    left_out = []  # influence of each item of each suite
-    for i, suite in enumerate(suites):
-        rest = (suite.sum(axis=1, keepdims=True) - suite) / (items - 1)
-        without = [np.broadcast_to(values[j][:, None], rest.shape) for j in range(2)]
-        without[i] = rest
-        stacked = np.stack(without)
-        jackknife = averages(stacked[:, 1], stacked[:, 0], measures)
-        left_out.append(jackknife.mean(axis=0) - jackknife)
-    influence = np.concatenate(left_out)
-    skew = (influence**3).sum(axis=0) / 6 / (influence**2).sum(axis=0) ** 1.5
-    return _hits(resampled, observed, skew, 100 * (0.54 / 0.60 - 1 + 0.9 - 1) / 2)
-
-
-def _measure(suite: str) -> Measure:
-    return Measure(
+#: Two suites' columns, and AVG of a checkpoint in `two_suites`, which is known.
+MEASURES = [
+    Measure(
         suite=suite,
         metric="m",
         task=suite,
@@ -143,6 +112,51 @@ def _measure(suite: str) -> Measure:
         higher_is_better=True,
         counted=False,
     )
+    for suite in ("code", "text")
+]
+TRUE_AVERAGE = 100 * (0.54 / 0.60 - 1 + 0.9 - 1) / 2
+
+
+def two_suites(
+    draw: np.random.Generator, items: int, datasets: int = BLOCK
+) -> tuple[np.ndarray, np.ndarray]:
+    """Verdicts and scores of a specialist and a checkpoint that succeed on the same items.
+
+    Returns:
+        A suite each, shape (checkpoints, items, datasets).
+    """
+    size = (items, datasets)
+    common = draw.random(size)
+    own = np.where(draw.random(size) < 0.7, common, draw.random(size))
+    code = np.stack([common < 0.60, own < 0.54]).astype(float)
+    ease = draw.lognormal(0, 0.8, size)
+    text = np.stack([ease * draw.random(size), 0.9 * ease * draw.random(size)])
+    return code, text
+
+
+def _average_hits(draw: np.random.Generator, items: int, seed: int) -> np.ndarray:
+    """AVG over two suites."""
+    suites = two_suites(draw, items)
+    values = np.stack([suite.mean(axis=1) for suite in suites])  # suite, checkpoint, dataset
+    draws = np.stack(
+        [
+            np.stack([resampled_means(one, RESAMPLES, 2 * seed + i).T for one in suite])
+            for i, suite in enumerate(suites)
+        ]
+    )
+    observed = averages(values[:, 1], values[:, 0], MEASURES)
+    resampled = averages(draws[:, 1], draws[:, 0], MEASURES)
+    left_out = []  # influence of each item of each suite
+    for i, suite in enumerate(suites):
+        rest = (suite.sum(axis=1, keepdims=True) - suite) / (items - 1)
+        without = [np.broadcast_to(values[j][:, None], rest.shape) for j in range(2)]
+        without[i] = rest
+        stacked = np.stack(without)
+        jackknife = averages(stacked[:, 1], stacked[:, 0], MEASURES)
+        left_out.append(jackknife.mean(axis=0) - jackknife)
+    influence = np.concatenate(left_out)
+    skew = (influence**3).sum(axis=0) / 6 / (influence**2).sum(axis=0) ** 1.5
+    return _hits(resampled, observed, skew, TRUE_AVERAGE)
 
 
 def _interval(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

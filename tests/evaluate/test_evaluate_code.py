@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from fixtures.code_suites import CODE, judged, problem, truth, write_completions, write_problems
+from fixtures.forks import run_script
+from judgebox.runtime import PACKAGES
 from judgebox.workers import Workers
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_jsonl
 from mixmerge.evaluate.groundtruth import GroundTruth
 from mixmerge.evaluate.scoring import Verdict, judge, score
-from mixmerge.evaluate.settings import CodeJudging, ScoreSettings
+from mixmerge.evaluate.settings import CodeJudging, CodeScoring, ScoreSettings
 
 pytestmark = pytest.mark.slow
 
@@ -108,7 +110,7 @@ def settings(**judging: Any) -> ScoreSettings:
 
 
 def test_each_kind_of_completion_gets_its_verdict(
-    suite: Path, ground_truth: GroundTruth, tmp_path: Path, script: Any
+    suite: Path, ground_truth: GroundTruth, tmp_path: Path
 ) -> None:
     """None is dropped; the one in which no program is found in time is named."""
     texts = {f"t/{i}": text.replace("{0}", str(i)) for i, (text, _) in enumerate(CASES.values())}
@@ -119,7 +121,7 @@ def test_each_kind_of_completion_gets_its_verdict(
     write_completions(completions, {})  # the manifest anew
     arguments = ["--completions", completions, "--suites", f"s={suite}", "--out", tmp_path / "out"]
     arguments += ["--groundtruth", f"s={ground_truth.directory}", "--processes", "2"]
-    done = script("score.py", *arguments, "--settings", settings().model_dump_json())
+    done = run_script("score.py", *arguments, "--settings", settings().model_dump_json())
     assert done.returncode == 0, done.stderr
     assert "in the completions of t/12; they count as failed" in done.stderr
 
@@ -210,6 +212,10 @@ def test_what_takes_too_long(ground_truth: GroundTruth, asked: list[dict[str, An
     ends = [(row.base, row.timed_out, len(run)) for row, run in zip(rows, runs, strict=True)]
     assert ends == list(CLOCKS.values())
     assert {tuple(run) for run in runs} == {(False,), (False, True)}
+
+
+def test_programs_may_import_what_judgebox_lets_them_by_default() -> None:
+    assert tuple(CodeScoring().packages) == PACKAGES
 
 
 def test_what_judgebox_refuses_is_the_users_error(

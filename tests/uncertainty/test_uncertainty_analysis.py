@@ -1,13 +1,12 @@
 """Uncertainty of a model's scores, from rows on disk to the file that the report reads."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fixtures.forks import run_script
 from fixtures.report_study import read
 from fixtures.score_rows import settings, study, write_rows
 from mixmerge.core.errors import UserError
@@ -61,14 +60,10 @@ def test_values_are_those_of_the_tables(tmp_path: Path) -> None:
             assert average["low"] < average["value"] < average["high"]
     match = results.score(model, "mixed", "explain-test.bleu4").tests.get("specialist")
     assert match is not None and match["method"] == "bootstrap"
-    values = [results.score(model, name, "explain-test.bleu4").value for name in _ends("mixed")]
-    mixed, specialist = values
+    ends = ("mixed", "explain-at-100")
+    mixed, specialist = (results.score(model, n, "explain-test.bleu4").value for n in ends)
     assert mixed is not None and specialist is not None
     assert match["difference"] == pytest.approx(mixed - specialist, abs=1e-9)
-
-
-def _ends(variant: str) -> tuple[str, str]:
-    return variant, "explain-at-100"
 
 
 def test_a_real_difference_is_found_and_none_is_made_up(tmp_path: Path) -> None:
@@ -196,21 +191,18 @@ def test_titles_are_no_settings() -> None:
     assert plain == other
 
 
-def test_script(root: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_script_keeps_what_stands_where_it_fails(tmp_path: Path) -> None:
     found = study()
     directories = write_rows(found, tmp_path, SKILLS)
-    command = [sys.executable, str(root / "workflow/scripts/uncertainty.py")]
-    command += ["--scores", *(f"{name}={path}" for name, path in directories.items())]
-    command += ["--settings", settings(found).model_dump_json(), "--seed", "5"]
     out = tmp_path / "uncertainty/tiny.json"
-    subprocess.run([*command, "--out", str(out)], check=True, capture_output=True)
+    arguments = ["--scores", *(f"{name}={path}" for name, path in directories.items())]
+    arguments += ["--settings", settings(found).model_dump_json(), "--seed", "5"]
+    assert run_script("uncertainty.py", *arguments, "--out", out).returncode == 0
     first = out.read_bytes()
     assert json.loads(first) == analyse(settings(found), directories, seed=5)
-    read(found, tmp_path)
     (directories["mixed"] / "write-test.jsonl").unlink()
-    failed = subprocess.run(
-        [*command, "--out", str(out)], capture_output=True, text=True, check=False
-    )
+    failed = run_script("uncertainty.py", *arguments, "--out", out)
     assert failed.returncode == 1 and "mixed" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert out.read_bytes() == first

@@ -55,6 +55,7 @@ def workspace(tmp_path: Path, shrunken: dict[str, Any]) -> Workspace:
     return workspace
 
 
+@pytest.mark.slow
 def test_the_held_out_suite_stands_below_the_split_and_above_nothing_that_trains(
     workspace: Workspace, shrunken: dict[str, Any]
 ) -> None:

@@ -76,7 +76,8 @@ def decontaminate(
                 yield row
 
     inputs = [directory / MANIFEST for directory in (rows, *heldout.values())]
-    with publish(out, "rows", inputs=inputs, settings=settings, packages=["numpy"]) as artifact:
+    given = settings.model_dump(mode="json", exclude_unset=True)
+    with publish(out, "rows", inputs=inputs, settings=given, packages=["numpy"]) as artifact:
         count = write_jsonl(artifact.path / ROWS, kept())
         write_jsonl(artifact.path / DROPPED, dropped)
         if not count:

@@ -1,16 +1,16 @@
 """The program in a completion, for tests that call one function or import a module.
 
-For the first it is EvalPlus's sanitizer, made bearable.
-
-The sanitizer keeps the longest run of lines that parses, and of that the imports and the
-definitions that the entry point needs: fences, chatter before and after, and example calls go.
-EvalPlus 0.3.1 tries every pair of lines, from the shortest run to the longest, which takes minutes
-for a completion that repeats itself to its end. Here the same run is found from the longest down.
+For the first it is EvalPlus's sanitizer, made bearable. It keeps the longest run of lines that
+parses, and of that the imports and the definitions that the entry point needs: fences, chatter
+before and after, and example calls go. EvalPlus 0.3.1 tries every pair of lines, from the shortest
+run to the longest, which takes minutes for a completion that repeats itself to its end. Here the
+same run is found from the longest down.
 """
 
 import ast
 import codeop
 import re
+import symtable
 import sys
 import textwrap
 import types
@@ -27,8 +27,8 @@ _ATTEMPT = 100
 #: Parse, and tell a text that may yet become a program from one that cannot.
 _PARTIAL = ast.PyCF_ONLY_AST | codeop.PyCF_ALLOW_INCOMPLETE_INPUT  # type: ignore[attr-defined]
 
+#: A fenced block; for a function's body its marks must begin their lines.
 _FENCED = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
-
 _ANY_FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
@@ -37,7 +37,7 @@ class GivenUp(Exception):
 
 
 def solution(completion: str, entry_point: str, prompt: str = "") -> str:
-    """Extract the solution from a completion.
+    """The program in a completion; empty for an empty one.
 
     Where the completion lacks the function, but the problem's prompt is its head, the completion is
     taken for the function's body, with or without its indentation, as EvalPlus's own sanitizing of
@@ -48,23 +48,22 @@ def solution(completion: str, entry_point: str, prompt: str = "") -> str:
         entry_point: name of the function that is tested.
         prompt: the problem's prompt.
 
-    Returns:
-        The program; empty for an empty completion.
-
     Raises:
         GivenUp: nothing was found after some ten seconds of parsing (a limit on what is parsed, not
             on time, so that it strikes the same completions everywhere).
     """
     if not completion.strip():
         return ""
+    sanitize = _sanitizer()
     with warnings.catch_warnings():
         # The parser warns of odd literals in the model's code, which is no news to anybody.
         warnings.simplefilter("ignore")
         try:
-            program = _sanitizer()(completion, entry_point)
-            if not _defines(program, entry_point) and _is_head(prompt, entry_point):
+            program = sanitize(completion, entry_point)
+            is_head = _defines(f"{prompt}\n    pass", entry_point)
+            if is_head and not _defines(program, entry_point):
                 for body in _bodies(completion):
-                    whole = _sanitizer()(f"{prompt}\n{body}", entry_point)
+                    whole = sanitize(f"{prompt}\n{body}", entry_point)
                     if _implements(whole, entry_point):
                         return whole
             return program
@@ -90,7 +89,7 @@ def longest_code(text: str) -> str:
     ends = list(accumulate((len(line) + 1 for line in lines), initial=0))
     best, first, last, spent = 0, 0, 0, 0
 
-    def parse(start: int, end: int, flags: int) -> SyntaxError | MemoryError | None:
+    def parse(start: int, end: int, flags: int = ast.PyCF_ONLY_AST) -> Exception | None:
         nonlocal spent
         spent += _ATTEMPT + ends[end] - ends[start]
         if spent > _BUDGET:
@@ -114,81 +113,59 @@ def longest_code(text: str) -> str:
     for start, line in enumerate(lines):
         if filled[-1] - filled[start] <= best:
             break
-        if _indented(line):
-            continue
+        if line[:1] in (" ", "\t") and line.strip()[:1] not in ("", "#") and "\f" not in line:
+            continue  # no program begins with an indented line
         for end in range(hopeless(start) - 1, start + 1, -1):
             count = filled[end] - filled[start]
             if count <= best:
                 break
-            if not parse(start, end, ast.PyCF_ONLY_AST):
+            if not parse(start, end):
                 # Blank lines at the end add nothing, and the shorter run came first.
                 shorter = range(max(start + 2, filled.index(filled[end])), end)
-                ok = (other for other in shorter if not parse(start, other, ast.PyCF_ONLY_AST))
-                best, first, last = count, start, next(ok, end) - 1
+                shortest = next((other for other in shorter if not parse(start, other)), end)
+                best, first, last = count, start, shortest - 1
                 break
     return "\n".join(lines[first : last + 1])
 
 
 def module_of(completion: str) -> str | None:
-    """Extract the module `solution` from a completion.
+    """The module `solution` in a completion.
 
     The whole text if it parses, else the longest fenced block that does, else the longest run of
-    lines that does. All definitions stay: tests may use several, and
-    functions that return nothing, which EvalPlus's sanitizer drops. Example calls at the top level
-    and the ``__main__`` block go.
-
-    Args:
-        completion: the model's answer.
+    lines that does. All definitions stay: tests may use several, and functions that return nothing,
+    which EvalPlus's sanitizer drops. Example calls at the top level and the ``__main__`` block go.
 
     Returns:
         The program; empty where nothing in the completion defines anything, None where the search
         for it was given up.
     """
     blocks = sorted(_ANY_FENCED.findall(completion), key=len, reverse=True)
-    for text in [completion, *blocks]:
-        if (module := _parse(text)) is not None:
-            return _definitions(module)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # odd escapes in the model's strings
+        module = next(filter(None, map(_parse, [completion, *blocks])), None)
         try:
-            text = longest_code(completion)
+            module = module or _parse(longest_code(completion))
+            kept = [node for node in module.body if not _is_example(node)] if module else []
+            if module is None or all(isinstance(n, ast.Import | ast.ImportFrom) for n in kept):
+                return ""
+            module.body = kept
+            return ast.unparse(module)
         except GivenUp:
             return None
         except (RecursionError, ValueError):
             return ""
-    module = _parse(text)
-    return "" if module is None else _definitions(module)
 
 
 def _parse(text: str) -> ast.Module | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd escapes in the model's strings
-        try:
-            return ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
-
-
-def _definitions(module: ast.Module) -> str:
-    kept = [node for node in module.body if not _is_example(node)]
-    if not any(not isinstance(node, ast.Import | ast.ImportFrom) for node in kept):
-        return ""
-    module.body = kept
     try:
-        return ast.unparse(module)
-    except RecursionError:
-        return ""
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _is_example(node: ast.stmt) -> bool:
-    if isinstance(node, ast.Expr):
-        return True
-    return isinstance(node, ast.If) and "__name__" in ast.dump(node.test)
-
-
-def _indented(line: str) -> bool:
-    """Whether no program can begin with this line, for its indentation."""
-    return line[:1] in (" ", "\t") and line.strip()[:1] not in ("", "#") and "\f" not in line
+    is_main = isinstance(node, ast.If) and "__name__" in ast.dump(node.test)
+    return is_main or isinstance(node, ast.Expr)
 
 
 def _bodies(completion: str) -> Iterator[str]:
@@ -202,10 +179,6 @@ def _bodies(completion: str) -> Iterator[str]:
             # Only the first line lost its indentation, as where an answer is stripped.
             yield f"    {head}\n{rest}"
         yield textwrap.indent(textwrap.dedent(stripped), "    ")
-
-
-def _is_head(prompt: str, entry_point: str) -> bool:
-    return _defines(f"{prompt}\n    pass", entry_point)
 
 
 def _implements(program: str, entry_point: str) -> bool:
@@ -225,24 +198,13 @@ def _implements(program: str, entry_point: str) -> bool:
     )
 
 
-def _defines(program: str, entry_point: str) -> bool:
-    """Whether a program parses and binds the name."""
+def _defines(program: str, name: str) -> bool:
+    """Whether a program parses and binds the name at its top level."""
     try:
-        body = ast.parse(program).body
-    except (SyntaxError, MemoryError):
+        symbol = symtable.symtable(program, "<completion>", "exec").lookup(name)
+    except (SyntaxError, MemoryError, KeyError):
         return False
-    for node in body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names = {node.name}
-        elif isinstance(node, ast.Assign):
-            names = {target.id for target in node.targets if isinstance(target, ast.Name)}
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names = {name.asname or name.name for name in node.names}
-        else:
-            continue
-        if entry_point in names:
-            return True
-    return False
+    return symbol.is_assigned() or symbol.is_imported()
 
 
 @cache
@@ -275,6 +237,6 @@ def _extract(context: object, completion: str, entry_point: str, prompt: str) ->
 
 
 if __name__ == "__main__":
-    from judgebox.workers import serve
+    from judgebox.worker import serve
 
     serve({"extract": _extract})

@@ -6,6 +6,7 @@ are recorded, and judge in the same way (`judgebox.reference`).
 """
 
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from judgebox.evalplus import checked_problems, expect_request, reference_program
-from judgebox.judging import PASS, Program
+from judgebox.judging import FAIL, PASS, Program
 from judgebox.reference import TOLERANCE
 from judgebox.runtime import PackageError, SetupError
 from judgebox.verdict import TIMEOUT, Clocks
@@ -41,7 +42,7 @@ _NO_LIMIT = 1000.0
 
 
 @contextmanager
-def judges(code: CodeScoring, module: str = "judgebox.workers") -> Iterator[Workers]:
+def judges(code: CodeScoring, module: str = "judgebox.worker") -> Iterator[Workers]:
     """Judgebox's workers; within, what judgebox refuses is the user's error.
 
     Args:
@@ -86,6 +87,7 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
     recorded = settings.tests != "inputs"
     with (
         judges(settings.code) as workers,
+        tempfile.TemporaryDirectory(prefix="mixmerge-truth-") as drafts,
         publish(
             out,
             "groundtruth",
@@ -96,10 +98,38 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
     ):
         (artifact.path / "tests").mkdir()
         problems = list(read_jsonl(problems_path))
-        make = _recorded if recorded else _expected
-        rows, facts = make(problems, problems_path, artifact.path, settings, workers)
+        if not recorded:
+            problems = [*checked_problems(problems, problems_path, settings.plus).values()]
+        rows = [_row(number, problem, settings) for number, problem in enumerate(problems)]
+        files = [artifact.path / row["tests"] for row in rows]
+        requests = [
+            _record_request(problem, row, file, settings)
+            if recorded
+            else expect_request(
+                problem, settings.dataset, settings.plus, Path(drafts, file.name), file
+            )
+            for problem, row, file in zip(problems, rows, files, strict=True)
+        ]
+        failures: dict[int, str] = {}
+        for number, answer in answered(workers, requests, "reference solutions"):
+            died = isinstance(answer, WorkerDied)
+            reason = "reference_fails" if died else answer["reason" if recorded else "error"]
+            if reason is None:
+                rows[number]["seconds"] = answer["seconds"]
+            elif recorded:
+                failures[number] = reason
+            else:
+                raise UserError(
+                    f"{problems_path}: {rows[number]['id']}: the canonical solution failed on its "
+                    f"own inputs ({reason}); mend the problem or drop it from the file"
+                )
+        if recorded:
+            rows, reasons = _without_failures(rows, failures, artifact.path, problems_path)
+            artifact.facts |= {"tests": settings.tests, "dropped": reasons}
+        else:
+            _check_canonical(problems, files, problems_path, settings, workers)
         write_jsonl(artifact.path / INDEX, rows)
-        artifact.facts |= facts | {
+        artifact.facts |= {
             "n": len(rows),
             "dataset": settings.dataset,
             "plus": settings.plus,
@@ -107,121 +137,86 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
         }
 
 
-def _expected(
-    problems: list[Row],
-    source: Path,
-    target: Path,
-    settings: GroundTruthSettings,
-    workers: Workers,
-) -> tuple[list[Row], Row]:
-    """Rows of the index and facts, where inputs judge: outputs are computed and checked."""
-    problems = list(checked_problems(problems, source, settings.plus).values())
-    rows = [
-        _row(number, problem, problem["atol"], problem["prompt"])
-        for number, problem in enumerate(problems)
-    ]
-    files = [target / row["tests"] for row in rows]
-    requests = [
-        expect_request(problem, settings.dataset, settings.plus, file)
-        for problem, file in zip(problems, files, strict=True)
-    ]
-    for number, answer in answered(workers, requests, "expected outputs"):
-        error = "gave no answer" if isinstance(answer, WorkerDied) else answer["error"]
-        if error:
-            raise UserError(
-                f"{source}: {rows[number]['id']}: the canonical solution failed on its own "
-                f"inputs ({error}); mend the problem or drop it from the file"
-            )
-        rows[number]["seconds"] = answer["seconds"]
-    clocks = Clocks(_NO_LIMIT, 1, settings.code.memory_bytes)
-    checks = [
-        judge_request(file, reference_program(problem, settings.dataset), clocks)
-        for problem, file in zip(problems, files, strict=True)
-    ]
-    for number, answer in answered(workers, checks, "checked"):
-        verdicts = {} if isinstance(answer, WorkerDied) else answer["verdicts"]
-        _check_canonical(f"{source}: {rows[number]['id']}", verdicts, settings.plus)
-    return rows, {}
-
-
-def _check_canonical(where: str, verdicts: dict[str, str], plus: bool) -> None:
-    """Refuse a problem whose own solution fails; one that is merely slow is only told of."""
-    for name in ("base", "plus") if plus else ("base",):
-        if verdicts.get(name) == TIMEOUT:
-            _warn(
-                f"{where}: the canonical solution is still busy with its {name} tests after a "
-                "minute, when EvalPlus gives up: hardly any solution will pass"
-            )
-            return
-        if verdicts.get(name) != PASS:
-            raise UserError(
-                f"{where}: the canonical solution does not pass its own {name} tests when run "
-                "again: its outputs vary from run to run, or it leaves the limits of a check "
-                "(code.memory_bytes among them); mend the problem or drop it"
-            )
-
-
-def _recorded(
-    problems: list[Row],
-    source: Path,
-    target: Path,
-    settings: GroundTruthSettings,
-    workers: Workers,
-) -> tuple[list[Row], Row]:
-    """Rows of the index and facts, where unit tests judge: their calls are recorded."""
-    check = settings.tests == "check"
-    rows, requests = [], []
-    for number, problem in enumerate(problems):
-        atol = _ZERO_ATOL if check and problem["entry_point"] == "find_zero" else TOLERANCE
-        # HumanEval's prompts are programs: helpers, and the head of which a solution is the body.
-        prompt = problem["prompt"] if check else ""
-        rows.append(_row(number, problem, atol, prompt))
-        requests.append(
-            {
-                "do": "record",
-                "cases": str((target / rows[-1]["tests"]).resolve()),
-                "solution": prompt + problem["canonical_solution"],
-                "tests": problem["test"],
-                "names": problem.get("names") or [problem["entry_point"]],
-                "form": settings.tests,
-                "prelude": prompt,
-                "oracle": _oracle(settings),
-                "atol": atol,
-            }
-        )
-    dropped = {}
-    for number, answer in answered(workers, requests, "recorded tests"):
-        reason = "reference_fails" if isinstance(answer, WorkerDied) else answer["reason"]
-        if reason is None:
-            rows[number]["seconds"] = answer["seconds"]
-        else:
-            dropped[number] = reason
-            (target / rows[number]["tests"]).unlink(missing_ok=True)
-    judged = [row for number, row in enumerate(rows) if number not in dropped]
-    reasons = dict(sorted(Counter(dropped.values()).items()))
-    if not judged:
-        raise UserError(
-            f"{source}: none of {len(rows)} problems can be judged ({reasons}); "
-            "check the columns that hold tests and solution"
-        )
-    if dropped:
-        _warn(f"{source}: {len(dropped)} of {len(rows)} problems are not judged: {reasons}")
-    left_out = [{"id": rows[n]["id"], "reason": dropped[n]} for n in sorted(dropped)]
-    write_jsonl(target / DROPPED, left_out)
-    report = {"problems": len(rows), "judged": len(judged), "dropped": reasons}
-    write_json(target / REPORT, report)
-    return judged, {"tests": settings.tests, "dropped": reasons}
-
-
-def _row(number: int, problem: Row, atol: float, prompt: str) -> Row:
+def _row(number: int, problem: Row, settings: GroundTruthSettings) -> Row:
     """A problem's row in the index, which its reference's seconds join."""
+    atol = problem["atol"] if settings.tests == "inputs" else TOLERANCE
+    if settings.tests == "check" and problem["entry_point"] == "find_zero":
+        atol = _ZERO_ATOL
     return {
         "id": problem["task_id"],
         "tests": f"tests/{number:05d}.tests",
         "entry_point": problem["entry_point"],
         "atol": atol,
-        "prompt": prompt,
+        # A file of pytest's imports a module that needs no head.
+        "prompt": "" if settings.tests == "pytest" else problem["prompt"],
     }
+
+
+def _record_request(problem: Row, row: Row, file: Path, settings: GroundTruthSettings) -> Row:
+    return {
+        "do": "record",
+        "cases": str(file.resolve()),
+        # HumanEval's prompts are programs: helpers, and the head of which a solution is the body.
+        "solution": row["prompt"] + problem["canonical_solution"],
+        "tests": problem["test"],
+        "names": problem.get("names") or [problem["entry_point"]],
+        "form": settings.tests,
+        "prelude": row["prompt"],
+        "oracle": _oracle(settings),
+        "atol": row["atol"],
+    }
+
+
+def _without_failures(
+    rows: list[Row], failures: dict[int, str], target: Path, source: Path
+) -> tuple[list[Row], dict[str, int]]:
+    """The rows whose tests were recorded; the others are written down, and counted by reason."""
+    reasons = dict(sorted(Counter(failures.values()).items()))
+    if len(failures) == len(rows):
+        raise UserError(
+            f"{source}: none of {len(rows)} problems can be judged ({reasons}); "
+            "check the columns that hold tests and solution"
+        )
+    if failures:
+        _warn(f"{source}: {len(failures)} of {len(rows)} problems are not judged: {reasons}")
+    dropped = [{"id": rows[n]["id"], "reason": failures[n]} for n in sorted(failures)]
+    write_jsonl(target / DROPPED, dropped)
+    for number in failures:
+        (target / rows[number]["tests"]).unlink(missing_ok=True)
+    rows = [row for number, row in enumerate(rows) if number not in failures]
+    report = {"problems": len(rows) + len(dropped), "judged": len(rows), "dropped": reasons}
+    write_json(target / REPORT, report)
+    return rows, reasons
+
+
+def _check_canonical(
+    problems: list[Row],
+    files: list[Path],
+    source: Path,
+    settings: GroundTruthSettings,
+    workers: Workers,
+) -> None:
+    """Refuse a problem whose own solution fails; one that is merely slow is only told of."""
+    clocks = Clocks(_NO_LIMIT, 1, settings.code.memory_bytes)
+    requests = [
+        judge_request(file, reference_program(problem, settings.dataset), clocks)
+        for problem, file in zip(problems, files, strict=True)
+    ]
+    for number, answer in answered(workers, requests, "checked"):
+        where = f"{source}: {problems[number]['task_id']}"
+        verdicts = {"base": FAIL} if isinstance(answer, WorkerDied) else answer["verdicts"]
+        name = next((name for name, verdict in verdicts.items() if verdict != PASS), None)
+        if name and verdicts[name] == TIMEOUT:
+            _warn(
+                f"{where}: the canonical solution is still busy with its {name} tests after a "
+                "minute, when EvalPlus gives up: hardly any solution will pass"
+            )
+        elif name:
+            raise UserError(
+                f"{where}: the canonical solution does not pass its own {name} tests when run "
+                "again: its outputs vary from run to run, or it leaves the limits of a check "
+                "(code.memory_bytes among them); mend the problem or drop it"
+            )
 
 
 def _warn(message: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate.suite import Completion, Item
 
@@ -88,12 +89,16 @@ def bleu4(prediction: str, reference: str) -> float:
 
 def chrfpp(prediction: str, reference: str) -> float:
     """Sentence chrF of sacrebleu with word order 2, as a share."""
-    return float(_chrf().sentence_score(prediction, [reference]).score) / 100
+    from sacrebleu import sentence_chrf
+
+    return float(sentence_chrf(prediction, [reference], word_order=2).score) / 100
 
 
 def rouge_l(prediction: str, reference: str) -> float:
     """ROUGE-L of rouge-score: F-measure, no stemmer."""
-    return float(_rouge().score(reference, prediction)["rougeL"].fmeasure)
+    from rouge_score.rouge_scorer import RougeScorer
+
+    return float(RougeScorer(["rougeL"]).score(reference, prediction)["rougeL"].fmeasure)
 
 
 def meteor(prediction: str, reference: str) -> float:
@@ -172,10 +177,11 @@ def use_nltk_data(directory: Path) -> None:
     """Make nltk look in ``directory`` and nowhere else, and load what METEOR needs from there.
 
     Raises:
-        UserError: WordNet or the tokenizer's data are not there.
+        UserError: it is not of kind "nltk_data", or lacks WordNet or the tokenizer's data.
     """
     import nltk
 
+    read_manifest(directory, "nltk_data")
     nltk.data.path[:] = [str(directory)]
     _wordnet.cache_clear()
     try:
@@ -223,17 +229,3 @@ def _stemmer() -> Any:
     stemmer = PorterStemmer()
     stemmer.stem = lru_cache(_WORDS)(stemmer.stem)
     return stemmer
-
-
-@cache
-def _chrf() -> Any:
-    from sacrebleu.metrics import CHRF
-
-    return CHRF(word_order=2)
-
-
-@cache
-def _rouge() -> Any:
-    from rouge_score.rouge_scorer import RougeScorer
-
-    return RougeScorer(["rougeL"], use_stemmer=False)

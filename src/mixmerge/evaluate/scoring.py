@@ -15,7 +15,13 @@ from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_json, write_jsonl
 from mixmerge.evaluate.extraction import module_of
 from mixmerge.evaluate.groundtruth import GroundTruth, answered, judges, read_ground_truth
-from mixmerge.evaluate.settings import CodeJudging, CodeScoring, ScoreSettings
+from mixmerge.evaluate.metrics import score_summaries, use_nltk_data
+from mixmerge.evaluate.settings import (
+    CodeJudging,
+    CodeScoring,
+    ScoreSettings,
+    SummaryJudging,
+)
 from mixmerge.evaluate.suite import Completion, listed, read_completions, read_items
 
 _PACKAGES = [
@@ -64,7 +70,12 @@ def score(
         name: read_completions(completions / f"{name}.jsonl", [item.id for item in rows])
         for name, rows in items.items()
     }
-    _prepare_meteor(settings, nltk_data)
+    summaries = {n: s for n, s in settings.suites.items() if isinstance(s, SummaryJudging)}
+    users = [name for name, judging in summaries.items() if "meteor" in judging.metrics]
+    if users:
+        if nltk_data is None:
+            raise UserError(f"--nltk-data: missing, but suite {users[0]!r} is scored with METEOR")
+        use_nltk_data(nltk_data)
     truths = {
         name: read_ground_truth(ground_truths[name], suites[name] / "problems.jsonl", judging)
         for name, judging in settings.suites.items()
@@ -92,8 +103,6 @@ def score(
                     "release": read_manifest(suites[name], "suite")["facts"].get("release"),
                 }
             else:
-                from mixmerge.evaluate.metrics import score_summaries
-
                 source, count = suites[name] / "items.jsonl", settings.code.workers
                 rows = score_summaries(answers[name], items[name], source, judging.metrics, count)
                 metrics = {m: sum(row[m] for row in rows) / len(rows) for m in judging.metrics}
@@ -110,22 +119,6 @@ def score(
         write_json(artifact.path / "scores.json", summary)
         artifact.facts["suites"] = {name: entry["n"] for name, entry in summary.items()}
         artifact.facts["releases"] = {name: summary[name]["release"] for name in truths}
-
-
-def _prepare_meteor(settings: ScoreSettings, nltk_data: Path | None) -> None:
-    users = [
-        name
-        for name, judging in settings.suites.items()
-        if not isinstance(judging, CodeJudging) and "meteor" in judging.metrics
-    ]
-    if not users:
-        return
-    if nltk_data is None:
-        raise UserError(f"--nltk-data: missing, but suite {users[0]!r} is scored with METEOR")
-    from mixmerge.evaluate.metrics import use_nltk_data
-
-    read_manifest(nltk_data, "nltk_data")
-    use_nltk_data(nltk_data)
 
 
 def programs_of(

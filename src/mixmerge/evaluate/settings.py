@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from judgebox.runtime import PACKAGES
 from mixmerge.core.section import Name, Section, validated
 from mixmerge.data.suite_settings import CodeItems, SummaryItems
 
@@ -79,7 +78,8 @@ class CodeScoring(Section):
     memory_bytes: Annotated[int, Field(gt=0)] = 8 * 1024**3
     """Address space of a test process. EvalPlus's 4 GB counts the parent's own mappings."""
 
-    packages: list[str] = list(PACKAGES)
+    # Judgebox's own default: to import it here would make generation depend on the judge's code.
+    packages: list[str] = ["numpy", "pandas", "scipy", "sympy", "networkx"]
     """Installed distributions that generated programs may import besides Python's standard library,
     with what they require in turn. A program sees nothing else of the environment. Of the default's
     pandas, scipy, sympy and networkx those count that are installed; any other name must be."""

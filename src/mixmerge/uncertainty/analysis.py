@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,77 +25,77 @@ _DECIMALS = 9
 
 @dataclass(frozen=True)
 class Match:
-    """One comparison to be made.
-
-    Attributes:
-        variant: the checkpoint.
-        against: what it is measured against.
-        reference: that checkpoint; for AVG all specialists, joined by ``+``.
-        column: key of the column, or ``avg``.
-        family: the same in all comparisons that are corrected together.
-    """
+    """One comparison to be made: of a checkpoint with a reference, in a column or in AVG."""
 
     variant: str
     against: Literal["mixture", "specialist"]
     reference: str
+    """A checkpoint; for AVG all specialists, joined by ``+``."""
     column: str
     family: str
+    """The same in all comparisons that are corrected together."""
 
 
 @dataclass(frozen=True)
 class _Column:
-    """The scores of all checkpoints in one column, or their AVG.
-
-    Attributes:
-        counted: whether items pass or fail.
-        values: shape (checkpoints,).
-        draws: the values resampled, shape (checkpoints, resamples).
-        items: shape (checkpoints, items); no items for AVG.
-    """
+    """The scores of all checkpoints in one column, or their AVG."""
 
     counted: bool
+    """Whether items pass or fail."""
     values: Array
+    """Shape (checkpoints,); NaN where AVG has none."""
     draws: Array
+    """The values resampled, shape (checkpoints, resamples)."""
     items: Array
+    """Shape (checkpoints, items); no items for AVG."""
 
 
 def analyse(settings: UncertaintySettings, scores: Mapping[str, Path], seed: int) -> dict[str, Any]:
-    """Intervals of every value and of AVG, and all comparisons, corrected after Holm.
+    """What ``uncertainty/{model}.json`` holds (docs/uncertainty.md).
 
     Args:
         settings: the model's checkpoints and columns, level and number of resamples.
         scores: checkpoint -> its directory of kind "scores".
         seed: of the resampling.
 
-    Returns:
-        What ``uncertainty/{model}.json`` holds (docs/uncertainty.md).
-
     Raises:
         UserError: see `read_rows`; also where the resamples are too few for the largest family
             ever to tell two checkpoints apart.
     """
+    level, resamples = settings.uncertainty.confidence, settings.uncertainty.resamples
     planned = list(matches(settings))
-    _check_resamples(settings, planned)
+    largest = max(Counter(match.family for match in planned).values(), default=0)
+    # No p-value is below 2 / (resamples + 1), and Holm multiplies it by the family's size.
+    if largest * 2 / (resamples + 1) >= 1 - level:
+        raise UserError(
+            f"uncertainty.resamples: {resamples} cannot tell any two checkpoints apart at "
+            f"confidence {level:g} in a sweep of {largest}; "
+            f"ask for {int(largest * 2 / (1 - level)) + 1} or more"
+        )
     columns = _columns(settings, scores, seed)
     roles = {
-        r: _averages(settings, columns, r) for r in ("test", "validation") if settings.of_role(r)
+        role: _averages(settings, columns, role)
+        for role in ("test", "validation")
+        if settings.of_role(role)
     }
     places = {arm.name: place for place, arm in enumerate(settings.arms)}
-    level = settings.uncertainty.confidence
 
-    def intervals(columns: Mapping[str, _Column], place: int) -> dict[str, dict[str, float]]:
+    def intervals(columns: Mapping[str, _Column]) -> dict[str, dict[str, dict[str, float]]]:
         return {
-            key: _interval(column, place, level)
-            for key, column in columns.items()
-            if not np.isnan(column.values[place])
+            name: {
+                key: _interval(column, place, level)
+                for key, column in columns.items()
+                if not np.isnan(column.values[place])
+            }
+            for name, place in places.items()
         }
 
     return {
         "confidence": level,
-        "resamples": settings.uncertainty.resamples,
+        "resamples": resamples,
         "correction": "holm",
-        "intervals": {name: intervals(columns, place) for name, place in places.items()},
-        "averages": {name: intervals(roles, place) for name, place in places.items()},
+        "intervals": intervals(columns),
+        "averages": intervals(roles),
         "comparisons": _comparisons(planned, {**columns, AVERAGE: roles["test"]}, places, level),
     }
 
@@ -110,18 +110,20 @@ def matches(settings: UncertaintySettings) -> Iterator[Match]:
     everyone = "+".join(settings.specialists[task] for task in settings.tasks)
     for arm in settings.arms:
         scaled = _is_scaled(arm, settings)
-        met = {
+        references = {
             measure.key: settings.specialists[measure.task]
             for measure in settings.of_role("test")
             if not scaled or arm.task == measure.task
         }
-        columns = [*met] if scaled else [*met, AVERAGE]
-        for column in columns:
-            family = f"{_sweep(arm, settings)}, {column}, against specialist"
-            if met.get(column) != arm.name:
-                yield Match(arm.name, "specialist", met.get(column, everyone), column, family)
-        for column in columns if arm.kind == "merge" else []:
-            family = f"{_sweep(arm, settings)}, {column}, against mixture"
+        if not scaled:
+            references[AVERAGE] = everyone
+        sweep = _sweep(arm, settings)
+        for column, reference in references.items():
+            if reference != arm.name:
+                family = f"{sweep}, {column}, against specialist"
+                yield Match(arm.name, "specialist", reference, column, family)
+        for column in references if arm.kind == "merge" else ():
+            family = f"{sweep}, {column}, against mixture"
             yield Match(arm.name, "mixture", settings.mixture, column, family)
 
 
@@ -141,44 +143,25 @@ def _sweep(arm: Arm, settings: UncertaintySettings) -> str:
     return arm.name
 
 
-def _check_resamples(settings: UncertaintySettings, planned: Sequence[Match]) -> None:
-    largest = max(Counter(match.family for match in planned).values(), default=0)
-    resamples, alpha = settings.uncertainty.resamples, 1 - settings.uncertainty.confidence
-    if largest * 2 / (resamples + 1) >= alpha:
-        raise UserError(
-            f"uncertainty.resamples: {resamples} cannot tell any two checkpoints apart at "
-            f"confidence {settings.uncertainty.confidence:g} in a sweep of {largest}; "
-            f"ask for {int(largest * 2 / alpha) + 1} or more"
-        )
-
-
 def _columns(
     settings: UncertaintySettings, scores: Mapping[str, Path], seed: int
 ) -> dict[str, _Column]:
     """Read and resample each suite's items once, for all its metrics and all checkpoints."""
-    suites: dict[str, list[Measure]] = {}
-    for measure in settings.measures:
-        suites.setdefault(measure.suite, []).append(measure)
     resamples = settings.uncertainty.resamples
     columns = {}
-    for suite, measures in suites.items():
-        files = [scores[arm.name] / f"{suite}.jsonl" for arm in settings.arms]
-        rows = read_rows(measures, files)
+    for suite in dict.fromkeys(measure.suite for measure in settings.measures):
+        measures = [measure for measure in settings.measures if measure.suite == suite]
+        rows = read_rows(measures, [scores[a.name] / f"{suite}.jsonl" for a in settings.arms])
         flat = rows.reshape(-1, rows.shape[-1]).T
         means = statistics.resampled_means(flat, resamples, derive(seed, suite), suite)
         draws = np.ascontiguousarray(means.T).reshape(*rows.shape[:2], resamples)
-        for i, measure in enumerate(measures):
-            values = rows[i].mean(axis=1)
-            columns[measure.key] = _Column(measure.counted, values, draws[i], rows[i])
+        for measure, items, own in zip(measures, rows, draws, strict=True):
+            columns[measure.key] = _Column(measure.counted, items.mean(axis=1), own, items)
     return columns
 
 
 def read_rows(measures: Sequence[Measure], files: Sequence[Path]) -> Array:
     """Read one suite's score rows of all checkpoints, paired by item id.
-
-    Args:
-        measures: the suite's columns.
-        files: the rows of each checkpoint.
 
     Returns:
         Shape (columns, checkpoints, items in the order of ids); 1 and 0 where items pass or fail.
@@ -267,31 +250,31 @@ def _comparisons(
     places: Mapping[str, int],
     level: float,
 ) -> list[dict[str, Any]]:
-    found = []
+    entries = []
     for match in planned:
-        column, one = columns[match.column], places[match.variant]
-        if not np.isnan(column.values[one]):  # AVG where every specialist's value prints as 0
-            two = places.get(match.reference, -1)
-            found.append({**vars(match), **_difference(column, one, two, level)})
-    families, p_values = [e["family"] for e in found], [e["p"] for e in found]
-    for entry, adjusted in zip(found, statistics.holm(families, p_values), strict=True):
+        column, place = columns[match.column], places[match.variant]
+        if not np.isnan(column.values[place]):  # AVG where every specialist's value prints as 0
+            reference = places.get(match.reference, -1)
+            entries.append(asdict(match) | _difference(column, place, reference, level))
+    families, p_values = [e["family"] for e in entries], [e["p"] for e in entries]
+    for entry, adjusted in zip(entries, statistics.holm(families, p_values), strict=True):
         entry["p_adjusted"] = adjusted
         entry["distinguishable"] = adjusted < 1 - level
-    return found
+    return entries
 
 
-def _difference(column: _Column, one: int, two: int, level: float) -> dict[str, Any]:
+def _difference(column: _Column, one: int, other: int, level: float) -> dict[str, Any]:
     """Difference of two checkpoints in one column, with interval and p-value."""
-    change = column.items[one] - column.items[two]
+    change = column.items[one] - column.items[other]
     if column.counted:
         gained, lost = int((change > 0).sum()), int((change < 0).sum())
         low, high = statistics.paired_interval(gained, lost, len(change), level)
         p, method = statistics.mcnemar_p(gained, lost), "mcnemar"
     else:
-        draws = column.draws[one] - column.draws[two]
+        draws = column.draws[one] - column.draws[other]
         low, high = statistics.percentile_interval(draws, level)
         p, method = float(statistics.two_sided_p(draws)), "bootstrap"
-    value = change.mean() if change.size else column.values[one] - column.values[two]
+    value = change.mean() if change.size else column.values[one] - column.values[other]
     return {**_rounded(difference=value, low=low, high=high), "p": p, "method": method}
 
 

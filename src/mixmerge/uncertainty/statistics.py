@@ -1,8 +1,9 @@
 """The statistics of scores: intervals, tests, the bootstrap over items, AVG and Holm's correction.
 
-statsmodels does shares and McNemar's test. The interval of a paired difference, which it lacks, is
-Bonett and Price's adjusted Wald interval (2012, Journal of Educational and Behavioral Statistics
-37(4)), recommended by Fagerland, Lydersen and Laake (2014, Statistics in Medicine 33(16)).
+statsmodels does shares, McNemar's test and Holm's correction. The interval of a paired difference,
+which it lacks, is Bonett and Price's adjusted Wald interval (2012, Journal of Educational and
+Behavioral Statistics 37(4)), recommended by Fagerland, Lydersen and Laake (2014, Statistics in
+Medicine 33(16)). Intervals are pairs of lower and upper ends, at a level such as 0.95.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 
@@ -26,16 +28,7 @@ _DECIMALS = 12
 
 
 def share_interval(passed: Any, problems: Any, confidence: float) -> tuple[Array, Array]:
-    """Wilson's score interval of shares.
-
-    Args:
-        passed: number of problems solved, one or an array.
-        problems: number of problems.
-        confidence: level, such as 0.95.
-
-    Returns:
-        Lower and upper ends.
-    """
+    """Wilson's score interval of the share of problems passed, one or an array."""
     low, high = proportion_confint(passed, problems, alpha=1 - confidence, method="wilson")
     # At 0 and 1 the ends are exact but for rounding.
     passed, problems = np.asarray(passed), np.asarray(problems)
@@ -56,16 +49,13 @@ def mcnemar_p(gained: int, lost: int) -> float:
 def paired_interval(
     gained: Any, lost: Any, problems: int, confidence: float
 ) -> tuple[Array, Array]:
-    """Interval of the difference of two shares on the same problems, after Bonett and Price.
+    """Interval of the difference of two shares of the same problems, after Bonett and Price.
 
     Args:
         gained: problems that only the first checkpoint solves, one or an array.
         lost: problems that only the second one solves.
         problems: number of problems.
-        confidence: level, such as 0.95.
-
-    Returns:
-        Lower and upper ends of share of the first minus share of the second.
+        confidence: level.
     """
     one, two = (np.asarray(count) + 1 for count in (gained, lost))
     size = problems + 2
@@ -106,14 +96,9 @@ def resampled_means(values: Array, resamples: int, seed: int, label: str = "resa
 
 
 def percentile_interval(draws: Array, confidence: float) -> tuple[Array, Array]:
-    """Percentile interval of a statistic from its resamples.
+    """Percentile interval of a statistic from its resamples, along the last axis.
 
-    Args:
-        draws: resampled statistics along the last axis; NaN where one is not defined.
-        confidence: level, such as 0.95.
-
-    Returns:
-        Lower and upper ends, without the last axis.
+    A statistic that is not defined in a resample is NaN there.
     """
     tail = (1 - confidence) / 2
     # nanquantile is many times slower, and hardly any statistic is ever undefined.
@@ -125,15 +110,9 @@ def percentile_interval(draws: Array, confidence: float) -> tuple[Array, Array]:
 def two_sided_p(draws: Array) -> Array:
     """Two-sided p-value of "the difference is 0": the level whose percentile interval reaches 0.
 
-    It is twice the share of resamples on the rarer side of 0, where resamples at 0 count for both
-    sides, and the observed sample counts as one resample more (Davison and Hinkley 1997, 4.2.5):
-    no finite number of resamples can prove a p-value of 0.
-
-    Args:
-        draws: resampled differences along the last axis; NaN where one is not defined.
-
-    Returns:
-        p-values, without the last axis.
+    It is twice the share of resamples (last axis, NaN where not defined) on the rarer side of 0,
+    where resamples at 0 count for both sides, and the observed sample counts as one resample more
+    (Davison and Hinkley 1997, 4.2.5): no finite number of resamples can prove a p-value of 0.
     """
     rounded = np.round(draws, _DECIMALS)
     defined = np.sum(~np.isnan(rounded), axis=-1)
@@ -167,20 +146,9 @@ def averages(values: Array, specialists: Array, measures: Sequence[Measure]) -> 
 
 
 def holm(families: Sequence[str], p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values (1979, Scandinavian Journal of Statistics 6(2)), family by family.
-
-    Args:
-        families: the family of each comparison.
-        p_values: p-value of each comparison.
-
-    Returns:
-        Adjusted p-values in the same order.
-    """
-    names, values = np.array(families), np.array(p_values, dtype=np.float64)
-    adjusted = np.empty_like(values)
+    """Holm's adjusted p-values (1979), family by family, in the comparisons' order."""
+    names, adjusted = np.array(families), np.array(p_values, dtype=np.float64)
     for family in dict.fromkeys(families):
-        (members,) = np.nonzero(names == family)
-        ordered = members[np.argsort(values[members])]
-        scaled = values[ordered] * np.arange(len(ordered), 0, -1)
-        adjusted[ordered] = np.minimum(np.maximum.accumulate(scaled), 1)
+        members = names == family
+        adjusted[members] = multipletests(adjusted[members], method="holm")[1]
     return [float(value) for value in adjusted]

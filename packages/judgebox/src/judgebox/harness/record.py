@@ -8,14 +8,15 @@ Candidates are judged by these calls; the tests themselves never run beside a ca
 What a recording can't hold is noticed here (functions that change their arguments or print, tests
 that look at the process around them) or by the judge, who reads what this module sends:
 
-- ``C``: a call: packed seconds, packed call (name, arguments, named arguments), packed result.
-- ``D``: all tests passed; the end.
+- ``C``: a call (`judgebox.protocol.call_frame`).
+- ``D``: the number of tests that passed, after the last call.
 - ``E``: the key of the reason why the tests can't be recorded; the end.
 """
 
 import functools
 import os
 import random
+import struct
 import sys
 import threading
 import time
@@ -23,7 +24,7 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy.random
 import pytest
@@ -31,6 +32,7 @@ import pytest
 from judgebox import codec
 from judgebox.codec import Raised
 from judgebox.harness.calls import swallow
+from judgebox.protocol import call_frame
 
 if TYPE_CHECKING:
     from judgebox.harness import Channel
@@ -63,12 +65,16 @@ class Recorder:
     def __init__(self, channel: "Channel", strict: bool) -> None:
         self._channel, self._strict = channel, strict
         self._thread = threading.get_ident()
-        self._expected: list[tuple[type[BaseException], ...]] = [()]
+        self._expected: list[tuple[type[BaseException], ...]] = []
         self.reason: str | None = None
         """Why the tests can't be recorded."""
 
-    def refuse(self, reason: str) -> NoReturn:
-        """End the tests."""
+    def refuse(self, reason: str) -> None:
+        """End the tests.
+
+        Raises:
+            Unrecordable: always.
+        """
         self.reason = self.reason or reason
         raise Unrecordable(self.reason)
 
@@ -87,19 +93,12 @@ class Recorder:
             except Unrecordable:
                 raise
             except BaseException as error:
-                # What tests accept: the types that they expect, or else its own.
-                kinds = (
-                    self._expected[-1] if isinstance(error, self._expected[-1]) else [type(error)]
-                )
-                self._send(
-                    call, Raised([kind.__name__ for kind in kinds]), time.process_time() - started
-                )
+                self._send(call, self._accepted(error), time.process_time() - started)
                 raise
             seconds = time.process_time() - started
-            if self._strict:
-                after = self._packed([name, [*arguments], named], "argument_no_data")
-                if after != call:
-                    self.refuse("mutates_arguments")
+            after = self._packed([name, [*arguments], named], "argument_no_data")
+            if self._strict and after != call:
+                self.refuse("mutates_arguments")
             self._send(call, result, seconds)
             return result
 
@@ -114,6 +113,12 @@ class Recorder:
             yield
         finally:
             self._expected.pop()
+
+    def _accepted(self, error: BaseException) -> Raised:
+        """What tests accept for an exception: the types that they expect, or else its own."""
+        expected = self._expected[-1] if self._expected else ()
+        kinds = expected if isinstance(error, expected) else (type(error),)
+        return Raised([kind.__name__ for kind in kinds])
 
     @contextmanager
     def _watched_output(self) -> Iterator[None]:
@@ -132,10 +137,10 @@ class Recorder:
             return codec.pack(value)
         except codec.CodecError:
             self.refuse(reason)
+            raise AssertionError from None
 
     def _send(self, call: bytes, result: Any, seconds: float) -> None:
-        packed = self._packed(result, "result_no_data")
-        self._channel.send(b"C" + codec.pack([seconds, call, packed]))
+        self._channel.send(call_frame(call, self._packed(result, "result_no_data"), seconds))
 
 
 class _Written:
@@ -167,17 +172,20 @@ def run(request: bytes, channel: "Channel") -> None:
     recorder = Recorder(channel, strict=program["form"] == "pytest")
     random.seed(0)
     numpy.random.seed(0)
-    passed = False
+    passed = 0
     try:
         solution = _solution(recorder, program)
         run_tests = _run_check if program["form"] == "check" else _run_pytest
         passed = run_tests(recorder, solution, program)
-    except BaseException:  # a test's own, or `Unrecordable`
-        passed = False
-    if passed and recorder.reason is None:
-        channel.send(b"D")
+    except BaseException as error:
+        if not isinstance(error, Unrecordable):
+            recorder.reason = recorder.reason or "reference_fails"
+    if recorder.reason is None and passed == 0:
+        recorder.reason = "reference_fails"
+    if recorder.reason is not None:
+        channel.send(b"E" + recorder.reason.encode())
     else:
-        channel.send(b"E" + (recorder.reason or "reference_fails").encode())
+        channel.send(b"D" + struct.pack("<I", passed))
     leave(0)
 
 
@@ -205,7 +213,7 @@ def _solution(recorder: Recorder, program: dict[str, Any]) -> types.ModuleType:
     return module
 
 
-def _run_check(recorder: Recorder, solution: types.ModuleType, program: dict[str, Any]) -> bool:
+def _run_check(recorder: Recorder, solution: types.ModuleType, program: dict[str, Any]) -> int:
     """Run HumanEval's tests; helpers of the prompt are theirs, not the solution's."""
     (name,) = program["names"]
     names: dict[str, Any] = {"__name__": "tests"}
@@ -214,11 +222,11 @@ def _run_check(recorder: Recorder, solution: types.ModuleType, program: dict[str
         names[name] = getattr(solution, name)
         exec(compile(program["test"], "tests.py", "exec"), names)
         names["check"](names[name])
-    return True
+    return 1
 
 
-def _run_pytest(recorder: Recorder, solution: types.ModuleType, program: dict[str, Any]) -> bool:
-    """Run a file of tests; returns whether there are some, and all passed."""
+def _run_pytest(recorder: Recorder, solution: types.ModuleType, program: dict[str, Any]) -> int:
+    """Run a file of tests; returns how many passed, 0 where one did not."""
     directory = str(Path.cwd())
     file = Path(directory, "test_solution.py")
     file.write_text(program["test"], encoding="utf-8")
@@ -229,8 +237,9 @@ def _run_pytest(recorder: Recorder, solution: types.ModuleType, program: dict[st
     options += ["-q", "-x", "--capture=no", "--assert=plain", "--noconftest", "-W", "ignore"]
     options += [f"-pno:{name}" for name in _NEEDLESS]
     pytest.raises = _noting_raises(recorder)
-    code = pytest.main([*options, str(file)], plugins=[watch])
-    return code == pytest.ExitCode.OK and watch.passed > 0
+    if pytest.main([*options, str(file)], plugins=[watch]) != pytest.ExitCode.OK:
+        return 0
+    return watch.passed
 
 
 def _noting_raises(recorder: Recorder) -> Any:
