@@ -39,11 +39,11 @@ def run(root, rows, suites, **settings):
 
 
 SUITES = {
+    "mbpp": [item("Mbpp/9", problem="the LONGEST common prefix, of-both strings"), item("M", t="")],
     "humaneval": [
         item("HumanEval/0", problem="Return the longest common prefix of both words.", solution=""),
         item("HumanEval/1", problem="Short one", solution="for a in b: c(a, [1, 2, 3, 4, 5, 6])"),
     ],
-    "mbpp": [item("Mbpp/9", problem="the LONGEST common prefix, of-both strings"), item("M", t="")],
 }
 
 

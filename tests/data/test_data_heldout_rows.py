@@ -159,13 +159,13 @@ def helper():
     ],
 )
 def test_programs_that_import_the_solution_stay_as_they_are(tests, names):
-    assert read_tests(tests, SOLUTION) == (tests, names)
+    assert read_tests(tests, SOLUTION) == (tests, list(names))
 
 
 def test_a_program_without_the_import_gets_it_for_what_it_does_not_define_itself():
     tests = "def helper(): pass\ndef test_a():\n    assert area(len([])) == LIMIT\n    helper()"
     text = "from solution import area, LIMIT\n" + tests
-    assert read_tests(tests, SOLUTION) == (text, ("area", "LIMIT"))
+    assert read_tests(tests, SOLUTION) == (text, ["area", "LIMIT"])
 
 
 @pytest.mark.parametrize(

@@ -155,8 +155,8 @@ def test_another_release_is_refused(
         monkeypatch.setenv(f"{name}_OVERRIDE_PATH", str(mbpp))
     message = refused(tmp_path, "mbpp", "v0.2.0")
     assert f"{mbpp}: is not MbppPlus v0.2.0 but MbppPlus v0.1.0 (MD5 of its content: " in message
-    assert "let MBPP_OVERRIDE_PATH name the right file, or unset it" in message
-    assert "set the suite's `version` to one that is known here (v0.1.0 or v0.2.0)" in message
+    assert "delete it, or mend MBPP_OVERRIDE_PATH, to have the right file" in message
+    assert "`version` to a known release (HumanEvalPlus v0.1.10, MbppPlus v0.1.0, Mbpp" in message
     assert "is not HumanEvalPlus but MbppPlus v0.1.0" in refused(tmp_path, "humaneval")
 
 
@@ -164,13 +164,12 @@ def test_other_data_under_a_releases_name_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = write(tmp_path / "own.jsonl", [problem(1)])
-    message = refused(tmp_path, own, "v1")
-    assert "is not version v1 but no release" in message and "leave `version` out" in message
+    assert "is not version v1 but no release that is known" in refused(tmp_path, own, "v1")
     monkeypatch.setenv("HUMANEVAL_OVERRIDE_PATH", str(own))
     for wanted in ("v0.1.11", "v0.1.10"):
         message = refused(tmp_path, "humaneval", wanted)
-        assert f"{own}: is not HumanEvalPlus {wanted} but no release of EvalPlus that" in message
-        assert "(v0.1.10)" in message and "leave it out to use this file as it is" in message
+        assert f"{own}: is not HumanEvalPlus {wanted} but no release that is known" in message
+        assert "leave `version` out to use this file as it is" in message
     # Without a version any file will do, and the manifest says that it is no known release.
     hold_out_problems("o", settings(problems="humaneval"), tmp_path / "held", None)
     assert read_manifest(tmp_path / "held", "heldout")["facts"]["release"] is None

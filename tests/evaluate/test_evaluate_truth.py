@@ -16,8 +16,8 @@ from fixtures.code_suites import (
     write_problems,
 )
 from fixtures.forks import run_script
-from judgebox.codec import Raised
-from judgebox.testcases import TestCases
+from judgebox.codec import Raised, unpack
+from judgebox.testcases import open_cases
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_jsonl
@@ -38,9 +38,9 @@ def test_the_same_bytes_each_time(tmp_path: Path) -> None:
     suite = write_problems(tmp_path / "suite", [own])
     made, again = (truth(suite, tmp_path / name) for name in "ab")
     assert read_manifest(again.directory) == read_manifest(made.directory)
-    with TestCases(made.directory / "tests/00000.tests") as sets:
-        base = sets.read("base")
-        first, second = (value[:3] for value in base.expected(0, 2))
+    with open_cases(made.directory / "tests/00000.tests") as sets:
+        base = sets["base"]
+        first, second = (unpack(base.expected(number))[:3] for number in (0, 1))
         assert (first, second) == (({"1", "2"}, 1j, [1.5]), ({"3"}, 1j, [1.5]))
         assert base.times == [0.0, 0.0]
     other = f"import random\nrandom.random()\ndef total_0(numbers):\n{drawn}"
@@ -173,10 +173,11 @@ def test_recorded_unit_tests_judge(tmp_path: Path) -> None:
     assert report == {"problems": 4, "judged": 2, "dropped": counts}
     facts = read_manifest(made.directory, "groundtruth")["facts"]
     assert (facts["n"], facts["dropped"]) == (2, counts)
-    with TestCases(made.directory / made.tasks["raises"]["tests"]) as sets:
-        calls = sets.read("base")
-        assert [calls.arguments(n) for n in (0, 1)] == [["double", [None], {}], ["double", [4], {}]]
-        assert [*calls.expected(0, 2)] == [Raised(["ValueError"]), 8]
+    with open_cases(made.directory / made.tasks["raises"]["tests"]) as sets:
+        calls = sets["base"]
+        inputs = [unpack(calls.input(number)) for number in (0, 1)]
+        assert inputs == [["double", [None], {}], ["double", [4], {}]]
+        assert [unpack(calls.expected(number)) for number in (0, 1)] == [Raised(["ValueError"]), 8]
 
     completions = [Completion("plain", text, "stop", 1, 1) for text, _ in COMPLETIONS.values()]
     code = CODE.model_copy(update={"memory_bytes": 2 * 1024**3})

@@ -105,21 +105,17 @@ def test_a_driver_takes_its_record_along(
     assert not list(records.iterdir())
 
 
-def test_a_reused_process_id_is_no_living_driver(
-    folder: Folder, process: "subprocess.Popen[bytes]"
+@pytest.mark.parametrize("which", ["of a reused process id", "from before a reboot"])
+def test_a_driver_that_is_gone_is_known(
+    folder: Folder, process: "subprocess.Popen[bytes]", which: str
 ) -> None:
-    name = token(process.pid)
-    assert name is not None
-    start = int(name.rpartition(":")[2])
+    head, _, start = str(token(process.pid)).rpartition(":")
+    names = {
+        "of a reused process id": f"{head}:{int(start) - 1}",
+        "from before a reboot": "earlier-boot:pid:[4026531836]:1:1",
+    }
     folder.lock()
-    folder.record("dead", token=name.removesuffix(str(start)) + str(start - 1), pid=process.pid)
-    folder.start()
-    assert not folder.locked
-
-
-def test_a_driver_from_before_a_reboot_is_gone(folder: Folder) -> None:
-    folder.lock()
-    folder.record("dead", token="earlier-boot:pid:[4026531836]:1:1")
+    folder.record("dead", token=names[which], pid=process.pid)
     folder.start()
     assert not folder.locked
 
@@ -162,23 +158,6 @@ def test_the_next_driver_waits_for_orphans_and_ends_those_that_stay(
     assert deaf.wait(1) == -9 and leaving.wait(1) == 0
 
 
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: list[str]) -> Path:
-    """Commands that answer as Slurm's do, over a queue that is a text file."""
-    queue = tmp_path / "queue"
-    queue.write_text("".join(f"{job}\n" for job in jobs))
-    bin = tmp_path / "bin"
-    bin.mkdir()
-    (bin / "squeue").write_text(f"#!/bin/sh\ncat {queue}\n")
-    (bin / "scancel").write_text(
-        f'#!/bin/sh\nfor id in "$@"; do grep -v "^$id|" {queue} > {queue}.new; '
-        f"mv {queue}.new {queue}; done\n"
-    )
-    for command in bin.iterdir():
-        command.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{bin}:{os.environ['PATH']}")
-    return queue
-
-
 def test_slurm_jobs_of_a_killed_driver_are_cancelled_and_no_others(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,11 +167,18 @@ def test_slurm_jobs_of_a_killed_driver_are_cancelled_and_no_others(
         f"3|interactive|{tmp_path}",
         f"5|x{UUID}|{tmp_path}",
     ]
-    queue = slurm(
-        tmp_path,
-        monkeypatch,
-        [f"1|mixmerge_{UUID}|{tmp_path}", *others, f"4|{UUID}|{tmp_path}"],
-    )
+    queue, programs = tmp_path / "queue", tmp_path / "bin"
+    ours = [f"1|mixmerge_{UUID}|{tmp_path}", f"4|{UUID}|{tmp_path}"]
+    queue.write_text("\n".join([ours[0], *others, ours[1], ""]))
+    programs.mkdir()
+    # Commands that answer as Slurm's do, over a queue that is a text file.
+    for name, body in {
+        "squeue": f"cat {queue}",
+        "scancel": f'for id in "$@"; do sed -i "/^$id|/d" {queue}; done',
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{body}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     folder.record("dead", token=dead_token(), executor="slurm")
     folder.start("slurm")
     assert queue.read_text().splitlines() == others
@@ -221,32 +207,25 @@ def snakemake(*, main: bool = True, dryrun: bool = False, nodes: int | None = No
     )
 
 
-@pytest.mark.parametrize(
-    ("options", "runs"),
-    [
-        ([], True),
-        (["--touch"], True),
-        (["--report-after-run", "--report", "x.html"], True),
-        (["--unlock"], False),
-        (["--unl"], False),  # as argparse lets it be abbreviated
-        (["--report", "x.html"], False),
-        (["--dag"], False),
-        (["--rulegraph", "dot"], False),
-        (["--lint"], False),
-        (["--list-rules"], False),
-        (["--summary"], False),
-        (["--cleanup-metadata", "x"], False),
-        (["--delete-all-output"], False),
-    ],
-)
-def test_only_what_runs_jobs_takes_over(
-    options: list[str], runs: bool, folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+IDLE = """--unlock|--unl|--report x.html|--dag|--rulegraph dot|--lint|--list-rules|--summary
+--cleanup-metadata x|--delete-all-output|--conda-create-envs-only|--archive x.tar.gz"""
+
+
+def test_only_what_runs_jobs_takes_over(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As argparse reads the options, which lets them be abbreviated."""
     monkeypatch.chdir(folder.path.parent)
-    monkeypatch.setattr("sys.argv", ["/x/bin/snakemake", "--profile", "x", *options, "--", "all"])
-    dead = folder.record("dead", token=dead_token())
-    assert stale_run.start(snakemake(), folder.said.append) is runs
-    assert dead.exists() is not runs
+
+    def starts(options: str) -> bool:
+        command = ["/x/bin/snakemake", "--profile", "x", *options.split(), "--", "all"]
+        monkeypatch.setattr("sys.argv", command)
+        return stale_run.start(snakemake(), folder.said.append)
+
+    dead, name = folder.record("dead", token=dead_token()), dead_token()
+    assert not [options for options in IDLE.replace("\n", "|").split("|") if starts(options)]
+    assert dead.exists()
+    for options in ("", "--touch", "--report-after-run --report x.html"):
+        folder.record("dead", token=name)
+        assert starts(options) and not dead.exists()
 
 
 def test_neither_a_dry_run_nor_a_job_nor_another_program_takes_over(

@@ -1,14 +1,13 @@
 """Which merge wins a sweep, and that a winner that is there is not merged again."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fixtures import checkpoints as material
+from fixtures.forks import run_script
 from fixtures.report_study import results
 from fixtures.studies import shipped, study_of
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
@@ -55,7 +54,7 @@ def test_no_printed_name_decides_a_winner() -> None:
 
 
 @pytest.mark.slow
-def test_a_winner_that_is_there_is_not_merged_again(root: Path, tmp_path: Path) -> None:
+def test_a_winner_that_is_there_is_not_merged_again(tmp_path: Path) -> None:
     """By a recipe of DARE, which draws random masks, its merge and its record."""
     family = material.family_of_checkpoints(tmp_path, "llama", 2, shards=2)
     settings: dict[str, Any] = {
@@ -86,16 +85,15 @@ def test_a_winner_that_is_there_is_not_merged_again(root: Path, tmp_path: Path) 
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(scores))
     out = family / "winners/dare"
-    command = [
-        *(sys.executable, str(root / "workflow/scripts/winner.py"), "--seed", "7"),
-        *("--layout", json.dumps(winner_layout(layout, "tiny", "dare"))),
-        *("--shelf", str(family / "shelf"), "--out", str(out)),
+    arguments = [
+        *("--layout", json.dumps(winner_layout(layout, "tiny", "dare")), "--seed", "7"),
+        *("--shelf", family / "shelf", "--out", out),
         *("--recipes", "dare-w0.3=/nowhere", f"dare-w0.5={family / 'r.yaml'}"),
         *("--records", "dare-w0.3=/nowhere", f"dare-w0.5={family / 'record'}"),
     ]
 
     def run() -> float:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = run_script("winner.py", *arguments)
         assert done.returncode == 0, done.stderr
         facts = read_manifest(out, "checkpoint")["facts"]
         assert (facts["variant"], facts["strategy"]) == ("dare-w0.5", "dare")

@@ -17,6 +17,18 @@ from mixmerge.core.io import sha256
 from offline_sources.gguf import dequantise
 
 HIDDEN, HEADS, KV_HEADS, FEED, LAYERS = 64, 4, 2, 96, 2
+#: Tensor of a layer -> its name in transformers, and its shape.
+TENSORS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "attn_norm": ("input_layernorm", (HIDDEN,)),
+    "ffn_norm": ("post_attention_layernorm", (HIDDEN,)),
+    "attn_q": ("self_attn.q_proj", (HIDDEN, HIDDEN)),
+    "attn_k": ("self_attn.k_proj", (HIDDEN * KV_HEADS // HEADS, HIDDEN)),
+    "attn_v": ("self_attn.v_proj", (HIDDEN * KV_HEADS // HEADS, HIDDEN)),
+    "attn_output": ("self_attn.o_proj", (HIDDEN, HIDDEN)),
+    "ffn_gate": ("mlp.gate_proj", (FEED, HIDDEN)),
+    "ffn_up": ("mlp.up_proj", (FEED, HIDDEN)),
+    "ffn_down": ("mlp.down_proj", (HIDDEN, FEED)),
+}
 TEMPLATE = "{% for message in messages %}{{ message['content'] + '<|im_end|>' }}{% endfor %}"
 
 
@@ -69,19 +81,8 @@ def write_gguf(file: Path, pre: str = "smollm") -> dict[str, np.ndarray]:
     for name, value in facts.items():
         getattr(writer, f"add_{name}")(value)
     shapes = {"token_embd": (len(vocabulary), HIDDEN), "output_norm": (HIDDEN,)}
-    head = HIDDEN // HEADS
     for layer in range(LAYERS):
-        shapes |= {
-            f"blk.{layer}.attn_norm": (HIDDEN,),
-            f"blk.{layer}.ffn_norm": (HIDDEN,),
-            f"blk.{layer}.attn_q": (HEADS * head, HIDDEN),
-            f"blk.{layer}.attn_k": (KV_HEADS * head, HIDDEN),
-            f"blk.{layer}.attn_v": (KV_HEADS * head, HIDDEN),
-            f"blk.{layer}.attn_output": (HIDDEN, HEADS * head),
-            f"blk.{layer}.ffn_gate": (FEED, HIDDEN),
-            f"blk.{layer}.ffn_up": (FEED, HIDDEN),
-            f"blk.{layer}.ffn_down": (HIDDEN, FEED),
-        }
+        shapes |= {f"blk.{layer}.{name}": shape for name, (_, shape) in TENSORS.items()}
     expected = {}
     for name, shape in shapes.items():
         values = random.normal(0, 0.1, shape).astype(np.float32)
@@ -126,20 +127,9 @@ def test_weights_are_those_of_the_file(converted: tuple[Path, dict[str, np.ndarr
 
     folder, expected = converted
     weights = load_file(folder / "model.safetensors")
-    theirs = {
-        "attn_q": "self_attn.q_proj",
-        "attn_k": "self_attn.k_proj",
-        "attn_v": "self_attn.v_proj",
-        "attn_output": "self_attn.o_proj",
-        "ffn_gate": "mlp.gate_proj",
-        "ffn_up": "mlp.up_proj",
-        "ffn_down": "mlp.down_proj",
-        "attn_norm": "input_layernorm",
-        "ffn_norm": "post_attention_layernorm",
-    }
     names = {"token_embd": "model.embed_tokens.weight", "output_norm": "model.norm.weight"}
     for layer in range(LAYERS):
-        for short, long in theirs.items():
+        for short, (long, _) in TENSORS.items():
             names[f"blk.{layer}.{short}"] = f"model.layers.{layer}.{long}.weight"
     assert set(weights) == set(names.values())  # tied: no output head
     for short, long in names.items():
@@ -165,20 +155,13 @@ def test_the_checkpoint_is_an_ordinary_one(converted: tuple[Path, dict]) -> None
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert not getattr(model, "is_quantized", False)
     ids = tokenizer("abc", return_tensors="pt")
-    out = model.generate(**ids, max_new_tokens=4, do_sample=False)
-    assert out.shape[0] == 1
+    assert model.generate(**ids, max_new_tokens=4, do_sample=False).shape[0] == 1
+    # SmolLM2's rule: without it the last blank before a digit would stick to the digit.
+    ids = tokenizer("x\n    12")["input_ids"]
+    assert tokenizer.convert_ids_to_tokens(ids) == ["x", "ĊĠĠĠĠ", "1", "2"]
+    assert tokenizer.decode(ids) == "x\n    12"
     settings = json.loads((folder / "provenance.json").read_text())["settings"]
     assert settings["sha256"] == sha256(folder.parent / "tiny.gguf")
-
-
-def test_digits_are_cut_out_before_blanks_are_joined(converted: tuple[Path, dict]) -> None:
-    """SmolLM2's rule: without it the last blank before a digit would stick to the digit."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(converted[0])
-    pieces = tokenizer.convert_ids_to_tokens(tokenizer("x\n    12")["input_ids"])
-    assert pieces == ["x", "ĊĠĠĠĠ", "1", "2"]
-    assert tokenizer.decode(tokenizer("x\n    12")["input_ids"]) == "x\n    12"
 
 
 def test_the_configs_template_counts_and_what_stands_beside_the_file_is_not_read(
@@ -229,18 +212,15 @@ def test_smollm2s_template_renders_as_the_models_own_and_marks_the_answer(root: 
     answer = {"role": "assistant", "content": "```python\npass\n```"}
     system = {"role": "system", "content": "Be brief."}
     talks = [[user], [user, answer], [system, user, answer, user, answer], [system, user]]
+
+    def render(template: str, talk: list[dict[str, str]], **options: bool) -> Any:
+        return render_jinja_template(conversations=[talk], chat_template=template, **options)
+
     for talk in talks:
         for prompt in (False, True):
-            rendered = [
-                render_jinja_template(
-                    conversations=[talk], chat_template=text, add_generation_prompt=prompt
-                )[0][0]
-                for text in (own, ours)
-            ]
+            rendered = [render(text, talk, add_generation_prompt=prompt)[0] for text in (own, ours)]
             assert rendered[0] == rendered[1]
-    texts, spans = render_jinja_template(
-        conversations=[talks[2]], chat_template=ours, return_assistant_tokens_mask=True
-    )
+    texts, spans = render(ours, talks[2], return_assistant_tokens_mask=True)
     marked = [texts[0][start:end] for start, end in spans[0]]
     assert marked == ["```python\npass\n```<|im_end|>"] * 2
 

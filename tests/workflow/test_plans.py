@@ -1,86 +1,151 @@
-"""The plans of the shipped studies, from a copy in which nothing was made yet; rules' hygiene."""
+"""The plans of the shipped studies, nothing made yet: their jobs and what these ask for."""
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from repository import copy_repository
 
-from fixtures.workspace import ROOT, Workspace, jobs
+from fixtures.workspace import ROOT, Workspace, planned_jobs
+
+#: Jobs that run a model; all others get by with a processor.
+GPU = {"sft", "generate", "pretrain"}
+NAMES = {"mem_mb", "disk_mb", "kept_mb", "runtime", "expected_s"}
 
 
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("clone")
-    copy_repository(target)
-    return target
+def planned(
+    tmp_path: Path, config: str, *arguments: str, **environment: str
+) -> list[dict[str, Any]]:
+    """Each job of a dry run of nothing made yet, without a hub to ask."""
+    for name in ("resources", "envs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    options = ["--configfile", str(ROOT / "config" / config), "--cores", "8", *arguments]
+    home = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
+    return planned_jobs(tmp_path, *options, **home, **environment)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("arguments", "counts"),
+    ("config", "counts"),
     [
         (
-            "",  # the paper's study: sft, merges, then a winner for each strategy of each model
+            "config.yaml",  # sft, merges, then a winner for each strategy of each model
             {"sft": 31, "layers": 31, "merge": 145, "recipe": 145, "merged_layers": 145}
             | {"generate": 181, "score": 181, "winner": 17, "updates": 5, "snapshot": 5},
         ),
         (
-            "--configfile config/config.yaml config/presets/as-released.yaml --",
-            {"sft": 31, "merge": 145, "generate": 181, "score": 181, "winner": 17},
-        ),
-        (
-            "--configfile config/demo.yaml --",
+            "demo.yaml",
             {"pretrain": 2, "sft": 14, "layers": 14, "merge": 24, "recipe": 24, "generate": 40}
             | {"merged_layers": 24, "score": 40, "winner": 8, "updates": 2, "tables": 1},
         ),
         (
-            "--configfile config/smollm2.yaml --",
+            "smollm2.yaml",
             {"dequantise": 1, "fetch": 3, "sft": 7, "merge": 12, "generate": 20, "score": 20},
         ),
     ],
 )
-def test_the_grid_of_a_shipped_study(fresh: Path, arguments: str, counts: dict[str, int]) -> None:
-    """As a user types it, without a hub to ask."""
-    result = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "--quiet=rules", *arguments.split(), "all"],
-        cwd=fresh,
-        env={**os.environ, "NO_COLOR": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": str(fresh / "hf")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    planned = jobs(result.stdout + result.stderr)
-    assert {rule: planned.get(rule) for rule in counts} == counts
+def test_the_grid_of_a_shipped_study(tmp_path: Path, config: str, counts: dict[str, int]) -> None:
+    """Each job says what it needs; the demo's ask for no GPU even where there are some."""
+    found = planned(tmp_path, config, "--", "all", CUDA_VISIBLE_DEVICES="0,1,2,3")
+    rules = [job["rule"] for job in found]
+    assert {rule: rules.count(rule) for rule in counts} == counts
+    for job in found:
+        resources = job["resources"]
+        assert set(resources) >= NAMES, job
+        assert ("gpu" in resources) == (job["rule"] in GPU and config != "demo.yaml"), job
+        assert resources["mem_mb"] >= 600 and resources["runtime"] >= 10
+    if config == "config.yaml":
+        by_name = {(job["rule"], *job["wildcards"].values()): job["resources"] for job in found}
+        for model, task, hours in (
+            ("qwen2.5-coder-1.5b", "codegen", 4),
+            ("deepseek-coder-7b", "codesum", 20),
+        ):
+            sft = by_name["sft", model, f"sft-{task}-p100"]
+            assert (sft["gpu"], sft["processes"], sft["expected_s"]) == (4, 4, hours * 3600)
+        assert {r["gpu"] for (rule, *_), r in by_name.items() if rule == "generate"} == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "gpus", "expected"),
+    [
+        ((), "0,1", {"gpu": 2}),  # a machine's own GPUs bound what its jobs may take at once
+        ((), "", {"gpu": 4}),  # none: they run on the CPU, unbounded
+        (("--resources", "gpu=3"), "0,1", {"gpu": 3}),  # the user knows better
+        (
+            ("--config", "hardware={longest_hours: 5, sft_hours: {small: 8}}"),
+            "",
+            {"expected_s": 2 * 3600, "runtime": 185},
+        ),
+    ],
+)
+def test_machine_and_command_line_decide_what_a_job_may_take(
+    tmp_path: Path, options: tuple[str, ...], gpus: str, expected: dict[str, int]
+) -> None:
+    target = "results/paper/checkpoints/qwen2.5-coder-1.5b/sft-codegen-p25/manifest.json"
+    found = planned(tmp_path, "config.yaml", *options, "--", target, CUDA_VISIBLE_DEVICES=gpus)
+    [sft] = [job["resources"] for job in found if job["rule"] == "sft"]
+    assert {name: sft[name] for name in expected} == expected and sft["processes"] == 4
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, demo_config: dict) -> Workspace:
+def workspace(tmp_path: Path, shrunken: dict[str, Any]) -> Workspace:
     workspace = Workspace(tmp_path)
-    workspace.write_config(demo_config)
+    workspace.write_config(shrunken)
     return workspace
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["all_tables", "all_figures", "all_checkpoints"])
 def test_targets_stand_alone(workspace: Workspace, target: str) -> None:
-    planned = workspace.planned(target)
-    assert planned["sft"] == 14
-    assert ("figures" in planned) == (target == "all_figures")
-    assert ("tables" in planned) == (target == "all_tables")
+    found = workspace.planned(target)
+    assert found["sft"] == 3
+    assert ("figures" in found) == (target == "all_figures")
+    assert ("tables" in found) == (target == "all_tables")
 
 
 @pytest.mark.slow
 def test_wildcards_are_closed(workspace: Workspace) -> None:
-    result = workspace.snakemake(
-        "--dry-run", "results/demo/checkpoints/qwen2-small/ties-w0.31/manifest.json"
-    )
+    missing = "results/shrunken/checkpoints/qwen2-small/ties-w0.31/manifest.json"
+    result = workspace.snakemake("--dry-run", missing)
     assert result.returncode != 0
     assert "No rule to produce" in result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_other_hardware_and_more_workers_rerun_nothing(
+    finished: Workspace, shrunken: dict[str, Any], tmp_path: Path
+) -> None:
+    study = finished.copy_to(tmp_path / "study")
+    hardware = {"device": "gpu", "gpu_memory_gb": 16, "training_tflops": 1, "disk_mb_s": 1}
+    changed = {**shrunken, "hardware": hardware, "code_scoring": {"workers": 3}}
+    study.write_config(changed)
+    assert study.planned("all") == {}
+    # The same change where it does matter.
+    study.write_config({**changed, "code_scoring": {"time_limit_factor": 5.0}})
+    assert "score" in study.planned("all")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("device", "expected"), [("cpu", ""), ("gpu", "0,1")])
+def test_jobs_see_no_gpu_where_the_device_is_the_cpu(
+    workspace: Workspace,
+    shrunken: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    expected: str,
+) -> None:
+    workspace.write_config({**shrunken, "hardware": {"device": device}})
+    # Each job's bash runs this first, and at its end writes what its programs saw.
+    seen, traps = workspace.path / "seen", workspace.path / "traps.sh"
+    traps.write_text(f"trap 'echo \"<$CUDA_VISIBLE_DEVICES>\" >> {seen}' EXIT\n")
+    monkeypatch.setenv("BASH_ENV", str(traps))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    done = workspace.snakemake("--", "results/shrunken/recipes/qwen2-small/dare-w0.3.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert seen.read_text().splitlines() == [f"<{expected}>"]
 
 
 def test_every_rule_says_where_it_logs_what_it_needs_and_what_it_does() -> None:

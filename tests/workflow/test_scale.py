@@ -12,7 +12,7 @@ from fixtures.workspace import jobs
 
 pytestmark = pytest.mark.slow
 
-RATIOS = 5
+RATIOS = 3
 MODELS = (2, 4, 6)
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.core.errors import UserError
-from mixmerge.data.packages import PARTS, Package, chosen_packages
 from mixmerge.data.rows import Row, Seen, progress
 from mixmerge.data.settings import PackageSource, Quality
+from mixmerge.data.sources import PARTS, Package, chosen_packages
 from offline_sources.functions import is_wanted, read_functions
 
 _FOLDERS_OF_OTHERS = {"site-packages", "dist-packages", "__pycache__"}

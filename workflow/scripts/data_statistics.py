@@ -13,12 +13,12 @@ def main() -> None:
     arguments.add_argument(
         "--out", type=path_argument, required=True, help="R/data/statistics.json"
     )
-    given = arguments.parse_args()
+    options = arguments.parse_args()
     write_json(
-        given.out,
-        statistics(given.sources, given.tasks, given.clean, given.splits, given.sets),
+        options.out,
+        statistics(options.sources, options.tasks, options.clean, options.splits, options.sets),
     )
-    write_sums(given.out.with_name(".statistics.sha256"), [given.out])
+    write_sums(options.out.with_name(".statistics.sha256"), [options.out])
 
 
 if __name__ == "__main__":

@@ -18,13 +18,13 @@ def main() -> None:
     )
     arguments.add_argument("--settings", type=json_argument, required=True)
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/clean/TASK")
-    given = arguments.parse_args()
-    settings = validated(Decontamination, given.settings, "data.decontamination")
-    heldout = dict(given.heldout)
+    options = arguments.parse_args()
+    settings = validated(Decontamination, options.settings, "data.decontamination")
+    heldout = dict(options.heldout)
     skip_if_unchanged(
-        given.out,
-        vars(given),
-        lambda: decontaminate(given.out.name, settings, given.rows, heldout, given.out),
+        options.out,
+        vars(options),
+        lambda: decontaminate(options.out.name, settings, options.rows, heldout, options.out),
     )
 
 

@@ -16,9 +16,9 @@ def main() -> None:
     arguments.add_argument("--settings", type=json_argument, required=True)
     arguments.add_argument("--corpus", type=path_argument, help="R/data/corpus, if embedded")
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/sources/SOURCE")
-    given = arguments.parse_args()
-    source = validated(Source, given.settings, f"sources.{given.source}")
-    fetch(given.source, source, given.out, given.corpus, read_packages)
+    options = arguments.parse_args()
+    source = validated(Source, options.settings, f"sources.{options.source}")
+    fetch(options.source, source, options.out, options.corpus, read_packages)
 
 
 if __name__ == "__main__":

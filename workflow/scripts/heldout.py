@@ -22,19 +22,19 @@ def main() -> None:
         "--split", type=path_argument, help="R/data/split/TASK, if held-out rows"
     )
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/heldout/SUITE")
-    given = arguments.parse_args()
-    name = given.out.name
-    settings = validated(SuiteSettings, given.settings, f"suites.{name}")
+    options = arguments.parse_args()
+    name = options.out.name
+    settings = validated(SuiteSettings, options.settings, f"suites.{name}")
     if not isinstance(settings.suite, CodeItems):
-        if given.source is None:
+        if options.source is None:
             raise UserError("a summary suite needs --source, the fetched source's directory")
-        hold_out_rows(name, settings, given.source, given.out)
+        hold_out_rows(name, settings, options.source, options.out)
     elif settings.suite.problems == "held-out":
-        if given.source is None or given.split is None:
+        if options.source is None or options.split is None:
             raise UserError("a suite of held-out rows needs --source and --split")
-        hold_out_validation(name, settings, given.source, given.split, given.out)
+        hold_out_validation(name, settings, options.source, options.split, options.out)
     else:
-        hold_out_problems(name, settings, given.out, given.corpus)
+        hold_out_problems(name, settings, options.out, options.corpus)
 
 
 if __name__ == "__main__":

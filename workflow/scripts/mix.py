@@ -22,10 +22,10 @@ def main() -> None:
         help="TASK=the seed of the task's subsets, whose rows the mixture takes",
     )
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/sets/mix-pPCT")
-    given = arguments.parse_args()
-    mixture = validated(Mixture, {"weights": given.weights}, "mixture")
-    weights, seeds = mixture.weights or {}, dict(given.subset_seeds)
-    mix(dict(given.tasks), weights, given.percent, given.out, given.seed, seeds)
+    options = arguments.parse_args()
+    mixture = validated(Mixture, {"weights": options.weights}, "mixture")
+    weights, seeds = mixture.weights or {}, dict(options.subset_seeds)
+    mix(dict(options.tasks), weights, options.percent, options.out, options.seed, seeds)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from offline_sources.nltk_packages import FALLBACKS
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--out", type=path_argument, required=True)
-    given = arguments.parse_args()
-    fetch_nltk_data(given.out, FALLBACKS)
+    options = arguments.parse_args()
+    fetch_nltk_data(options.out, FALLBACKS)
 
 
 if __name__ == "__main__":

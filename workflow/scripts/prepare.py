@@ -19,12 +19,12 @@ def main() -> None:
     )
     arguments.add_argument("--settings", type=json_argument, required=True)
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/tasks/TASK")
-    given = arguments.parse_args()
-    settings = validated(PrepareSettings, given.settings, f"tasks.{given.task}")
+    options = arguments.parse_args()
+    settings = validated(PrepareSettings, options.settings, f"tasks.{options.task}")
     skip_if_unchanged(
-        given.out,
-        vars(given),
-        lambda: prepare(given.task, settings, dict(given.sources), given.out),
+        options.out,
+        vars(options),
+        lambda: prepare(options.task, settings, dict(options.sources), options.out),
     )
 
 

@@ -10,8 +10,8 @@ def main() -> None:
     arguments.add_argument("--fraction", type=float, required=True, help="share held out")
     arguments.add_argument("--seed", type=int, required=True)
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/split/TASK")
-    given = arguments.parse_args()
-    split(given.out.name, given.fraction, given.rows, given.out, given.seed)
+    options = arguments.parse_args()
+    split(options.out.name, options.fraction, options.rows, options.out, options.seed)
 
 
 if __name__ == "__main__":

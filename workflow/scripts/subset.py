@@ -10,8 +10,8 @@ def main() -> None:
     arguments.add_argument("--percent", type=int, required=True)
     arguments.add_argument("--seed", type=int, required=True, help="one for all percentages")
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/sets/TASK-pPCT")
-    given = arguments.parse_args()
-    subset(given.rows.name, given.percent, given.rows, given.out, given.seed)
+    options = arguments.parse_args()
+    subset(options.rows.name, options.percent, options.rows, options.out, options.seed)
 
 
 if __name__ == "__main__":

@@ -17,19 +17,19 @@ def main() -> None:
     arguments.add_argument("--source", type=path_argument, help="R/data/sources/KEY, if a summary")
     arguments.add_argument("--seed", type=int, help="of the draw, if the suite is a sample")
     arguments.add_argument("--out", type=path_argument, required=True, help="R/suites/SUITE")
-    given = arguments.parse_args()
-    name = given.out.name
-    settings = validated(SuiteSettings, given.settings, f"suites.{name}")
-    if settings.suite.sample is not None and given.seed is None:
+    options = arguments.parse_args()
+    name = options.out.name
+    settings = validated(SuiteSettings, options.settings, f"suites.{name}")
+    if settings.suite.sample is not None and options.seed is None:
         raise UserError("a sample needs --seed, the seed of its draw")
     if settings.suite.kind == "code":
-        if given.heldout is None:
+        if options.heldout is None:
             raise UserError("a code suite needs --heldout, its held-out directory")
-        code_suite(name, settings, given.heldout, given.out, given.seed)
+        code_suite(name, settings, options.heldout, options.out, options.seed)
     else:
-        if given.source is None:
+        if options.source is None:
             raise UserError("a summary suite needs --source, the fetched source's directory")
-        summary_suite(name, settings, given.source, given.out, given.seed)
+        summary_suite(name, settings, options.source, options.out, options.seed)
 
 
 if __name__ == "__main__":

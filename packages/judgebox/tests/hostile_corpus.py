@@ -118,8 +118,6 @@ def programs(backend: str = "bubblewrap") -> list[Program]:
                 scope: dict[str, Any] = {}
                 exec(text, scope)
                 text = scope["completion"]()
-            # Written when the sandbox was part of another package; what they look for is here now.
-            text = text.replace("mixmerge.sandbox", "judgebox").replace('"mixmerge"', '"judgebox"')
             found.append(Program(f"{path.stem}/{name}", head["problem"], _ENDS[end], text))
     return found
 

@@ -47,8 +47,7 @@ def make_test_cases(folder: Path, problems: dict[str, dict[str, Any]]) -> None:
 def _reference_request(folder: Path, row: dict[str, Any]) -> dict[str, Any]:
     cases = _cases(folder, row)
     if row["suite"] in _ORACLES:
-        draft = cases.with_suffix(".draft")
-        return expect_request(row, _ORACLES[row["suite"]], row["suite"] == "main", draft, cases)
+        return expect_request(row, _ORACLES[row["suite"]], row["suite"] == "main", cases)
     return {
         "do": "record",
         "cases": str(cases),

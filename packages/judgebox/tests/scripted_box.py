@@ -1,15 +1,16 @@
 """A box whose check says what a test wants it to say, and a judge before it."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from judgebox import codec
+from judgebox.compare import equals_its_like, is_floats
+from judgebox.judging import Program
 from judgebox.limits import Ended, Limits
-from judgebox.protocol import digest
-from judgebox.testcases import CaseWriter, TestCases
-from judgebox.verdict import Clocks, Outcome, Program, check
+from judgebox.testcases import CaseWriter, open_cases
+from judgebox.verdict import Clocks, Outcome, check
 
 PROGRAM = Program("def f(n): ...", "f", "other", 0.0)
 
@@ -20,24 +21,18 @@ class Script:
     def __init__(self, frames: Callable[[list[bytes]], Iterator[bytes]], ended: Ended) -> None:
         self._frames, self._ended = frames, ended
         self.sent: list[bytes] = []
-        self.request: dict[str, Any] = {}
         self.limits = Limits(0, 0, 0)
         self.killed = False
 
     def start(self, harness: str, request: bytes, limits: Limits) -> "Script":
         assert harness == "calls"
-        self.request, self.limits = codec.unpack(request), limits
+        self.limits = limits
         return self
 
     def __enter__(self) -> "Script":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         pass
 
     def frames(self) -> Iterator[bytes]:
@@ -53,13 +48,20 @@ class Script:
         return self._ended
 
 
+def add(writer: CaseWriter, output: Any, seconds: float = 0.0) -> None:
+    """Add an expected output, as a reference's side describes it."""
+    same, data = equals_its_like(output), codec.pack(output)
+    writer.piece(data[:10])
+    writer.piece(data[10:])
+    writer.end(seconds, is_floats(output), same)
+
+
 def written(path: Path, expected: list[Any]) -> Path:
     """A file with one set of tests, whose inputs are their numbers."""
     with CaseWriter(path) as writer:
         writer.begin("base", [codec.pack([number]) for number in range(len(expected))])
         for output in expected:
-            writer.piece(codec.pack(output))
-            writer.end(0.0)
+            add(writer, output)
     return path
 
 
@@ -68,31 +70,20 @@ def judged(
     expected: list[Any],
     frames: list[bytes] | Callable[[list[bytes]], Iterator[bytes]],
     ended: Ended | None = None,
-    program: Program = PROGRAM,
 ) -> tuple[Outcome, Script]:
     """What becomes of a program that says so, and what it was sent."""
     said = frames if callable(frames) else lambda sent: iter(frames)
     script = Script(said, ended or Ended("exit", 0, 0.0, False))
-    with TestCases(written(tmp_path / "x", expected)) as sets:
-        outcome = check(
-            script,  # type: ignore[arg-type]
-            program,
-            sets.read("base"),
-            Clocks(1.0, 4.0, 2**30),
-        )
+    with open_cases(written(tmp_path / "x", expected)) as sets:
+        outcome = check(script, PROGRAM, sets["base"], Clocks(1.0, 4.0, 2**30))  # type: ignore[arg-type]
     return outcome._replace(failed=None), script
 
 
 def outputs(*values: Any) -> bytes:
-    """The message of several outputs."""
-    return b"R" + codec.array([codec.pack(value) for value in values])
-
-
-def whole(value: Any) -> bytes:
-    """That of a large one."""
-    return b"W" + codec.pack(value)
+    """The message of outputs."""
+    return b"R" + codec.pack([codec.pack(value) for value in values])
 
 
 def announced(value: Any) -> bytes:
-    """That of its digest."""
-    return b"L" + digest(value)[1]
+    """The message of a large one's digest."""
+    return b"L" + hashlib.sha256(codec.pack(value)).digest()

@@ -10,33 +10,31 @@ from typing import Any
 import pytest
 
 from judgebox import codec, reference
-from judgebox.testcases import CaseWriter, TestCases
-from judgebox.verdict import FAIL, PASS, TIMEOUT, Clocks, Program, check
-from judgebox.worker import JudgeContext
+from judgebox.box import Box
+from judgebox.judging import FAIL, PASS, Program
+from judgebox.testcases import CaseWriter, open_cases
+from judgebox.verdict import TIMEOUT, Clocks, check
 
 MEMORY = 2 * 2**30
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[JudgeContext]:
-    made = JudgeContext(MEMORY, ["numpy"])
-    yield made
-    made.close()
+def bench() -> Iterator[Box]:
+    with Box(["numpy"]) as box:
+        yield box
 
 
-def made_by(
-    bench: JudgeContext, path: Path, code: str, inputs: list[Any], not_none: bool = False
-) -> Path:
+def made_by(bench: Box, path: Path, code: str, inputs: list[Any], not_none: bool = False) -> Path:
     """Tests whose expected outputs a reference makes, in the box."""
-    with CaseWriter(path / "draft") as writer:
+    with CaseWriter(path / "tests") as writer:
         writer.begin("base", map(codec.pack, inputs))
     program = Program(code, "f")
-    reference.expect(bench.box, path / "draft", path / "tests", program, MEMORY, not_none)
+    reference.expect(bench, path / "tests", program, MEMORY, not_none)
     return path / "tests"
 
 
 def verdict(
-    bench: JudgeContext,
+    bench: Box,
     tests: Path,
     code: str,
     dataset: str = "other",
@@ -45,11 +43,11 @@ def verdict(
     seconds: float = 2.0,
     alone: bool = False,
 ) -> str:
-    with TestCases(tests) as sets:
+    with open_cases(tests) as sets:
         outcome = check(
-            bench.box,
+            bench,
             Program(code, entry_point, dataset, atol),
-            sets.read("base"),
+            sets["base"],
             Clocks(seconds, 4.0, MEMORY),
             alone=alone,
         )
@@ -93,7 +91,7 @@ SQUARES = {
 
 
 @pytest.fixture(scope="module")
-def squares(bench: JudgeContext, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def squares(bench: Box, tmp_path_factory: pytest.TempPathFactory) -> Path:
     inputs = [[list(range(number))] for number in range(40)]
     code = "def f(x): return [n * n for n in x]"
     return made_by(bench, tmp_path_factory.mktemp("squares"), code, inputs)
@@ -101,30 +99,28 @@ def squares(bench: JudgeContext, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize("code", SQUARES)
-def test_each_program_gets_its_verdict(
-    bench: JudgeContext, squares: Path, code: str, alone: bool
-) -> None:
+def test_each_program_gets_its_verdict(bench: Box, squares: Path, code: str, alone: bool) -> None:
     assert verdict(bench, squares, code, alone=alone) == SQUARES[code]
 
 
-def test_what_never_comes_back_times_out(bench: JudgeContext, tmp_path: Path) -> None:
+def test_what_never_comes_back_times_out(bench: Box, tmp_path: Path) -> None:
     one = made_by(bench, tmp_path, "def f(x): return x", [[5]])
     stuck = "def f(x):\n    return sum(range(10**12))"  # no signal is looked at in there
     assert verdict(bench, one, stuck, seconds=0.5) == TIMEOUT
     asleep = "import time\ndef f(x):\n    time.sleep(1000)"
-    with TestCases(one) as sets:
+    with open_cases(one) as sets:
         outcome = check(
-            bench.box, Program(asleep, "f", "other", 0.0), sets.read("base"),
+            bench, Program(asleep, "f", "other", 0.0), sets["base"],
             Clocks(0.5, 4.0, MEMORY),
         )  # fmt: skip
     assert outcome == (TIMEOUT, True, True, 0)  # by the clock: to be run again, alone
 
 
-def test_large_outputs(bench: JudgeContext, tmp_path: Path) -> None:
+def test_large_outputs(bench: Box, tmp_path: Path) -> None:
     code = "def f(n): return [(i, str(i)) for i in range(n)]"
     tests = made_by(bench, tmp_path, code, [[10], [100_000], [1000], [150_000]])
-    with TestCases(tests) as sets:
-        one = sets.read("base")
+    with open_cases(tests) as sets:
+        one = sets["base"]
         digests = [one.digest(number) for number in range(4)]
         assert [bool(found) for found in digests] == [False, True, True, True]
     assert verdict(bench, tests, code) == PASS
@@ -139,7 +135,7 @@ def test_large_outputs(bench: JudgeContext, tmp_path: Path) -> None:
     assert verdict(bench, nan, "def f(n): return [float('nan')] * n") == FAIL
 
 
-def test_oracles_in_the_box(bench: JudgeContext, tmp_path: Path) -> None:
+def test_oracles_in_the_box(bench: Box, tmp_path: Path) -> None:
     inputs = [[[1, 2, 3], [2]], [[5], []]]
     code = "def f(a, b): return [n for n in a if n not in b]"
     tests = made_by(bench, tmp_path, code, inputs)
@@ -159,7 +155,7 @@ def test_oracles_in_the_box(bench: JudgeContext, tmp_path: Path) -> None:
     assert verdict(bench, some, bools, "mbpp", "check_str") == PASS
 
 
-def test_a_reference_that_has_no_outputs(bench: JudgeContext, tmp_path: Path) -> None:
+def test_a_reference_that_has_no_outputs(bench: Box, tmp_path: Path) -> None:
     for code, error in {
         "def f(x): return 1 / 0": "ZeroDivisionError: division by zero",
         "def f(x): raise SystemExit": "SystemExit",

@@ -1,7 +1,6 @@
 """The codec: what goes in comes out, exact types included."""
 
 import enum
-import io
 import math
 import random
 import struct
@@ -16,7 +15,7 @@ import pytest
 import sympy
 
 from codec_values import ENOUGH, value
-from judgebox.codec import CodecError, Opaque, array, items, pack, pieces, unpack
+from judgebox.codec import CodecError, Opaque, pack, unpack
 
 Point = namedtuple("Point", "x y")
 
@@ -71,7 +70,7 @@ def parts(cut: slice) -> list[Any]:
     return [cut.start, cut.stop, cut.step]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_what_goes_in_comes_out(seed: int) -> None:
     r = random.Random(seed)
     for _ in range(200):
@@ -80,46 +79,6 @@ def test_what_goes_in_comes_out(seed: int) -> None:
         back = unpack(data, len(data), opaque=False)
         assert same(one, back), (one, back)
         assert same(unpack(pack(back), ENOUGH), one)
-        assert b"".join(pieces(one)) == data
-
-
-def test_a_list_from_its_items_bytes() -> None:
-    for length in (0, 3, 70_000):
-        items = [(number, "x") for number in range(length)]
-        data = array([pack(item) for item in items])
-        assert data == pack(items) == b"".join(pieces(items))
-        assert unpack(data, ENOUGH) == items
-
-
-def test_pieces_are_small() -> None:
-    sizes = [len(part) for part in pieces([("a", number) for number in range(200_000)])]
-    assert len(sizes) > 5
-    assert max(sizes) < 300_000
-
-
-def test_a_list_item_by_item() -> None:
-    given = [("a", number, [1.5]) for number in range(100_000)]
-    data = pack(given)
-    read = items(io.BytesIO(b"##" + data), len(data))  # from where the file stands
-    assert read is None
-    file = io.BytesIO(b"##" + data + b"##")
-    file.seek(2)
-    found = items(file, len(data))
-    assert found is not None
-    assert next(found) == len(given)
-    assert [*found] == given
-    for other in (5, "text", (1, 2), {1: 2}, None):
-        assert items(io.BytesIO(pack(other)), len(pack(other))) is None
-    for bad in (data[:-1], data + b"x", b"\xdd\xff\xff\xff\xff\x01"):
-        broken = items(io.BytesIO(bad), len(bad))
-        assert broken is not None
-        with pytest.raises(CodecError):
-            list(broken)
-    large = pack(["x" * 1000])
-    most = items(io.BytesIO(large), len(large), 500)
-    assert most is not None
-    with pytest.raises(CodecError):
-        list(most)
 
 
 def test_not_a_number_equals_nothing_but_comes_out() -> None:

@@ -3,14 +3,17 @@
 import gzip
 import hashlib
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from judgebox.__main__ import main
 from judgebox.evalplus import pass_at_k
+
+Evaluate = Callable[..., tuple[int, str, str]]
 
 PROMPT = 'def total_{0}(numbers):\n    """Sum the positive ones, plus {0}."""\n'
 BODY = "    return sum(n for n in numbers if n > 0) + {0}\n"
@@ -34,14 +37,21 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def evaluate(samples: Path, problems: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "judgebox", "evaluate", "--samples", str(samples)]
-    command += ["--problems", str(problems), "--dataset", "other", "--parallel", "1", *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture
+def evaluate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Evaluate:
+    """Run the command; returns its exit code, and what it wrote to both streams."""
+
+    def run(samples: Path, problems: Path, *options: str) -> tuple[int, str, str]:
+        command = ["judgebox", "evaluate", "--samples", str(samples), "--problems", str(problems)]
+        command += ["--dataset", "other", "--parallel", "1", *options]
+        monkeypatch.setattr(sys, "argv", command)
+        return (main(), *capsys.readouterr())
+
+    return run
 
 
 @pytest.mark.slow
-def test_results_are_evalpluss(tmp_path: Path) -> None:
+def test_results_are_evalpluss(evaluate: Evaluate, tmp_path: Path) -> None:
     problems = write(tmp_path / "problems.jsonl.gz", [problem(0), problem(1)])
     base_only = "def total_1(numbers):\n    return sum(numbers) + 1\n"
     samples = [
@@ -51,9 +61,9 @@ def test_results_are_evalpluss(tmp_path: Path) -> None:
         {"task_id": "t/0", "solution": "oops("},
     ]
     path = write(tmp_path / "samples.jsonl", samples)
-    done = evaluate(path, problems)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    code, out, err = evaluate(path, problems)
+    assert code == 0, err
+    assert out.splitlines() == [
         *("other (base tests)", "pass@1:\t0.750"),
         *("other+ (base + extra tests)", "pass@1:\t0.500"),
     ]
@@ -76,10 +86,10 @@ def test_results_are_evalpluss(tmp_path: Path) -> None:
         "plus_status": "fail",
         "plus_fail_tests": [[[-1, 4]]],
     }
-    again = evaluate(path, problems)
-    assert again.returncode == 1 and "--overwrite replaces it" in again.stderr
-    done = evaluate(path, problems, "--overwrite", "--base-only")
-    assert done.stdout.splitlines() == ["other (base tests)", "pass@1:\t0.750"]
+    code, _, err = evaluate(path, problems)
+    assert code == 1 and "--overwrite replaces it" in err
+    _, out, _ = evaluate(path, problems, "--overwrite", "--base-only")
+    assert out.splitlines() == ["other (base tests)", "pass@1:\t0.750"]
     rows = json.loads((tmp_path / "samples_eval_results.json").read_text())["eval"]["t/1"]
     assert [(row["plus_status"], row["plus_fail_tests"]) for row in rows] == [(None, [])] * 2
 
@@ -104,25 +114,25 @@ MISTAKES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], str]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", MISTAKES)
-def test_mistakes_are_told(tmp_path: Path, name: str) -> None:
+def test_mistakes_are_told(evaluate: Evaluate, tmp_path: Path, name: str) -> None:
     problems, samples, message = MISTAKES[name]
-    done = evaluate(
+    code, _, err = evaluate(
         write(tmp_path / "samples.jsonl", samples), write(tmp_path / "problems.jsonl", problems)
     )
-    assert done.returncode == 1
-    assert done.stderr.startswith("judgebox: ") and message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert code == 1
+    assert err.startswith("judgebox: ") and message in err
 
 
 @pytest.mark.parametrize("missing", ["samples.jsonl", "problems.jsonl"])
-def test_files_that_cannot_be_read_are_told(tmp_path: Path, missing: str) -> None:
+def test_files_that_cannot_be_read_are_told(
+    evaluate: Evaluate, tmp_path: Path, missing: str
+) -> None:
     write(tmp_path / "samples.jsonl", [])
     write(tmp_path / "problems.jsonl", [problem(0)])
     (tmp_path / missing).unlink()
-    done = evaluate(tmp_path / "samples.jsonl", tmp_path / "problems.jsonl")
-    assert done.returncode == 1 and f"{missing}: cannot be read" in done.stderr
+    code, _, err = evaluate(tmp_path / "samples.jsonl", tmp_path / "problems.jsonl")
+    assert code == 1 and f"{missing}: cannot be read" in err
 
 
 def test_pass_at_k_is_evalpluss() -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from judgebox import codec
+from judgebox.box import Box
 from judgebox.codec import Raised
 from judgebox.judging import FAIL, PASS, Program
 from judgebox.reference import Recording, record_reference
-from judgebox.testcases import TestCases
+from judgebox.testcases import open_cases
 from judgebox.verdict import Clocks, judge
-from judgebox.worker import JudgeContext
 
 RIGHT = "def double(x):\n    if x is None:\n        raise ValueError(x)\n    return 2 * x\n"
 HEAD = "import pytest\nfrom solution import double\n\n"
@@ -18,23 +19,22 @@ MEMORY = 2 * 2**30
 
 
 @pytest.fixture(scope="module")
-def context() -> Iterator[JudgeContext]:
-    context = JudgeContext(MEMORY, ["numpy"])
-    yield context
-    context.close()
+def box() -> Iterator[Box]:
+    with Box(["numpy"]) as box:
+        yield box
 
 
 def recorded(
-    context: JudgeContext, path: Path, tests: str, solution: str = RIGHT, names: str = "double"
+    box: Box, path: Path, tests: str, solution: str = RIGHT, names: str = "double"
 ) -> Recording:
     return record_reference(
-        context.box, path, solution, HEAD + tests, names.split(), seconds=2, memory_bytes=MEMORY
+        box, path, solution, HEAD + tests, names.split(), seconds=2, memory_bytes=MEMORY
     )
 
 
-def verdict(context: JudgeContext, path: Path, code: str, **options: float) -> str:
+def verdict(box: Box, path: Path, code: str, **options: float) -> str:
     program = Program(code, "double", atol=1e-6, recorded=True)
-    return judge(context.box, program, path, Clocks(0.5, 4.0, MEMORY)).sets["base"]
+    return judge(box, program, path, Clocks(0.5, 4.0, MEMORY)).verdicts["base"]
 
 
 #: Tests of `RIGHT`, and the reason why they can't be recorded (None: they can).
@@ -95,9 +95,9 @@ TESTS = {
 
 
 @pytest.mark.parametrize("name", TESTS)
-def test_tests_are_recorded_or_refused(context: JudgeContext, tmp_path: Path, name: str) -> None:
+def test_tests_are_recorded_or_refused(box: Box, tmp_path: Path, name: str) -> None:
     tests, reason = TESTS[name]
-    assert recorded(context, tmp_path / "cases", tests).reason == reason
+    assert recorded(box, tmp_path / "cases", tests).reason == reason
 
 
 ONE = "def test_a():\n    assert double(1) == 2\n"
@@ -141,16 +141,12 @@ SOLUTIONS = {
 
 
 @pytest.mark.parametrize("name", SOLUTIONS)
-def test_solutions_are_recorded_or_refused(
-    context: JudgeContext, tmp_path: Path, name: str
-) -> None:
+def test_solutions_are_recorded_or_refused(box: Box, tmp_path: Path, name: str) -> None:
     solution, tests, reason = SOLUTIONS[name]
-    assert recorded(context, tmp_path / "cases", tests, solution).reason == reason
+    assert recorded(box, tmp_path / "cases", tests, solution).reason == reason
 
 
-def test_only_outermost_calls_are_kept_with_what_tests_accept(
-    context: JudgeContext, tmp_path: Path
-) -> None:
+def test_only_outermost_calls_are_kept_with_what_tests_accept(box: Box, tmp_path: Path) -> None:
     solution = """
 class Bad(ValueError): pass
 def double(x, deep=False):
@@ -171,17 +167,17 @@ def test_a():
         pass
 """
     path = tmp_path / "cases"
-    assert recorded(context, path, tests, solution, "double Bad") == Recording(None, 0.0, 4)
-    with TestCases(path) as sets:
-        calls = sets.read("base")
-        assert calls.arguments(0) == ["double", [3], {"deep": True}]
-        expected = [*calls.expected(0, 4)]
+    assert recorded(box, path, tests, solution, "double Bad") == Recording(None, 0.0, 4)
+    with open_cases(path) as sets:
+        calls = sets["base"]
+        assert codec.unpack(calls.input(0)) == ["double", [3], {"deep": True}]
+        expected = [codec.unpack(calls.expected(number)) for number in range(4)]
     assert expected[0] == 6
     names = [one.names for one in expected[1:]]
     assert names == [["Bad"], ["TypeError", "LookupError"], ["KeyError"]]
-    assert verdict(context, path, solution) == PASS
+    assert verdict(box, path, solution) == PASS
     other = solution.replace("raise KeyError(x)", "raise IndexError(x)")
-    assert verdict(context, path, other) == FAIL  # the third call's would do, the fourth's not
+    assert verdict(box, path, other) == FAIL  # the third call's would do, the fourth's not
 
 
 #: Programs, and their verdicts by doubles of 1, 0.1 and None.
@@ -203,33 +199,29 @@ PROGRAMS = {
 
 
 @pytest.fixture(scope="module")
-def cases(context: JudgeContext, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cases(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("record") / "cases"
     tests = "def test_a():\n    assert double(1) == 2\n    assert double(0.1) == 0.2\n"
     tests += "    pytest.raises(ValueError, double, None)\n"
-    assert recorded(context, path, tests).calls == 3
+    assert recorded(box, path, tests).calls == 3
     return path
 
 
 @pytest.mark.parametrize("code", PROGRAMS)
-def test_programs_are_judged_by_recorded_calls(
-    context: JudgeContext, cases: Path, code: str
-) -> None:
-    assert verdict(context, cases, code) == PROGRAMS[code]
+def test_programs_are_judged_by_recorded_calls(box: Box, cases: Path, code: str) -> None:
+    assert verdict(box, cases, code) == PROGRAMS[code]
 
 
-def test_a_time_out_is_no_exception_that_tests_expect(
-    context: JudgeContext, tmp_path: Path
-) -> None:
+def test_a_time_out_is_no_exception_that_tests_expect(box: Box, tmp_path: Path) -> None:
     tests = "def test_a():\n    pytest.raises(Exception, double, None)\n    assert double(1) == 2\n"
-    assert recorded(context, tmp_path / "cases", tests).reason is None
+    assert recorded(box, tmp_path / "cases", tests).reason is None
     stuck = "def double(x):\n    while x is None: pass\n    return 2 * x\n"
-    assert verdict(context, tmp_path / "cases", stuck) == FAIL
+    assert verdict(box, tmp_path / "cases", stuck) == FAIL
     missing = "def twice(x): pass"
-    assert verdict(context, tmp_path / "cases", missing) == FAIL
+    assert verdict(box, tmp_path / "cases", missing) == FAIL
 
 
-def test_humanevals_form(context: JudgeContext, tmp_path: Path) -> None:
+def test_humanevals_form(box: Box, tmp_path: Path) -> None:
     """Its tests use a helper of the prompt; a solution may use it, and its imports."""
     prelude = (
         "from typing import List\ndef helper(x: List[int]):\n    return [n + 1 for n in x]\n"
@@ -239,13 +231,13 @@ def test_humanevals_form(context: JudgeContext, tmp_path: Path) -> None:
     path = tmp_path / "cases"
     solution = prelude + "    return [n - 1 for n in x]\n"
     recording = record_reference(
-        context.box, path, solution, tests, ["double"], form="check", prelude=prelude
+        box, path, solution, tests, ["double"], form="check", prelude=prelude
     )
     assert recording == Recording(None, 0.0, 1)
-    with TestCases(path) as sets:
-        assert sets.read("base").arguments(0) == ["double", [[2, 3]], {}]
+    with open_cases(path) as sets:
+        assert codec.unpack(sets["base"].input(0)) == ["double", [[2, 3]], {}]
     answer = "def double(x):\n    return [n - 2 for n in helper(x)]\n"
-    assert verdict(context, path, prelude + answer) == PASS
+    assert verdict(box, path, prelude + answer) == PASS
 
 
 def test_exceptions_equal_where_a_type_is_the_same() -> None:

@@ -21,6 +21,7 @@ from mixmerge.artifacts.integrity import check_content
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_dir, read_json, sha256, write_json
 from mixmerge.core.redaction import redacted_value
+from mixmerge.core.section import Section
 
 MANIFEST = "manifest.json"
 PROVENANCE = "provenance.json"
@@ -55,7 +56,7 @@ def publish(
         out: target directory, replaced as a whole when the block ends well.
         kind: what it is ("checkpoint", "rows", "completions", ...).
         inputs: files (mostly manifests) it is made from.
-        settings: what the rule was told, JSON-able.
+        settings: what the rule was told, a section or JSON-able.
         seed: the seed of the job, None where nothing is random.
         packages: distributions whose versions matter for the result.
 
@@ -200,8 +201,15 @@ def write_provenance(
         directory / PROVENANCE,
         {
             "inputs": {path.as_posix(): sha256(path) for path in sorted(inputs)},
-            "settings": redacted_value(settings),
+            "settings": redacted_value(_dumped(settings)),
             "seed": seed,
             "software": versions,
         },
     )
+
+
+def _dumped(settings: Any) -> Any:
+    """A section as it was given: without its defaults."""
+    if isinstance(settings, Section):
+        return settings.model_dump(mode="json", exclude_unset=True)
+    return settings

@@ -1,8 +1,7 @@
 """Reading a study's YAML into `StudyConfig`, with messages for people.
 
-YAML lets a key come twice in a mapping and takes the last: of two models of one name, one would
-silently be gone. It lets an alias stand inside what it names, and a few aliases of aliases be
-millions of values. Both are refused here, with file and line.
+YAML takes the last of two equal keys: of two models of one name, one would silently be gone. It
+lets an alias stand inside what it names, and a few aliases of aliases be millions of values.
 """
 
 from collections.abc import Iterable
@@ -28,7 +27,6 @@ _SECRET = (
     "records; take it out, and give it in the environment: HF_TOKEN, HF_ENDPOINT, PIP_INDEX_URL, "
     "SNAKEMAKE_STORAGE_S3_ACCESS_KEY and _SECRET_KEY, or the programs' own login"
 )
-
 
 #: Values that a document may have, aliases written out; the largest study has a few thousand.
 _MOST = 200_000
@@ -105,7 +103,7 @@ class _Loader(yaml.SafeLoader):
         if isinstance(node, yaml.MappingNode):
             self._check_keys(node)
         try:
-            return super().construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+            return super().construct_object(node, deep=True)
         except ValueError as error:  # the 30th of February, or a number of thousands of digits
             shown = node.value if len(node.value) < 40 else f"{node.value[:30]}..."
             why = "too many digits" if "digits" in str(error) else str(error)

@@ -76,8 +76,7 @@ def decontaminate(
                 yield row
 
     inputs = [directory / MANIFEST for directory in (rows, *heldout.values())]
-    given = settings.model_dump(mode="json", exclude_unset=True)
-    with publish(out, "rows", inputs=inputs, settings=given, packages=["numpy"]) as artifact:
+    with publish(out, "rows", inputs=inputs, settings=settings, packages=["numpy"]) as artifact:
         count = write_jsonl(artifact.path / ROWS, kept())
         write_jsonl(artifact.path / DROPPED, dropped)
         if not count:

@@ -16,7 +16,7 @@ import sys
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tqdm import tqdm
 
@@ -71,12 +71,14 @@ def hold_out_validation(
     )
     rows: dict[str, Row] = {}
     tests_of_others: dict[bytes, str] = {}
-    for number, own, *_, row in progress(mapping.read(source / ROWS), f"hold out {suite}", total):
-        if prefix + own in trained:
-            tests_of_others[_digest(row, fields)] = "trained_twin"
-        elif prefix + own in held_out:
-            _check_columns(row, fields, f"{source / ROWS}:{number}: suites.{suite}.fields")
-            rows[prefix + own] = row
+    for mapped in progress(mapping.read(source / ROWS), f"hold out {suite}", total):
+        name = prefix + mapped.id
+        if name in trained:
+            tests_of_others[_digest(mapped.row, fields)] = "trained_twin"
+        elif name in held_out:
+            where = f"{source / ROWS}:{mapped.number}: suites.{suite}.fields"
+            _check_columns(mapped.row, fields, where)
+            rows[name] = mapped.row
     if len(rows) != len(held_out):
         raise UserError(
             f"suites.{suite}: {split / VALIDATION} has {len(held_out)} rows of source "
@@ -116,8 +118,7 @@ def hold_out_validation(
         "left_out": reasons,
     }
     inputs = [source / MANIFEST, split / MANIFEST]
-    given = settings.model_dump(mode="json", exclude_unset=True)
-    with publish(out, "heldout", inputs=inputs, settings=given) as artifact:
+    with publish(out, "heldout", inputs=inputs, settings=settings) as artifact:
         write_jsonl(artifact.path / PROBLEMS, problems)
         write_jsonl(artifact.path / TEXTS, map(problem_texts, problems))
         write_json(artifact.path / REPORT, report)
@@ -142,26 +143,22 @@ def _problem(name: str, row: Row, fields: HeldOutFields) -> Row:
     question, solution = row[fields.problem], row[fields.solution]
     if not isinstance(question, str) or not question.strip():
         raise Unusable("no_problem")
-    program = read_tests(row[fields.tests], solution)
+    program, names = read_tests(row[fields.tests], solution)
     return {
         "task_id": name,
         "prompt": question,
-        "entry_point": program.names[0],
-        "names": list(program.names),
+        "entry_point": names[0],
+        "names": names,
         "canonical_solution": solution,
-        "test": program.text,
+        "test": program,
     }
 
 
-class UnitTests(NamedTuple):
-    """A test program with its import of the solution, and the names that it asks of that."""
-
-    text: str
-    names: tuple[str, ...]
-
-
-def read_tests(tests: object, solution: object) -> UnitTests:
+def read_tests(tests: object, solution: object) -> tuple[str, list[str]]:
     """Examine a row's test program; ``solution`` says what names without an import are.
+
+    Returns:
+        The program with its import of the solution, and the names that it asks of that.
 
     Raises:
         Unusable: ``no_tests``, ``no_solution`` (blank or no text), ``not_python`` (either does not
@@ -188,7 +185,7 @@ def read_tests(tests: object, solution: object) -> UnitTests:
         text = tests if imported else f"from solution import {', '.join(names)}\n{tests}"
     if not names:
         raise Unusable("tests_itself")
-    return UnitTests(text, tuple(names))
+    return text, names
 
 
 def _parse(text: str) -> ast.Module:

@@ -14,16 +14,13 @@ from mixmerge.data.templates import FieldError, MissingField, Template, Turn
 
 
 class MappedRow(NamedTuple):
-    """A source's row as a conversation."""
+    """A source's row on line ``number``, and its conversation; the id is unique in the source."""
 
     number: int
-    """Its line."""
     id: str
-    """Unique in the source."""
     prompt: Turn
     answer: Turn
     row: Row
-    """The row as it was fetched."""
 
 
 class RowMapping:
@@ -174,8 +171,7 @@ def prepare(
     """
     report: dict[str, Any] = {"task": task, "sources": {}}
     inputs = [directory / MANIFEST for directory in sources.values()]
-    given = settings.model_dump(mode="json", exclude_unset=True)
-    with publish(out, "rows", inputs=inputs, settings=given) as artifact:
+    with publish(out, "rows", inputs=inputs, settings=settings) as artifact:
         rows = _prepared(task, settings, sources, report["sources"])
         write_jsonl(artifact.path / ROWS, rows)
         totals = [*report["sources"].values()]
@@ -196,30 +192,28 @@ def _prepared(
         mapping = RowMapping(f"tasks.{task}", source, settings.templates, settings.columns[source])
         total = read_manifest(directory, "rows")["facts"]["rows"]
         first = 0 if mapping.system is None else 1
-        mapped = duplicates = 0
-        for _, own, prompt, answer, _ in progress(
-            mapping.read(directory / ROWS), f"prepare {source}", total
-        ):
-            mapped += 1
-            words = "\x1f".join(" ".join(turn.text.split()) for turn in (prompt, answer))
+        duplicates = 0
+        for row in progress(mapping.read(directory / ROWS), f"prepare {source}", total):
+            turns = (row.prompt, row.answer)
+            words = "\x1f".join(" ".join(turn.text.split()) for turn in turns)
             if settings.deduplicate and not texts.add(words):
                 duplicates += 1
                 continue
             spans: dict[str, list[list[int]]] = {}
-            for index, turn in enumerate((prompt, answer), start=first):
+            for index, turn in enumerate(turns, start=first):
                 for field, start, end in turn.spans:
                     spans.setdefault(field, []).append([index, start, end])
             yield {
-                "id": f"{task}/{source}/{own}",
+                "id": f"{task}/{source}/{row.id}",
                 "task": task,
                 "source": source,
-                "messages": mapping.messages(prompt, answer),
+                "messages": mapping.messages(*turns),
                 "spans": spans,
             }
         empty = len(mapping.blanks)
         counts[source] = {
-            "read": mapped + empty,
+            "read": total,
             "empty": empty,
             "duplicates": duplicates,
-            "rows": mapped - duplicates,
+            "rows": total - empty - duplicates,
         }

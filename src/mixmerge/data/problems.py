@@ -184,24 +184,14 @@ def check_release(path: Path, md5: str, suite: str | None, version: str | None) 
     if of in (None, suite or of) and version in (None, known):
         return release
     name = suite or of
-    if name is None:
-        way_out = "leave `version` out for a file of your own"
-    else:
-        variable = override_variable(name)
-        mend = (
-            f"let {variable} name the right file, or unset it"
-            if os.environ.get(variable)
-            else f"delete {path} to have it downloaded again, or set {variable} to the right file"
-        )
-        versions = " or ".join(sorted(v for owner, v in KNOWN.values() if owner == name))
-        way_out = (
-            f"{mend}, set the suite's `version` to one that is known here ({versions}), or leave "
-            "it out to use this file as it is"
-        )
+    known_here = ", ".join(f"{FILES[owner]} {number}" for owner, number in KNOWN.values())
+    mend = f"delete it, or mend {override_variable(name)}, to have" if name else "name"
     wanted = " ".join(filter(None, [FILES[name] if name else "version", version]))
     raise UserError(
-        f"{path}: is not {wanted} but {release or 'no release of EvalPlus that is known here'} "
-        f"(MD5 of its content: {md5}); {way_out}"
+        f"{path}: is not {wanted} but "
+        f"{release or 'no release that is known here'} (MD5 of its content: {md5}); {mend} the "
+        f"right file, set the suite's `version` to a known release ({known_here}), or leave "
+        "`version` out to use this file as it is"
     )
 
 

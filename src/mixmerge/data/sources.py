@@ -6,24 +6,61 @@ corpus, or a reader that the caller hands in.
 
 import itertools
 import os
+import platform
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
 from mixmerge.artifacts.manifest import MANIFEST, publish
 from mixmerge.checkpoint.hub import check_endpoint, resolve
 from mixmerge.core.archives import Bounds
-from mixmerge.core.errors import UserError, not_a_file
+from mixmerge.core.errors import UserError, nearest, not_a_file
 from mixmerge.core.io import write_jsonl
 from mixmerge.core.section import is_commit
 from mixmerge.data.rows import ROWS, Row, plain, plain_row, progress, read_lines, read_parquet
-from mixmerge.data.settings import EmbeddedSource, HubSource, LocalSource, PackageSource
+from mixmerge.data.settings import (
+    EmbeddedSource,
+    HubSource,
+    LocalSource,
+    PackageSource,
+    canonical,
+)
 
 #: What the rows of a file may come to: packed columns shrink further than text, but not for ever.
 _ROWS = Bounds(bytes=1 << 50, ratio=1000, free=1 << 30)
 
 #: What reads rows of a data set: `datasets`' own modules for tables.
 _TABLES = ("arrow", "csv", "json", "parquet", "text")
+
+_BY_HAND = "convert the data to Parquet by hand and use a source of kind `local`"
+
+#: Words in the message of a library, and what is to be done about it.
+_WAYS_OUT = (
+    ("offline", "fetch it once on a machine with internet, or unset HF_HUB_OFFLINE"),
+    (
+        "gated|authenticated|401|403",
+        "it is gated or private: accept its terms on the hub and log in with `hf auth login`, or "
+        "set HF_TOKEN",
+    ),
+    ("builderconfig|split", "mend `subsets` or `split`"),
+    (
+        "couldn't reach|connect|timed out",
+        "check the network or HF_ENDPOINT and run this rule again (files that have arrived are "
+        "kept), or copy the files here and use a source of kind `local`",
+    ),
+    ("", _BY_HAND),
+)
+
+#: The standard library, which is no distribution.
+PYTHON = "python"
+
+#: Parts of the packages, in the order in which a repeated function or docstring finds its place.
+PARTS = ("test", "validation", "train")
+
+_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*([^\s;#]+)", re.MULTILINE)
 
 AnySource = HubSource | LocalSource | EmbeddedSource | PackageSource
 PackageReader = Callable[[PackageSource, str], Iterator[Row]]
@@ -141,15 +178,24 @@ def read_hub(source: HubSource, name: str) -> Iterator[Row]:
         *(DatasetsError, ArrowException, HTTPError),
         *(OSError, ValueError, OverflowError, RuntimeError),
     )
+    pinned = f"{source.id}@{source.revision}"
     for subset in source.subsets:
         try:
-            for row in _open_subset(source, name, subset):
+            for row in _open_subset(source, f"sources.{name}: {pinned}", subset):
                 yield plain(row)
         except expected as error:
-            raise _explained(source, name, subset, error) from None
+            # The library's own sentence stays in the message.
+            message = " ".join(str(error).split())
+            if "generating" in message and (cause := error.__cause__ or error.__context__):
+                message += f": {' '.join(str(cause).split())}"
+            ways_out = (way for words, way in _WAYS_OUT if re.search(words, message.lower()))
+            raise UserError(
+                f"sources.{name}: {pinned}, subset {subset!r}, split {source.split!r}: cannot be "
+                f"read: {message}; {next(ways_out)}"
+            ) from None
 
 
-def _open_subset(source: HubSource, name: str, subset: str) -> Any:
+def _open_subset(source: HubSource, where: str, subset: str) -> Any:
     """One subset's rows, certainly of the commit that was asked for, and read as tables.
 
     Some readers of other formats run decoders of their own. That a card names only files of its own
@@ -159,82 +205,89 @@ def _open_subset(source: HubSource, name: str, subset: str) -> Any:
     from huggingface_hub import constants
 
     builder = load_dataset_builder(source.id, name=subset, revision=source.revision)
-    where = f"sources.{name}: {source.id}@{source.revision}"
     tables = ", ".join(_TABLES)
-    by_hand = "to Parquet by hand and use a source of kind `local`"
     # Where the hub does not answer, or has no files that the library reads, it takes the latest
     # cached copy, of whatever commit.
-    if builder.hash != source.revision and constants.HF_HUB_OFFLINE:
-        raise UserError(
-            f"{where} is not in the cache ({_cache()}), which holds commit {builder.hash}, and "
-            "HF_HUB_OFFLINE forbids to ask the hub; fetch it once on a machine with internet"
-        )
     if builder.hash != source.revision:
+        reason = f"it holds no files that are read as tables ({tables}), or the hub did not answer"
+        if constants.HF_HUB_OFFLINE:
+            reason = "HF_HUB_OFFLINE forbids to ask the hub"
         raise UserError(
-            f"{where} holds no files that are read as tables ({tables}), or the hub stopped "
-            f"answering; the cache ({_cache()}), which holds commit {builder.hash}, is no "
-            f"substitute. Run this rule again, or convert the data {by_hand}"
+            f"{where} is not in the cache ({os.environ.get('HF_HOME', '~/.cache/huggingface')}), "
+            f"which holds commit {builder.hash}, and {reason}; run this rule where the internet "
+            f"is, or {_BY_HAND}"
         )
     module = type(builder).__module__
     if module not in {
         f"datasets.packaged_modules.{table}.{table}" for table in (*_TABLES, "cache")
     }:
-        raise UserError(
-            f"{where} is read by {module.split('.')[-1]!r}; only tables are ({tables}). Convert it "
-            f"{by_hand}"
-        )
+        reader = module.split(".")[-1]
+        raise UserError(f"{where} is read by {reader!r}; only tables are ({tables}): {_BY_HAND}")
     if source.limit is not None and not config.HF_HUB_OFFLINE:
         return builder.as_streaming_dataset(split=source.split)
     builder.download_and_prepare()
     return builder.as_dataset(split=source.split)
 
 
-#: A word in a library's message -> field that it is about, what is wrong and the way out.
-_EXPLANATIONS = {
-    ("offline",): (
-        "",
-        "{pinned} is not in the cache ({cache}), and HF_HUB_OFFLINE forbids to fetch it; fetch it "
-        "once on a machine with internet, or unset HF_HUB_OFFLINE",
-    ),
-    ("gated", "authenticated", "401", "403"): (
-        ".id",
-        "{id} is gated or private ({message}); accept its terms on the hub and log in with `hf "
-        "auth login`, or set HF_TOKEN",
-    ),
-    ("builderconfig",): (".subsets", "{subset!r} is no subset of {pinned}: {message}"),
-    ("split",): (".split", "{pinned} has no split {split!r}: {message}"),
-    ("couldn't reach", "connect", "timed out"): (
-        "",
-        "{pinned} could not be fetched ({message}); check the network or HF_ENDPOINT and run this "
-        "rule again (files that have arrived are kept), or copy the files here and use a source "
-        "of kind `local`",
-    ),
-    ("",): ("", "{pinned}, subset {subset!r}: cannot be read: {message}"),
-}
+@dataclass(frozen=True)
+class Package:
+    """An installed distribution, or the standard library."""
+
+    name: str
+    version: str
+    distribution: Distribution | None
 
 
-def _explained(source: HubSource, name: str, subset: str, error: Exception) -> UserError:
-    """One message with the way out; the library's own sentence stays in it."""
-    cause = error.__cause__ or error.__context__
-    message = " ".join(str(error).split())
-    if cause is not None and "generating" in message:
-        message = f"{message}: {' '.join(str(cause).split())}"
-    lowered = message.lower()
-    field, text = next(
-        explanation
-        for words, explanation in _EXPLANATIONS.items()
-        if any(word in lowered for word in words)
-    )
-    filled = text.format(
-        id=source.id,
-        pinned=f"{source.id}@{source.revision}",
-        split=source.split,
-        subset=subset,
-        cache=_cache(),
-        message=message,
-    )
-    return UserError(f"sources.{name}{field}: {filled}")
+def chosen_packages(source: PackageSource, name: str) -> dict[str, list[Package]]:
+    """Part -> its packages, sorted by name; ``name`` is the source's key, for messages.
+
+    Raises:
+        UserError: a name that is not installed, or a version that the lock does not pin.
+    """
+    packages = {PYTHON: Package(PYTHON, platform.python_version(), None)}
+    for entry in distributions():
+        key = canonical(entry.name)
+        # Of a name that is found twice, what an import would find.
+        packages.setdefault(key, Package(key, entry.version, entry))
+    if source.lock is not None:
+        packages = _locked(packages, source.lock, f"sources.{name}.lock: {source.lock}")
+    parts: dict[str, list[Package]] = {part: [] for part in PARTS}
+    wanted = list(packages) if source.only is None else list(map(canonical, source.only))
+    part_of = dict.fromkeys(wanted, "train")
+    for field in ("only", "validation", "test"):
+        for package in getattr(source, field) or []:
+            key = canonical(package)
+            if key not in packages:
+                hint = nearest(key, set(packages))
+                raise UserError(
+                    f"sources.{name}.{field}: {package!r} is not among the packages"
+                    f"{hint if 'mean' in hint else '; install it, or take it off the list'}"
+                )
+            if key in part_of and field != "only":
+                part_of[key] = field
+    for key, part in sorted(part_of.items()):
+        parts[part].append(packages[key])
+    return parts
 
 
-def _cache() -> str:
-    return os.environ.get("HF_HOME", "~/.cache/huggingface")
+def _locked(installed: dict[str, Package], lock: Path, where: str) -> dict[str, Package]:
+    """The packages that a lock pins, and the standard library."""
+    try:
+        pins = _PIN.findall(lock.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{where}: {error.strerror or error}") from None
+    if not pins:
+        raise UserError(f"{where}: holds no line of the form name==version")
+    kept = {PYTHON: installed[PYTHON]}
+    for pinned, version in pins:
+        key = canonical(pinned)
+        package = installed.get(key)
+        # A local label such as +cpu is another build of the same release.
+        if package is None or package.version.split("+")[0] != version.split("+")[0]:
+            state = "not installed" if package is None else f"installed as {package.version}"
+            raise UserError(
+                f"{where} pins {key}=={version}, which is {state}; make the environment from the "
+                "lock, or leave `lock` out to read what is installed"
+            )
+        kept[key] = package
+    return kept

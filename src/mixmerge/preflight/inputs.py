@@ -10,7 +10,6 @@ from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.config.checks import unusable, unusable_files
 from mixmerge.core.errors import UserError, nearest
 from mixmerge.core.section import Pinned, is_commit, validated
-from mixmerge.data.packages import chosen_packages
 from mixmerge.data.prepare import RowMapping
 from mixmerge.data.problems import (
     FILES,
@@ -26,6 +25,7 @@ from mixmerge.data.problems import (
 )
 from mixmerge.data.rows import ROWS, Row, Seen, plain_row, read_lines, read_parquet
 from mixmerge.data.settings import LocalSource, PackageSource, PrepareSettings
+from mixmerge.data.sources import chosen_packages
 from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.data.templates import FieldError, MissingField, Template
 from mixmerge.evaluate.settings import CodeSuite, SummarySuite

@@ -10,9 +10,10 @@ from math import ceil
 
 from mixmerge.config.hardware import activations_gb, states_gb, trained, width
 from mixmerge.config.study import EmbeddedBase, GgufModel
-from mixmerge.data.settings import MIX, EmbeddedSource, HubSource
+from mixmerge.data.settings import MIX, CorpusSettings, EmbeddedSource, HubSource
 from mixmerge.resources.sizes import Sizes
 from mixmerge.sft.settings import Sft
+from mixmerge.study.plan import Study
 
 #: Bytes of a row of source, and of chat messages, as JSON.
 _ROW = 3_000
@@ -32,9 +33,8 @@ _START = 40
 _FORWARD = 2
 
 #: A padded micro-batch of several rows is this much longer than its tokens; a packed row is full.
-_PADDING, _PACKED = 1.6, 1.05
-
 #: Seconds that a micro-batch takes at least: kernel launches on a GPU, Python on a CPU.
+_PADDING, _PACKED = 1.6, 1.05
 _LEAST = {"gpu": 0.1, "cpu": 0.03}
 
 #: MergeKit method -> seconds for a billion weights of two specialists, on two idle cores; all
@@ -68,7 +68,6 @@ class Assumed:
         memory: MB of main memory at most, imports included.
         disk: MB that the job writes, scratch included.
         kept: MB of them that stay when it is over; None: all.
-        gpu: GPUs it works on.
         by_user: whether the user named its time (`hardware.sft_hours`), so that it is not doubted
             as an assumption is.
     """
@@ -78,7 +77,6 @@ class Assumed:
     memory: float
     disk: float = 1.0
     kept: float | None = None
-    gpu: int = 0
     by_user: bool = False
 
 
@@ -89,8 +87,9 @@ class Estimates:
         rules: rule -> function of its wildcards, in the order of its benchmark's path.
     """
 
-    def __init__(self, sizes: Sizes) -> None:
-        self.sizes, self.study, self.config = sizes, sizes.study, sizes.config
+    def __init__(self, study: Study) -> None:
+        self.study, self.config = study, study.config
+        self.sizes = sizes = Sizes(study)
         self.hardware = self.config.hardware
         self.gpu = self.hardware.device == "gpu"
         workers = self.config.code_scoring.workers
@@ -128,14 +127,11 @@ class Estimates:
             "score": lambda model, variant: self._score(workers),
             "uncertainty": self._uncertainty,
             "figures": lambda: Assumed(10, checkpoints * 0.1, 500, 20),
-            "tables": lambda: reading,
-            "verdict": lambda: reading,
-            "timing": lambda: reading,
+            **dict.fromkeys(("tables", "verdict", "timing"), lambda: reading),
         }
 
     def _corpus(self) -> Assumed:
-        settings = self.config.embedded
-        assert settings is not None
+        settings = self.config.embedded or CorpusSettings()
         documents = settings.pretrain_items + 2 * settings.train_items
         return Assumed(3, documents / 1500, _LEAN, documents * 0.001)
 
@@ -182,7 +178,7 @@ class Estimates:
         step = max(flops / (self.hardware.cpu_gflops * 1e9), _LEAST[self.hardware.device])
         memory = _TORCH + 20 * parameters / 1e6 + 300 + (_CUDA if self.gpu else 0)
         size = self.sizes.weights_mb(model, 4)
-        return Assumed(15, entry.model.steps * step, memory, size + 1, gpu=int(self.gpu))
+        return Assumed(15, entry.model.steps * step, memory, size + 1)
 
     def _snapshot(self, model: str) -> Assumed:
         """A checkpoint fetched, checked and copied."""
@@ -201,8 +197,8 @@ class Estimates:
 
     def _sft(self, model: str, variant: str) -> Assumed:
         """One fine-tuning run: a specialist, or the mixture."""
-        sizes, node = self.sizes, self.study.variants[model][variant]
-        settings = self.config.sft_settings(model, node.task or MIX)
+        sizes = self.sizes
+        settings = self.study.sft(model, variant)
         training_set = self.study.training_set(model, variant)
         parameters, processes = sizes.parameters(model), settings.processes
         states, host = states_gb(settings, parameters, processes)
@@ -212,9 +208,9 @@ class Estimates:
         a_process = _TRAINER + (_CUDA + loading if self.gpu else 0)
         # Each node's, which is what clusters count.
         memory = (a_process * processes + host * 1000) / settings.nodes
-        hours = (self.hardware.sft_hours or {}).get(self.config.models[model].size)
-        by_user = hours is not None and self.gpu
-        if hours is not None and self.gpu:
+        given = self.hardware.sft_hours if self.gpu else None
+        hours = (given or {}).get(self.config.models[model].size)
+        if hours is not None:
             start, work = 0.0, 3600 * hours * sizes.share(training_set)
         else:
             start = _START + sizes.weights_mb(model, 2) / self.hardware.disk_mb_s
@@ -224,8 +220,7 @@ class Estimates:
         whole = trained(settings, parameters) * (weight + 12) / 1e6
         # The last checkpoint, the next one beside it, the best one's weights, the published ones.
         disk = 2 * whole + 2 * final + 1
-        gpu = processes if self.gpu else 0
-        return Assumed(start, work, memory, disk, final + 1, gpu, by_user)
+        return Assumed(start, work, memory, disk, final + 1, hours is not None)
 
     def _training_seconds(self, settings: Sft, parameters: int, training_set: str) -> float:
         """Seconds of a run's steps and of measuring its validation loss."""
@@ -251,9 +246,8 @@ class Estimates:
 
     def _merge(self, model: str, variant: str) -> Assumed:
         """A merged checkpoint, written shard by shard."""
-        strategy = self.study.variants[model][variant].strategy
-        assert strategy is not None
-        per_billion = _MERGING.get(self.config.strategies[strategy].method, _SORTING)
+        strategy = self.config.strategies[self.study.strategy(model, variant)]
+        per_billion = _MERGING.get(strategy.method, _SORTING)
         count = len(self.study.merged(model, variant))
         pairs = max(2, count) / 2
         parameters = self.sizes.parameters(model)
@@ -287,7 +281,7 @@ class Estimates:
         load = (60 if self.gpu else 10) + weights / self.hardware.disk_mb_s
         memory = _TORCH + weights * 1.2 + (_CUDA if self.gpu else 500)
         tokens = self.sizes.completion_tokens()
-        return Assumed(load, tokens / rate, memory, 20 + tokens * 8 / 1e6, gpu=int(self.gpu))
+        return Assumed(load, tokens / rate, memory, 20 + tokens * 8 / 1e6)
 
     def _score(self, workers: int) -> Assumed:
         """Programs run against tests, summaries against references; on the CPU."""

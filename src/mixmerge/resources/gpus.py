@@ -54,14 +54,8 @@ class GpuRequest:
         resource = self._defaults.get(name)
         raw = getattr(resource, "raw", None)
         value = raw if raw is not None else getattr(resource, "value", resource)
-        if (
-            isinstance(value, str)
-            and len(value) > 1
-            and value[0] == value[-1]
-            and value[0] in "'\""
-        ):
-            return value[1:-1]
-        return value
+        quoted = re.fullmatch(r"(['\"])(.*)\1", value) if isinstance(value, str) else None
+        return quoted[2] if quoted else value
 
     def translate(self, resources: Mapping[str, Any]) -> dict[str, Any]:
         """A rule's resources in the cluster's words; those of a rule without GPUs stay.
@@ -118,10 +112,7 @@ def claiming(names: Sequence[str]) -> str:
 
 
 def _claim(names: Sequence[str], count: int, folder: Path) -> list[str] | None:
-    """Lock so many of some GPUs, by files in a folder that child processes inherit; None: too few.
-
-    Those that are free but too few are let go.
-    """
+    """Lock so many of some GPUs, by files in a folder that child processes inherit; all or None."""
     held: dict[str, int] = {}
     for name in names:
         if len(held) == count:

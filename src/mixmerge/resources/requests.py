@@ -6,7 +6,6 @@ A rule's estimate says what its jobs would take at the speeds that the configura
 
 import csv
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from inspect import signature
 from math import ceil, isfinite
@@ -15,7 +14,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from mixmerge.resources.estimates import Assumed, Estimates
-from mixmerge.resources.sizes import Sizes
+from mixmerge.sft.settings import Sft
 from mixmerge.study.plan import Study
 
 #: Rules whose jobs run on a GPU where `hardware.device` is one.
@@ -35,7 +34,7 @@ _DOUBTED, _TRUSTED = 3.0, 1.5
 _HEADROOM = 1.5
 
 #: What each further attempt multiplies: a job that ran out of time, or of memory.
-_MORE_TIME, _MORE_MEMORY = 2.0, 1.5
+_MORE = {"runtime": 2.0, "mem_mb": 1.5}
 
 #: Benchmark files read of a rule: enough for a median, and a job on a cluster plans itself anew on
 #: a network file system.
@@ -50,25 +49,8 @@ _HEAVY = {"pretrain": 150, "sft": 150, "merge": 150, "generate": 150, "score": 1
 _LEAST_WORK = 0.2
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What one job is expected to take (no safety factor in it), and what it may take at most.
-
-    Attributes:
-        seconds: expected run time.
-        gpu: GPUs of the whole job, 0 for none.
-        mem_mb: MB of main memory that the first attempt asks for.
-        disk_mb: MB that it writes, scratch included.
-        kept_mb: MB of them that stay when it is over.
-        runtime: minutes that the first attempt asks for.
-    """
-
-    seconds: float
-    gpu: int
-    mem_mb: int
-    disk_mb: int
-    kept_mb: int
-    runtime: int
+#: Function of Snakemake's wildcards and the attempt.
+Resource = Callable[[Any, int], Any]
 
 
 class Speed(NamedTuple):
@@ -92,14 +74,18 @@ class JobResources:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self._rules = Estimates(Sizes(study)).rules
+        self._rules = Estimates(study).rules
         self.wildcards = {rule: tuple(signature(f).parameters) for rule, f in self._rules.items()}
         self._benchmarks = Path(study.path("benchmarks"))
-        self._estimate = cache(self._estimated)
+        self._first = cache(self._estimated)
         self._speed = cache(self._achieved)
 
-    def estimate(self, rule: str, wildcards: Any = None) -> Estimate:
-        """What one job is expected to take.
+    def estimate(self, rule: str, wildcards: Any = None) -> dict[str, int]:
+        """What the first attempt of a job asks for, and is expected to take.
+
+        ``mem_mb``, ``disk_mb`` (scratch included), ``kept_mb`` (what stays when the job is over),
+        ``runtime`` in minutes, ``expected_s`` in seconds and without safety factors; ``gpu`` for
+        jobs on GPUs only.
 
         Args:
             rule: a rule's name.
@@ -109,64 +95,52 @@ class JobResources:
             KeyError: an unknown rule, or a wildcard that is missing.
         """
         values = wildcards if isinstance(wildcards, Mapping) else vars(wildcards or object)
-        return self._estimate(rule, tuple(str(values[name]) for name in self.wildcards[rule]))
+        return self._first(rule, tuple(str(values[name]) for name in self.wildcards[rule]))
 
-    def of(self, rule: str) -> dict[str, Callable[[Any, int], Any]]:
+    def of(self, rule: str) -> dict[str, Resource]:
         """Resource -> function of wildcards and attempt, as Snakemake's `resources` takes them.
 
-        ``mem_mb``, ``disk_mb``, ``kept_mb`` (what stays when the job is over), ``runtime`` in
-        minutes, ``expected_s`` in seconds and without safety factors; ``gpu`` for jobs on GPUs
-        only. Of a training run also ``processes``, and what Slurm must know of one that is spread
-        over several nodes.
+        Of a training run they say besides how it is started, by the names that Snakemake's Slurm
+        executor reads. Those of a run on one node are absent (None), but for `processes` and
+        `nodes`. `mpi` keeps the executor from starting the job by srun: the job does that itself,
+        one task a node.
         """
-
-        def function(value: Callable[[Estimate, int], int]) -> Callable[[Any, int], int]:
-            return lambda wildcards, attempt: value(self.estimate(rule, wildcards), attempt)
-
-        resources: dict[str, Callable[[Any, int], Any]] = {
-            "mem_mb": function(lambda job, n: ceil(job.mem_mb * _MORE_MEMORY ** (n - 1))),
-            "runtime": function(lambda job, n: self._minutes(job.runtime, n)),
-            "disk_mb": function(lambda job, n: job.disk_mb),
-            "kept_mb": function(lambda job, n: job.kept_mb),
-            "expected_s": function(lambda job, n: max(1, round(job.seconds))),
-        }
+        names = ["mem_mb", "runtime", "disk_mb", "kept_mb", "expected_s"]
         if rule in GPU_RULES and self.study.config.hardware.device == "gpu":
-            resources["gpu"] = function(lambda job, n: job.gpu)
+            names.append("gpu")
+        resources = {name: self._resource(rule, name) for name in names}
         if rule == "sft":
-            resources |= self._launch()
+            resources |= {
+                "processes": self._launch(lambda sft: sft.processes, always=True),
+                "nodes": self._launch(lambda sft: sft.nodes, always=True),
+                "mpi": self._launch(lambda sft: "srun"),
+                "tasks": self._launch(lambda sft: sft.nodes),
+                # Else `tasks` would be taken for the tasks of each GPU.
+                "tasks_per_gpu": self._launch(lambda sft: 0),
+                "cpus_per_task": self._launch(lambda sft: sft.all_threads // sft.nodes),
+            }
         return resources
 
-    def _launch(self) -> dict[str, Callable[[Any, int], Any]]:
-        """How a training run is started, by the names that Snakemake's Slurm executor reads.
-
-        Those of a run on one node are absent (None), but for `nodes`. `mpi` keeps the executor from
-        starting the job by srun: the job does that itself, one task a node.
-        """
-
-        def function(value: Callable[[Any], Any], always: bool) -> Callable[[Any, int], Any]:
-            def resource(wildcards: Any, attempt: int) -> Any:
-                sft = self.study.sft(wildcards.model, wildcards.variant)
-                return value(sft) if always or sft.nodes > 1 else None
-
-            return resource
-
-        return {
-            "processes": function(lambda sft: sft.processes, True),
-            "nodes": function(lambda sft: sft.nodes, True),
-            "mpi": function(lambda sft: "srun", False),
-            "tasks": function(lambda sft: sft.nodes, False),
-            # Else `tasks` would be taken for the tasks of each GPU.
-            "tasks_per_gpu": function(lambda sft: 0, False),
-            "cpus_per_task": function(lambda sft: sft.all_threads // sft.nodes, False),
-        }
-
-    def _minutes(self, first: int, attempt: int) -> int:
-        """Run time of an attempt: more each time, but no more than a job may have."""
-        minutes = ceil(first * _MORE_TIME ** (attempt - 1))
+    def _resource(self, rule: str, name: str) -> Resource:
+        """A resource of each attempt: more memory and time, but no more time than there is."""
         longest = self.study.config.hardware.longest_hours
-        return minutes if longest is None else min(minutes, max(1, int(longest * 60)))
+        most = {"runtime": max(1, int(longest * 60))} if longest else {}
 
-    def _estimated(self, rule: str, values: tuple[str, ...]) -> Estimate:
+        def value(wildcards: Any, attempt: int) -> int:
+            amount = self.estimate(rule, wildcards)[name]
+            amount = ceil(amount * _MORE.get(name, 1) ** (attempt - 1))
+            return min(amount, most.get(name, amount))
+
+        return value
+
+    def _launch(self, setting: Callable[[Sft], Any], always: bool = False) -> Resource:
+        def value(wildcards: Any, attempt: int) -> Any:
+            sft = self.study.sft(wildcards.model, wildcards.variant)
+            return setting(sft) if always or sft.nodes > 1 else None
+
+        return value
+
+    def _estimated(self, rule: str, values: tuple[str, ...]) -> dict[str, int]:
         assumed = self._rules[rule](*values)
         names = self.wildcards[rule]
         speed = self._speed(rule, values[0] if names[:1] == ("model",) else None)
@@ -175,14 +149,14 @@ class JobResources:
             seconds = speed.start + speed.factor * _work(assumed)
             memory = memory if speed.memory is None else speed.memory * _HEADROOM
         trust = _DOUBTED if speed is None and not assumed.by_user else _TRUSTED
-        return Estimate(
-            seconds=seconds,
-            gpu=assumed.gpu,
-            mem_mb=_FLOOR + ceil(memory / 100) * 100,
-            disk_mb=ceil(assumed.disk),
-            kept_mb=ceil(assumed.disk if assumed.kept is None else assumed.kept),
-            runtime=max(_LEAST_MINUTES, 5 + ceil(trust * seconds / 60)),
-        )
+        return {
+            "mem_mb": _FLOOR + ceil(memory / 100) * 100,
+            "runtime": max(_LEAST_MINUTES, 5 + ceil(trust * seconds / 60)),
+            "disk_mb": ceil(assumed.disk),
+            "kept_mb": ceil(assumed.disk if assumed.kept is None else assumed.kept),
+            "expected_s": max(1, round(seconds)),
+            "gpu": self.study.sft(*values).processes if rule == "sft" else 1,
+        }
 
     def _achieved(self, rule: str, model: str | None) -> Speed | None:
         """What jobs of a rule achieved: those of the model, or else all; None where none ran."""

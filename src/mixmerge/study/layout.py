@@ -56,11 +56,8 @@ def layout_of(study: Graph) -> report.Layout:
         suites=[
             report.Suite(
                 key=key,
-                title=suite.title,
-                task=suite.task,
-                role=suite.role,
-                kind=suite.kind,
                 version=_version(config, suite),
+                **suite.model_dump(include={"title", "task", "role", "kind"}),
             )
             for key, suite in config.suites.items()
         ],
@@ -234,13 +231,7 @@ def _check(field: str, name: str, known: Iterable[str]) -> None:
 def uncertainty_settings(
     layout: report.Layout, model: str, uncertainty: Uncertainty
 ) -> dict[str, Any]:
-    """Settings of `uncertainty.py` for one model, without what only matters in print.
-
-    Args:
-        layout: the study's report.
-        model: key of the model.
-        uncertainty: the section of the config.
-    """
+    """Settings of `uncertainty.py` for one model, without what only matters in print."""
     entry = layout.model(model)
     measure, arm = set(Measure.model_fields), set(Arm.model_fields)
     settings = UncertaintySettings(
@@ -261,13 +252,7 @@ def contenders(layout: report.Layout, model: str, strategy: str) -> list[str]:
 
 
 def winner_layout(layout: report.Layout, model: str, strategy: str) -> dict[str, Any]:
-    """The part of a study's layout that decides a winner, without what only matters in print.
-
-    Args:
-        layout: the study's.
-        model: key of the model.
-        strategy: key of the strategy.
-    """
+    """The part of a study's layout that decides a winner, without what only matters in print."""
 
     def plain(section: _S) -> _S:
         fields = _PRINTED.intersection(type(section).model_fields)

@@ -48,15 +48,10 @@ _NO_RUN = {
 
 
 def start(workflow: Any, say: Callable[[str], None]) -> bool:
-    """Prepare a Snakemake that reads its rules for what it was asked to do.
-
-    Args:
-        workflow: Snakemake's, as Snakefiles know it.
-        say: how the user is told.
+    """Take over what a killed Snakemake left, where this one, which reads its rules, will run jobs.
 
     Returns:
-        Whether it is the one that the user started and will run jobs; then what a killed one left
-        was taken over. One that plans, lists or unlocks takes over nothing.
+        Whether it did; not inside of a job, nor in one that plans, lists or unlocks.
 
     Raises:
         UserError: jobs of a killed driver can't be ended.
@@ -79,13 +74,10 @@ def start(workflow: Any, say: Callable[[str], None]) -> bool:
 
 
 def options_of(command: list[str]) -> dict[str, Any]:
-    """Option -> value of what a Snakemake was called with, by its own parser; no profile's.
+    """Option -> value of a Snakemake's command line, by its own parser; no profile's.
 
-    Rules are read before Snakemake tells the workflow whether it will run anything.
-
-    Args:
-        command: program and arguments. Where that is no Snakemake, such as a program that uses its
-            API, it counts as a dry run.
+    Rules are read before Snakemake tells the workflow whether it will run anything. What is no
+    Snakemake, such as a program that uses its API, counts as a dry run.
     """
     from snakemake.cli import get_argument_parser
 
@@ -118,9 +110,6 @@ def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
         folder: Snakemake's own directory, ``.snakemake`` in the working directory.
         executor: how this driver runs its jobs, as Snakemake names it.
         say: how the user is told.
-
-    Raises:
-        UserError: jobs of a killed driver can't be ended.
     """
     records, locks = folder / "drivers", folder / "locks"
     records.mkdir(parents=True, exist_ok=True)
@@ -235,7 +224,7 @@ def _end_children(driver: str) -> None:
 
     They carry its token in their environment. Jobs notice by themselves; what doesn't is ended.
     """
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     def children() -> list[int]:
         return [

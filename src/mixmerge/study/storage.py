@@ -41,12 +41,7 @@ class ResultStore:
     """
 
     def __init__(self, study: Study, on_bucket: Callable[..., str]) -> None:
-        """Take the study's paths, or its bucket's.
-
-        Args:
-            study: names the suites and, in its config, the bucket.
-            on_bucket: Snakemake's ``storage.s3``, called where the config names a bucket.
-        """
+        """Take the study's paths, or those of ``storage.s3`` where the config names a bucket."""
         self._study, self._on_bucket = study, on_bucket
         self.remote = study.config.storage is not None
         self._prefix = f"{study.config.storage}/{study.config.study}"
@@ -55,12 +50,7 @@ class ResultStore:
         self.root = Path(self.file(MANIFEST)).parent
 
     def file(self, *parts: str, keep: bool = False) -> str:
-        """A file, to be named in a rule.
-
-        Args:
-            parts: path below the study's root.
-            keep: whether the local copy stays when the run is over.
-        """
+        """A file to be named in a rule; with ``keep`` its local copy stays when the run is over."""
         if not self.remote:
             return self._study.path(*parts)
         query = "/".join([self._prefix, *parts])
@@ -152,12 +142,7 @@ def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
 
 
 def list_at_once(storage: Callable[..., str], prefix: str) -> None:
-    """Let Snakemake's provider of a bucket list what lies below ``prefix`` at once.
-
-    Args:
-        storage: Snakemake's ``storage.s3``.
-        prefix: ``s3://bucket/path``; nothing else on that bucket may be asked for.
-    """
+    """Let ``storage.s3`` list what lies below ``s3://bucket/path`` at once, and ask for no more."""
     flagged: Any = storage(f"{prefix}/listing")
     first = flagged.flags["storage_object"]
     listed = listed_object(first.key.removesuffix("listing"))

@@ -1,48 +1,61 @@
-"""The types that msgpack lacks: how the codec takes their values apart and makes them again."""
+"""The types that msgpack lacks: how the codec takes their values apart and makes them again.
 
+An extension's code is its type's place in `KINDS`, from 1. numpy itself is imported only where one
+of its values is met.
+"""
+
+import re
 import struct
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import (
+    ChainMap,
+    Counter,
+    OrderedDict,
+    UserDict,
+    UserList,
+    UserString,
+    defaultdict,
+    deque,
+)
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
-
-from judgebox import codec_foreign as foreign
-from judgebox.codec_foreign import CodecError, listed
-
-TUPLE, SET, FROZENSET, INT, COMPLEX, BYTEARRAY, RANGE, SLICE = range(1, 9)
-DECIMAL, FRACTION, DATE, DATETIME, TIME, TIMEDELTA, TIMEZONE = range(9, 16)
-DEQUE, COUNTER, ORDERED, DEFAULT, KEYS, VALUES, ITEMS = range(16, 23)
-SCALAR, NDARRAY, OBJECTS, SUBCLASS, OPAQUE, RAISED = range(23, 29)
+from math import prod
+from numbers import Integral, Rational, Real
+from types import MappingProxyType, NoneType
+from typing import Any, NamedTuple
 
 #: Bytes of a fraction's numerator or denominator: making one looks for their common divisor.
 _FRACTION_BYTES = 512
 #: Items of a set or keys that need no look at their hashes, and distinct ones with the same hash.
 _FEW, _SAME = 100, 64
-_NAME = 200
+#: numpy's plain types (no objects, no records), and its strings without a character.
+DTYPE = re.compile(r"[<>|=](?:[biufcUS]\d{1,9}|[mM]8(?:\[[0-9a-zA-Z]{1,12}\])?)")
+_NO_TEXT = ("<U0", ">U0", "|S0")
 
 
+class CodecError(Exception):
+    """A value that can't be packed, or bytes that hold none."""
+
+
+@dataclass(eq=False, slots=True)
 class Opaque:
     """What takes the place of a value that is no data; it equals nothing, not even itself."""
 
-    __slots__ = ("items", "kind")
+    kind: str
+    """Name of the type that it had."""
 
-    def __init__(self, kind: str, items: list[Any] | None = None) -> None:
-        self.kind = kind
-        """Name of the type that it had."""
-        self.items = items
-        """What iterating over it gave, where somebody asked."""
+    items: list[Any] | None = None
+    """What iterating over it gave, where somebody asked."""
 
     def __eq__(self, other: object) -> bool:
         return False
 
     __hash__ = object.__hash__
 
-    def __repr__(self) -> str:
-        return f"Opaque({self.kind!r}, {self.items!r})"
 
-
+@dataclass(eq=False, slots=True)
 class Raised:
     """Stands for an exception in place of a value; equals another if they share a type's name.
 
@@ -50,11 +63,8 @@ class Raised:
     of those that are right.
     """
 
-    __slots__ = ("names",)
-
-    def __init__(self, names: list[str]) -> None:
-        self.names = names
-        """Names of types of exceptions, without their modules."""
+    names: list[str]
+    """Names of types of exceptions, without their modules."""
 
     @classmethod
     def of(cls, error: BaseException) -> "Raised":
@@ -67,73 +77,30 @@ class Raised:
 
     __hash__ = object.__hash__
 
-    def __repr__(self) -> str:
-        return f"Raised({self.names!r})"
+
+class Kind(NamedTuple):
+    """A type of values, and how they are kept."""
+
+    type: type
+    holds: type | tuple[Any, ...]
+    """What is kept: bytes as they are, a value of one type, or a list of parts of these types."""
+
+    take: Callable[[Any], Any]
+    """Gives that for a value."""
+
+    make: Callable[..., Any]
+    """Makes the value of it, of its parts where it is a list of them."""
 
 
-_TAKEN: dict[type, tuple[int, Callable[[Any], Any]]] = {
-    tuple: (TUPLE, list),
-    set: (SET, list),
-    frozenset: (FROZENSET, list),
-    int: (INT, lambda v: v.to_bytes(v.bit_length() // 8 + 1, "big", signed=True)),
-    complex: (COMPLEX, lambda v: struct.pack("<dd", v.real, v.imag)),
-    bytearray: (BYTEARRAY, bytes),
-    range: (RANGE, lambda v: [v.start, v.stop, v.step]),
-    slice: (SLICE, lambda v: [v.start, v.stop, v.step]),
-    Decimal: (DECIMAL, lambda v: str(v).encode("ascii")),
-    Fraction: (FRACTION, lambda v: [v.numerator, v.denominator]),
-    date: (DATE, lambda v: [v.year, v.month, v.day]),
-    datetime: (DATETIME, lambda v: [v.year, v.month, v.day, *_clock(v)]),
-    time: (TIME, lambda v: [*_clock(v)]),
-    timedelta: (TIMEDELTA, lambda v: [v.days, v.seconds, v.microseconds]),
-    timezone: (TIMEZONE, lambda v: v.utcoffset(None)),
-    deque: (DEQUE, lambda v: [v.maxlen, list(v)]),
-    Counter: (COUNTER, dict),
-    OrderedDict: (ORDERED, lambda v: [[key, item] for key, item in v.items()]),
-    defaultdict: (DEFAULT, dict),
-    type({}.keys()): (KEYS, list),
-    type({}.values()): (VALUES, list),
-    type({}.items()): (ITEMS, lambda v: [[key, item] for key, item in v]),
-    Opaque: (OPAQUE, lambda v: [v.kind, v.items]),
-    Raised: (RAISED, lambda v: v.names),
-}
-
-
-def _clock(value: Any) -> tuple[Any, ...]:
-    zone = value.tzinfo if type(value.tzinfo) is timezone else None
-    if zone is not value.tzinfo:
-        raise CodecError("a time zone that is no fixed offset")
-    return value.hour, value.minute, value.second, value.microsecond, zone, value.fold
-
-
-def taken_apart(value: Any) -> tuple[int, Any]:
-    """The code of a value's type, and bytes or a simpler value that hold what it is.
+def spread(items: list[Any]) -> list[Any]:
+    """The items of a set, or keys, unless they are chosen for their hashes.
 
     Raises:
-        CodecError: a date with a time zone of its own making.
-    """
-    kind = type(value)
-    if kind in _TAKEN:
-        code, take = _TAKEN[kind]
-        return code, take(value)
-    found = foreign.numpy_parts(value)
-    if found is not None:
-        return {"scalar": SCALAR, "array": NDARRAY, "objects": OBJECTS}[found[0]], found[1]
-    like = foreign.as_builtin(value)
-    if like is not None:
-        return SUBCLASS, [*like]
-    return OPAQUE, [f"{kind.__module__}.{kind.__qualname__}"[:_NAME], None]
-
-
-def check_spread(items: list[Any]) -> None:
-    """Refuse items that are chosen for their hashes: a set of them would take for ever.
-
-    Raises:
-        CodecError: many different items have the same hash.
+        CodecError: many different items have the same hash: a set of them would take for ever.
         TypeError: some have none.
     """
     if len(items) <= _FEW or len({*map(hash, items)}) == len(items):
-        return
+        return items
     seen: dict[int, list[Any]] = {}
     for item in items:
         same = seen.setdefault(hash(item), [])
@@ -141,61 +108,33 @@ def check_spread(items: list[Any]) -> None:
             same.append(item)
             if len(same) > _SAME:
                 raise CodecError("many items with the same hash")
+    return items
 
 
 def mapping(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    """The dict of pairs of which any may be hostile; raises what `check_spread` raises."""
-    check_spread([key for key, _ in pairs])
+    """The dict of pairs of which any may be hostile; raises what `spread` raises."""
+    spread([key for key, _ in pairs])
     return dict(pairs)
 
 
-def _spread(make: Callable[[list[Any]], Any]) -> Callable[[Any], Any]:
-    def made(content: Any) -> Any:
-        if type(content) is not list:
-            raise CodecError("an extension that holds no list")
-        check_spread(content)
-        return make(content)
-
-    return made
+def _pairs(content: list[Any]) -> dict[Any, Any]:
+    return mapping([(key, item) for key, item in content])
 
 
-def _of(kind: type, make: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def made(content: Any) -> Any:
-        if type(content) is not kind:
-            raise CodecError(f"an extension that holds no {kind.__name__}")
-        return make(content)
+def _fields(*names: str) -> Callable[[Any], list[Any]]:
+    def take(value: Any) -> list[Any]:
+        zone = getattr(value, "tzinfo", None)
+        if zone is not None and type(zone) is not timezone:
+            raise CodecError("a time zone that is no fixed offset")
+        return [getattr(value, name) for name in names]
 
-    return made
-
-
-def _pairs(content: Any) -> list[Any]:
-    if type(content) is not list:
-        raise CodecError("pairs that are no list")
-    pairs = [listed(pair, object, object) for pair in content]
-    check_spread([key for key, _ in pairs])
-    return pairs
+    return take
 
 
-def _fraction(content: Any) -> Fraction:
-    parts = listed(content, int, int)
+def _fraction(*parts: int) -> Fraction:
     if any(part.bit_length() > 8 * _FRACTION_BYTES for part in parts):
         raise CodecError("a fraction of huge numbers")
     return Fraction(*parts)
-
-
-def _datetime(content: Any) -> datetime:
-    *parts, zone, fold = listed(content, *(int,) * 7, (timezone, type(None)), int)
-    return datetime(*parts).replace(tzinfo=zone, fold=fold)
-
-
-def _time(content: Any) -> time:
-    *parts, zone, fold = listed(content, *(int,) * 4, (timezone, type(None)), int)
-    return time(*parts).replace(tzinfo=zone, fold=fold)
-
-
-def _deque(content: Any) -> "deque[Any]":
-    longest, items = listed(content, (int, type(None)), list)
-    return deque(items, longest)
 
 
 def _counter(content: dict[Any, int]) -> "Counter[Any]":
@@ -204,55 +143,157 @@ def _counter(content: dict[Any, int]) -> "Counter[Any]":
     return made
 
 
-def _subclass(content: Any) -> Any:
-    name, value = listed(content, str, object)
-    base = foreign.BY_NAME.get(name)
-    if base is None or type(value) is not base:
-        raise CodecError("an instance of a subclass of something else")
-    return foreign.STAND_INS[base](value)
-
-
-def _opaque(content: Any) -> Opaque:
-    kind, items = listed(content, str, (list, type(None)))
-    return Opaque(kind[:_NAME], items)
-
-
-def _raised(content: Any) -> Raised:
-    if type(content) is not list or not all(type(name) is str for name in content):
+def _raised(names: list[Any]) -> Raised:
+    if not all(type(name) is str for name in names):
         raise CodecError("an exception without names")
-    return Raised(content)
+    return Raised(names)
 
 
-#: Code -> what makes the value of an extension's bytes.
-FROM_BYTES: dict[int, Callable[[bytes], Any]] = {
-    INT: lambda data: int.from_bytes(data, "big", signed=True),
-    COMPLEX: lambda data: complex(*struct.unpack("<dd", data)),
-    BYTEARRAY: bytearray,
-    DECIMAL: lambda data: Decimal(data.decode("ascii")),
+def _array(text: str, shape: list[Any], data: bytes) -> Any:
+    import numpy
+
+    if not DTYPE.fullmatch(text):
+        raise CodecError("an array of another type")
+    dtype = numpy.dtype(text)
+    _check_shape(shape, dtype.itemsize, len(data))
+    return numpy.frombuffer(data, dtype).reshape(shape) if data else numpy.empty(shape, dtype)
+
+
+def _scalar(text: str, data: bytes) -> Any:
+    import numpy
+
+    return numpy.dtype(text).type() if text in _NO_TEXT else _array(text, [1], data)[0]
+
+
+def _objects(shape: list[Any], items: list[Any]) -> Any:
+    import numpy
+
+    _check_shape(shape, 1, len(items))
+    made = numpy.empty(len(items), object)
+    for number, item in enumerate(items):
+        made[number] = item
+    return made.reshape(shape)
+
+
+def _check_shape(shape: list[Any], itemsize: int, size: int) -> None:
+    if not itemsize or any(type(length) is not int or length < 0 for length in shape):
+        raise CodecError("an array of no shape")
+    if prod(shape) * itemsize != size:
+        raise CodecError("an array of another size")
+
+
+#: Builtin type -> what gives the plain value of an instance of a subclass, whatever that overrides.
+_PLAIN: dict[type, Callable[[Any], Any]] = {
+    int: int.__int__,
+    float: float.__float__,
+    complex: complex.__pos__,
+    str: str.__str__,
+    **{kind: lambda v, kind=kind: kind(memoryview(v)) for kind in (bytes, bytearray)},
+    **{kind: lambda v, kind=kind: kind(kind.__iter__(v)) for kind in (tuple, list, set, frozenset)},
+    dict: lambda value: dict(dict.items(value)),
 }
-#: Code -> what makes it of the value that the bytes hold.
-FROM_VALUE: dict[int, Callable[[Any], Any]] = {
-    SET: _spread(set),
-    FROZENSET: _spread(frozenset),
-    RANGE: lambda content: range(*listed(content, int, int, int)),
-    SLICE: lambda content: slice(*listed(content, object, object, object)),
-    FRACTION: _fraction,
-    DATE: lambda content: date(*listed(content, int, int, int)),
-    DATETIME: _datetime,
-    TIME: _time,
-    TIMEDELTA: lambda content: timedelta(*listed(content, int, int, int)),
-    TIMEZONE: _of(timedelta, timezone),
-    DEQUE: _deque,
-    COUNTER: _of(dict, _counter),
-    ORDERED: lambda content: OrderedDict(_pairs(content)),
-    DEFAULT: _of(dict, lambda content: defaultdict(None, content)),
-    KEYS: _spread(lambda content: dict.fromkeys(content).keys()),
-    VALUES: _of(list, lambda content: dict(enumerate(content)).values()),
-    ITEMS: lambda content: dict(_pairs(content)).items(),
-    SCALAR: foreign.scalar,
-    NDARRAY: foreign.array,
-    OBJECTS: foreign.objects,
-    SUBCLASS: _subclass,
-    OPAQUE: _opaque,
-    RAISED: _raised,
+#: Type that is no subclass -> the builtin as which it compares.
+_COMPARES_AS: dict[type, type] = {
+    UserString: str,
+    UserList: list,
+    memoryview: bytes,
+    **dict.fromkeys((UserDict, ChainMap, MappingProxyType), dict),
 }
+#: Name of a builtin type -> its stand-in subclass.
+_STAND_INS: dict[str, type] = {
+    base.__name__: type(f"Subclass of {base.__name__}", (base,), {}) for base in _PLAIN
+}
+
+
+def as_builtin(value: Any) -> list[Any] | None:
+    """The name of the builtin type as which a value compares, and its value as one of that.
+
+    None where it is another's, or where its class compares as it likes: that is no data.
+    """
+    kind = type(value)
+    for base, made in _PLAIN.items():
+        if isinstance(value, base):
+            same = kind.__eq__ is base.__eq__ and base in kind.__mro__
+            return [base.__name__, made(value)] if same else None
+    if kind in _COMPARES_AS:
+        return [_COMPARES_AS[kind].__name__, _COMPARES_AS[kind](value)]
+    if isinstance(value, Integral):  # such as sympy's
+        return ["int", int(value)]
+    if isinstance(value, Real) and not isinstance(value, Rational):
+        return ["float", float(value)]
+    return None
+
+
+def _subclass(name: str, value: Any) -> Any:
+    made = _STAND_INS.get(name)
+    if made is None or type(value) is not made.__base__:
+        raise CodecError("an instance of a subclass of something else")
+    return made(value)
+
+
+class _Foreign:
+    """Stands in `KINDS` for types that are not known by name; `codec.taken_apart` finds them."""
+
+
+_DATE, _CLOCK = ("year", "month", "day"), ("hour", "minute", "second", "microsecond")
+_RANGE, _ZONE = ("start", "stop", "step"), (timezone, NoneType)
+KINDS: list[Kind] = [
+    Kind(tuple, list, list, tuple),
+    Kind(set, list, list, lambda items: set(spread(items))),
+    Kind(frozenset, list, list, lambda items: frozenset(spread(items))),
+    Kind(
+        int,
+        bytes,
+        lambda v: v.to_bytes(v.bit_length() // 8 + 1, "big", signed=True),
+        lambda data: int.from_bytes(data, "big", signed=True),
+    ),
+    Kind(
+        complex,
+        bytes,
+        lambda v: struct.pack("<dd", v.real, v.imag),
+        lambda data: complex(*struct.unpack("<dd", data)),
+    ),
+    Kind(bytearray, bytes, bytes, bytearray),
+    Kind(range, (int,) * 3, _fields(*_RANGE), range),
+    Kind(slice, (object,) * 3, _fields(*_RANGE), slice),
+    Kind(Decimal, bytes, lambda v: str(v).encode("ascii"), lambda v: Decimal(v.decode("ascii"))),
+    Kind(Fraction, (int, int), _fields("numerator", "denominator"), _fraction),
+    Kind(date, (int,) * 3, _fields(*_DATE), date),
+    Kind(
+        datetime,
+        (*(int,) * 7, _ZONE, int),
+        _fields(*_DATE, *_CLOCK, "tzinfo", "fold"),
+        lambda *parts: datetime(*parts[:-1], fold=parts[-1]),
+    ),
+    Kind(
+        time,
+        (*(int,) * 4, _ZONE, int),
+        _fields(*_CLOCK, "tzinfo", "fold"),
+        lambda *parts: time(*parts[:-1], fold=parts[-1]),
+    ),
+    Kind(timedelta, (int,) * 3, _fields("days", "seconds", "microseconds"), timedelta),
+    Kind(timezone, timedelta, lambda v: v.utcoffset(None), timezone),
+    Kind(
+        deque,
+        ((int, NoneType), list),
+        lambda v: [v.maxlen, list(v)],
+        lambda longest, items: deque(items, longest),
+    ),
+    Kind(Counter, dict, dict, _counter),
+    Kind(
+        OrderedDict,
+        list,
+        lambda v: [[*pair] for pair in v.items()],
+        lambda content: OrderedDict(_pairs(content)),
+    ),
+    Kind(defaultdict, dict, dict, lambda content: defaultdict(None, content)),
+    Kind(type({}.keys()), list, list, lambda v: dict.fromkeys(spread(v)).keys()),
+    Kind(type({}.values()), list, list, lambda v: dict(enumerate(v)).values()),
+    Kind(type({}.items()), list, lambda v: [[*pair] for pair in v], lambda v: _pairs(v).items()),
+    Kind(_Foreign, (str, bytes), lambda v: [v.dtype.str, v.tobytes()], _scalar),
+    Kind(_Foreign, (str, list, bytes), lambda v: [v.dtype.str, [*v.shape], v.tobytes()], _array),
+    Kind(_Foreign, (list, list), lambda v: [[*v.shape], [*v.flat]], _objects),
+    Kind(_Foreign, (str, object), as_builtin, _subclass),
+    Kind(Opaque, (str, (list, NoneType)), _fields("kind", "items"), Opaque),
+    Kind(Raised, list, lambda v: v.names, _raised),
+]

@@ -6,9 +6,9 @@ with ``task_id`` and ``solution`` (a whole program) or ``completion`` (what foll
 
 import gzip
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,24 +89,20 @@ def reference_program(problem: Problem, oracle: str) -> Program:
     return Program(code, problem["entry_point"], oracle, problem["atol"])
 
 
-def expect_request(
-    problem: Problem, oracle: str, plus: bool, draft: Path, cases: Path
-) -> dict[str, Any]:
+def expect_request(problem: Problem, oracle: str, plus: bool, cases: Path) -> dict[str, Any]:
     """Write a problem's inputs; returns the request that makes a worker add the expected outputs.
 
     Args:
         problem: the problem.
         oracle: "humaneval", "mbpp" or "other".
         plus: whether there are plus tests.
-        draft: file that is written.
-        cases: file that the worker writes. It answers ``{"error", "seconds"}``.
+        cases: file that is written. The answer is ``{"error", "seconds"}``.
     """
-    with CaseWriter(draft) as writer:
+    with CaseWriter(cases) as writer:
         for name in ["base", "plus"] if plus else ["base"]:
             writer.begin(name, map(codec.pack, inputs(problem, name, oracle)))
     return {
         "do": "expect",
-        "draft": str(draft),
         "cases": str(cases.resolve()),
         "program": reference_program(problem, oracle)._asdict(),
         "not_none": oracle == "mbpp" and problem["entry_point"] in NOT_NONE,
@@ -179,36 +175,21 @@ def result_row(
         oracle: "humaneval", "mbpp" or "other".
         plus: whether the plus tests were run.
     """
-
-    def failed_tests(name: str) -> list[Any]:
-        number = answer["failed"].get(name)
-        if number is None:
-            return []
-        tests = [inputs(problem, name, oracle)[number]]
-        serialized: list[Any] = tests
-        if oracle == "mbpp":
-            serialized = _mbpp("mbpp_serialize_inputs")(problem["task_id"], tests)
-        return serialized
-
+    failed: dict[str, list[Any]] = {"base": [], "plus": []}
+    for name, number in answer["failed"].items():
+        if number is not None:
+            failed[name] = [inputs(problem, name, oracle)[number]]
+            if oracle == "mbpp":
+                serialize = _mbpp("mbpp_serialize_inputs")
+                failed[name] = serialize(problem["task_id"], failed[name])
     return {
         "task_id": problem["task_id"],
         "solution": solution,
         "base_status": answer["verdicts"]["base"],
         "plus_status": answer["verdicts"]["plus"] if plus else None,
-        "base_fail_tests": failed_tests("base"),
-        "plus_fail_tests": failed_tests("plus") if plus else [],
+        "base_fail_tests": failed["base"],
+        "plus_fail_tests": failed["plus"],
     }
-
-
-def results(rows: Mapping[str, Sequence[dict[str, Any]]], digest: str) -> dict[str, Any]:
-    """The content of a result file.
-
-    Args:
-        rows: task id -> its samples' `result_row`.
-        digest: MD5 of the problem file.
-    """
-    date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
-    return {"date": date, "hash": digest, "eval": rows}
 
 
 def pass_at_k(rows: Mapping[str, Sequence[dict[str, Any]]], plus: bool) -> dict[int, float]:
@@ -218,25 +199,15 @@ def pass_at_k(rows: Mapping[str, Sequence[dict[str, Any]]], plus: bool) -> dict[
         rows: task id -> its samples' `result_row`.
         plus: whether the plus tests must pass, too.
     """
-    counts = []
-    for samples in rows.values():
-        right = [
-            row["base_status"] == PASS and (not plus or row["plus_status"] == PASS)
-            for row in samples
-        ]
-        counts.append((len(right), sum(right)))
-
-    def estimate(n: int, c: int, k: int) -> float:
-        share = 1.0
-        for i in range(n - c + 1, n + 1):
-            share *= 1.0 - k / i
-        return 1.0 if n - c < k else 1.0 - share
-
-    fewest = min(n for n, _ in counts)
+    names = ("base_status", "plus_status") if plus else ("base_status",)
+    counts = [
+        (len(samples), sum(all(row[name] == PASS for name in names) for row in samples))
+        for samples in rows.values()
+    ]
     return {
-        k: sum(estimate(n, c, k) for n, c in counts) / len(counts)
+        k: sum(1 - math.comb(n - right, k) / math.comb(n, k) for n, right in counts) / len(counts)
         for k in (1, 10, 100)
-        if fewest >= k
+        if min(n for n, _ in counts) >= k
     }
 
 

@@ -19,27 +19,22 @@ Tests that can't be recorded so are refused with a reason's key:
 """
 
 import math
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from judgebox import codec
 from judgebox.box import Box
+from judgebox.compare import equals_its_like, is_floats
 from judgebox.judging import PASS, Program
 from judgebox.limits import Limits
-from judgebox.protocol import batch, read_call
-from judgebox.testcases import CaseSet, CaseWriter, TestCases
+from judgebox.testcases import CaseWriter, open_cases
 from judgebox.verdict import TIMEOUT, Clocks, check
 
 #: Seconds that a reference may take for all inputs of a set: it is trusted to end.
 _SECONDS = 540.0
 #: Bytes that all its outputs may have.
 _OUTPUT_BYTES = 16 * 2**30
-#: Inputs that are sent at once.
-_AT_ONCE = 16
-#: Runs of a reference that something else than itself may have ended.
-_RUNS = 3
 #: Tolerance of floats in recorded results, absolute and relative.
 TOLERANCE = 1e-6
 
@@ -69,32 +64,21 @@ class Recording(NamedTuple):
     """Their number."""
 
 
-class _Call(NamedTuple):
-    """One recorded call: packed name and arguments, packed result or `codec.Raised`, seconds."""
-
-    call: bytes
-    result: bytes
-    seconds: float
-
-
 def coarse_seconds(seconds: float) -> float:
     """A measured time, rounded up to a power of two; 0 below a tenth of a second.
 
     Times only widen a test's limit where the reference is slow. Coarse ones are the same in
     nearly every run, so the ground truth's bytes are, too.
     """
-    return 0.0 if seconds < 0.1 else float(2.0 ** math.ceil(math.log2(seconds)))
+    return float(2.0 ** math.ceil(math.log2(seconds))) if 0.1 <= seconds < 1e9 else 0.0
 
 
-def expect(
-    box: Box, draft: Path, cases: Path, program: Program, memory_bytes: int, not_none: bool
-) -> float:
-    """Run a reference over the inputs in ``draft`` and write them with its outputs to ``cases``.
+def expect(box: Box, cases: Path, program: Program, memory_bytes: int, not_none: bool) -> float:
+    """Run a reference over a file's inputs and add its outputs to the file.
 
     Args:
         box: where it runs.
-        draft: file of test cases without outputs.
-        cases: file that is written.
+        cases: a file of test cases without outputs, which is replaced.
         program: the reference.
         memory_bytes: address space of the program.
         not_none: whether of its outputs only their presence counts.
@@ -105,64 +89,62 @@ def expect(
     Raises:
         Failed, CodecError: it raised, or returned what can't be kept.
     """
-    request = codec.pack(
-        {
-            "code": program.code,
-            "entry_point": program.entry_point,
-            "truth": True,
-            "not_none": not_none,
-            "seed": 0,
-        }
-    )
-    bounds = Limits(_SECONDS, _SECONDS, memory_bytes, output_bytes=_OUTPUT_BYTES)
-    for run in range(1, _RUNS + 1):
+    request = codec.pack(program._asdict() | {"truth": True, "not_none": not_none, "seed": 0})
+    new = cases.with_suffix(".new")
+    for last in (False, False, True):
         try:
-            with TestCases(draft) as drafts, CaseWriter(cases) as out:
-                return sum(
-                    _write(box, request, bounds, name, drafts.read(name), out)
-                    for name in drafts.names
-                )
+            with open_cases(cases) as sets, CaseWriter(new) as out:
+                seconds = 0.0
+                for name, tests in sets.items():
+                    inputs = [tests.input(number) for number in range(len(tests))]
+                    out.begin(name, inputs)
+                    seconds += _add_outputs(box, request, memory_bytes, inputs, out)
+            new.replace(cases)
+            return seconds
         except Interrupted:
-            if run == _RUNS:
+            if last:
                 raise
     raise AssertionError("not reached")
 
 
-def _write(
-    box: Box, request: bytes, bounds: Limits, name: str, inputs: CaseSet, out: CaseWriter
+def _add_outputs(
+    box: Box, request: bytes, memory_bytes: int, inputs: list[bytes], out: CaseWriter
 ) -> float:
-    """Write one set; returns the reference's seconds, coarsely."""
-    out.begin(name, inputs.inputs(0, len(inputs)))
-    if not len(inputs):
-        return 0.0
-    total, made = 0.0, 0
-    with box.start("calls", request, bounds) as running:
-        asked = _ask(running.send, inputs, 0)
+    """Add the outputs of one set; returns the reference's seconds, coarsely."""
+    total, left = 0.0, len(inputs)
+    if not left:
+        return total
+    limits = Limits(_SECONDS, _SECONDS, memory_bytes, output_bytes=_OUTPUT_BYTES)
+    with box.start("calls", request, limits) as running:
+        running.send(codec.pack([[0.0] * left, inputs]))
         for frame in running.frames():
             kind, content = frame[:1], frame[1:]
             if kind == b"P":
                 out.piece(content)
-            elif kind == b"O" and len(content) == 8 and made < asked:
-                (seconds,) = struct.unpack("<d", content)
-                out.end(coarse_seconds(seconds if math.isfinite(seconds) else 0.0))
+            elif kind == b"O":
+                seconds, floats, same = _fields(content, float, bool, bool)
+                out.end(coarse_seconds(seconds), floats, same)
                 total += coarse_seconds(seconds)
-                made += 1
-                if made == len(inputs):
+                left -= 1
+                if not left:
                     running.kill()
                     return total
-                if made == asked:
-                    asked = _ask(running.send, inputs, asked)
             else:
                 raise Failed(content[:1000].decode(errors="replace"))
         ended = running.wait()
     raise (Interrupted if ended.starved else Failed)(f"ended early: {ended.reason} {ended.code}")
 
 
-def _ask(send: Callable[[bytes], None], inputs: CaseSet, first: int) -> int:
-    """Send the next inputs; returns how many are sent by now."""
-    last = min(first + _AT_ONCE, len(inputs))
-    send(batch([0.0] * (last - first), inputs.inputs(first, last)))
-    return last
+def _fields(content: bytes, *types: type) -> list[Any]:
+    """The parts of a packed message.
+
+    Raises:
+        CodecError: it holds others than these types.
+    """
+    fields = codec.unpack(content, len(content))
+    if type(fields) is not list or [*map(type, fields)] != [*types]:
+        raise codec.CodecError("a message of another form")
+    return fields
 
 
 def record_reference(
@@ -207,28 +189,27 @@ def record_reference(
     limits = Limits(seconds, 10 * seconds + 10, memory_bytes)
     try:
         first, second = _recorded(box, request, limits), _recorded(box, request, limits)
-        if [one[:2] for one in first] != [one[:2] for one in second]:
+        if [call[1:] for call in first] != [call[1:] for call in second]:
             raise Refused("reference_varies")
-        _check_asks(first)
         times = [
-            coarse_seconds(min(one.seconds, other.seconds))
-            for one, other in zip(first, second, strict=True)
+            coarse_seconds(min(calls[0][0], calls[1][0]))
+            for calls in zip(first, second, strict=True)
         ]
-        with CaseWriter(cases) as out:
-            out.begin("base", [one.call for one in first])
-            for one, time in zip(first, times, strict=True):
-                out.piece(one.result)
-                out.end(time)
+        _write_calls(cases, first, times)
         program = Program(f"{prelude}\n{solution}", names[0], oracle, atol, recorded=True)
-        with TestCases(cases) as sets:
+        with open_cases(cases) as sets:
             clocks = Clocks(seconds, 10.0, memory_bytes)
-            outcome = check(box, program, sets.read("base"), clocks, alone=True, seed=1)
+            outcome = check(box, program, sets["base"], clocks, alone=True, seed=1)
         if outcome.verdict != PASS:
             slow = outcome.verdict == TIMEOUT
             raise Refused("reference_slow" if slow else "reference_varies")
     except Refused as refused:
         return Recording(str(refused))
     return Recording(None, sum(times), len(first))
+
+
+#: Seconds, packed name and arguments, packed result or `codec.Raised` of a call.
+_Call = tuple[float, bytes, bytes]
 
 
 def _recorded(box: Box, request: bytes, limits: Limits) -> list[_Call]:
@@ -240,30 +221,39 @@ def _recorded(box: Box, request: bytes, limits: Limits) -> list[_Call]:
     calls: list[_Call] = []
     with box.start("record", request, limits) as running:
         for frame in running.frames():
-            if frame[:1] == b"E":
-                raise Refused(frame[1:].decode(errors="replace")[:40])
             if frame[:1] == b"D":
                 return calls
-            call, part = None, "argument"
+            if frame[:1] == b"E":
+                raise Refused(frame[1:].decode(errors="replace")[:40])
+            part = "argument"
             try:
-                call = _Call(*read_call(frame))
-                codec.unpack(call.call, len(call.call), opaque=False)
+                seconds, call, result = _fields(frame[1:], float, bytes, bytes)
+                codec.unpack(call, len(call), opaque=False)
                 part = "result"
-                codec.unpack(call.result, len(call.result), opaque=False)
-            except (codec.CodecError, struct.error):
+                codec.unpack(result, len(result), opaque=False)
+            except codec.CodecError:
                 raise Refused(f"{part}_no_data") from None
-            calls.append(call)
+            calls.append((seconds, call, result))
         ended = running.wait()
     raise Refused("reference_slow" if ended.reason in ("cpu", "wall") else "reference_fails")
 
 
-def _check_asks(calls: list[_Call]) -> None:
-    """Refuse calls whose results a function that does nothing would nearly give."""
+def _write_calls(cases: Path, calls: list[_Call], times: list[float]) -> None:
+    """Write a file of test cases.
+
+    Raises:
+        Refused: there are none, or a function that does nothing would nearly give all results.
+    """
     if not calls:
         raise Refused("no_calls")
-    for one in calls:
-        result = codec.unpack(one.result, len(one.result))
-        nothing = result is None or (type(result) is list and not result)
-        if not nothing and not isinstance(result, codec.Raised):
-            return
-    raise Refused("tests_nothing")
+    asks = False
+    with CaseWriter(cases) as out:
+        out.begin("base", [call for _, call, _ in calls])
+        for (_, _, packed), seconds in zip(calls, times, strict=True):
+            result = codec.unpack(packed, len(packed))
+            nothing = result is None or (type(result) is list and not result)
+            asks = asks or not (nothing or isinstance(result, codec.Raised))
+            out.piece(packed)
+            out.end(seconds, is_floats(result), equals_its_like(result))
+    if not asks:
+        raise Refused("tests_nothing")

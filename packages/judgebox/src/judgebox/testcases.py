@@ -1,181 +1,101 @@
 """A problem's tests on disk, one file a problem: inputs, expected outputs and reference times.
 
-Data in the codec of `judgebox.codec`, never pickles. First all inputs and outputs, one
-after another, so that they can be written as they are made and read one by one; then where they
-are; last the length of that. A judge reads what it needs: of an output that is large and plain it
-needs its digest only, until a program's differs.
+Data in `judgebox.codec`, never pickles. First all inputs and outputs, packed, one after another, so
+that they can be written as they come and read one by one; then where they are; last the length of
+that.
 """
 
-import io
-import os
+import hashlib
+import mmap
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import accumulate
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 from judgebox import codec
-from judgebox.protocol import LARGE, ListDigest, digest, is_digestable
 from judgebox.runtime import SetupError
 
 _START, _END = b"mixmerge tests 1\n", b"\nend\n"
 _WORD = 8
-#: Bytes that are made into values at once.
-_AT_ONCE = 2**20
 
 
 class CaseSet:
     """One set of tests, base or plus.
 
     Args:
-        file: where they stand; must stay open.
+        data: the whole file.
         index: where what is.
     """
 
-    def __init__(self, file: BinaryIO, index: dict[str, Any]) -> None:
-        self._file = file
-        self._index = index
-        self._inputs: list[int] = [*accumulate(index["inputs"], initial=index["at"])]
-        self._expected: list[int] = [*accumulate(index["expected"], initial=self._inputs[-1])]
+    def __init__(self, data: "mmap.mmap", index: dict[str, Any]) -> None:
+        self._data, self._index = data, index
+        self._inputs = [*accumulate(index["inputs"], initial=index["at"])]
+        self._expected = [*accumulate(index["expected"], initial=self._inputs[-1])]
+        self.times: list[float] = index["times"]
+        """Seconds that the reference took for each test, coarsely."""
+        self.output_bytes = self._expected[-1] - self._expected[0]
+        """Size of all expected outputs."""
 
     def __len__(self) -> int:
-        return len(self._index["inputs"])
+        return len(self._inputs) - 1
 
-    @property
-    def times(self) -> list[float]:
-        """Seconds that the reference took for each test, coarsely."""
-        times: list[float] = self._index["times"]
-        return times
+    def input(self, number: int) -> bytes:
+        """A test's argument list, packed."""
+        return self._data[self._inputs[number] : self._inputs[number + 1]]
 
-    @property
-    def output_bytes(self) -> int:
-        """Size of all expected outputs."""
-        return self._expected[-1] - self._expected[0]
-
-    def inputs(self, first: int, last: int) -> list[bytes]:
-        """Packed argument lists of tests ``first`` to ``last``, which is not among them."""
-        starts = self._inputs
-        data = self._read(starts[first], starts[last])
-        return [data[starts[i] - starts[first] : starts[i + 1] - starts[first]]
-                for i in range(first, last)]  # fmt: skip
-
-    def input_bytes(self, number: int) -> int:
-        """Size of one argument list."""
-        size: int = self._index["inputs"][number]
-        return size
-
-    def arguments(self, number: int) -> list[Any]:
-        """One argument list."""
-        made: list[Any] = codec.unpack(self.inputs(number, number + 1)[0])
-        return made
-
-    def expected(self, first: int, last: int) -> Iterator[Any]:
-        """Expected outputs of tests ``first`` to ``last``, which is not among them."""
-        starts = self._expected
-        if starts[last] - starts[first] <= _AT_ONCE:
-            data = self._read(starts[first], starts[last])
-            yield from codec.unpack(codec.header(last - first) + data)
-            return
-        for number in range(first, last):
-            yield codec.unpack(self._read(starts[number], starts[number + 1]), 2**62)
-
-    def same(self, first: int, last: int, data: memoryview) -> bool:
-        """Whether these are the bytes of the expected outputs of tests ``first`` to ``last``.
-
-        Then they are those outputs. Never so where one does not equal itself, as with NaN.
-        """
-        start, end = self._expected[first], self._expected[last]
-        if len(data) != end - start or any(map(self._index["varying"].get, range(first, last))):
-            return False
-        return self._read(start, end) == data
-
-    def items(self, number: int) -> Iterator[Any] | None:
-        """The items of an expected output that is a list (`codec.items`); None for others."""
-        self._file.seek(self._expected[number])
-        return codec.items(self._file, self.expected_bytes(number))
+    def expected(self, number: int) -> bytes:
+        """Its expected output, packed."""
+        return self._data[self._expected[number] : self._expected[number + 1]]
 
     def expected_bytes(self, number: int) -> int:
-        """Size of one expected output."""
-        size: int = self._index["expected"][number]
-        return size
+        """Size of that."""
+        return self._expected[number + 1] - self._expected[number]
+
+    def is_expected(self, number: int, output: bytes) -> bool:
+        """Whether these are the very bytes of an expected output, and right therefore.
+
+        Never so where that does not equal itself, as with NaN.
+        """
+        same_size = len(output) == self.expected_bytes(number)
+        return (
+            same_size and number not in self._index["varying"] and output == self.expected(number)
+        )
 
     def digest(self, number: int) -> bytes | None:
-        """Of an expected output that is large (`judgebox.protocol.is_digestable`)."""
-        found: bytes | None = self._index["digests"].get(number)
-        return found
+        """SHA-256 of an expected output that is large, and equals itself."""
+        digest: bytes | None = self._index["digests"].get(number)
+        return digest
 
     def floats(self, number: int) -> bool:
         """Whether one of the expected outputs so far is of floats."""
         first = self._index["floats_from"]
         return first is not None and number >= first
 
-    def _read(self, start: int, end: int) -> bytes:
-        self._file.seek(start)
-        return self._file.read(end - start)
 
-
-class TestCases(AbstractContextManager["TestCases"]):
-    """A file of test sets, open for reading.
-
-    Args:
-        path: what `CaseWriter` wrote.
+@contextmanager
+def open_cases(path: Path) -> Iterator[dict[str, CaseSet]]:
+    """The sets of tests in a file that `CaseWriter` wrote, by name, usable within.
 
     Raises:
         SetupError: it is no such file, as one that an earlier version made.
     """
-
-    __test__ = False  # the name is pytest's pattern
-
-    def __init__(self, path: Path) -> None:
-        self._file: BinaryIO = path.open("rb")
+    with ExitStack() as stack:
         try:
-            self._sets: dict[str, dict[str, Any]] = _index(self._file)
-        except (codec.CodecError, OSError, EOFError):
-            self._file.close()
+            file = stack.enter_context(path.open("rb"))
+            data = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            end = len(data) - len(_END) - _WORD
+            start = end - int.from_bytes(data[end : end + _WORD], "little")
+            if data[: len(_START)] != _START or data[-len(_END) :] != _END or start < len(_START):
+                raise ValueError(path)
+            index = codec.unpack(data[start:end], opaque=False)
+            sets = {name: CaseSet(data, places) for name, places in index.items()}
+        except (codec.CodecError, OSError, ValueError, KeyError, TypeError, AttributeError):
             raise SetupError(
                 f"{path}: holds no tests in this version's format (earlier ones kept pickles, "
                 f"which are not read any more); remove {path.parent.parent} and run again"
             ) from None
-        self.names = list(self._sets)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
-
-    def read(self, name: str) -> CaseSet:
-        """One set, usable until the reader is closed."""
-        return CaseSet(self._file, self._sets[name])
-
-
-def is_floats(value: Any) -> bool:
-    """EvalPlus's `is_floats`: a float, or a list, tuple or array of nothing else."""
-    if isinstance(value, float):
-        return True
-    if isinstance(value, list | tuple):
-        return bool(value) and all(isinstance(item, float) for item in value)
-    if type(value).__module__ == "numpy" and type(value).__name__ == "ndarray":
-        return bool(value.dtype.str[1:] in ("f4", "f8"))
-    return False
-
-
-def _index(file: BinaryIO) -> dict[str, dict[str, Any]]:
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    tail = len(_END) + _WORD
-    if file.read(len(_START)) != _START or size < len(_START) + tail:
-        raise EOFError
-    file.seek(size - tail)
-    length = int.from_bytes(file.read(_WORD), "little")
-    if file.read() != _END or length > size - tail:
-        raise EOFError
-    file.seek(size - tail - length)
-    index: dict[str, dict[str, Any]] = codec.unpack(file.read(length), opaque=False)
-    return index
+        yield sets
 
 
 class CaseWriter(AbstractContextManager["CaseWriter"]):
@@ -186,105 +106,51 @@ class CaseWriter(AbstractContextManager["CaseWriter"]):
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w+b")
+        self._file = path.open("wb")
         self._file.write(_START)
         self._sets: dict[str, dict[str, Any]] = {}
         self._index: dict[str, Any] = {}
+        self._size, self._sum = 0, hashlib.sha256()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is None:
             index = codec.pack(self._sets)
             self._file.write(index + len(index).to_bytes(_WORD, "little") + _END)
         self._file.close()
 
     def begin(self, name: str, inputs: Iterable[bytes]) -> None:
-        """Start a set.
-
-        Args:
-            name: base or plus.
-            inputs: packed argument lists.
-        """
-        at, sizes = self._file.tell(), []
-        for data in inputs:
-            self._file.write(data)
-            sizes.append(len(data))
+        """Start a set, base or plus, with the packed argument lists of its tests."""
+        at = self._file.tell()
         self._index = self._sets[name] = {
             "at": at,
-            "inputs": sizes,
+            "inputs": [self._file.write(data) for data in inputs],
             "expected": [],
             "digests": {},
             "varying": {},
             "times": [],
             "floats_from": None,
         }
-        self._started = self._file.tell()
 
     def piece(self, data: bytes) -> None:
         """Add bytes to the expected output of the set's next test."""
-        self._file.write(data)
+        self._size += self._file.write(data)
+        self._sum.update(data)
 
-    def end(self, seconds: float) -> None:
+    def end(self, seconds: float, floats: bool, same: bool) -> None:
         """End that output.
 
         Args:
             seconds: the reference's time.
-
-        Raises:
-            CodecError: it is no plain data.
+            floats: whether it is of floats (`judgebox.compare.is_floats`).
+            same: whether it equals itself (`judgebox.compare.equals_its_like`).
         """
-        size = self._file.tell() - self._started
         number = len(self._index["expected"])
-        self._file.seek(self._started)
-        mark, floats, equal = _examined(self._file, size)
-        self._started = self._file.seek(0, os.SEEK_END)
-        self._index["expected"].append(size)
+        self._index["expected"].append(self._size)
         self._index["times"].append(seconds)
-        if not equal:
+        if not same:
             self._index["varying"][number] = True
-        if mark is not None:
-            self._index["digests"][number] = mark
+        elif self._size > codec.LARGE:
+            self._index["digests"][number] = self._sum.digest()
         if floats and self._index["floats_from"] is None:
             self._index["floats_from"] = number
-
-
-def _examined(file: BinaryIO, size: int) -> tuple[bytes | None, bool, bool]:
-    """Look at an expected output.
-
-    Args:
-        file: stands where it begins.
-        size: of its bytes.
-
-    Returns:
-        Its digest, if it is large and has one; whether it is of floats; whether it equals its like.
-    """
-    if size <= _AT_ONCE:
-        data = file.read(size)
-        value = codec.unpack(data, opaque=False)
-        mark = digest(value)[1] if size > LARGE // 8 and is_digestable(value) else None
-        return mark or None, is_floats(value), _equals_its_like(value, codec.unpack(data))
-    items = codec.items(file, size)
-    if items is None:
-        value = codec.unpack(file.read(size), size, opaque=False)
-        whole = is_digestable(value)
-        return digest(value)[1] if whole else None, is_floats(value), whole
-    # A list, item by item: all of it may be many times as large in memory.
-    whole = floats = True
-    total = ListDigest(next(items))
-    for item in items:
-        whole = whole and is_digestable(item)
-        floats = floats and isinstance(item, float)
-        if whole:
-            total.add(item)
-    return total.digest() if whole else None, floats, whole
-
-
-def _equals_its_like(value: Any, other: Any) -> bool:
-    try:
-        return bool(value == other)
-    except Exception:  # an array of several numbers is neither equal nor not
-        return False
+        self._size, self._sum = 0, hashlib.sha256()

@@ -23,7 +23,7 @@ from judgebox import codec
 from judgebox.box import Box
 from judgebox.judging import FAIL, PASS, Judging, Program
 from judgebox.limits import Limits
-from judgebox.testcases import CaseSet, TestCases
+from judgebox.testcases import CaseSet, open_cases
 
 TIMEOUT = "timeout"
 
@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
     verdict: str
     """pass, fail or timeout."""
 
-    starved: bool
+    starved: bool = False
     """Whether it is to be run again, alone: something else may be to blame for how it ended (see
     `judgebox.limits.Ended`), or a test took longer than it may, and came back."""
 
@@ -70,17 +70,15 @@ class Outcome(NamedTuple):
 class Verdict:
     """What became of a program."""
 
-    sets: dict[str, str] = field(default_factory=dict)
+    verdicts: dict[str, str] = field(default_factory=dict)
     """Set of tests, "base" and perhaps "plus" -> pass, fail or timeout."""
 
     failed: dict[str, int | None] = field(default_factory=dict)
     """Set of tests -> number of its first test that did not pass, if one was reached."""
 
     starved: bool = False
-    """Whether something other than the program may be to blame; see `Outcome`."""
-
     timed_out: bool = False
-    """Whether a set did not pass because time ran out."""
+    """As of an `Outcome`, of any set."""
 
 
 def judge(
@@ -97,7 +95,7 @@ def judge(
     Args:
         box: where it runs.
         program: what runs.
-        cases: the file (`judgebox.testcases.TestCases`).
+        cases: the file (`judgebox.testcases`).
         clocks: what the program may use; by default what EvalPlus lets it use.
         alone: see `check`.
         every_set: whether later sets are run though an earlier one did not pass. Else they fail.
@@ -106,17 +104,15 @@ def judge(
         SetupError: no such file, or no sandbox can be had.
     """
     verdict = Verdict()
-    clocks = clocks or Clocks()
-    with TestCases(cases) as sets:
-        for name in sets.names:
-            if not every_set and not {*verdict.sets.values()} <= {PASS}:
-                verdict.sets[name] = FAIL
+    with open_cases(cases) as sets:
+        for name, tests in sets.items():
+            if not every_set and not {*verdict.verdicts.values()} <= {PASS}:
+                verdict.verdicts[name] = FAIL
                 continue
-            outcome = check(box, program, sets.read(name), clocks, alone=alone)
-            verdict.sets[name] = outcome.verdict
-            verdict.failed[name] = outcome.failed
-            verdict.starved = verdict.starved or outcome.starved
-            verdict.timed_out = verdict.timed_out or outcome.timed_out
+            outcome = check(box, program, tests, clocks or Clocks(), alone=alone)
+            verdict.verdicts[name], verdict.failed[name] = outcome.verdict, outcome.failed
+            verdict.starved |= outcome.starved
+            verdict.timed_out |= outcome.timed_out
     return verdict
 
 
@@ -142,19 +138,16 @@ def check(
         seed: where the program's random generators start.
     """
     if not len(tests):  # MBPP+ has a problem without plus tests
-        return Outcome(PASS, False)
+        return Outcome(PASS)
     factor = clocks.time_limit_factor
     limits = [max(clocks.min_time_limit, factor * seconds) for seconds in tests.times]
     total = min(max(_CAP, factor * sum(tests.times)), sum(limits)) + 1
     judging = Judging(program, tests, limits)
-    request = {
-        "code": program.code,
-        "entry_point": program.entry_point,
+    request = program._asdict() | {
         "truth": False,
         "alone": alone,
         "grace": 1.0 if alone else _GRACE,
-        "iterated": judging.iterates,
-        "recorded": program.recorded,
+        "iterated": judging.comparison.iterates,
         "seed": seed,
     }
     room = 0.0 if alone else (_GRACE - 1) * max(limits)
@@ -167,7 +160,7 @@ def check(
     try:
         data = codec.pack(request)
     except codec.CodecError:  # a program of gigabytes
-        return Outcome(FAIL, False)
+        return Outcome(FAIL)
     started = time.monotonic()
     with box.start("calls", data, bounds) as running:
         verdict = judging.verdict(running)
@@ -180,7 +173,7 @@ def check(
         running.kill()
         if verdict == FAIL:
             return Outcome(FAIL, False, judging.timed_out, failed)
-        late = judging.late or judging.timed_out
+        late = bool(judging.said_of_time)
         if time.monotonic() - started > 1:  # those that took less have all kept to their limits
             late = late or running.wait().cpu_seconds > total
         return Outcome(PASS, late and not alone)

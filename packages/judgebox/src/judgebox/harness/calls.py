@@ -3,42 +3,55 @@
 In the box, in the isolated process, as EvalPlus's `unsafe_execute` does it: the same functions are
 taken away, output goes nowhere, each call has so many seconds of the process's own processor time,
 and random generators start from a fixed state. Nothing is compared here: what is expected never is
-in the box. What the
-judge and this module say to each other: `judgebox.protocol`.
+in the box.
+
+The judge sends packed ``[[seconds of each call], [packed argument lists]]``, and hears, a byte and
+what belongs to it:
+
+- ``R``: a packed list of packed values that the next calls returned.
+- ``L``: the SHA-256 of one that is large when packed. The judge answers ``N``, go on, or ``W``:
+  then it comes as ``R``, alone.
+- ``F``, ``F0``: the program raised something, or there is no function to call; the end.
+- ``T``, ``X``: a call took longer than it may and came back; one was ended. Said once each.
+- ``P``, ``O``: for ground truth, bytes of a packed value; its end, with the packed arguments of
+  `judgebox.testcases.CaseWriter.end`.
+- ``E``: for ground truth, what was raised.
 """
 
 import builtins
 import contextlib
 import faulthandler
+import hashlib
 import io
 import os
 import random
 import resource
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from types import FrameType, TracebackType
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy.random
 
-from judgebox import codec, codec_types
-from judgebox.protocol import LARGE, digest, read_batch
+from judgebox import codec
+from judgebox.compare import equals_its_like, is_floats
 
 if TYPE_CHECKING:
     from judgebox.harness import Channel
 
 #: Bytes of values that are sent together, and seconds for which they may wait.
-_HELD_BYTES, _HELD_SECONDS = 32 * 1024, 0.005
+_HELD_BYTES, _HELD_SECONDS = (
+    32 * 1024,
+    0.005,
+)  #: Bytes of a reference's value that are sent at once.
+_PIECE = 2**20
 # A function can call itself as often as under `python -m evalplus.evaluate`.
 _FRAMES = 971
-
-
 _TAKEN_FROM_OS = (
     *("kill", "system", "putenv", "remove", "removedirs", "rmdir", "fchdir", "setuid", "fork"),
     *("forkpty", "killpg", "rename", "renames", "truncate", "replace", "unlink", "fchmod"),
@@ -87,12 +100,7 @@ class swallow:
         self._kept = sys.stdout, sys.stderr, sys.stdin
         sys.stdout = sys.stderr = sys.stdin = _WriteOnly()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         sys.stdout, sys.stderr, sys.stdin = self._kept
 
 
@@ -100,34 +108,25 @@ class TimeoutException(Exception):
     """A call took too long. EvalPlus's name: some programs show it, and some catch it."""
 
 
-class _CpuLimit:
+#: What is to be said of time: ``T``, ``X``.
+_of_time: set[bytes] = set()
+
+
+@contextlib.contextmanager
+def _cpu_limit(seconds: float, grace: float) -> Iterator[None]:
     """EvalPlus's `time_limit`, over the process's processor time."""
-
-    late = False
-    """Whether a call has taken longer than it may, and came back."""
-    expired = False
-    """Whether one has been ended."""
-
-    def __init__(self, seconds: float, grace: float) -> None:
-        self._seconds, self._grace = seconds, grace
-
-    def __enter__(self) -> None:
-        signal.signal(signal.SIGPROF, _expired)
-        signal.setitimer(signal.ITIMER_PROF, self._seconds * self._grace)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    signal.signal(signal.SIGPROF, _expired)
+    signal.setitimer(signal.ITIMER_PROF, seconds * grace)
+    try:
+        yield
+    finally:
         left, _ = signal.setitimer(signal.ITIMER_PROF, 0)
-        if 0 < left < (self._grace - 1) * self._seconds:
-            _CpuLimit.late = True
+        if 0 < left < (grace - 1) * seconds:
+            _of_time.add(b"T")
 
 
 def _expired(number: int, frame: FrameType | None) -> None:
-    _CpuLimit.expired = True
+    _of_time.add(b"X")
     raise TimeoutException("Timed out!")
 
 
@@ -142,29 +141,23 @@ class _Results:
         self._told: set[bytes] = set()
 
     def put(self, value: Any) -> None:
-        if type(value) is not bool and type(value) is not float:
-            length, own = digest(value)
-            if length > LARGE:
-                self.flush()
-                self._channel.send(b"L" + own)
-                if self._channel.receive() == b"W":
-                    self._channel.send(b"W" + self._packed(value))
-                return
-        data = self._packed(value)
-        if len(data) > LARGE:
+        data = self.packed(value)
+        large = len(data) > codec.LARGE
+        if large:
             self.flush()
-            self._channel.send(b"W" + data)
-            return
+            self._channel.send(b"L" + _sha256(data).digest())
+            if self._channel.receive() != b"W":
+                return
         self._held.append(data)
         self._size += len(data)
-        late = time_now() - self._sent > _HELD_SECONDS  # at first always
-        if late or self._at_once or self._size > _HELD_BYTES:
+        late = _now() - self._sent > _HELD_SECONDS  # at first always
+        if large or late or self._at_once or self._size > _HELD_BYTES:
             self.flush()
 
-    def _packed(self, value: Any) -> bytes:
+    def packed(self, value: Any) -> bytes:
         """What it holds; for the set-equality oracle also what any iterable yields."""
         try:
-            if self._iterated and codec_types.taken_apart(value)[0] == codec_types.OPAQUE:
+            if self._iterated and codec.taken_apart(value)[0] == codec.OPAQUE:
                 value = codec.Opaque(type(value).__name__, list(value))
             return codec.pack(value)
         except codec.CodecError as error:
@@ -172,21 +165,21 @@ class _Results:
 
     def tell_of_time(self) -> None:
         """Say so, once each, where a call took too long, also if the program caught that."""
-        for word, true in ((b"T", _CpuLimit.late), (b"X", _CpuLimit.expired)):
-            if true and word not in self._told:
-                self._told.add(word)
-                self.flush()
-                self._channel.send(word)
+        for word in _of_time - self._told:
+            self._told.add(word)
+            self.flush()
+            self._channel.send(word)
 
     def flush(self) -> None:
         if self._held:
-            self._channel.send(b"R" + codec.array(self._held))
+            self._channel.send(b"R" + codec.pack(self._held))
             self._held.clear()
             self._size = 0
-        self._sent = time_now()
+        self._sent = _now()
 
 
-time_now = time.monotonic  # a program may put something else in its place
+# A program may put something else in their places.
+_now, _sha256 = time.monotonic, hashlib.sha256
 
 
 def run(request: bytes, channel: "Channel") -> None:
@@ -237,8 +230,9 @@ def _call(program: dict[str, Any], channel: "Channel", results: _Results) -> Non
                 function = namespace[program["entry_point"]]
         raised = b"F"
         while message := channel.receive():
-            for seconds, arguments in zip(*read_batch(message), strict=True):
-                with _CpuLimit(seconds, grace), swallow():
+            for seconds, packed in zip(*codec.unpack(message), strict=True):
+                arguments = codec.unpack(packed)
+                with _cpu_limit(seconds, grace), swallow():
                     out = function(*arguments)
                 results.tell_of_time()
                 results.put(out)
@@ -272,14 +266,17 @@ def _record(program: dict[str, Any], channel: "Channel") -> None:
         exec(program["code"], namespace)
         function = namespace[program["entry_point"]]
         while message := channel.receive():
-            for _, arguments in zip(*read_batch(message), strict=True):
+            for packed in codec.unpack(message)[1]:
+                arguments = codec.unpack(packed)
                 started = clock()
                 out = function(*arguments)
                 seconds = clock() - started
                 if program["not_none"]:
                     out = out is not None
-                for piece in codec.pieces(out):
-                    channel.send(b"P" + piece)
-                channel.send(b"O" + struct.pack("<d", seconds))
+                end = codec.pack([seconds, is_floats(out), equals_its_like(out)])
+                data = codec.pack(out)
+                for start in range(0, len(data), _PIECE):
+                    channel.send(b"P" + data[start : start + _PIECE])
+                channel.send(b"O" + end)
     except BaseException as error:
         channel.send(b"E" + f"{type(error).__name__}: {error}".encode(errors="replace"))

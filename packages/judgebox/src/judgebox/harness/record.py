@@ -8,15 +8,14 @@ Candidates are judged by these calls; the tests themselves never run beside a ca
 What a recording can't hold is noticed here (functions that change their arguments or print, tests
 that look at the process around them) or by the judge, who reads what this module sends:
 
-- ``C``: a call (`judgebox.protocol.call_frame`).
-- ``D``: the number of tests that passed, after the last call.
+- ``C``: a call: packed seconds, packed call (name, arguments, named arguments), packed result.
+- ``D``: all tests passed; the end.
 - ``E``: the key of the reason why the tests can't be recorded; the end.
 """
 
 import functools
 import os
 import random
-import struct
 import sys
 import threading
 import time
@@ -24,7 +23,7 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy.random
 import pytest
@@ -32,7 +31,6 @@ import pytest
 from judgebox import codec
 from judgebox.codec import Raised
 from judgebox.harness.calls import swallow
-from judgebox.protocol import call_frame
 
 if TYPE_CHECKING:
     from judgebox.harness import Channel
@@ -65,16 +63,12 @@ class Recorder:
     def __init__(self, channel: "Channel", strict: bool) -> None:
         self._channel, self._strict = channel, strict
         self._thread = threading.get_ident()
-        self._expected: list[tuple[type[BaseException], ...]] = []
+        self._expected: list[tuple[type[BaseException], ...]] = [()]
         self.reason: str | None = None
         """Why the tests can't be recorded."""
 
-    def refuse(self, reason: str) -> None:
-        """End the tests.
-
-        Raises:
-            Unrecordable: always.
-        """
+    def refuse(self, reason: str) -> NoReturn:
+        """End the tests."""
         self.reason = self.reason or reason
         raise Unrecordable(self.reason)
 
@@ -93,12 +87,19 @@ class Recorder:
             except Unrecordable:
                 raise
             except BaseException as error:
-                self._send(call, self._accepted(error), time.process_time() - started)
+                # What tests accept: the types that they expect, or else its own.
+                kinds = (
+                    self._expected[-1] if isinstance(error, self._expected[-1]) else [type(error)]
+                )
+                self._send(
+                    call, Raised([kind.__name__ for kind in kinds]), time.process_time() - started
+                )
                 raise
             seconds = time.process_time() - started
-            after = self._packed([name, [*arguments], named], "argument_no_data")
-            if self._strict and after != call:
-                self.refuse("mutates_arguments")
+            if self._strict:
+                after = self._packed([name, [*arguments], named], "argument_no_data")
+                if after != call:
+                    self.refuse("mutates_arguments")
             self._send(call, result, seconds)
             return result
 
@@ -113,12 +114,6 @@ class Recorder:
             yield
         finally:
             self._expected.pop()
-
-    def _accepted(self, error: BaseException) -> Raised:
-        """What tests accept for an exception: the types that they expect, or else its own."""
-        expected = self._expected[-1] if self._expected else ()
-        kinds = expected if isinstance(error, expected) else (type(error),)
-        return Raised([kind.__name__ for kind in kinds])
 
     @contextmanager
     def _watched_output(self) -> Iterator[None]:
@@ -137,10 +132,10 @@ class Recorder:
             return codec.pack(value)
         except codec.CodecError:
             self.refuse(reason)
-            raise AssertionError from None
 
     def _send(self, call: bytes, result: Any, seconds: float) -> None:
-        self._channel.send(call_frame(call, self._packed(result, "result_no_data"), seconds))
+        packed = self._packed(result, "result_no_data")
+        self._channel.send(b"C" + codec.pack([seconds, call, packed]))
 
 
 class _Written:
@@ -172,20 +167,17 @@ def run(request: bytes, channel: "Channel") -> None:
     recorder = Recorder(channel, strict=program["form"] == "pytest")
     random.seed(0)
     numpy.random.seed(0)
-    passed = 0
+    passed = False
     try:
         solution = _solution(recorder, program)
         run_tests = _run_check if program["form"] == "check" else _run_pytest
         passed = run_tests(recorder, solution, program)
-    except BaseException as error:
-        if not isinstance(error, Unrecordable):
-            recorder.reason = recorder.reason or "reference_fails"
-    if recorder.reason is None and passed == 0:
-        recorder.reason = "reference_fails"
-    if recorder.reason is not None:
-        channel.send(b"E" + recorder.reason.encode())
+    except BaseException:  # a test's own, or `Unrecordable`
+        passed = False
+    if passed and recorder.reason is None:
+        channel.send(b"D")
     else:
-        channel.send(b"D" + struct.pack("<I", passed))
+        channel.send(b"E" + (recorder.reason or "reference_fails").encode())
     leave(0)
 
 
@@ -213,7 +205,7 @@ def _solution(recorder: Recorder, program: dict[str, Any]) -> types.ModuleType:
     return module
 
 
-def _run_check(recorder: Recorder, solution: types.ModuleType, program: dict[str, Any]) -> int:
+def _run_check(recorder: Recorder, solution: types.ModuleType, program: dict[str, Any]) -> bool:
     """Run HumanEval's tests; helpers of the prompt are theirs, not the solution's."""
     (name,) = program["names"]
     names: dict[str, Any] = {"__name__": "tests"}
@@ -222,11 +214,11 @@ def _run_check(recorder: Recorder, solution: types.ModuleType, program: dict[str
         names[name] = getattr(solution, name)
         exec(compile(program["test"], "tests.py", "exec"), names)
         names["check"](names[name])
-    return 1
+    return True
 
 
-def _run_pytest(recorder: Recorder, solution: types.ModuleType, program: dict[str, Any]) -> int:
-    """Run a file of tests; returns how many passed, 0 where one did not."""
+def _run_pytest(recorder: Recorder, solution: types.ModuleType, program: dict[str, Any]) -> bool:
+    """Run a file of tests; returns whether there are some, and all passed."""
     directory = str(Path.cwd())
     file = Path(directory, "test_solution.py")
     file.write_text(program["test"], encoding="utf-8")
@@ -237,9 +229,8 @@ def _run_pytest(recorder: Recorder, solution: types.ModuleType, program: dict[st
     options += ["-q", "-x", "--capture=no", "--assert=plain", "--noconftest", "-W", "ignore"]
     options += [f"-pno:{name}" for name in _NEEDLESS]
     pytest.raises = _noting_raises(recorder)
-    if pytest.main([*options, str(file)], plugins=[watch]) != pytest.ExitCode.OK:
-        return 0
-    return watch.passed
+    code = pytest.main([*options, str(file)], plugins=[watch])
+    return code == pytest.ExitCode.OK and watch.passed > 0
 
 
 def _noting_raises(recorder: Recorder) -> Any:
