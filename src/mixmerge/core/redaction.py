@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, TextIO
 from urllib.parse import quote, unquote
@@ -53,18 +53,14 @@ _PLACES = {"PATH", "FILE", "DIR", "HOME", "SOCK", "SOCKET", "HELPER", "TYPE"}
 _PLACES |= {"EXPIRATION", "EXPIRY", "TTL", "LENGTH", "LIMIT"}
 
 
-def redacted(text: str, known: Sequence[str] | None = None) -> str:
+def redacted(text: str) -> str:
     """The text with each secret in it replaced by ``***``.
 
     Secrets are: what stands before ``@`` in a URL; values of its parameters that are named as one;
     what looks like a vendor's token; and the values of this process's variables that are named as
     one, or that are URLs with a password in them.
-
-    Args:
-        text: whatever it is.
-        known: the environment's secrets, for whoever asks a thousand times.
     """
-    for secret in _environment() if known is None else known:
+    for secret in _environment():
         text = text.replace(secret, _HIDDEN)
     if "://" in text:
         text = _IN_URL.sub(rf"\1{_HIDDEN}@", text)
@@ -84,33 +80,20 @@ def redacted_value(value: Any) -> Any:
     return value
 
 
-def exposed(
-    value: Any,
-    place: str = "",
-    seen: set[int] | None = None,
-    known: Sequence[str] | None = None,
-) -> Iterator[str]:
+def exposed(value: Any, place: str = "") -> Iterator[str]:
     """Places in a config, such as ``sources.mine.path``, whose value holds a secret.
 
     Args:
         value: the decoded YAML.
         place: of the value itself.
-        seen: what was looked at already: YAML may name a section once and use it a million times.
-        known: the environment's secrets.
     """
-    seen = set() if seen is None else seen
-    known = _environment() if known is None else known
-    if isinstance(value, dict | list):
-        if id(value) in seen:
-            return
-        seen.add(id(value))
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from exposed(item, f"{place}.{key}" if place else str(key), seen, known)
+            yield from exposed(item, f"{place}.{key}" if place else str(key))
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from exposed(item, f"{place}[{number}]", seen, known)
-    elif isinstance(value, str) and redacted(value, known) != value:
+            yield from exposed(item, f"{place}[{number}]")
+    elif isinstance(value, str) and redacted(value) != value:
         yield place
 
 
