@@ -1,7 +1,7 @@
-"""The rules that fetch, run by Snakemake against a hub of ours, and the others without it."""
+"""The rules that fetch, beside a hub of ours and with secrets around: asked once, none stays."""
 
+import copy
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from mixmerge.core.io import read_json
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
+PLANTED = "pl4nted-S3cret"
+
 
 @pytest.mark.slow
-def test_base_models_and_rows_come_from_the_hub_and_then_no_more(
+def test_what_is_fetched_comes_once_and_nothing_that_is_written_holds_a_secret(
     tmp_path: Path, shrunken: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = Workspace(tmp_path / "study")
@@ -26,41 +28,68 @@ def test_base_models_and_rows_come_from_the_hub_and_then_no_more(
     rows = [{"problem": f"Do {n}.", "solution": f"x = {n}"} for n in range(20)]
     pq.write_table(pa.Table.from_pylist(rows), data)
     checkpoint = material.write_checkpoint(tmp_path / "m", "qwen2", material.values("qwen2", 1))
+    config = copy.deepcopy(shrunken)
+    results = workspace.path / "results" / config["study"]
+    base, gone, source, task = (
+        f"results/{config['study']}/{place}/manifest.json"
+        for place in (
+            *("checkpoints/from-hub/base", "checkpoints/gone/base"),
+            *("data/sources/functions-to-write", "data/tasks/codegen"),
+        )
+    )
+    printed = []
+
+    def run(*arguments: str, config: str = "study.yaml", ends: int = 0) -> str:
+        done = workspace.snakemake(*arguments, config=config)
+        printed.append(done.stdout + done.stderr)
+        assert bool(done.returncode) == bool(ends), printed[-1]
+        return printed[-1]
+
     with serving() as hub:
         model = hub.repository("models", "some/model").commit(files_of(checkpoint))
-        files = {"train-00000-of-00001.parquet": data.getvalue()}
-        rows_at = hub.repository("datasets", "some/rows").commit(files)
-        shrunken = {**shrunken, "models": dict(shrunken["models"])}
-        shrunken["models"]["from-hub"] = {"kind": "hub", "id": "some/model", "revision": "main"}
-        shrunken["sources"] = {
-            **shrunken["sources"],
-            "functions-to-write": {"kind": "hub", "id": "some/rows", "revision": rows_at},
+        commit = hub.repository("datasets", "some/rows").commit({"train.parquet": data.getvalue()})
+        config["models"]["from-hub"] = {"kind": "hub", "id": "some/model", "revision": "main"}
+        config["models"]["gone"] = {"kind": "hub", "id": "some/none", "revision": model}
+        hub_rows = {"kind": "hub", "id": "some/rows", "revision": commit}
+        config["sources"]["functions-to-write"] = hub_rows
+        workspace.write_config(config)
+        secrets = {
+            "HF_ENDPOINT": hub.endpoint.replace("http://", f"http://me:{PLANTED}@"),
+            "HF_TOKEN": f"hf_{PLANTED}",
+            "AWS_SECRET_ACCESS_KEY": f"aws-{PLANTED}",
+            "PIP_INDEX_URL": f"https://me:{PLANTED}@127.0.0.1:9/simple",
+            "SNAKEMAKE_STORAGE_S3_SECRET_KEY": PLANTED,
         }
-        workspace.write_config(shrunken)
-        results = workspace.path / "results" / shrunken["study"]
-        for name, value in hub.environment(tmp_path / "home").items():
+        for name, value in {**hub.environment(workspace.path / "home"), **secrets}.items():
             monkeypatch.setenv(name, value)
-        base = f"results/{shrunken['study']}/checkpoints/from-hub/base/manifest.json"
-        refused = workspace.snakemake(base)
-        assert refused.returncode != 0
-        said = refused.stdout + refused.stderr
-        assert "from-hub" in said and "revision: 'main' is no commit" in said
-        assert "allow_moving: true" in said and not hub.requests
-        shrunken["models"]["from-hub"]["allow_moving"] = True
-        workspace.write_config(shrunken)
-        source = f"results/{shrunken['study']}/data/sources/functions-to-write/manifest.json"
-        done = workspace.snakemake(base, source)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert read_json(results / "checkpoints/from-hub/base/provenance.json")["settings"] == {
-            "kind": "hub",
-            "id": "some/model",
-            "revision": "main",
-            "commit": model,
-        }
+
+        refused = run(base, ends=1)
+        assert "from-hub" in refused and "revision: 'main' is no commit" in refused
+        assert "allow_moving: true" in refused and not hub.requests
+        config["models"]["from-hub"]["allow_moving"] = True
+        workspace.write_config(config)
+        run(base, source)
+        settings = read_json(results / "checkpoints/from-hub/base/provenance.json")["settings"]
+        wanted = {"kind": "hub", "id": "some/model", "revision": "main", "commit": model}
+        assert settings == wanted
         asked = len(hub.requests)
-        task = f"results/{shrunken['study']}/data/tasks/codegen/manifest.json"
-        done = workspace.snakemake(task)
-        assert done.returncode == 0, done.stdout + done.stderr
+        run(task)
         assert read_json(results / "data/tasks/codegen/manifest.json")["facts"] == {"rows": 20}
         assert len(hub.requests) == asked
-    assert os.environ["HF_ENDPOINT"] == hub.endpoint
+        failed = run(gone, ends=1)
+        log = (results / "logs/snapshot/gone.log").read_text()
+        assert "'some/none' is not on the hub (http://***@" in log + failed
+        run(base, task, "--report", str(workspace.path / "report.html"))
+        # A config with one is refused before anything copies it.
+        hub_rows["id"] = f"https://me:{PLANTED}@host/rows"
+        workspace.write_config(config, "bad.yaml")
+        refused = run(task, config="bad.yaml", ends=1)
+        assert "sources.functions-to-write.id: holds a token, key or password" in refused
+        (workspace.path / "bad.yaml").unlink()
+    assert not [text for text in printed if PLANTED in text]
+    written = [path for path in workspace.path.rglob("*") if path.is_file()]
+    kinds = {path.relative_to(workspace.path).parts[0] for path in written}
+    assert {".snakemake", "results", "report.html", "home"} <= kinds
+    assert list((results / "benchmarks").rglob("*.tsv"))
+    leaks = [str(p) for p in written if PLANTED.encode() in p.read_bytes() + bytes(p)]
+    assert not leaks
