@@ -160,35 +160,9 @@ def test_a_lost_object_is_made_again_once_it_is_needed(
         server.s3.put_object(Bucket=BUCKET, Key=key, Body=before)
 
 
-@pytest.mark.parametrize(
-    ("storage", "changed", "message"),
-    [
-        ("s3://gone/studies", {}, "storage: s3://gone/studies: there is no bucket 'gone'"),
-        (
-            f"s3://{BUCKET}/studies",
-            {"SNAKEMAKE_STORAGE_S3_SECRET_KEY": "wrong"},
-            "the server refuses these keys",
-        ),
-        (
-            f"s3://{BUCKET}/studies",
-            {"SNAKEMAKE_STORAGE_S3_ENDPOINT_URL": "http://127.0.0.1:1"},
-            "no answer from the server (http://127.0.0.1:1)",
-        ),
-        (BUCKET, {}, f"storage: '{BUCKET}' is no bucket; write s3://bucket"),
-    ],
-)
-def test_a_bucket_that_fails_stops_all_before_any_job(
-    stored: Workspace,
-    monkeypatch: pytest.MonkeyPatch,
-    storage: str,
-    changed: dict[str, str],
-    message: str,
-) -> None:
-    for name, value in changed.items():
-        monkeypatch.setenv(name, value)
-    result = stored.snakemake("--config", f"storage={storage}", "--", *TARGETS)
+def test_a_bucket_that_fails_stops_all_before_any_job(stored: Workspace) -> None:
+    result = stored.snakemake("--config", "storage=s3://gone/studies", "--", *TARGETS)
     output = result.stdout + result.stderr
     assert result.returncode != 0
-    assert message in output
-    assert "Traceback" not in output
-    assert "Building DAG" not in output
+    assert "storage: s3://gone/studies: there is no bucket 'gone'" in output
+    assert "Traceback" not in output and "Building DAG" not in output

@@ -104,14 +104,11 @@ def trained(settings: SftPlan, parameters: int) -> float:
 
 
 def states_gb(settings: SftPlan, parameters: int, processes: int) -> tuple[float, float]:
-    """GB of weights, gradients and optimiser states: on each GPU, and in the host's memory.
+    """GB of weights, gradients and optimiser states: on each GPU, and on the host over all.
 
     Without DeepSpeed the weights stay in fp32 and are cast under autocast, and several processes
     keep a second copy of the gradients in buckets. With it, stage 1 divides the optimiser states
     among the processes, stage 2 the gradients too, stage 3 the weights too.
-
-    Returns:
-        Per GPU; and on the host, over all processes.
     """
     stage, learned = settings.zero_stage, trained(settings, parameters)
     half = settings.precision == "bf16"

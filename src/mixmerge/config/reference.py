@@ -46,23 +46,15 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sections(section: type[BaseModel], seen: list[type[BaseModel]]) -> list[type[BaseModel]]:
-    """The section and all that its fields name, in order of first mention."""
-    if section in seen:
-        return seen
-    seen.append(section)
-    for info in section.model_fields.values():
-        for part in _parts(info.annotation):
-            if isinstance(part, type) and issubclass(part, BaseModel):
-                _sections(part, seen)
+def _sections(part: Any, seen: list[type[BaseModel]]) -> list[type[BaseModel]]:
+    """The sections that a type and their fields name, in order of first mention."""
+    inner = list(typing.get_args(part))
+    if isinstance(part, type) and issubclass(part, BaseModel) and part not in seen:
+        seen.append(part)
+        inner = [info.annotation for info in part.model_fields.values()]
+    for other in inner:
+        _sections(other, seen)
     return seen
-
-
-def _parts(annotation: Any) -> list[Any]:
-    arguments = typing.get_args(annotation)
-    if not arguments or typing.get_origin(annotation) is Literal:
-        return [annotation]
-    return [part for argument in arguments for part in _parts(argument)]
 
 
 def _type(annotation: Any) -> str:

@@ -79,12 +79,7 @@ class Job:
 
 
 def job_from(record: Mapping[str, Any], removed: Iterable[str] = ()) -> Job:
-    """A job from Snakemake's own account of it (its ``job_info`` event).
-
-    Args:
-        record: the event's fields; ``resources`` is a mapping.
-        removed: temporary outputs of the run.
-    """
+    """A job from Snakemake's own account of it (its ``job_info`` event), and what is temporary."""
     files = {
         # Without Snakemake's remark, such as ` (send to storage)`.
         name: tuple(f.partition(" (")[0] if f.endswith(")") else f for f in record[name])
@@ -127,6 +122,9 @@ class Schedule:
 
     Best is the higher priority, then the longer way to the end (Graham's list scheduling by
     critical path). Snakemake's own scheduler is greedy too, but breaks ties in another way.
+    Limits are amounts by name of resource; ``jobs`` and ``cores`` as well. What is not named is
+    not bounded. A job that asks for more than there is gets what there is, as Snakemake scales it
+    down.
 
     Attributes:
         jobs: the jobs; all below are positions in it.
@@ -138,14 +136,6 @@ class Schedule:
     """
 
     def __init__(self, jobs: list[Job], limits: Mapping[str, int]) -> None:
-        """Schedule a run.
-
-        Args:
-            jobs: the jobs, whose files make the graph.
-            limits: amounts by name of resource; ``jobs`` and ``cores`` as well. What is not named
-                is not bounded. A job that asks for more than there is gets what there is, as
-                Snakemake scales it down.
-        """
         self.jobs = jobs
         made = {file: position for position, job in enumerate(jobs) for file in job.outputs}
         self.before = {
