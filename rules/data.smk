@@ -37,7 +37,7 @@ rule fetch:
     localrule: True
     conda:
         "../envs/data.yaml"
-    threads: lambda wildcards: STUDY.fetch_threads(wildcards.source)
+    threads: lambda wildcards: getattr(CONFIG.sources[wildcards.source], "threads", 1)
     resources:
         **needs("fetch"),
     params:

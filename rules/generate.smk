@@ -5,13 +5,9 @@ rule generate:
     input:
         checkpoint=STUDY.manifest("checkpoints", "{model}", "{variant}"),
         # Merged weights are temporary, their manifest is not: it says whether they have changed.
-        weights=ancient(
-            lambda wildcards: STUDY.of_merge(STUDY.weights, **wildcards)
-        ),
+        weights=ancient(lambda wildcards: STUDY.of_merge(STUDY.weights, **wildcards)),
         # Whoever else reads merged weights does so before they are deleted.
-        readers=ancient(
-            lambda wildcards: STUDY.of_merge(STUDY.statistics, **wildcards)
-        ),
+        readers=ancient(lambda wildcards: STUDY.of_merge(STUDY.statistics, **wildcards)),
         suites=[STUDY.manifest("suites", suite) for suite in CONFIG.suites],
     output:
         RESULTS.directory("completions", "{model}", "{variant}"),

@@ -14,7 +14,7 @@ from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.config.checks import unusable_files
 from mixmerge.config.study import MIX, EmbeddedBase, StudyConfig, checkpoint_settings
 from mixmerge.core.errors import UserError
-from mixmerge.data.settings import Columns, PackageSource, PrepareSettings
+from mixmerge.data.settings import Columns, PrepareSettings
 from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.evaluate.settings import GenerateSettings, ScoreSettings
 from mixmerge.sft.settings import Sft
@@ -98,11 +98,6 @@ class Study(Graph):
         """Where a source comes from; the column mapping is a later stage's business."""
         entry = self.config.sources[source]
         return entry.model_dump(mode="json", exclude=set(Columns.model_fields))
-
-    def fetch_threads(self, source: str) -> int:
-        """Processes that a source is read with."""
-        entry = self.config.sources[source]
-        return entry.threads if isinstance(entry, PackageSource) else 1
 
     def base_settings(self, model: str) -> dict[str, Any]:
         """Where a base checkpoint comes from: pre-training, a snapshot, or a GGUF file."""
