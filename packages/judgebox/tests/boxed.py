@@ -2,10 +2,12 @@
 
 import ast
 import os
+import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
+
+import psutil
 
 from judgebox.box import Box
 from judgebox.limits import Ended, Limits
@@ -69,42 +71,19 @@ def run(box: Box, program: str, limits: Limits = GENEROUS, given: tuple[bytes, .
         return Ran(frames, check.wait())
 
 
-def parent(pid: int) -> int:
-    return int(_stat(pid)[1])
-
-
 def alive(pid: int) -> bool:
-    return _stat(pid)[0] not in ("Z", "X", "")
-
-
-def descendants(root: int) -> list[int]:
-    """A process and all that descend from it."""
-    parents = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        if (stat := _stat(int(folder.name)))[0]:
-            parents[int(folder.name)] = int(stat[1])
-    found = [root]
-    for pid in found:
-        found += [child for child, above in parents.items() if above == pid]
-    return found
-
-
-def members(group: int) -> list[int]:
-    """Living processes of a process group."""
-    pids = [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
-    return [pid for pid in pids if alive(pid) and _stat(pid)[2] == str(group)]
-
-
-def _stat(pid: int) -> list[str]:
-    """State, parent and group of a process, and more; empty strings where there is none."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return [""] * 3
-    return text.rpartition(")")[2].split()
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
-def until(true: Callable[[], bool], seconds: float = 20) -> bool:
+def family(box: Box) -> list[int]:
+    """A box's processes, its launcher first."""
+    return [box.pid or 0, *(one.pid for one in psutil.Process(box.pid).children(recursive=True))]
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> bool:
     """Wait until something is true; whether it became so in time."""
     end = time.monotonic() + seconds
     while not true():
@@ -116,6 +95,4 @@ def until(true: Callable[[], bool], seconds: float = 20) -> bool:
 
 def environment(**more: str) -> dict[str, str]:
     """This process's variables, with the packages that it sees, for a process of its own."""
-    import sys
-
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | more

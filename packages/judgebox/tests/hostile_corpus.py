@@ -8,91 +8,90 @@ leave something behind that shows outside or in the honest programs that follow.
 """
 
 import ast
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 ROOT = Path(__file__).with_name("hostile")
+_SUM = "sum(n for n in numbers if n > 0)"
+_IMPORT = "from solution import solve\n"
 
-_ENDS = {
-    "pass": frozenset({"pass"}),
-    "fail": frozenset({"fail"}),
-    "timeout": frozenset({"timeout"}),
-    "fail-or-timeout": frozenset({"fail", "timeout"}),
-}
 
-_POSITIVE = "sum(n for n in numbers if n > 0)"
+class Kind(NamedTuple):
+    """A kind of problem."""
 
-#: Kind of problem -> suite, what a right solution returns, tolerance.
-KINDS: dict[str, tuple[str, str, float]] = {
-    "open": ("main", _POSITIVE, 0),
-    "number": ("main", f"{_POSITIVE} + SECRET", 0),
-    "float": ("main", f"{_POSITIVE} / 7 + SECRET", 1e-6),
-    "list": ("main", "[n + SECRET for n in numbers]", 0),
-    "list-float": ("main", "[n / 7 + SECRET for n in numbers]", 1e-6),
-    "one-float": ("main", f"[{_POSITIVE} / 7 + SECRET]", 0),
-    "long": ("main", "[n + SECRET / 7 for n in range(7000)]", 1e-6),
-    "text": ("main", f"str({_POSITIVE}) + ':SECRET'", 0),
-    "seteq": ("mbpp", "[*first, *second, SECRET]", 0),
-    "zero": ("humaneval", "-xs[0] / xs[1]", 1e-4),
-    "check": ("check", f"{_POSITIVE} + SECRET", 0),
-    "pytest": ("pytest", f"{_POSITIVE} + SECRET", 0),
-    "star": ("pytest", f"{_POSITIVE} + SECRET", 0),
-    "star-math": ("pytest", f"math.floor({_POSITIVE}) + SECRET", 0),
-    "approx": ("pytest", f"{_POSITIVE} / 7 + SECRET", 0),
-    "object": ("pytest", f"[{_POSITIVE} + SECRET] * 2", 0),
-}
+    suite: str
+    right: str
+    """What a right solution returns."""
+    slip: str = "1"
+    """What added to that makes a wrong one."""
+    atol: float = 0
+    head: str = _IMPORT
+    """Of a test file, and what a test asserts, where pytest judges."""
+    call: str = "solve({numbers}) == {expected}"
+    before: str = ""
+    """What stands before the function."""
 
-#: What stands before the function in solutions of a kind of problem.
-_BEFORE = {"star-math": "import math\n\n\n"}
 
-#: Head of a test file and what a test asserts, of kinds that pytest judges.
-_TESTS = {
-    "pytest": ("from solution import solve\n", "solve({numbers}) == {expected}"),
-    "star": ("from solution import *\n", "abs(solve({numbers}) - {expected}) < 1"),
-    "star-math": (
-        "import math\nfrom solution import *\n",
-        "math.isclose(solve({numbers}), {expected}, abs_tol=0.5)",
+KINDS = {
+    "open": Kind("main", _SUM),
+    "number": Kind("main", f"{_SUM} + SECRET"),
+    "float": Kind("main", f"{_SUM} / 7 + SECRET", "1e6", 1e-6),
+    "list": Kind("main", "[n + SECRET for n in numbers]", "[0]"),
+    "list-float": Kind("main", "[n / 7 + SECRET for n in numbers]", "[0.0]", 1e-6),
+    "one-float": Kind("main", f"[{_SUM} / 7 + SECRET]", "[0.0]"),
+    "long": Kind("main", "[n + SECRET / 7 for n in range(7000)]", "[0.0]", 1e-6),
+    "text": Kind("main", f"str({_SUM}) + ':SECRET'", "'x'"),
+    "seteq": Kind("mbpp", "[*first, *second, SECRET]", "[0]"),
+    "zero": Kind("humaneval", "-xs[0] / xs[1]", atol=1e-4),
+    "check": Kind("check", f"{_SUM} + SECRET"),
+    "pytest": Kind("pytest", f"{_SUM} + SECRET"),
+    "star": Kind(
+        "pytest",
+        f"{_SUM} + SECRET",
+        head="from solution import *\n",
+        call="abs(solve({numbers}) - {expected}) < 1",
     ),
-    "approx": (
-        "import pytest\nfrom solution import solve\n",
-        "solve({numbers}) == pytest.approx(sum({numbers}) / 7 + {expected} - sum({numbers}))",
+    "star-math": Kind(
+        "pytest",
+        f"math.floor({_SUM}) + SECRET",
+        "1e6",
+        head="import math\nfrom solution import *\n",
+        call="math.isclose(solve({numbers}), {expected}, abs_tol=0.5)",
+        before="import math\n\n\n",
     ),
-    "object": (
-        "import numpy\nfrom solution import solve\n",
-        "numpy.allclose(solve({numbers}), [{expected}] * 2, rtol=1e-12)",
+    "approx": Kind(
+        "pytest",
+        f"{_SUM} / 7 + SECRET",
+        "1e6",
+        head=f"import pytest\n{_IMPORT}",
+        call="solve({numbers}) == pytest.approx(sum({numbers}) / 7 + {expected} - sum({numbers}))",
+    ),
+    "object": Kind(
+        "pytest",
+        f"[{_SUM} + SECRET] * 2",
+        "[0]",
+        head=f"import numpy\n{_IMPORT}",
+        call="numpy.allclose(solve({numbers}), [{expected}] * 2, rtol=1e-12)",
     ),
 }
-
-_HEADS = {
-    "mbpp": ("similar_elements", "first, second"),
-    "humaneval": ("find_zero", "xs"),
+_HEADS = {"mbpp": ("similar_elements", "first, second"), "humaneval": ("find_zero", "xs")}
+_INPUTS: dict[str, Any] = {
+    "main": [[[1, 2]], [[3]], [[5, -4, 6]]],
+    "mbpp": [[[1, 2], [2, 3]], [[4], [5]]],
+    "humaneval": [[[3, 2]], [[-5, 4]]],
 }
-
-#: By what a wrong answer to a kind of problem misses the right one; 1 where nothing is said.
-_SLIPS = {
-    "float": "1e6",
-    "approx": "1e6",
-    "star-math": "1e6",
-    "list": "[0]",
-    "one-float": "[0.0]",
-    "list-float": "[0.0]",
-    "long": "[0.0]",
-    "seteq": "[0]",
-    "text": "'x'",
-    "object": "[0]",
-}
+#: What unit tests call the function with.
+_TESTED = ([1, 2], [3])
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(NamedTuple):
     """A completion, the kind of problem it is for, and the verdicts that it may get."""
 
     name: str
     kind: str
-    ends: frozenset[str]
+    ends: tuple[str, ...]
     text: str
     hostile: bool = True
 
@@ -109,82 +108,62 @@ def programs(backend: str = "bubblewrap") -> list[Program]:
         for name, text in sorted(table.items()):
             lines = [line for line in text.splitlines() if line.startswith("# ") and ": " in line]
             head = dict(line[2:].split(": ", 1) for line in lines)
-            if ast.get_docstring(ast.parse(text)) is None or ("honest" in head) != (
-                head["expect"] == "pass"
-            ):
+            ends = tuple(head.get(backend, head["expect"]).split("-or-"))
+            documented = ast.get_docstring(ast.parse(text)) is not None
+            if not documented or ("honest" in head) != (head["expect"] == "pass"):
                 raise ValueError(f"{path.stem}/{name}: header")
-            end = head.get(backend, head["expect"])
             if path.stem == "extraction":  # the file makes the text, which may be no program
                 scope: dict[str, Any] = {}
                 exec(text, scope)
                 text = scope["completion"]()
-            found.append(Program(f"{path.stem}/{name}", head["problem"], _ENDS[end], text))
+            found.append(Program(f"{path.stem}/{name}", head["problem"], ends, text))
     return found
 
 
 def among_honest(hostile: list[Program], secret: str) -> list[Program]:
     """The corpus with honest programs in between: right, wrong, and one that looks for traces."""
+    sentinel = (ROOT / "sentinel.txt").read_text(encoding="utf-8")
     mixed: list[Program] = []
     for number, program in enumerate(hostile):
         mixed.append(program)
-        suite = KINDS[program.kind][0]
-        if number % 3 == 0 or suite != "main":
-            right = _solution(program.kind).replace("SECRET", secret)
-            mixed.append(_honest(f"right-{number}", program.kind, "pass", right))
-        if number % 3 == 1 or suite != "main":
-            slip = _SLIPS.get(program.kind, "1")
-            wrong = _solution(program.kind, f" + {slip}").replace("SECRET", secret)
-            mixed.append(_honest(f"wrong-{number}", program.kind, "fail", wrong))
+        kind = KINDS[program.kind]
+        if number % 3 == 0 or kind.suite != "main":
+            text = _solution(program.kind, secret)
+            mixed.append(Program(f"right-{number}", program.kind, ("pass",), text, False))
+        if number % 3 == 1 or kind.suite != "main":
+            text = _solution(program.kind, secret, f" + {kind.slip}")
+            mixed.append(Program(f"wrong-{number}", program.kind, ("fail",), text, False))
         if number % 3 == 2:
-            text = (ROOT / "sentinel.txt").read_text(encoding="utf-8")
-            mixed.append(_honest(f"sentinel-{number}", "open", "pass", text))
+            mixed.append(Program(f"sentinel-{number}", "open", ("pass",), sentinel, False))
     return mixed
 
 
-def problem(task: str, kind: str, secret: str) -> dict[str, Any]:
+def problem(name: str, secret: str) -> dict[str, Any]:
     """The problem of a kind, in the format of its suite's problem file."""
-    suite, expression, atol = KINDS[kind]
-    name, arguments = _HEADS.get(suite, ("solve", "numbers"))
+    kind = KINDS[name]
+    function, arguments = _HEADS.get(kind.suite, ("solve", "numbers"))
     row: dict[str, Any] = {
-        "suite": suite,
-        "task_id": task,
-        "prompt": f'def {name}({arguments}):\n    """Nobody is told."""\n',
-        "entry_point": name,
-        "canonical_solution": f"    return {expression}\n".replace("SECRET", secret),
+        "suite": kind.suite,
+        # Not below 1000: EvalPlus makes tuples of inputs of some of MBPP's numbers.
+        "task_id": f"h/{1000 + [*KINDS].index(name)}",
+        "prompt": f'def {function}({arguments}):\n    """Nobody is told."""\n',
+        "entry_point": function,
+        "canonical_solution": f"    return {kind.right}\n".replace("SECRET", secret),
     }
-    if suite == "check":
-        calls = [f"candidate({n}) == {_expected(n, secret)}" for n in _TESTED]
-        lines = [f"    assert {call}\n" for call in calls]
+    expected = [(numbers, sum(numbers) + int(secret)) for numbers in _TESTED]
+    if kind.suite == "check":
+        lines = [f"    assert candidate({given}) == {answer}\n" for given, answer in expected]
         return row | {"test": "def check(candidate):\n" + "".join(lines)}
-    if suite == "pytest":
-        row["canonical_solution"] = _solution(kind).replace("SECRET", secret)
-        head, call = _TESTS[kind]
-        tests = [
-            f"def test_{number}():\n    assert "
-            + call.format(numbers=numbers, expected=_expected(numbers, secret))
-            for number, numbers in enumerate(_TESTED)
-        ]
-        return row | {"names": ["solve"], "prompt": "", "test": "\n\n".join([head, *tests, ""])}
-    inputs: dict[str, list[Any]] = {
-        "mbpp": [[[1, 2], [2, 3]], [[4], [5]]],
-        "humaneval": [[[3, 2]], [[-5, 4]]],
-    }.get(suite, [[[1, 2]], [[3]], [[5, -4, 6]]])
-    return row | {"base_input": inputs, "plus_input": [[[7, 8]]], "atol": atol}
+    if kind.suite == "pytest":
+        calls = [kind.call.format(numbers=given, expected=answer) for given, answer in expected]
+        tests = [f"def test_{n}():\n    assert {call}" for n, call in enumerate(calls)]
+        solution, test = _solution(name, secret), "\n\n".join([kind.head, *tests, ""])
+        return row | {"prompt": "", "canonical_solution": solution, "test": test}
+    return row | {"base_input": _INPUTS[kind.suite], "plus_input": [[[7, 8]]], "atol": kind.atol}
 
 
-#: What unit tests call the function with.
-_TESTED = ([1, 2], [3])
-
-
-def _expected(numbers: list[int], secret: str) -> int:
-    return sum(numbers) + int(secret)
-
-
-def _solution(kind: str, slip: str = "") -> str:
-    suite, expression, _ = KINDS[kind]
-    name, arguments = _HEADS.get(suite, ("solve", "numbers"))
-    return f"{_BEFORE.get(kind, '')}def {name}({arguments}):\n    return {expression}{slip}\n"
-
-
-def _honest(name: str, kind: str, end: str, text: str) -> Program:
-    return Program(name, kind, frozenset({end}), text, hostile=False)
+def _solution(name: str, secret: str, slip: str = "") -> str:
+    kind = KINDS[name]
+    function, arguments = _HEADS.get(kind.suite, ("solve", "numbers"))
+    right = kind.right.replace("SECRET", secret)
+    return f"{kind.before}def {function}({arguments}):\n    return {right}{slip}\n"

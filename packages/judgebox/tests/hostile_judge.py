@@ -1,12 +1,11 @@
 """Judging of the hostile programs: test cases from references, then a command that a test watches.
 
 The command, ``python hostile_judge.py FOLDER``, does with the folder's completions what a scorer
-does: two workers side by side, and what may have been starved is run again alone.
+does: workers side by side, and what may have been starved is run again.
 """
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +14,26 @@ from judgebox.evalplus import checked_problems, expect_request
 from judgebox.verdict import Clocks
 from judgebox.workers import WorkerDied, judge_request, needs_another_run
 
-CLOCKS = Clocks(min_time_limit=0.6, memory_bytes=512 * 2**20)
+CLOCKS = Clocks(min_time_limit=0.3, memory_bytes=512 * 2**20)
+#: Many programs wait for a clock, so that more work side by side than there are cores.
+SIDE_BY_SIDE = 6
 #: Suites whose problems bring inputs, with their oracles; the others' bring unit tests.
 _ORACLES = {"main": "other", "mbpp": "mbpp", "humaneval": "humaneval"}
 
 
-def make_test_cases(folder: Path, problems: dict[str, dict[str, Any]]) -> None:
-    """Write each problem, and the test cases that its canonical solution makes.
-
-    Args:
-        folder: ``suites/SUITE/problems.jsonl`` and ``truth/SUITE/TASK.tests`` are written below.
-        problems: task -> problem, whose field ``suite`` says where it belongs.
+def make_test_cases(folder: Path, problems: list[dict[str, Any]]) -> None:
+    """Write each problem to ``suites/SUITE/problems.jsonl`` below a folder, and the test cases that
+    its canonical solution makes to ``truth/SUITE/TASK.tests``.
     """
-    requests = []
-    for suite in sorted({problem["suite"] for problem in problems.values()}):
-        rows = [problem for problem in problems.values() if problem["suite"] == suite]
+    for suite in sorted({problem["suite"] for problem in problems}):
+        rows = [problem for problem in problems if problem["suite"] == suite]
         path = folder / "suites" / suite / "problems.jsonl"
         path.parent.mkdir(parents=True)
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         (folder / "truth" / suite).mkdir(parents=True)
         if suite in _ORACLES:
             checked_problems(rows, path, plus=True)
-        requests += [_reference_request(folder, row) for row in rows]
+    requests = [_reference_request(folder, row) for row in problems]
     with Workers(2, CLOCKS.memory_bytes) as workers:
         for number, answer in workers.answers(requests):
             assert not isinstance(answer, WorkerDied), requests[number]
@@ -59,34 +56,23 @@ def _reference_request(folder: Path, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_completions(folder: Path, programs: Sequence[dict[str, str]]) -> None:
-    """Write what a model is said to have answered, with the fields ``suite``, ``id``, ``text``."""
-    (folder / "completions").mkdir()
-    # With escapes: a lone surrogate is legal JSON and no UTF-8.
-    lines = "".join(json.dumps(program) + "\n" for program in programs)
-    (folder / "completions" / "all.jsonl").write_text(lines, encoding="ascii")
-
-
 def main() -> None:
-    """Judge a folder's completions; writes ``scores/verdicts.json``, id -> its base verdict."""
+    """Judge ``completions/all.jsonl`` (``problem``: its row, ``name``, ``text``) of a folder.
+
+    Writes ``scores/verdicts.json``: name -> base verdict.
+    """
     folder = Path(sys.argv[1])
-    rows = {
-        row["task_id"]: row
-        for path in (folder / "suites").glob("*/problems.jsonl")
-        for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    }
     lines = (folder / "completions" / "all.jsonl").read_text(encoding="ascii").splitlines()
     programs = [json.loads(line) for line in lines]
-    requests = [_judge_request(folder, rows[one["id"]], one["text"]) for one in programs]
-    with Workers(2, CLOCKS.memory_bytes) as workers:
+    requests = [_judge_request(folder, one["problem"], one["text"]) for one in programs]
+    with Workers(SIDE_BY_SIDE, CLOCKS.memory_bytes) as workers:
         answers = dict(workers.answers(requests))
-        for number in sorted(answers):
-            if needs_another_run(answers[number]):
-                ((_, answers[number]),) = workers.answers([requests[number] | {"alone": True}])
+        again = [number for number in sorted(answers) if needs_another_run(answers[number])]
+        for number, answer in workers.answers(requests[n] | {"alone": True} for n in again):
+            answers[again[number]] = answer
     verdicts = {
-        program["id"]: "fail" if isinstance(answer, WorkerDied) else answer["verdicts"]["base"]
-        for program, answer in zip(programs, map(answers.get, range(len(programs))), strict=True)
-        if answer is not None
+        program["name"]: "fail" if isinstance(answer, WorkerDied) else answer["verdicts"]["base"]
+        for program, (_, answer) in zip(programs, sorted(answers.items()), strict=True)
     }
     (folder / "scores").mkdir()
     (folder / "scores" / "verdicts.json").write_text(json.dumps(verdicts), encoding="utf-8")

@@ -6,25 +6,25 @@ import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 _SUBREAPER = 36
 
 
 @dataclass
 class Seen:
-    """What was seen while the command ran; memory in bytes, of processes outside the boxes."""
+    """What was seen while the command ran."""
 
     status: int = -1
-    seconds: float = 0.0
     largest: int = 0
-    """Peak resident memory of the largest process."""
-    together: int = 0
-    """Most resident memory of all at one time."""
-    lives: dict[tuple[int, str], tuple[float, float]] = field(default_factory=dict)
-    """Process that named itself (pid, name) -> when it was first and last seen."""
+    """Peak resident memory of the largest process outside the boxes, in bytes."""
+    lives: dict[tuple[int, str], float] = field(default_factory=dict)
+    """Process that named itself (pid, name) -> seconds that it had lived when it was last seen."""
     reached: list[str] = field(default_factory=list)
     """Listeners of programs in a box that could be reached from outside."""
     left: list[str] = field(default_factory=list)
@@ -48,13 +48,25 @@ def run(
     """
     seen = Seen()
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
-    before = set(_below(os.getpid()))
+    before = set(_below())
     ended = threading.Event()
-    with log.open("wb") as out:
-        started = time.monotonic()
+
+    def watch() -> None:
+        here = Path("/proc/self/ns/pid").stat().st_ino
+        addresses = ((socket.AF_INET, ("127.0.0.1", port)), (socket.AF_UNIX, f"\0{abstract}"))
+        while not ended.wait(0.1):
+            for process in set(_below()) - before:
+                with suppress(OSError, UnicodeDecodeError, psutil.Error):
+                    _look(process, seen, named, here)
+            for family, address in addresses:
+                with suppress(OSError), socket.socket(family) as line:
+                    line.settimeout(0.05)
+                    line.connect(address)  # type: ignore[arg-type]
+                    seen.reached.append(str(address))
+
+    with log.open("wb") as out, ThreadPoolExecutor(1) as threads:
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
-        thread = threading.Thread(target=_watch, args=(seen, before, ended, named, port, abstract))
-        thread.start()
+        watching = threads.submit(watch)
         try:
             seen.status = process.wait(timeout=3600)
         except subprocess.TimeoutExpired:
@@ -62,94 +74,37 @@ def run(
             process.wait()
         finally:
             ended.set()
-            thread.join()
-        seen.seconds = time.monotonic() - started
-    until = time.monotonic() + 3
+        watching.result()
+    until = time.monotonic() + 20
     while (left := _living(before)) and time.monotonic() < until:
         time.sleep(0.05)
-    seen.left = [f"{pid} {_comm(pid)} {_cmdline(pid)}" for pid in left]
+    seen.left = list(map(str, left))
     ctypes.CDLL(None).prctl(_SUBREAPER, 0, 0, 0, 0)
     return seen
 
 
-def _watch(
-    seen: Seen, before: set[int], ended: threading.Event, named: str, port: int, abstract: str
-) -> None:
-    here = _namespace(os.getpid())
-    while not ended.wait(0.1):
-        together = 0
-        for pid in set(_below(os.getpid())) - before:
-            name = _comm(pid)
-            if name.startswith(named):
-                now = time.monotonic()
-                first, _ = seen.lives.get((pid, name), (now, now))
-                seen.lives[pid, name] = (first, now)
-            status = _status(pid)
-            if _namespace(pid) == here and status.get("Seccomp") == "0":
-                together += _kilobytes(status, "VmRSS")
-                seen.largest = max(seen.largest, 1024 * _kilobytes(status, "VmHWM"))
-        seen.together = max(seen.together, 1024 * together)
-        for family, address in (
-            (socket.AF_INET, ("127.0.0.1", port)),
-            (socket.AF_UNIX, f"\0{abstract}"),
-        ):
-            with suppress(OSError), socket.socket(family) as line:
-                line.settimeout(0.05)
-                line.connect(address)  # type: ignore[arg-type]
-                seen.reached.append(str(address))
+def _look(process: psutil.Process, seen: Seen, named: str, here: int) -> None:
+    name = Path(f"/proc/{process.pid}/comm").read_text().strip()
+    if name.startswith(named):
+        seen.lives[process.pid, name] = time.time() - process.create_time()
+    if Path(f"/proc/{process.pid}/ns/pid").stat().st_ino == here:
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        status = dict(line.split(":", 1) for line in lines)
+        if status["Seccomp"].strip() == "0":
+            seen.largest = max(seen.largest, 1024 * int(status.get("VmHWM", "0").split()[0]))
 
 
-def _below(root: int) -> list[int]:
-    """All descendants of a process."""
-    parents: dict[int, list[int]] = {}
-    for path in Path("/proc").iterdir():
-        if path.name.isdigit():
-            with suppress(OSError, ValueError):
-                parent = int((path / "stat").read_text().rpartition(") ")[2].split()[1])
-                parents.setdefault(parent, []).append(int(path.name))
-    found, waiting = [], [root]
-    while waiting:
-        children = parents.get(waiting.pop(), [])
-        found += children
-        waiting += children
-    return found
+def _below() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
 
 
-def _living(before: set[int]) -> list[int]:
+def _living(before: set[psutil.Process]) -> list[psutil.Process]:
     """What runs on, without what has ended and waits for its parent (reaped here if it is ours)."""
     left = []
-    for pid in set(_below(os.getpid())) - before:
+    for process in set(_below()) - before:
         with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-        if _status(pid).get("State", "Z")[0] not in "ZX":
-            left.append(pid)
+            os.waitpid(process.pid, os.WNOHANG)
+        with suppress(psutil.Error):
+            if process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+                left.append(process)
     return left
-
-
-def _status(pid: int) -> dict[str, str]:
-    with suppress(OSError):
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        return {name: text.strip() for name, _, text in (line.partition(":") for line in lines)}
-    return {}
-
-
-def _kilobytes(status: dict[str, str], name: str) -> int:
-    return int(status.get(name, "0 kB").split()[0])
-
-
-def _namespace(pid: int) -> str:
-    with suppress(OSError):
-        return str(Path(f"/proc/{pid}/ns/pid").readlink())
-    return ""
-
-
-def _comm(pid: int) -> str:
-    with suppress(OSError, UnicodeDecodeError):
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    return ""
-
-
-def _cmdline(pid: int) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()[:200]
-    return ""

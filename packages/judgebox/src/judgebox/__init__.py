@@ -4,7 +4,7 @@ Outside, in the judge's process: `box` (what a judge uses), `detect` (which sand
 `runtime` (what is seen in one), and how one is started (`bubblewrap`, `landlock_launch`). Inside:
 `runner`, `spawn`, `limits`, the backends' cells (`bubblewrap`, `landlock`) and `harness`. The
 judge: `testcases` (files of inputs and expected outputs, in `codec`), `reference` (makes them),
-`verdict`, `judging`, `compare` (judge by them), `workers` (many side by side), `evaluate` (the
+`verdict`, `judging`, `compare` (judge by them), `workers` (many side by side), `__main__` (the
 command). What runs inside imports the standard library and this package only, and numpy where a
 harness needs it, so that a fork stays cheap.
 """

@@ -6,7 +6,6 @@ import json
 import os
 import select
 import socket
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -16,8 +15,7 @@ from typing import Self
 from judgebox import detect
 from judgebox.harness import HEADER
 from judgebox.limits import Ended, Limits
-from judgebox.runtime import PACKAGES, runtime
-from judgebox.seccomp import Refused
+from judgebox.runtime import PACKAGES
 
 
 class BoxFailed(Exception):
@@ -129,16 +127,9 @@ class Box(AbstractContextManager["Box"]):
             self.lose()
             # A box dies with the thread that started it (PR_SET_PDEATHSIG): with one that lives as
             # long as this process.
-            self._launched = _thread(os.getpid()).submit(self._launch).result()
+            start = _thread(os.getpid()).submit(detect.start_first, self._forced, self._packages)
+            self._backend, self._launched = start.result()
         return self._launched
-
-    def _launch(self) -> detect.Launched:
-        if self._backend is not None:
-            # What worked before may do no more: then look again, or say why.
-            with contextlib.suppress(Refused):
-                return detect.start(self._backend, runtime(self._packages))
-        self._backend, launched = detect.start_first(self._forced, self._packages)
-        return launched
 
     def lose(self) -> None:
         """End the box, if it lives; its checks end with it."""
@@ -170,8 +161,7 @@ class Check(AbstractContextManager["Check"]):
         self._poll = select.poll()
         self._poll.register(self._output, select.POLLIN)
         self._poll.register(control, select.POLLIN)
-        self._waiting: deque[memoryview] = deque()
-        self._data, self._came = bytearray(), 0
+        self._waiting, self._data, self._came = bytearray(), bytearray(), 0
         self._open, self._over = True, False
         self._silent = 0
         self._ended: Ended | None = None
@@ -192,8 +182,7 @@ class Check(AbstractContextManager["Check"]):
         Never blocks: what its pipe has no room for is written while its frames are waited for.
         """
         if self._input >= 0:
-            self._waiting.append(memoryview(len(frame).to_bytes(HEADER, "little")))
-            self._waiting.append(memoryview(frame))
+            self._waiting += len(frame).to_bytes(HEADER, "little") + frame
             self._write()
 
     def kill(self) -> None:
@@ -278,10 +267,7 @@ class Check(AbstractContextManager["Check"]):
     def _write(self) -> None:
         try:
             while self._waiting:
-                written = os.write(self._input, self._waiting[0])
-                self._waiting[0] = self._waiting[0][written:]
-                if not self._waiting[0]:
-                    self._waiting.popleft()
+                del self._waiting[: os.write(self._input, self._waiting)]
         except BlockingIOError:
             self._poll.register(self._input, select.POLLOUT)
             return

@@ -8,6 +8,7 @@ namespace ends, the kernel kills all others in it: that is how a check is ended 
 it did to hide.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -36,10 +37,10 @@ _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETPCAP", "CAP_SYS_RESOURCE", "CAP_NET_AD
 _DEVICES = ("null", "full", "random", "urandom")
 NAMESPACES: Final = ("user", "pid", "net", "mnt", "ipc", "uts")
 
-_NEWNS, _NEWIPC, _NEWPID, _NEWUSER = 0x20000, 0x8000000, 0x20000000, 0x10000000
+_NEWNS, _NEWIPC, _NEWPID = 0x20000, 0x8000000, 0x20000000
 _SETTID, _CLEARTID, _GET_TID_ADDRESS = 0x1000000, 0x200000, 40
+_SET_FLAGS = 0x8914
 _NOSUID_NODEV, _NOEXEC, _READ_ONLY, _BIND = 2 | 4, 8, 1, 4096
-_GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 1
 #: Tasks of a box, where the kernel counts them a PID namespace: what holds between two polls.
 _TASKS = 1024
 _KERNEL = tuple(int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
@@ -65,7 +66,7 @@ def command(program: Path, runtime: "Runtime", control: int) -> list[str]:
         arguments += ["--cap-add", name]
     for path in runtime.readable:
         arguments += ["--ro-bind", str(path), str(path)]
-    for path, target in runtime.links:
+    for path, target in runtime.links.items():
         arguments += ["--symlink", target, str(path)]
     for path in runtime.hidden:
         arguments += ["--tmpfs", str(path), "--remount-ro", str(path)]
@@ -73,7 +74,7 @@ def command(program: Path, runtime: "Runtime", control: int) -> list[str]:
         arguments += ["--ro-bind", str(path), f"{runtime.site_at}/{name}"]
     # Neither --dev (its devpts needs a second user namespace, whose owner could not give a
     # check a /proc of its own) nor --disable-userns, for the same reason: the runner closes
-    # that door itself (`_no_user_namespaces`).
+    # that door itself (`Cell.prove`).
     arguments += ["--proc", "/proc", "--tmpfs", "/dev", "--dir", "/dev/shm"]
     for name in _DEVICES:
         arguments += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
@@ -115,12 +116,19 @@ class Cell(spawn.Cell):
         spawn.canary_unseen(hello)
         if not os.statvfs("/").f_flag & os.ST_RDONLY or os.access("/", os.W_OK):
             raise NotInside("the root directory is writable")
-        _no_network()
+        names = [name for _, name in socket.if_nameindex()]
+        if names not in ([], ["lo"]):
+            raise NotInside(f"network interfaces are seen: {', '.join(names)}")
+        for name in names:  # a loopback, which bubblewrap brings up: take it down
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inet:
+                fcntl.ioctl(inet, _SET_FLAGS, struct.pack("16sH14x", name.encode(), 0))
         if _KERNEL >= (6, 14):
             # Tasks of the box; before, the number was the whole machine's, which root's box could
             # write. A second line of defence behind RLIMIT_NPROC and polling.
-            _write_setting("kernel/pid_max", _TASKS)
-        _no_user_namespaces()
+            with contextlib.suppress(OSError):
+                Path("/proc/sys/kernel/pid_max").write_text(str(_TASKS), encoding="ascii")
+        # The number belongs to this user namespace; the host's is another.
+        Path("/proc/sys/user/max_user_namespaces").write_text("0", encoding="ascii")
         self._try_a_check()
 
     def fork(self) -> int:
@@ -188,43 +196,6 @@ def _prove_isolation() -> None:
         raise NotInside("its /tmp is not empty")
     spawn.no_capabilities(bounding_set=True)
     spawn.filtered()
-
-
-def _no_network() -> None:
-    """Prove that there is no network but a loopback, which bubblewrap brings up: take it down."""
-    names = [name for _, name in socket.if_nameindex()]
-    if names not in ([], ["lo"]):
-        raise NotInside(f"network interfaces are seen: {', '.join(names)}")
-    if not names:
-        return
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inet:
-        fcntl.ioctl(inet, _SET_FLAGS, struct.pack("16sH14x", b"lo", 0))
-        flags = fcntl.ioctl(inet, _GET_FLAGS, struct.pack("16s16x", b"lo"))
-    if struct.unpack("16sH14x", flags)[1] & _UP:
-        raise NotInside("the loopback is up")
-
-
-def _no_user_namespaces() -> None:
-    """Forbid further user namespaces in this one, for good, and prove that it worked.
-
-    The number belongs to this user namespace; the host's is another.
-    """
-    if not _write_setting("user/max_user_namespaces", 0):
-        raise NotInside("user namespaces can't be forbidden")
-    pid = os.fork()
-    if pid == 0:
-        os._exit(1 if LIBC.unshare(_NEWUSER) == 0 else 0)
-    if os.waitpid(pid, 0)[1] != 0:
-        raise NotInside("user namespaces can be made inside")
-
-
-def _write_setting(name: str, value: int) -> bool:
-    """Write one of the kernel's settings; whether that worked."""
-    try:
-        Path("/proc/sys", name).write_text(str(value), encoding="ascii")
-    except OSError:
-        return False
-    return True
 
 
 def _thread_id() -> int:

@@ -43,8 +43,6 @@ class Backend(NamedTuple):
     """The outer half of a sandbox; see `judgebox.spawn.Cell` for the inner one."""
 
     name: str
-    """"bubblewrap" or "landlock"."""
-
     label: str
     """What was tried, such as a bwrap program's path."""
 

@@ -44,23 +44,22 @@ SCOPED: Final = 6
 #: The first version that governs truncating.
 TRUNCATES: Final = 3
 
-_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
-_MAKE_CHAR, _MAKE_SOCK, _MAKE_BLOCK = 1 << 6, 1 << 9, 1 << 11
-_TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
-_OF_FILES: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 #: Rights on files that versions 1 to 5 can forbid.
 _FILES: Final = (0x1FFF, 0x3FFF, 0x7FFF, 0x7FFF, 0xFFFF)
 #: Binding and connecting by TCP; reaching abstract sockets and sending signals.
 _TCP, _SCOPES = 3, 3
 
+# Rights: 1 run programs, 2 write, 4 read files, 8 list folders, then remove, make (devices 0x40 and
+# 0x800, sockets 0x200) and move files, 0x4000 truncate, 0x8000 ioctl on devices.
 #: Read a file or all below a folder, and run programs there.
-READ: Final = _EXECUTE | _READ_FILE | _READ_DIR
+READ: Final = 1 | 4 | 8
 #: List a folder and those below it, without reading their files.
-LIST: Final = _READ_DIR
+LIST: Final = 8
 #: Read and write a device such as /dev/null.
-DEVICE: Final = _READ_FILE | _WRITE_FILE | _TRUNCATE
+DEVICE: Final = 2 | 4 | 0x4000
 #: Everything below a folder but running programs, devices and sockets.
-WRITE: Final = 0xFFFF & ~(_EXECUTE | _MAKE_CHAR | _MAKE_SOCK | _MAKE_BLOCK | _IOCTL_DEV)
+WRITE: Final = 0xFFFF & ~(1 | 0x40 | 0x200 | 0x800 | 0x8000)
+_OF_FILES: Final = 1 | 2 | 4 | 0x4000 | 0x8000
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same numbers on all machines
 _VERSION, _PATH_BENEATH = 1, 1
@@ -141,7 +140,7 @@ def _call(call: int, *arguments: int | bytes | None) -> int:
     result: int = LIBC.syscall(ctypes.c_long(call), *words)
     if result < 0:
         number = ctypes.get_errno()
-        raise Refused(f"landlock: {_WHY.get(number, f'{os.strerror(number)} (call {call})')}")
+        raise Refused(_WHY.get(number) or f"landlock's call {call}: {os.strerror(number)}")
     return result
 
 

@@ -7,6 +7,7 @@ When the sweeper is killed, the runner is told so, and kills what runs in it.
 """
 
 import contextlib
+import glob
 import json
 import os
 import resource
@@ -29,8 +30,8 @@ _START = (
     "import sys; sys.path.append(sys.argv.pop(1)); "
     "from judgebox.landlock_launch import main; main()"
 )
-#: Processes and threads of the user beyond those at the box's start: no program of a box gets here,
-#: for checks are polled; it is what stops a fork bomb between two polls.
+#: Processes and threads beyond the machine's at the box's start: no program of a box gets here, for
+#: checks are polled; it is what stops a fork bomb between two polls.
 _TASKS = 4096
 _POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -69,6 +70,7 @@ def main() -> NoReturn:
     landlock.adopt_orphans()
     for number in _POLITE:
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a judge's own setting is inherited
     place = Scratch(plan["below"], "judgebox-")
     try:
         sweeper = os.getpid()
@@ -131,7 +133,11 @@ def _become_runner(plan: dict[str, Any], place: str, sweeper: int) -> NoReturn:
         landlock.PLAN: json.dumps(cell),
     }
     resource.setrlimit(resource.RLIMIT_CORE, spawn.NO_CORE_DUMP)
-    _bound_tasks()
+    # The user's processes and threads (the kernel exempts root).
+    tasks = len(glob.glob("/proc/[0-9]*/task/*")) + _TASKS  # noqa: PTH207  some go meanwhile
+    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    most = tasks if hard == resource.RLIM_INFINITY else min(hard, tasks)
+    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
     os.chdir("/")
     landlock.lock([*rules, (checks, landlock.WRITE)], plan["version"])
     seccomp.install(seccomp.RUNNER)
@@ -154,15 +160,3 @@ def readable(paths: list[str], hidden: set[str]) -> Iterator[tuple[str, int]]:
         yield path, landlock.LIST
         entries = [entry.path for entry in os.scandir(path) if not entry.is_symlink()]
         yield from readable(entries, hidden)
-
-
-def _bound_tasks() -> None:
-    """Bound the number of the user's processes and threads (the kernel exempts root)."""
-    tasks = 0
-    for name in os.listdir("/proc"):  # noqa: PTH208
-        with contextlib.suppress(OSError):
-            if name.isdigit() and os.stat(f"/proc/{name}").st_uid == os.getuid():  # noqa: PTH116
-                tasks += len(os.listdir(f"/proc/{name}/task"))  # noqa: PTH208
-    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-    most = tasks + _TASKS if hard == resource.RLIM_INFINITY else min(hard, tasks + _TASKS)
-    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))

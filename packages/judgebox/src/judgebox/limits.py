@@ -144,9 +144,11 @@ class Monitor:
         # One more: the first process may be no more than the parent of what the program runs as.
         if len(stats) > limits.processes + 1 or threads > THREADS * limits.processes + 1:
             return "processes"
-        resident = sum(status.resident for status in stats.values()) + sum(map(_swapped, stats))
-        # Pages that a forked process shares with its parent were counted twice.
-        if resident > limits.memory_bytes and sum(map(_proportional, stats)) > limits.memory_bytes:
+        resident = sum(status.resident for status in stats.values())
+        swapped = sum(_bytes(pid, "status", b"VmSwap:") for pid in stats) if _SWAPS else 0
+        # Pages that a forked process shares with its parent are counted twice at first.
+        most = limits.memory_bytes
+        if resident + swapped > most and sum(map(_proportional, stats)) > most:
             return "memory"
         if self.cpu_seconds > limits.cpu_seconds:
             return "cpu"
@@ -168,20 +170,15 @@ def _queued(pid: int) -> float:
     return sum(int(fields[1]) / 1e9 for fields in lines if len(fields) == 3)
 
 
-def _swapped(pid: int) -> int:
-    """Bytes of a process that are swapped out."""
-    return _kilobytes(pid, "status", b"VmSwap:") if _SWAPS else 0
-
-
 def _proportional(pid: int) -> int:
     """Bytes of a process in memory and swap, pages that it shares counted by its share."""
-    status = stat(pid)
-    by_share = _kilobytes(pid, "smaps_rollup", b"Pss:", b"SwapPss:")
-    return by_share or (status.resident if status else 0)
+    share = _bytes(pid, "smaps_rollup", b"Pss:", b"SwapPss:")
+    status = stat(pid)  # anew: it may have ended
+    return share or (status.resident if status else 0)
 
 
-def _kilobytes(pid: int, file: str, *names: bytes) -> int:
-    """The sum of some of the lines of a file in /proc/PID, in bytes."""
+def _bytes(pid: int, file: str, *names: bytes) -> int:
+    """The sum of some of the lines of a file in /proc/PID."""
     lines = [line.split() for line in _read(f"/proc/{pid}/{file}").splitlines()]
     return sum(int(line[1]) * 1024 for line in lines if line[0] in names)
 

@@ -41,9 +41,9 @@ class Runtime:
 
     interpreter: Path
     readable: tuple[Path, ...]
-    """Files and folders, at the paths at which they are outside."""
+    """Files and folders, at the paths at which they are outside; what contains others first."""
 
-    links: tuple[tuple[Path, str], ...]
+    links: dict[Path, str]
     """Symbolic links of the root directory, such as /lib -> usr/lib."""
 
     hidden: tuple[Path, ...]
@@ -99,25 +99,36 @@ def runtime(packages: tuple[str, ...]) -> Runtime:
     Raises:
         PackageError: one of them is not installed.
     """
-    base = Path(sys.base_prefix)
-    interpreter = _interpreter()
-    system, links = _system()
-    readable = [*system, interpreter]
-    for prefix in {base, base.resolve()}:
-        if prefix != Path("/usr"):
-            readable += [prefix / name for name in ("lib", "lib64") if (prefix / name).is_dir()]
+    interpreter, base = _interpreter(), Path(sys.base_prefix)
+    system = [Path(name) for name in (*_LIBRARIES, *(f"/usr{name}" for name in _LIBRARIES))]
+    folders = [path for path in system if path.is_dir() and not path.is_symlink()]
+    folders += [
+        prefix / name
+        for prefix in {base, base.resolve()} - {Path("/usr")}
+        for name in ("lib", "lib64")
+        if (prefix / name).is_dir()
+    ]
     library_path = [
         Path(folder)
         for folder in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
         if folder.startswith("/") and Path(folder).is_dir() and not _private(Path(folder))
     ]
-    readable += library_path
-    readable += [folder for folder in _mapped() if not _below(folder, readable)]
+    folders += library_path
+    folders += [folder for folder in _mapped() if not _below(folder, folders)]
+    hidden = {
+        path
+        for folder in folders
+        for name in ("site-packages", "dist-packages")
+        for path in folder.glob(f"python*/{name}")
+    }
+    own = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
+    hidden |= {path for path in own if path.is_dir() and _below(path, folders)}
+    files = [path for path in map(Path, _FILES) if path.exists()]
     return Runtime(
         interpreter=interpreter,
-        readable=tuple(sorted(set(readable))),  # what contains others comes before them
-        links=links,
-        hidden=tuple(sorted(set(_site_folders(readable)))),
+        readable=tuple(sorted({*folders, *files, interpreter})),
+        links={path: str(path.readlink()) for path in system if path.is_symlink()},
+        hidden=tuple(sorted(hidden)),
         site=site_entries(packages) | {"judgebox": Path(__file__).parent},
         library_path=tuple(library_path),
     )
@@ -129,30 +140,6 @@ def _interpreter() -> Path:
     if sys.prefix != sys.base_prefix and running.is_relative_to(Path(sys.prefix).resolve()):
         return Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
     return running
-
-
-def _system() -> tuple[list[Path], tuple[tuple[Path, str], ...]]:
-    """The system's folders of libraries, and links to them."""
-    seen, links = [], []
-    for name in (*_LIBRARIES, *(f"/usr{name}" for name in _LIBRARIES)):
-        path = Path(name)
-        if path.is_symlink():
-            links.append((path, str(path.readlink())))
-        elif path.is_dir():
-            seen.append(path)
-    return seen + [path for path in map(Path, _FILES) if path.exists()], tuple(links)
-
-
-def _site_folders(readable: Sequence[Path]) -> Iterator[Path]:
-    """Folders of installed packages below what is seen."""
-    for folder in readable:
-        if folder.is_dir():
-            for name in ("site-packages", "dist-packages"):
-                yield from folder.glob(f"python*/{name}")
-    for name in ("purelib", "platlib"):
-        path = Path(sysconfig.get_path(name))
-        if path.is_dir() and _below(path, readable):
-            yield path
 
 
 def _mapped() -> set[Path]:
@@ -185,7 +172,7 @@ def _below(path: Path, folders: Sequence[Path]) -> bool:
 
 
 def site_entries(packages: Iterable[str]) -> dict[str, Path]:
-    """Files and folders of distributions and of what they require.
+    """Files and folders of distributions and of all that they require.
 
     Args:
         packages: names of distributions.
@@ -196,35 +183,29 @@ def site_entries(packages: Iterable[str]) -> dict[str, Path]:
     Raises:
         PackageError: a named distribution is not installed, or not by copies of its files.
     """
+    packages = [*packages]
     entries: dict[str, Path] = {}
-    for distribution in _with_required([*_NEEDED, *packages]):
-        entries |= _entries(distribution)
-    return entries
-
-
-def _with_required(names: Iterable[str]) -> Iterator[importlib.metadata.Distribution]:
-    """Distributions with all that they require."""
-    waiting = [(name, False) for name in names]
-    done: set[str] = set()
+    waiting, done = [*_NEEDED, *packages], set[str]()
     while waiting:
-        name, required = waiting.pop()
+        name = waiting.pop()
         if canonicalize_name(name) in done:
             continue
         done.add(canonicalize_name(name))
         try:
             distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError as error:
-            if required or name in PACKAGES[1:]:  # numpy is needed in any case
+            # What else programs may import by default is left out; numpy is needed in any case.
+            if name not in {*packages, *_NEEDED} or name in PACKAGES[1:]:
                 continue
             raise PackageError(
                 f"{name!r} is not installed here, so that no program could import it; install it "
                 f"(pip install {name}) or take it off the list"
             ) from error
-        yield distribution
-        for text in distribution.requires or []:
-            requirement = Requirement(text)
+        entries |= _entries(distribution)
+        for requirement in map(Requirement, distribution.requires or []):
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                waiting.append((requirement.name, True))
+                waiting.append(requirement.name)
+    return entries
 
 
 @functools.cache

@@ -54,18 +54,17 @@ class Scratch:
             total = _measure(folder, limit, 0)
         finally:
             os.close(folder)
+        device = self._identity[0]
         nameless: _Sizes = {}
         for process in processes:
             maps = _maps(process)
             if len(maps) == _MAPPINGS:
                 return limit + 1
             nameless |= _open_nameless(process)
-            nameless = _mapped_nameless(maps, self._identity[0]) | nameless
-        if nameless:
-            # Not libraries that were replaced on disk since this process, which forked them, began.
-            for key in _mapped_nameless(_maps(os.getpid()), self._identity[0]):
-                nameless.pop(key, None)
-        return total + sum(nameless.values())
+            nameless = _mapped_nameless(maps, device) | nameless
+        # Not libraries that were replaced on disk since this process, which forked them, began.
+        known = _mapped_nameless(_maps(os.getpid()), device) if nameless else {}
+        return total + sum(size for file, size in nameless.items() if file not in known)
 
     def remove(self) -> None:
         """Delete it with all that is in it; nothing may be writing to it any more.
@@ -88,6 +87,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _measure(folder: int, limit: int, depth: int) -> int:
+    """Bytes below an open folder, or some number above the limit; see `Scratch.used`."""
     total = 0
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -96,22 +96,20 @@ def _measure(folder: int, limit: int, depth: int) -> int:
                 status = entry.stat(follow_symlinks=False)
                 total += 512 * status.st_blocks
                 if stat.S_ISDIR(status.st_mode) and total <= limit:
-                    total += _measure_below(folder, entry.name, status.st_mode, limit, depth)
+                    try:
+                        inner = os.open(entry.name, _FOLDER, dir_fd=folder)
+                    except PermissionError:
+                        # Nothing can be put where its owner may not write or search.
+                        total += limit + 1 if status.st_mode & 0o300 == 0o300 else 0
+                    else:
+                        try:
+                            deeper = depth < _DEPTH
+                            total += _measure(inner, limit, depth + 1) if deeper else limit + 1
+                        finally:
+                            os.close(inner)
             if total > limit:
                 break
     return total
-
-
-def _measure_below(folder: int, name: str, mode: int, limit: int, depth: int) -> int:
-    try:
-        inner = os.open(name, _FOLDER, dir_fd=folder)
-    except PermissionError:
-        # Nothing can be put into a folder that its owner may not write to or search.
-        return limit + 1 if mode & 0o300 == 0o300 else 0
-    try:
-        return limit + 1 if depth == _DEPTH else _measure(inner, limit, depth + 1)
-    finally:
-        os.close(inner)
 
 
 def _open_nameless(process: int) -> _Sizes:

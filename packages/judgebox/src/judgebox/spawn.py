@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -35,19 +36,16 @@ class NotInside(OSError):
 class Cell:
     """The inner half of a backend: how the runner isolates a check.
 
-    A backend's module has a class of this name, and a function ``command(runtime, control)`` (its
-    outer half) that starts ``runtime.command(module, control)`` so that it sees what `runtime`
-    lists. Everything in the box must die with the process that the command starts.
+    A backend's module has a class of this name, and a function ``command`` (its outer half) whose
+    result starts ``runtime.command(module, control)`` so that it sees what `runtime` lists.
+    Everything in the box must die with the process that is started so.
     """
 
     def prove(self, hello: dict[str, Any]) -> None:
-        """Show that this process is inside; called once, before any check.
+        """Show that this process is inside, before any check; `hello` is `judgebox.detect`'s.
 
         Paid for: a prototype that emptied ``/tmp`` between programs was once started outside of its
         sandbox, as root.
-
-        Args:
-            hello: what the outside says of itself, see `judgebox.detect.start`.
 
         Raises:
             NotInside: with what is wrong; the runner then exits with 97.
@@ -67,10 +65,7 @@ class Cell:
         raise NotImplementedError
 
     def kill(self, init: int) -> None:
-        """In the runner: end a check with all its processes.
-
-        Called also once its first process has ended and before it is waited for.
-        """
+        """In the runner: end a check with all its processes, also if its first one has ended."""
         raise NotImplementedError
 
     def excess(self, init: int, limits: Limits) -> Reason | None:
@@ -79,13 +74,13 @@ class Cell:
 
 
 def begin(cell: Cell, limits: Limits, run: harness.Run, pipes: tuple[int, int, int]) -> NoReturn:
-    """In the process that `Cell.fork` made: become the check; never returns.
+    """In the process that `Cell.fork` made: become the check, whose harness is `run`.
 
     Args:
         cell: how a check is isolated.
         limits: the check's.
         run: its harness.
-        pipes: descriptors of the check's input, of its output, and of the pipe for reports.
+        pipes: descriptors of its input, of its output, and of the pipe for reports.
     """
     code = 1
     try:
@@ -140,8 +135,8 @@ def _limit(limits: Limits) -> None:
     ):
         # What the machine's user may not raise again stays as it is.
         hard = resource.getrlimit(which)[1]
-        allowed = most if hard == resource.RLIM_INFINITY else tuple(min(m, hard) for m in most)
-        resource.setrlimit(which, (allowed[0], allowed[1]))
+        hard = sys.maxsize if hard == resource.RLIM_INFINITY else hard
+        resource.setrlimit(which, (min(most[0], hard), min(most[1], hard)))
 
 
 def drop_capabilities() -> None:
