@@ -14,7 +14,7 @@ from judgebox.codec import MAX_DEPTH, CodecError, pack, unpack
 from judgebox.codec_types import KINDS, spread
 
 #: Type's name -> its extension's code.
-CODES = {kind.type.__name__: code for code, kind in enumerate(KINDS, start=1)}
+CODES = {getattr(kind.of, "__name__", ""): code for code, kind in enumerate(KINDS, start=1)}
 ARRAY, SUBCLASS = 24, 26
 
 
@@ -24,9 +24,9 @@ def extension(code: int, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("kind", ["set", "frozenset", "dict_keys", "map", "OrderedDict"])
 def test_keys_that_are_chosen_for_their_hash(kind: str) -> None:
-    """A set of 100,000 of them would take a minute."""
-    bad = [number * (2**61 - 1) for number in range(1, 100_000)]
-    good = [number * 2**61 for number in range(100_000)]
+    """A set of 100,000 of them would take a minute; 10,000 are told as well."""
+    bad = [number * (2**61 - 1) for number in range(1, 10_000)]
+    good = [number * 2**61 for number in range(10_000)]
     for numbers, fits in ((bad, False), (good, True)):
         if kind == "map":
             data = b"\xdf" + len(numbers).to_bytes(4, "big")
@@ -120,7 +120,7 @@ def test_hostile_bytes_are_data_or_the_codecs_own_error(seed: int) -> None:
     r = random.Random(seed)
     before = set(sys.modules)
     read = 0
-    for _ in range(400):
+    for _ in range(200):
         data = bytearray(pack([value(r) for _ in range(3)]))
         for _ in range(r.randint(0, 4)):
             place = r.randrange(len(data))
@@ -137,7 +137,7 @@ def test_hostile_bytes_are_data_or_the_codecs_own_error(seed: int) -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 120 * len(data) + 2**20
-    assert 0 < read < 400
+    assert 0 < read < 200
     assert {name for name in set(sys.modules) - before if not name.startswith("numpy")} == set()
 
 

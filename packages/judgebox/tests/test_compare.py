@@ -55,7 +55,7 @@ def test_what_would_take_for_ever_is_wrong() -> None:
     sets = Comparison("mbpp", "Diff", 0)
     far = range(10**12)
     assert not sets.passes(far, [1, 2], list)
-    assert not sets.passes([n * (2**61 - 1) for n in range(1, 200_000)], [1], list)
+    assert not sets.passes([n * (2**61 - 1) for n in range(1, 10_000)], [1], list)
     assert not tolerant.passes([far] * 3, [1.0, 2.0, 3.0], list)
     tall = numpy.zeros((100_000, 1))
     row = [0.0] * 100_000

@@ -116,9 +116,9 @@ NEAR = ["[1, 2.0000001]", "{'a': 1.0000001}", "[[1.0000001]]", "1.0000001", "(1,
 def _cases() -> Iterator[tuple[str, dict[str, Any]]]:
     """Names, and cases: a function, its outputs, and what they and its inputs should be."""
     pairs = list(itertools.product(VALUES, EXPECTED, ["[]"]))
-    # In orders of which some have floats early, so that the tolerance sticks, and some late.
-    for atol, seed in ((0, 0), (0, 1), (1e-6, 0), (1e-4, 0)):
-        random.Random(seed).shuffle(pairs)
+    # In an order in which floats come early, so that the tolerance sticks.
+    for atol in (0, 1e-6, 1e-4):
+        random.Random(1).shuffle(pairs)
         yield "any function", _case("other", "f", atol, pairs)
     for before in BEFORE:
         triples = zip([before, *NEAR], [before, *NUMBERS], ["[]"] * 6, strict=True)

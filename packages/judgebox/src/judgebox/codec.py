@@ -34,7 +34,7 @@ LARGE = 4096
 _SMALL = 512
 _NAME = 200
 
-_CODES = {kind.type: code for code, kind in enumerate(KINDS, start=1)}
+_CODES: dict[type | None, int] = {kind.of: code for code, kind in enumerate(KINDS, start=1)}
 _SCALAR, _ARRAY, _OBJECTS, _SUBCLASS, OPAQUE = range(23, 28)
 
 

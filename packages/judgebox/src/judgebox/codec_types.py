@@ -81,15 +81,15 @@ class Raised:
 class Kind(NamedTuple):
     """A type of values, and how they are kept."""
 
-    type: type
+    of: type | None
+    """The type; None where there are several, which `codec.taken_apart` finds."""
+
     holds: type | tuple[Any, ...]
     """What is kept: bytes as they are, a value of one type, or a list of parts of these types."""
 
     take: Callable[[Any], Any]
-    """Gives that for a value."""
-
     make: Callable[..., Any]
-    """Makes the value of it, of its parts where it is a list of them."""
+    """Give that for a value; make the value of it, or of its parts where it is a list of them."""
 
 
 def spread(items: list[Any]) -> list[Any]:
@@ -182,14 +182,19 @@ def _check_shape(shape: list[Any], itemsize: int, size: int) -> None:
         raise CodecError("an array of another size")
 
 
+def _from_items(base: Any) -> Callable[[Any], Any]:
+    return lambda value: base(base.__iter__(value))
+
+
 #: Builtin type -> what gives the plain value of an instance of a subclass, whatever that overrides.
 _PLAIN: dict[type, Callable[[Any], Any]] = {
     int: int.__int__,
     float: float.__float__,
     complex: complex.__pos__,
     str: str.__str__,
-    **{kind: lambda v, kind=kind: kind(memoryview(v)) for kind in (bytes, bytearray)},
-    **{kind: lambda v, kind=kind: kind(kind.__iter__(v)) for kind in (tuple, list, set, frozenset)},
+    bytes: lambda value: bytes(memoryview(value)),
+    bytearray: lambda value: bytearray(memoryview(value)),
+    **{base: _from_items(base) for base in (tuple, list, set, frozenset)},
     dict: lambda value: dict(dict.items(value)),
 }
 #: Type that is no subclass -> the builtin as which it compares.
@@ -229,10 +234,6 @@ def _subclass(name: str, value: Any) -> Any:
     if made is None or type(value) is not made.__base__:
         raise CodecError("an instance of a subclass of something else")
     return made(value)
-
-
-class _Foreign:
-    """Stands in `KINDS` for types that are not known by name; `codec.taken_apart` finds them."""
 
 
 _DATE, _CLOCK = ("year", "month", "day"), ("hour", "minute", "second", "microsecond")
@@ -290,10 +291,10 @@ KINDS: list[Kind] = [
     Kind(type({}.keys()), list, list, lambda v: dict.fromkeys(spread(v)).keys()),
     Kind(type({}.values()), list, list, lambda v: dict(enumerate(v)).values()),
     Kind(type({}.items()), list, lambda v: [[*pair] for pair in v], lambda v: _pairs(v).items()),
-    Kind(_Foreign, (str, bytes), lambda v: [v.dtype.str, v.tobytes()], _scalar),
-    Kind(_Foreign, (str, list, bytes), lambda v: [v.dtype.str, [*v.shape], v.tobytes()], _array),
-    Kind(_Foreign, (list, list), lambda v: [[*v.shape], [*v.flat]], _objects),
-    Kind(_Foreign, (str, object), as_builtin, _subclass),
+    Kind(None, (str, bytes), lambda v: [v.dtype.str, v.tobytes()], _scalar),
+    Kind(None, (str, list, bytes), lambda v: [v.dtype.str, [*v.shape], v.tobytes()], _array),
+    Kind(None, (list, list), lambda v: [[*v.shape], [*v.flat]], _objects),
+    Kind(None, (str, object), as_builtin, _subclass),
     Kind(Opaque, (str, (list, NoneType)), _fields("kind", "items"), Opaque),
     Kind(Raised, list, lambda v: v.names, _raised),
 ]
