@@ -9,7 +9,6 @@ import pytest
 
 from boxed import run
 from judgebox.box import Box
-from judgebox.bubblewrap import NAMESPACES
 
 pytestmark = pytest.mark.slow
 
@@ -96,12 +95,41 @@ say((asked, held.raw, made, sockets, libc.prctl(39, 0, 0, 0, 0), libc.prctl(21, 
         assert bounding == []
 
 
-def test_bubblewraps_namespaces_are_its_own(bubblewrap: str) -> None:
-    program = f"import os; say([os.stat(f'/proc/self/ns/{{n}}').st_ino for n in {NAMESPACES!r}])"
-    ours = [Path(f"/proc/self/ns/{name}").stat().st_ino for name in NAMESPACES]
-    with Box(backend=bubblewrap) as box:
-        inner = run(box, program).said
-    assert not {a for a, b in zip(inner, ours, strict=True) if a == b}
+def test_what_the_kernel_adds_to_no_account_is_not_to_be_had(box: Box) -> None:
+    """Of memory that a device shares, and of pages that a socket holds, no process's account tells.
+
+    No crash is told to the machine: at 1, and no other limit, no program is started for it.
+    """
+    program = """
+import ctypes, fcntl, mmap, os, resource, socket
+def taken(flags):
+    zero = os.open("/dev/zero", flags)
+    memory = mmap.mmap(zero, 2**20, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+    memory[:] = b"1" * 2**20
+zero = [attempt(lambda: taken(flags)) for flags in (os.O_RDWR, os.O_RDONLY)]
+open("a", "wb").write(b"1" * 10**6)
+ours, theirs = socket.socketpair()
+with open("a", "rb") as file:
+    sent = attempt(lambda: os.sendfile(ours.fileno(), file.fileno(), 4095, 2))
+    ours.sendfile(file, 0, 1000)
+    received = len(theirs.recv(2000))
+core, libc, limits = resource.RLIMIT_CORE, ctypes.CDLL(None), (ctypes.c_ulong * 2)(0, 0)
+before = resource.getrlimit(core)
+calls = [lambda: resource.setrlimit(core, (0, 0)), lambda: resource.setrlimit(core, (0, 1))]
+calls += [lambda: resource.prlimit(0, core, (0, 0)) and None, lambda: libc.setrlimit(core, limits)]
+set = [attempt(call) for call in calls]
+resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+files = resource.getrlimit(resource.RLIMIT_NOFILE)
+flags = [fcntl.fcntl(number, fcntl.F_GETFL) for number in range(3)]
+for number in range(3):  # of /dev/null, and a check's own
+    fcntl.fcntl(number, fcntl.F_SETFL, flags[number] | os.O_NONBLOCK | os.O_APPEND)
+say((zero, sent, received, before, any(set), resource.getrlimit(core), files, flags))
+"""
+    zero, *found = first = run(box, program).said
+    there = box.backend == "landlock"  # only to be read
+    assert zero == (["EACCES", "EACCES"] if there else ["ENOENT", "ENOENT"])
+    assert found[:-1] == ["EPERM", 1000, (1, 1), False, (1, 1), (60, 60)]
+    assert run(box, program).said == first
 
 
 def test_its_environment_is_clean_and_its_hashes_are_fixed(box: Box) -> None:
@@ -117,8 +145,8 @@ def test_its_environment_is_clean_and_its_hashes_are_fixed(box: Box) -> None:
 
 #: What honest programs do; the same in a box as elsewhere.
 HONEST = """
-import asyncio, concurrent.futures, multiprocessing, os, shutil, signal, socket, subprocess, sys
-import tempfile, threading, time
+import asyncio, concurrent.futures, multiprocessing, os, shutil, signal, socket, sqlite3, subprocess
+import sys, tempfile, threading, time
 import numpy
 found = {}
 with tempfile.TemporaryDirectory() as folder:
@@ -129,6 +157,15 @@ shutil.move("b", "c/d/b")
 found["files"] = [os.listdir("c/d"), open("c/d/b").read(), sorted(os.listdir("."))]
 shutil.rmtree("c")
 os.mkfifo("pipe")
+found["rows"] = []
+for mode in ("delete", "wal"):
+    for _ in range(2):
+        with sqlite3.connect(mode) as base:
+            base.execute(f"pragma journal_mode={mode}")
+            base.execute("create table if not exists t (x)")
+            base.execute("insert into t values (1)")
+            found["rows"].append(base.execute("select count(*) from t").fetchone()[0])
+        base.close()
 found["home"] = os.path.expanduser("~") == tempfile.gettempdir() == os.getcwd()
 with concurrent.futures.ThreadPoolExecutor(4) as pool:
     found["threads"] = list(pool.map(abs, [-1, -2]))
@@ -160,6 +197,7 @@ say(found)
 """
 UNHARMED = {
     "files": [["b"], "text", ["c"]],
+    "rows": [1, 2, 1, 2],
     "home": True,
     "threads": [1, 2],
     "asyncio": "slept",

@@ -204,7 +204,7 @@ def test_it_all_holds_for_an_ordinary_user() -> None:
         pytest.skip("no unshare and setpriv (util-linux): an ordinary user is NOT TESTED")
     if closed(here) or closed(Path(sys.prefix)):
         pytest.skip("an ordinary user may not read this checkout: NOT TESTED as one")
-    names = ["box_view.py", "box_ends.py", "box_accounts.py", "landlock.py"]
+    names = ["box_view.py", "box_ends.py", "landlock.py"]
     names += [
         f"box_limits.py::test_{name}" for name in ("threads", "what_all_processes_use_together")
     ]
