@@ -94,15 +94,10 @@ class Engine(ABC):
         }
 
     def complete(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[Completion]:
-        """Complete a batch greedily; rows come back in the batch's order.
+        """Complete prompts shorter than the context greedily; rows come in their order.
 
-        Args:
-            batch: prompts shorter than the context.
-            own: the suite's settings. A prompt near the context's end gets fewer tokens than
-                `max_new_tokens`. A stop string is cut off with all that follows.
-
-        Raises:
-            UserError: the engine cannot do what is asked for.
+        One near the context's end gets fewer tokens than `max_new_tokens`. A stop string is cut off
+        with all that follows.
         """
         written = self.decode(batch, own)
         pairs = zip(batch, written, strict=True)
@@ -170,13 +165,7 @@ def _first_stop(tokenizer: Any, tokens: list[int], strings: Sequence[str]) -> in
 
 
 def choose(engine: str, suites: Iterable[SuiteDecoding], *, cuda: bool, vllm: bool) -> str:
-    """The name of the engine that `decoding.engine` comes to.
-
-    Args:
-        engine: as configured.
-        suites: settings of the suites to complete.
-        cuda: whether there is a GPU.
-        vllm: whether vLLM can be imported.
+    """The name of the engine that the configured one comes to.
 
     Raises:
         UserError: an engine that cannot run here, or cannot do what a suite asks for.

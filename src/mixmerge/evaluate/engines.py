@@ -263,10 +263,6 @@ ENGINES: dict[str, type[Engine]] = {
 
 
 def load_engine(checkpoint: Path, decoding: Decoding, suites: Collection[SuiteDecoding]) -> Engine:
-    """Load a checkpoint into the engine that settings and machine ask for.
-
-    Raises:
-        UserError: see `choose` and the engines.
-    """
+    """Load a checkpoint into the engine that settings and machine ask for (see `choose`)."""
     cuda, vllm = torch.cuda.is_available(), find_spec("vllm") is not None
     return ENGINES[choose(decoding.engine, suites, cuda=cuda, vllm=vllm)](checkpoint, decoding)

@@ -32,14 +32,14 @@ def generate(
     """Complete every item of every suite and publish ``{suite}.jsonl`` each into ``out``.
 
     Args:
-        checkpoint: directory in Hugging Face layout, of kind "checkpoint".
-        suites: suite -> its directory, of kind "suite".
+        checkpoint: directory in Hugging Face layout.
+        suites: suite -> its directory.
         out: directory that is published whole, of kind "completions".
-        scratch: where finished batches are kept until then; a job that runs again with the same
-            checkpoint, suite and settings takes them from there, whatever ``out`` holds.
+        scratch: where finished batches are kept until then, for a job that runs again with the same
+            checkpoint, suite and settings.
         settings: one entry a suite.
-        manifest: the checkpoint's manifest where it stays when the weights are deleted; their own
-            by default. The provenance names it.
+        manifest: the checkpoint's where it stays when the weights are deleted; their own by
+            default. The provenance names it.
 
     Raises:
         UserError: unfinished inputs, weights that are not those of the manifest, a checkpoint that

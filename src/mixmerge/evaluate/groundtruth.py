@@ -42,15 +42,7 @@ _NO_LIMIT = 1000.0
 
 @contextmanager
 def judges(code: CodeScoring, module: str = "judgebox.workers") -> Iterator[Workers]:
-    """Judgebox's workers; within, what judgebox refuses is the user's error.
-
-    Args:
-        code: how many work side by side, and what a program may use.
-        module: what a worker runs.
-
-    Raises:
-        UserError: no sandbox can be had, a package is missing, a file is not as it must be.
-    """
+    """Judgebox's workers, which run a module; within, what judgebox refuses is the user's error."""
     try:
         with Workers(code.workers, code.memory_bytes, code.packages, module=module) as workers:
             yield workers

@@ -139,7 +139,7 @@ def score_summaries(
 
     Args:
         completions: in the order of ``items``.
-        items: the suite's items, each with a reference.
+        items: the suite's items.
         source: their file, for messages.
         metrics: keys of `METRICS`.
         processes: at most so many side by side; fewer where there is little to do.

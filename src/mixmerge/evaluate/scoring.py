@@ -55,10 +55,10 @@ def score(
 
     Args:
         completions: directory of kind "completions".
-        suites: suite -> its directory, of kind "suite".
-        ground_truths: code suite -> its directory, of kind "groundtruth".
+        suites: suite -> its directory.
+        ground_truths: code suite -> its directory.
         nltk_data: made by `mixmerge.evaluate.nltk_data`; needed where METEOR is asked for.
-        out: directory that is published whole, of kind "scores".
+        out: directory of kind "scores".
         settings: one entry a suite.
 
     Raises:
@@ -179,18 +179,10 @@ def judge(
     truths: Mapping[str, GroundTruth],
     code: CodeScoring,
 ) -> dict[str, list[Verdict]]:
-    """Judge each distinct program of each suite once: a row a program, in their order.
+    """Judge each distinct program of each suite once: a row a task and program, in their order.
 
     What timed out, or what the machine's load may have failed, is judged again, alone (see
-    `judgebox.verdict`).
-
-    Args:
-        programs: suite -> task and program; None or nothing counts as failed.
-        truths: suite -> what judges it.
-        code: what programs may use.
-
-    Raises:
-        UserError: no sandbox can be had.
+    `judgebox.verdict`). A program that is None, or nothing, counts as failed.
     """
     clocks = Clocks(code.min_time_limit, code.time_limit_factor, code.memory_bytes)
     rows: dict[tuple[str, str, str], Verdict] = {}
