@@ -147,19 +147,6 @@ def test_each_kind_of_completion_gets_its_verdict(
     assert read_manifest(tmp_path / "out", "scores")["facts"] == facts
 
 
-def test_without_plus_tests(tmp_path: Path) -> None:
-    bare = problem(0)
-    del bare["plus_input"]
-    suite = write_problems(tmp_path / "suite", [bare])
-    made = truth(suite, tmp_path / "truth", plus=False)
-    completions = write_completions(tmp_path / "completions", {"s": {"t/0": RIGHT.format(0)}})
-    own = settings(plus=False)
-    score(completions, {"s": suite}, {"s": made.directory}, None, tmp_path / "out", own)
-    (row,) = read_jsonl(tmp_path / "out/s.jsonl")
-    assert (row["base"], row["plus"]) == ("pass", None)
-    assert read_json(tmp_path / "out/scores.json")["s"]["metrics"] == {"base": 1.0}
-
-
 def test_suites_are_judged_together_the_slowest_first_and_equal_programs_once(
     ground_truth: GroundTruth, asked: list[dict[str, Any]]
 ) -> None:
