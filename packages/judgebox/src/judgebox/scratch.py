@@ -179,12 +179,7 @@ def _clear(folder: int) -> list[str]:
         try:
             os.rmdir(name, dir_fd=folder)
         except OSError:
-            if status.st_mode & 0o700 != 0o700:
-                # Through a descriptor, for a change of mode by name would follow a link.
-                place = os.open(name, os.O_PATH | _FOLDER, dir_fd=folder)
-                try:
-                    Path(f"/proc/self/fd/{place}").chmod(0o700)
-                finally:
-                    os.close(place)
+            # By name: nobody is left who could put a link in its place.
+            os.chmod(name, 0o700, dir_fd=folder)
             kept.append(name)
     return kept
