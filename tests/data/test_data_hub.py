@@ -166,10 +166,10 @@ def test_splits_of_a_branch_that_moves_are_of_one_commit(
 ) -> None:
     name = "someone/moving"
     repository = hub.repository("datasets", name)
-    first = repository.commit({"x.jsonl": b'{"a": 1}\n'})
+    first = repository.commit({"train.jsonl": b'{"a": 1}\n'})
     moving = {"id": name, "revision": "main", "allow_moving": True}
     assert online.fetch(out, **moving) == ("", [{"a": 1}])
-    second = repository.commit({"x.jsonl": b'{"a": 2}\n'})
+    second = repository.commit({"train.jsonl": b'{"a": 2}\n'})
     before = (out / "provenance.json").read_bytes()
     message, _ = online.fetch(out, **moving)
     assert message.startswith(f"sources.code.revision: 'main' of {name} has moved")
