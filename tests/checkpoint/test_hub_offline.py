@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from fixtures.hub_server import serving
+from mixmerge.checkpoint.hub import check_endpoint
 from mixmerge.config.load import load_config
+from mixmerge.core.errors import UserError
 from mixmerge.core.section import is_commit
 
 ROOT = Path(__file__).parents[2]
@@ -102,3 +106,10 @@ def test_a_job_that_asks_the_hub_never_reaches_it(tmp_path: Path) -> None:
             )
             assert done.stdout.startswith(raised), done.stdout + done.stderr
             assert bool(hub.requests) == bool(online)
+
+
+@pytest.mark.parametrize("endpoint", ["http://[no", "ftp://host", "nowhere", "http://", "host:80"])
+def test_an_endpoint_that_is_no_url_is_told(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    with pytest.raises(UserError, match="is no URL of a hub; write https://host"):
+        check_endpoint()
