@@ -40,6 +40,17 @@ def submissions(faults: Faults, fault: str) -> list[list[str]]:
     return [words for words in calls(faults) if VICTIMS[fault] in words]
 
 
+def not_started(clone: Clone, row: dict[str, str]) -> bool:
+    """Whether Slurm gave a job its node and then no step in it.
+
+    Slurm 22.05 was seen to do so to a job that it started in the second in which another node
+    failed: "Invalid generic resource (gres) specification". Logs of jobs that ended well are gone.
+    """
+    logs = (clone.path / ".snakemake/slurm_logs").rglob(f"{row['JobIDRaw']}.log")
+    refusal = "srun: error: Unable to create step for job"
+    return any(refusal in log.read_text(encoding="utf-8") for log in logs)
+
+
 def rule_of(job: str) -> str:
     return job.removeprefix("rule_").partition("_wildcards_")[0]
 
@@ -120,7 +131,9 @@ def test_no_job_ran_twice_at_once_or_was_done_twice(
     for job in others:
         lost = runs[job][0]
         there = (lost["NodeList"], lost["Start"] <= crash <= lost["End"])
-        assert there == (node, True), f"{job}: {runs[job]}, {runs[VICTIMS['node down']]}"
+        assert there == (node, True) or not_started(disturbed[0], lost), (
+            f"{job}: {runs[job]}, {runs[VICTIMS['node down']]}"
+        )
     in_sbatch = {"sbatch refused", "sbatch timed out", "out of memory"}
     assert set(faults.done) == set(VICTIMS) - in_sbatch
 
@@ -154,13 +167,17 @@ def test_each_fault_happened(
         assert len(runs[VICTIMS[fault]]) == 1, fault
 
 
-def test_what_is_no_fault_of_a_job_costs_it_no_attempt(disturbed: tuple[Clone, Faults]) -> None:
+def test_what_is_no_fault_of_a_job_costs_it_no_attempt(
+    disturbed: tuple[Clone, Faults], runs: dict[str, list[dict[str, str]]]
+) -> None:
     """Nothing was asked for more but by those who had failed: not while slurmctld was away."""
     failed = {"sbatch refused", "out of memory", "scancel", "time limit"}
     asked = defaultdict(set)
     for words in calls(disturbed[1]):
         asked[words[words.index("--comment") + 1]].add(words[words.index("-t") + 1])
-    assert {job for job, times in asked.items() if len(times) > 1} == {VICTIMS[f] for f in failed}
+    again = {job for job, times in asked.items() if len(times) > 1}
+    again -= {job for job, rows in runs.items() if not_started(disturbed[0], rows[0])}
+    assert again == {VICTIMS[fault] for fault in failed}
 
 
 def test_a_job_that_ran_out_is_given_more(disturbed: tuple[Clone, Faults]) -> None:
