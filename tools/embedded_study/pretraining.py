@@ -76,8 +76,8 @@ def _split(
     chat = row["messages"]
     template = {"chat_template": family.chat_template, "bos_token": bos}
     whole = str(render_jinja_template([chat], **template)[0][0])
-    given = render_jinja_template([chat[:-1]], add_generation_prompt=True, **template)[0][0]
-    return str(given), whole[len(given) :].removesuffix("\n")
+    prompt = render_jinja_template([chat[:-1]], add_generation_prompt=True, **template)[0][0]
+    return str(prompt), whole[len(prompt) :].removesuffix("\n")
 
 
 def build_model(settings: EmbeddedModel, tokenizer: Any) -> Any:
@@ -165,10 +165,10 @@ def _collate(group: list[Document], end: int, context: int) -> Batch:
     width = min(context, max(map(_length, group)))
     ids = torch.full((len(group), width), end)
     labels = torch.full((len(group), width), -100)
-    for row, (given, text) in enumerate(group):
-        tokens = torch.tensor([*given, *text, end])[:width]
+    for row, (context_ids, text) in enumerate(group):
+        tokens = torch.tensor([*context_ids, *text, end])[:width]
         ids[row, : len(tokens)] = tokens
-        labels[row, len(given) : len(tokens)] = tokens[len(given) :]
+        labels[row, len(context_ids) : len(tokens)] = tokens[len(context_ids) :]
     return ids, labels
 
 
