@@ -147,29 +147,6 @@ def test_no_file_no_program_no_environment(monkeypatch: pytest.MonkeyPatch) -> N
     assert held == {"socket", "/dev/null"}
 
 
-def test_it_renders_what_transformers_renders() -> None:
-    from transformers.utils.chat_template_utils import render_jinja_template
-
-    chats = [CHAT, [{"role": "user", "content": "é \0 {{ x }} 你"}], CHAT * 3]
-    root = Path(__file__).parents[2] / "resources/chat_templates"
-    for path in sorted(root.glob("*.jinja")):
-        template = path.read_text(encoding="utf-8")
-        for chat in chats:
-            for prompt in (False, True):
-                special = {"bos_token": "<s>", "eos_token": "</s>"}
-                texts, spans = render_jinja_template(
-                    conversations=[chat],
-                    chat_template=template,
-                    add_generation_prompt=prompt,
-                    return_assistant_tokens_mask=True,
-                    **special,
-                )
-                assert chat_of(template, **special).render(chat, prompt=prompt) == (
-                    texts[0],
-                    spans[0],
-                )
-
-
 def test_a_fork_has_a_process_of_its_own() -> None:
     assert written(GOOD) == "q.a."
     reader, writer = os.pipe()

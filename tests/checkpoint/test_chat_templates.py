@@ -115,16 +115,6 @@ def test_every_shipped_template_is_tested(name: str) -> None:
     assert name in {kind.template for kind in KINDS.values()}
 
 
-def test_our_qwen_template_writes_what_the_hub_s_does(tmp_path: Path) -> None:
-    tokenizer = load_tokenizer(write(tmp_path, KINDS["qwen2.5-coder"]))
-    ours = Chat(tokenizer, str(tokenizer.chat_template))
-    original = Chat(tokenizer, trl_template("qwen2_5.jinja"))
-    for messages in CHATS.values():
-        for prompt in (False, True):
-            text = ours.render(messages, prompt=prompt)[0]
-            assert text == original.render(messages, prompt=prompt)[0]
-
-
 def test_another_stop_token_than_the_template_s_is_refused(tmp_path: Path) -> None:
     # deepseek-coder's base models, and early revisions of the others, stop at this one.
     base = write(tmp_path, KINDS["deepseek-coder"], stop="<｜end▁of▁sentence｜>")

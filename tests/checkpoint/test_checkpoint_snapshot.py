@@ -65,18 +65,6 @@ def test_a_copy_has_a_manifest_and_is_repeatable(tmp_path: Path) -> None:
     assert shard.stat().st_mode & 0o777 == 0o600
 
 
-def test_nothing_is_published_of_a_broken_source_and_mending_helps(
-    source: Path, tmp_path: Path
-) -> None:
-    whole = (source / SINGLE).read_bytes()
-    (source / SINGLE).write_bytes(whole[:-10])
-    message = refusal(source, tmp_path / "base")
-    assert message.startswith(f"{source / SINGLE}: cut off")
-    (source / SINGLE).unlink()  # what was copied is a hard link
-    (source / SINGLE).write_bytes(whole)
-    read_manifest(publish(source, tmp_path / "base"), "checkpoint")
-
-
 def test_chat_template_of_the_config_replaces_the_checkpoints_own(
     source: Path, tmp_path: Path
 ) -> None:

@@ -32,20 +32,6 @@ def learnt(made: Encoder, labels: list[int]) -> str:
     return text
 
 
-def test_the_loss_is_on_each_answer_and_its_stop_token(tmp_path: Path) -> None:
-    made = encoder(tmp_path)
-    ids, labels = made.encode(ROW, "x:1")
-    prompt = made.tokenizer(
-        "<|im_start|>user\nDouble x.<|im_end|>\n<|im_start|>assistant\n"
-    ).input_ids
-    answer = made.tokenizer("def f(x):\n    return 2 * x<|im_end|>").input_ids
-    tail = made.tokenizer("\n").input_ids
-    assert ids == prompt + answer + tail
-    assert labels == [IGNORED] * len(prompt) + answer + [IGNORED] * len(tail)
-    _, labels = made.encode([{"role": "system", "content": "Be brief."}, *ROW, *ROW], "x:1")
-    assert learnt(made, labels) == "def f(x):\n    return 2 * x<|im_end|>" * 2
-
-
 def test_what_follows_the_stop_token_is_not_learnt(tmp_path: Path) -> None:
     # Qwen's training template encloses the line break after <|im_end|>.
     made = encoder(
@@ -109,16 +95,6 @@ def test_an_answer_that_a_template_leaves_out_is_noticed(tmp_path: Path) -> None
     made.check_answer(ROW[1]["content"], labels, "x:1")
     with pytest.raises(UserError, match=r"^x:1: the loss covers 'def f.* whole answer"):
         made.check_answer("def g(x): pass", labels, "x:1")
-
-
-def test_trl_s_training_variant_of_a_known_template_is_used(tmp_path: Path) -> None:
-    import trl
-
-    own = Path(trl.__file__).parent / "chat_templates" / "qwen2_5.jinja"
-    made = encoder(tmp_path, own.read_text())
-    ids, labels = made.encode(ROW, "x:1")
-    assert learnt(made, labels).strip() == "def f(x):\n    return 2 * x<|im_end|>"
-    assert ids == made.tokenizer.apply_chat_template(ROW, return_dict=True)["input_ids"]
 
 
 def test_no_tokenizer_no_template_and_one_without_marks_are_named(tmp_path: Path) -> None:

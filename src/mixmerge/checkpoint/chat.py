@@ -8,13 +8,14 @@ import json
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ CPU_SECONDS = 10.0
 MEMORY_BYTES = 1 << 30
 TEXT_BYTES = 64 << 20
 #: By the clock; only a machine that stands still comes near.
-_WALL_SECONDS = 600.0
+_WALL_SECONDS = 600
 _MEGABYTE = 1 << 20
 
 #: A non-character of Unicode, in no text that may be exchanged: splits what must not be joined.
@@ -181,14 +182,13 @@ def _ask(request: dict[str, Any]) -> dict[str, Any]:
         process, connection = _kept = _kept or _start()
         try:
             connection.send_bytes(json.dumps(request).encode())
-            if connection.poll(_WALL_SECONDS):
-                answer: dict[str, Any] = json.loads(connection.recv_bytes(TEXT_BYTES))
-                return answer
+            answer: dict[str, Any] = json.loads(connection.recv_bytes(TEXT_BYTES))
+            return answer
         except (EOFError, OSError):
-            pass  # it ended
+            pass
         _kept = None
         connection.close()
-        process.kill()  # where it did not answer in time
+        process.kill()  # it has ended, or does not answer
         code = process.wait()
         return {"kind": "slow" if code in (-signal.SIGPROF, -signal.SIGKILL) else str(code)}
 
@@ -198,7 +198,9 @@ def _start() -> "tuple[subprocess.Popen[bytes], Connection]":
     # Nothing of the environment goes along: tokens, proxies, paths.
     quiet = {"LC_ALL": "C.UTF-8", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
-    ours, theirs = Pipe()
+    ours, theirs = socket.socketpair()
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _WALL_SECONDS, 0))
     process = subprocess.Popen(
         [sys.executable, "-I", str(Path(chat_process.__file__)), json.dumps(sys.path), *bounds],
         stdin=theirs.fileno(),
@@ -208,7 +210,7 @@ def _start() -> "tuple[subprocess.Popen[bytes], Connection]":
         cwd="/",
     )
     theirs.close()
-    return process, ours
+    return process, Connection(ours.detach())
 
 
 def _forget() -> None:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from shutil import which
 
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 #: In a rank's environment, where ranks run on one machine: its launcher's process id.
 _PARENT = "MIXMERGE_SFT_PARENT"
 _PR_SET_PDEATHSIG = 1
+#: In scratch: the message of the rank that failed first, on whatever machine that was.
+_ERROR = "error.txt"
 
 
 def fine_tune(job: Job) -> None:
@@ -109,8 +112,9 @@ def _launch(scratch: Path, settings: Sft, request: StopRequest) -> None:
         UserError: with the message of the rank that failed first, where it was the user's mistake.
         Preempted: asked to stop before there was anything to save.
     """
-    for message in scratch.glob("error-*.txt"):  # of an earlier run
-        message.unlink()
+    import torch
+
+    (scratch / _ERROR).unlink(missing_ok=True)
     nodes = settings.nodes
     if nodes > 1 and not spans(nodes):
         logger.info(
@@ -120,67 +124,52 @@ def _launch(scratch: Path, settings: Sft, request: StopRequest) -> None:
         )
         nodes = 1
     here = settings.processes // nodes
-    _check_gpus(settings.processes, here, nodes)
+    if 0 < (gpus := torch.cuda.device_count()) < here:
+        raise UserError(
+            f"sft.processes: {settings.processes}, {here} on a machine, but this one shows only "
+            f"{gpus} GPUs"
+        )
     # By this machine's own name nobody may reach it: no DNS need know it.
     address = _shown("node", os.environ["SLURMD_NODENAME"], "NodeAddr") if nodes > 1 else None
     meeting = meeting_point(settings.processes, here, address)
     command = [sys.executable, "-m", "mixmerge.sft.stage", str(scratch.resolve())]
+    ranks: list[dict[str, str]] = [{}]
     if nodes > 1:
-        ranks = [_start([*_srun(settings), *command], meeting)]
+        command = [*_srun(settings), *command]
     else:
-        own = meeting | {_PARENT: str(os.getpid())}
-        ranks = [
-            _start(command, own | {"RANK": str(rank), "LOCAL_RANK": str(rank)})
-            for rank in range(here)
-        ]
+        meeting[_PARENT] = str(os.getpid())
+        ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(here)]
+    processes = [
+        # In sessions of their own: signals to our group are for this process.
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **meeting, **rank},
+            start_new_session=True,
+        )
+        for rank in ranks
+    ]
     try:
-        while None in (codes := [process.poll() for process in ranks]) and not any(codes):
+        while None in (codes := [process.poll() for process in processes]) and not any(codes):
             time.sleep(0.2)
     finally:
-        for process in ranks:
+        for process in processes:
             # srun, killed, would leave its tasks running.
             process.send_signal(signal.SIGINT if nodes > 1 else signal.SIGKILL)
             process.wait()
-    failed = next(((rank, code) for rank, code in enumerate(codes) if code), None)
-    if failed is None:
+    if not any(codes):
         return
-    if error := _first_error(scratch):
-        raise UserError(error)
+    if (scratch / _ERROR).exists():
+        raise UserError((scratch / _ERROR).read_text(encoding="utf-8"))
     # Where all were asked, a rank may have ended by the signal before it listened.
     if request.asked or EXIT_CODE in codes:
         raise Preempted
-    who = "srun" if nodes > 1 else f"training process {failed[0]} of {here}"
+    failed, code = next((rank, code) for rank, code in enumerate(codes) if code)
+    who = "srun" if nodes > 1 else f"training process {failed} of {here}"
     raise UserError(
-        f"{who} ended with exit code {failed[1]}; its own words stand above. Running the job again "
+        f"{who} ended with exit code {code}; its own words stand above. Running the job again "
         "resumes from the last checkpoint"
     )
-
-
-def _start(command: list[str], variables: dict[str, str]) -> "subprocess.Popen[bytes]":
-    """Start a process in a session of its own: signals to our group are for this process."""
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **variables},
-        start_new_session=True,
-    )
-
-
-def _check_gpus(processes: int, here: int, nodes: int) -> None:
-    """Refuse more ranks than this machine has GPUs, where it has any."""
-    import torch
-
-    if 0 < (gpus := torch.cuda.device_count()) < here:
-        on_each = f", {here} on each of {nodes} nodes" if nodes > 1 else ""
-        raise UserError(
-            f"sft.processes: {processes}{on_each}, but this machine shows only {gpus} GPUs"
-        )
-
-
-def _first_error(scratch: Path) -> str | None:
-    """The first message that a rank left, on whatever machine that was."""
-    files = sorted(scratch.glob("error-*.txt"), key=lambda path: path.stat().st_mtime)
-    return files[0].read_text(encoding="utf-8") if files else None
 
 
 def requeue() -> bool:
@@ -262,8 +251,9 @@ def run_rank(scratch: Path) -> None:
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
     except UserError as error:
-        (scratch / f"error-{rank}.txt").write_text(str(error), encoding="utf-8")
         code = 1
+        with suppress(FileExistsError), (scratch / _ERROR).open("x", encoding="utf-8") as file:
+            file.write(str(error))
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
