@@ -87,7 +87,8 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(file, framework="np"), file.open("rb") as stream:
+        # safetensors takes whatever cannot be opened for a file that is not there.
+        with file.open("rb") as stream, safe_open(file, framework="np"):
             length = int.from_bytes(stream.read(8), "little")
             header = json.loads(stream.read(length))
     except FileNotFoundError:
