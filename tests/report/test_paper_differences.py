@@ -6,8 +6,9 @@ import pytest
 
 from fixtures.paper_study import COLUMNS, as_printed, figures, study
 from fixtures.report_study import results
-from mixmerge.report.entries import Entry, paper_entries
+from mixmerge.report.entries import paper_entries
 from mixmerge.report.paper_comparison import paper_table
+from mixmerge.report.results import Results
 from mixmerge.report.settings import Layout
 from mixmerge.report.table import Row, Table
 from paper_audit.consistency import averages
@@ -24,35 +25,41 @@ SOURCES = {
 }
 
 
+#: Scores of ours by name of the table, and the table.
+Tables = dict[str, tuple[Results, Table]]
+
+
 @pytest.fixture(scope="module")
 def layout(root: Path) -> Layout:
     return study(root)
 
 
-def entry(layout: Layout, name: str) -> Entry:
-    return next(found for found in paper_entries(layout) if found.name == name)
+@pytest.fixture(scope="module")
+def tables(root: Path, layout: Layout) -> Tables:
+    scores = {name: as_printed(layout, root, sources) for name, sources in SOURCES.items()}
+    entries = {entry.name: entry for entry in paper_entries(layout)}
+    return {name: (found, paper_table(found, entries[name])) for name, found in scores.items()}
 
 
 def lines(table: Table, of: str) -> list[Row]:
     return [row for row in table.rows if row.ids["of"] == of]
 
 
-def numbers(row: Row) -> list[float]:
-    """The values of a line's cells but its name."""
-    found = [cell.value for cell in row.cells[1:]]
-    assert all(isinstance(value, float) for value in found)
-    return [value for value in found if isinstance(value, float)]
+def average(row: Row) -> float:
+    value = row.cells[-1].value
+    assert isinstance(value, float)
+    return value
 
 
 def test_every_table_from_3_to_9_stands_beside_the_papers(layout: Layout) -> None:
-    assert [found.name for found in paper_entries(layout)] == list(SOURCES)
+    assert [entry.name for entry in paper_entries(layout)] == list(SOURCES)
     assert layout.paper is not None
     assert [found.table for found in layout.paper.counterparts] == list("3456789")
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_the_papers_scores_differ_by_nothing(root: Path, layout: Layout, name: str) -> None:
-    table = paper_table(as_printed(layout, root, SOURCES[name]), entry(layout, name))
+def test_the_papers_scores_differ_by_nothing(tables: Tables, name: str) -> None:
+    _, table = tables[name]
     ours, theirs, zeros = (lines(table, of) for of in ("ours", "paper", "difference"))
     expected = {"3": 4 * 7, "4": 4 * 3, "9": 4}.get(name[5], 37)
     assert len(theirs) == expected
@@ -74,28 +81,27 @@ def test_the_papers_scores_differ_by_nothing(root: Path, layout: Layout, name: s
 
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if name[5] in "56789"])
-def test_average_differs_by_what_the_paper_got_wrong(root: Path, layout: Layout, name: str) -> None:
+def test_average_differs_by_what_the_paper_got_wrong(root: Path, tables: Tables, name: str) -> None:
     """AVG is recomputed from the printed scores, so its difference is the audit's."""
-    table = paper_table(as_printed(layout, root, (name[5],)), entry(layout, name))
     found = averages([line for line in figures(root).lines if line.table == name[5]])
     wrong = {(e.line.strategy, e.line.weight): float(e.recomputed - e.line.average) for e in found}
-    rows = lines(table, "difference")
+    rows = lines(tables[name][1], "difference")
     assert len(rows) == len(wrong)
     for row in rows:
         weight = row.ids["weight.codegen"]
         key = (row.ids["strategy"] or row.ids["kind"], float(weight) if weight else None)
-        assert numbers(row)[-1] == pytest.approx(wrong[key], abs=1e-9)
+        assert average(row) == pytest.approx(wrong[key], abs=1e-9)
 
 
-def test_a_change_of_ours_stands_in_its_cell_alone(root: Path, layout: Layout) -> None:
+def test_a_change_of_ours_stands_in_its_cell_alone(layout: Layout, tables: Tables) -> None:
     name = "paper5-ablation-qwen2.5-coder-1.5b"
-    found = as_printed(layout, root, ("5",))
+    found, before = tables[name]
     special = {key: score.value or 0.0 for key, score in found.scores.items()}
     key = ("qwen2.5-coder-1.5b", "dare-w0.4")
     special[(*key, "humaneval.base")] += 2 / 164  # two more problems
     special[(*key, "codexglue.meteor")] -= 0.0123
-    before = paper_table(found, entry(layout, name))
-    after = paper_table(results(layout, special), entry(layout, name))
+    [entry] = [entry for entry in paper_entries(layout) if entry.name == name]
+    after = paper_table(results(layout, special), entry)
     moved = {
         (row.ids["variant"], row.ids["of"], field.key): (row.cells[i].text, old.cells[i].text)
         for row, old in zip(after.rows, before.rows, strict=True)
@@ -111,13 +117,12 @@ def test_a_change_of_ours_stands_in_its_cell_alone(root: Path, layout: Layout) -
     rows = [lines(table, "difference") for table in (before, after)]
     (old,), (new,) = ([row for row in part if row.ids["variant"] == "dare-w0.4"] for part in rows)
     moved_by = (100 * 2 / 164 / 0.756 - 100 * 0.0123 / 0.3091) / 8
-    assert numbers(new)[-1] - numbers(old)[-1] == pytest.approx(moved_by)
+    assert average(new) - average(old) == pytest.approx(moved_by)
 
 
-def test_the_papers_lines_are_as_printed(root: Path, layout: Layout) -> None:
+def test_the_papers_lines_are_as_printed(tables: Tables) -> None:
     """Values, percentages and averages of Table 9, letter by letter."""
-    name = "paper9-compact-qwen2.5-coder-14b"
-    table = paper_table(as_printed(layout, root, ("9",)), entry(layout, name))
+    _, table = tables["paper9-compact-qwen2.5-coder-14b"]
     assert [field.key for field in table.fields] == ["label", *COLUMNS, "avg"]
     assert [cell.printed for cell in lines(table, "paper")[-1].cells] == [
         "· paper (0.3 / 0.7)",
@@ -133,11 +138,10 @@ def test_the_papers_lines_are_as_printed(root: Path, layout: Layout) -> None:
     ]
 
 
-def test_what_the_paper_got_wrong_is_marked(root: Path, layout: Layout) -> None:
+def test_what_the_paper_got_wrong_is_marked(tables: Tables) -> None:
     marks = {}
-    for name, sources in SOURCES.items():
+    for name, (_, table) in tables.items():
         if name[5] != "4":
-            table = paper_table(as_printed(layout, root, sources), entry(layout, name))
             rows = lines(table, "paper")
             far = sum(cell.change_text.endswith("*") for row in rows for cell in row.cells)
             means = sum(row.cells[-1].text.endswith("*") for row in rows)

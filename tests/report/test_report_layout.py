@@ -76,17 +76,14 @@ def test_compact_models_leave_the_other_tables(demo: dict[str, Any]) -> None:
     assert built(demo).strategy_models == ["llama-small"]
 
 
-def test_empty_lists_leave_tables_and_figures_out(demo: dict[str, Any]) -> None:
+def test_what_is_empty_leaves_tables_and_figures_out(demo: dict[str, Any]) -> None:
+    demo["models"]["llama-small"]["strategies"] = {}
+    assert built(demo).ablation_models == ["qwen2-small"]
     demo["tables"] |= {"strategies": [], "data_scale": [], "ablation": []}
     demo["figures"] = {"models": []}
     layout = built(demo)
     assert [entry.kind for entry in table_entries(layout)] == ["hyperparameters", "data"]
     assert figure_entries(layout) == []
-
-
-def test_models_without_merges_have_no_ablation(demo: dict[str, Any]) -> None:
-    demo["models"]["llama-small"]["strategies"] = {}
-    assert built(demo).ablation_models == ["qwen2-small"]
 
 
 def test_every_entry_has_a_caption(root: Path, demo: dict[str, Any]) -> None:

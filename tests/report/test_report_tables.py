@@ -4,29 +4,31 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fixtures.report_study import csv_rows, decide, layout, read, results
-from mixmerge.core.errors import UserError
-from mixmerge.report.entries import Entry, table_entries, table_files
+from fixtures.report_study import change_json, csv_rows, decide, layout, read, results, spend
+from mixmerge.report.entries import (
+    TIMING_FILES,
+    VERDICT_FILES,
+    Entry,
+    figure_files,
+    table_entries,
+    table_files,
+)
 from mixmerge.report.render import render
-from mixmerge.report.results import Items, Results, read_results
+from mixmerge.report.results import Items, Results
 from mixmerge.report.settings import Layout, Strategy, Variant
-from mixmerge.report.strategy_tables import contest_table, mark_best, study_table, write_tables
+from mixmerge.report.strategy_tables import mark_best, study_table
 from mixmerge.report.table import Cell, Row, Table
 
 RATIOS = (0.25, 0.5, 0.75)
 
 #: Validation prefers the first ratio by far, the test suites the last.
 DISAGREE = {
-    ("blend-0.25", "write-validation.base"): 0.9,
-    ("blend-0.5", "write-validation.base"): 0.6,
-    ("blend-0.75", "write-validation.base"): 0.1,
-    ("blend-0.25", "write-test.base"): 0.1,
-    ("blend-0.5", "write-test.base"): 0.6,
-    ("blend-0.75", "write-test.base"): 0.9,
+    (f"blend-{ratio}", f"write-{role}.base"): value
+    for role, values in (("validation", (0.9, 0.6, 0.1)), ("test", (0.1, 0.6, 0.9)))
+    for ratio, value in zip(RATIOS, values, strict=True)
 }
 
 #: The mixture is level with the specialist in two columns of four, and so in AVG is one merge.
@@ -81,27 +83,19 @@ def test_ratio_is_chosen_on_the_role_asked_for(select: str, name: str, note: str
     assert any(note in text for text in shown.notes)
 
 
-def test_no_test_score_moves_a_choice_on_validation() -> None:
+def test_the_choice_on_validation() -> None:
+    """No test score moves it; the first of equals wins; a lonely ratio, and no merge."""
     study = layout(ratios=RATIOS, select="validation")
-    for value in (0.0, 0.3, 1.0):
-        changed = {("blend-0.75", c.key): value for c in study.columns_of("test")}
-        [pick] = results(study, DISAGREE | changed).chosen(study.models[0])
-        assert pick.name == "blend-0.25"
-
-
-def test_the_first_of_equals_a_lonely_ratio_and_no_merge() -> None:
+    columns = study.columns_of("test")
     for ratios, special, names in (
-        ((0.75, 0.25), {}, ["blend-0.75"]),
-        ((0.5,), {("blend-0.5", c.key): 0.0 for c in layout().columns}, ["blend-0.5"]),
+        *((RATIOS, DISAGREE | {("blend-0.75", c.key): v for c in columns}, [0.25]) for v in (0, 1)),
+        ((0.75, 0.25), {}, [0.75]),
+        ((0.5,), {("blend-0.5", c.key): 0.0 for c in study.columns}, [0.5]),
         ((), {}, []),
     ):
         study = layout(ratios=ratios, select="validation")
-        found = results(study, special)
-        assert [pick.name for pick in found.chosen(study.models[0])] == names
-    assert found.best(study.models[0], []) is None
-
-
-def test_a_strategy_without_ratios_stands_beside_one_with_a_sweep() -> None:
+        picks = results(study, special).chosen(study.models[0])
+        assert [pick.name for pick in picks] == [f"blend-{ratio}" for ratio in names]
     study = layout(ratios=RATIOS, select="validation")
     study.models[0].variants.append(Variant(name="karcher", kind="merge", strategy="karcher"))
     study.strategies.append(Strategy(key="karcher", title="Karcher", recipe="karcher"))
@@ -118,25 +112,11 @@ def test_zero_specialist_has_no_percentage_and_leaves_the_average() -> None:
     [note] = [note for note in shown.notes if "specialist's value prints as 0" in note]
     assert "write base" in note
     assert csv_rows(render(shown, "csv"))[2]["write-test.base_pct"] == ""
-
-
-@pytest.mark.parametrize("kind", ["strategies", "ablation"])
-def test_all_specialists_zero_gives_no_average_anywhere(kind: str) -> None:
     columns = [(t, m) for t in ("write", "explain") for m in ("base", "plus")]
     special = {(f"{task}-at-100", f"{task}-test.{metric}"): 0.0 for task, metric in columns}
-    assert {row.cells[5].text for row in table(results(layout(), special), kind).rows} == {"–"}
-
-
-@pytest.mark.parametrize("tasks", [2, 4])
-def test_any_number_of_tasks(tasks: int, tmp_path: Path) -> None:
-    study = layout(tasks=tasks, models=("one", "two"), compact_models=["two"])
-    decide(study, tmp_path)
-    write_tables(read(study, tmp_path), tmp_path, tmp_path / "tables")
-    assert {path.name for path in (tmp_path / "tables").iterdir()} == set(table_files(study))
-    lines = csv_rows(tmp_path / "tables/table3-strategies.csv")
-    assert len(lines) == 2 * 4
-    assert sum(key.endswith("_pct") for key in lines[0]) == 2 * tasks
-    assert lines[3]["weight.write"] == "0.25"
+    for kind in ("strategies", "ablation"):
+        shown = table(results(layout(), special), kind)
+        assert {row.cells[5].text for row in shown.rows} == {"–"}
 
 
 def test_lower_is_better_turns_the_sign() -> None:
@@ -185,21 +165,9 @@ def test_best_marks_ties_and_no_lonely_row() -> None:
     assert [row.cells[0].best for row in marked] == [True, True, False, False, False]
 
 
-def test_missing_score_names_file_suite_and_metric(tmp_path: Path) -> None:
-    study = layout()
-    decide(study, tmp_path)
-    path = tmp_path / "scores/tiny/mixed/scores.json"
-    content = json.loads(path.read_text())
-    del content["write-test"]["metrics"]["plus"]
-    path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"mixed/scores\.json: no value of metric 'plus'.*'write-"):
-        read_results(study, tmp_path)
-
-
 def test_cut_off_completions_are_said() -> None:
     found = results(layout())
-    items = {**found.items, ("tiny", "mixed", "write-test"): Items(40, 0.9)}
-    found.items = items
+    found.items = {**found.items, ("tiny", "mixed", "write-test"): Items(40, 0.9)}
     assert any("10.0 % (Tiny model, mixed, Write suite)" in note for note in table(found).notes)
 
 
@@ -212,15 +180,15 @@ def test_hyperparameters_are_grouped_by_size_class(tmp_path: Path) -> None:
         else run
         for run in study.runs
     ]
-    models = [
-        model.model_copy(update={"size": "large" if model.key == "three" else "small"})
-        for model in study.models
-    ]
+    sizes = {"three": "large"}
+    models = [m.model_copy(update={"size": sizes.get(m.key, "small")}) for m in study.models]
     study = study.model_copy(update={"runs": runs, "models": models})
     decide(study, tmp_path)
     for key, count in (("two", 2_000_000), ("three", 7_000)):
-        path = tmp_path / "checkpoints" / key / "base/manifest.json"
-        path.write_text(json.dumps({"facts": {"parameters": count}}))
+        change_json(
+            tmp_path / "checkpoints" / key / "base/manifest.json",
+            lambda _, count=count: {"facts": {"parameters": count}},
+        )
     shown = table(results(study), "hyperparameters", tmp_path)
     assert [f.header for f in shown.fields] == ["Setting", "small (1)", "small (2)", "large"]
     lines = {line[0]: line[1:] for line in texts(shown)}
@@ -236,9 +204,11 @@ def test_data_table_has_tasks_and_mixtures(tmp_path: Path) -> None:
     shown = table(results(study), "data", tmp_path)
     assert [line[0] for line in texts(shown)] == ["Write", "Explain", "Data mixture"]
     assert texts(shown)[0][1:6] == ["1,200", "1", "90", "9", "1,100"]
+    assert texts(shown)[0][8:] == ["10.2", "30", "10.2", "30"]
     assert shown.rows[2].cells[6].value == 2000
 
 
+@pytest.mark.slow
 def test_table_names_need_no_heavy_library() -> None:
     code = (
         "import sys; import mixmerge.report.entries, mixmerge.study.layout; "
@@ -248,22 +218,37 @@ def test_table_names_need_no_heavy_library() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_script_writes_the_declared_files(root: Path, tmp_path: Path) -> None:
-    study = layout()
+@pytest.mark.slow
+def test_scripts_write_what_the_rules_declare(root: Path, tmp_path: Path) -> None:
+    """And nothing where a score is missing, nor over what stands there."""
+    study = layout(tasks=4, models=("one", "two"), compact_models=["two"])
     decide(study, tmp_path)
-    out = tmp_path / "tables"
-    command = [sys.executable, str(root / "workflow/scripts/tables.py"), "--layout"]
-    command += [study.model_dump_json(exclude_defaults=True), "--results", str(tmp_path)]
-    command += ["--out", str(out)]
-    subprocess.run(command, check=True)
-    first = {path.name: path.read_bytes() for path in out.iterdir()}
-    assert set(first) == set(table_files(study))
-    (tmp_path / "scores/tiny/base/scores.json").unlink()
-    failed = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert failed.returncode == 1
+    spend(study, tmp_path, {"sft": 1.0})
+
+    def script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(root / f"workflow/scripts/{name}.py"), *arguments]
+        command += ["--out", str(tmp_path / f"out-{name}")]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    given = ["--layout", study.model_dump_json(exclude_defaults=True), "--results", str(tmp_path)]
+    for name, files, arguments in (
+        ("tables", table_files(study), given),
+        ("verdict", VERDICT_FILES, given),
+        ("figures", figure_files(study), given),
+        ("timing", TIMING_FILES, ["--benchmarks", str(tmp_path / "benchmarks")]),
+    ):
+        done = script(name, *arguments)
+        assert done.returncode == 0, done.stderr
+        assert {path.name for path in (tmp_path / f"out-{name}").iterdir()} == set(files)
+    lines = csv_rows(tmp_path / "out-tables/table3-strategies.csv")
+    assert len(lines) == 2 * 4 and lines[3]["weight.write"] == "0.25"
+    assert sum(key.endswith("_pct") for key in lines[0]) == 2 * 4
+    first = {path: path.read_bytes() for path in (tmp_path / "out-tables").iterdir()}
+    (tmp_path / "scores/one/base/scores.json").unlink()
+    failed = script("tables", *given)
+    assert failed.returncode == 1 and "Traceback" not in failed.stderr
     assert "base/scores.json: file not found; put it back" in failed.stderr
-    assert "Traceback" not in failed.stderr
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == first
+    assert {path: path.read_bytes() for path in (tmp_path / "out-tables").iterdir()} == first
 
 
 @pytest.mark.parametrize("kind", ["strategies", "ablation", "compact"])
@@ -273,26 +258,6 @@ def test_order_of_tasks_survives_sorted_json(kind: str) -> None:
     text = json.dumps(study.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
     again = Layout.model_validate_json(text)
     assert table(results(again), kind) == table(results(study), kind)
-
-
-def test_from_scores_to_cells_as_the_paper_computes(root: Path) -> None:
-    """Oracle: Table 9's one block, its printed values as ours, gives its printed percentages."""
-    lines = [r for r in csv_rows(root / "resources/paper/paper_results.csv") if r["table"] == "9"]
-    values = {row["strategy"]: row for row in lines}
-    study = layout(ratios=(0.5,), select="test")
-    keys = dict(
-        zip(
-            [column.key for column in study.columns_of("test")],
-            ("humaneval", "mbpp", "bleu4", "meteor"),
-            strict=True,
-        )
-    )
-    names = {"base": "base", "mixed": "mix", "write-at-100": "sft", "explain-at-100": "sft"}
-    special = {(n, key): float(values[s][m]) for n, s in names.items() for key, m in keys.items()}
-    base, _, mixture, _ = contest_table(results(study, special), entry(study, "strategies")).rows
-    for row, name in ((base, "base"), (mixture, "mix")):
-        for cell, metric in zip(row.cells[1:5], keys.values(), strict=True):
-            assert cell.change == pytest.approx(float(values[name][f"{metric}_pct"]), abs=0.35)
 
 
 def evident(tmp_path: Path, kind: str = "strategies") -> Table:
@@ -320,6 +285,9 @@ def test_marks_say_what_is_level_with_specialist_and_mixture(tmp_path: Path) -> 
     assert shown.rows[1].cells[1].hint == "95 %: 0.450, 0.550"
     [note] = [note for note in shown.notes if note.startswith("≈")]
     assert "‡" in note and "95 %" in note and "10,000 resamples" in note and "Holm" in note
+    plain = table(results(layout(), LEVEL))  # without evidence
+    assert not any(mark for line in marks(plain).values() for mark in line)
+    assert "_low" not in render(plain, "csv") and "≈" not in render(plain, "md")
 
 
 def test_ablation_has_the_interval_of_avg_on_validation_in_csv_only(tmp_path: Path) -> None:
@@ -353,23 +321,3 @@ def test_csv_has_every_interval_and_p_value(tmp_path: Path) -> None:
     assert specialists["write-test.base_low"] == "0.45"
     assert specialists["write-test.base_p_adjusted"] == specialists["avg_low"] == ""
     assert base["avg_p_adjusted"] == "0.001"
-
-
-def test_without_evidence_nothing_is_marked() -> None:
-    shown = table(results(layout(), LEVEL))
-    assert not any(mark for line in marks(shown).values() for mark in line)
-    assert "_low" not in render(shown, "csv") and "≈" not in render(shown, "md")
-
-
-def test_incomplete_evidence_is_refused(tmp_path: Path) -> None:
-    study = layout()
-    decide(study, tmp_path)
-    path = tmp_path / "uncertainty/tiny.json"
-    content: dict[str, Any] = json.loads(path.read_text())
-    del content["intervals"]["mixed"]["write-test.plus"]
-    path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"tiny\.json: no entry 'write-test.plus'; .* Delete"):
-        read(study, tmp_path)
-    path.unlink()
-    with pytest.raises(UserError, match=r"tiny\.json: file not found"):
-        read(study, tmp_path)

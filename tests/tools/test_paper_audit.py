@@ -17,7 +17,7 @@ from mixmerge.report.settings import Column
 from paper_audit import average_fix, impossible_scores
 from paper_audit.consistency import Cell, averages, cells
 from paper_audit.hypotheses import Cause, Paper, causes
-from paper_audit.page import PAGE, page
+from paper_audit.page import PAGE
 from paper_audit.printed import blocks, choices, repetitions, specialists
 
 COLUMNS = [
@@ -39,10 +39,6 @@ def wrong(paper: Paper) -> list[Cell]:
 @pytest.fixture(scope="module")
 def why(paper: Paper, wrong: Sequence[Cell]) -> dict[Cell, Cause]:
     return causes(wrong, paper)
-
-
-def test_the_page_is_in_step(paper: Paper) -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(paper), "run `make docs`"
 
 
 def test_130_of_1440_are_far_off_and_373_beyond_rounding(paper: Paper, wrong: list[Cell]) -> None:

@@ -1,16 +1,16 @@
 """The paper's figures: reading them, rounding intervals, slips, and the audit's command."""
 
 import random
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mixmerge.core.errors import UserError
 from mixmerge.report.paper_tables import METRICS, read_results, read_scale
 from paper_audit import typos
+from paper_audit.__main__ import main
 from paper_audit.printed import HALF_PERCENT
 from paper_audit.rounding import around, baselines, percents
 
@@ -73,45 +73,37 @@ def test_the_shipped_files_are_read_whole(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("read", "name", "old", "new", "message"),
     [
-        ("mbpp_plus_pct", "mbpp_plus_percent", "no column 'mbpp_plus_pct'"),
-        (",0.701,", ",0.7O1,", ":2: humaneval '0.7O1' is no number"),
-        ("-7.28,", ",", ":2: humaneval_pct '' is no number"),
+        (read_results, "results", "mbpp_plus_pct", "mbpp_plus", "no column 'mbpp_plus_pct'"),
+        (read_results, "results", ",0.701,", ",0.7O1,", ":2: Invalid literal for Fraction: '0.7O"),
+        (read_results, "results", "-7.28,", ",", ":2: Invalid literal for Fraction: ''"),
+        (read_scale, "data_scale", ",0.0635", "", ":7: Invalid literal for Fraction: ''"),
     ],
 )
 def test_a_damaged_file_is_named_with_line_and_column(
-    root: Path, tmp_path: Path, old: str, new: str, message: str
+    root: Path, tmp_path: Path, read: Any, name: str, old: str, new: str, message: str
 ) -> None:
-    text = (root / "resources/paper/paper_results.csv").read_text(encoding="utf-8")
-    damaged = tmp_path / "results.csv"
+    text = (root / f"resources/paper/paper_{name}.csv").read_text(encoding="utf-8")
+    damaged = tmp_path / "damaged.csv"
     damaged.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(UserError) as caught:
-        read_results(damaged)
-    assert str(damaged) in str(caught.value)
-    assert message in str(caught.value)
+        read(damaged)
+    assert str(damaged) in str(caught.value) and message in str(caught.value)
 
 
-def test_a_cut_line_is_refused(root: Path, tmp_path: Path) -> None:
-    text = (root / "resources/paper/paper_data_scale.csv").read_text(encoding="utf-8")
-    (tmp_path / "scale.csv").write_text(text.rstrip()[:-7] + "\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"scale\.csv:13: bleu4 '' is no number"):
-        read_scale(tmp_path / "scale.csv")
-
-
-def test_the_command_writes_the_page_and_says_what_it_found(root: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "paper_audit", "--out", str(tmp_path / "page.md")]
-    command += ["--findings", str(tmp_path / "audit.csv")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "130 of 1,440 percentages are far off" in done.stdout
-    page = (tmp_path / "page.md").read_bytes()
-    assert page == (root / "docs/paper-audit.md").read_bytes(), "run `make docs`"
-    findings = (tmp_path / "audit.csv").read_bytes()
-    assert findings == (root / "resources/paper/paper_audit.csv").read_bytes(), "run `make docs`"
-    missing = [*command, "--results", str(tmp_path / "none.csv")]
-    failed = subprocess.run(missing, capture_output=True, text=True, check=False)
-    assert failed.returncode == 1
-    assert (
-        failed.stderr.strip() == f"error: {tmp_path}/none.csv: file not found; restore it from git"
-    )
-    assert (tmp_path / "page.md").read_bytes() == page
+@pytest.mark.slow
+def test_the_command_writes_page_and_findings_and_says_what_it_found(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"--out": "docs/paper-audit.md", "--findings": "resources/paper/paper_audit.csv"}
+    made = {option: tmp_path / Path(name).name for option, name in files.items()}
+    arguments = [str(part) for pair in made.items() for part in pair]
+    monkeypatch.setattr("sys.argv", ["paper_audit", *arguments])
+    main()
+    assert "130 of 1,440 percentages are far off" in capsys.readouterr().out
+    for option, name in files.items():
+        assert made[option].read_bytes() == (root / name).read_bytes(), "run `make docs`"
+    monkeypatch.setattr("sys.argv", ["paper_audit", *arguments, "--results", str(tmp_path / "no")])
+    with pytest.raises(UserError, match=r"/no: file not found; restore it from git"):
+        main()

@@ -144,13 +144,13 @@ def choices(lines: Sequence[Line]) -> list[Choice]:
 
 
 def findings(lines: Sequence[Line]) -> list[dict[str, str]]:
-    """What is off in each line, for the tables beside the paper's (`read_findings`)."""
+    """What is off in each line, for the tables beside the paper's (`read_results`)."""
     far, picks = far_off(lines), {pick.shown: pick for pick in choices(lines)}
     twins = {pair.line: pair.twin for pair in repetitions(lines)}
     rows = []
     for line in lines:
         pick = picks.get(line)
-        weight = pick.sweep.weight if pick else line.weight
+        ratio = pick.sweep.weight if pick else line.weight
         better = pick.best.weight if pick and pick.best is not pick.sweep else None
         repeats = twins[line].weight if line in twins else None
         rows.append(
@@ -158,7 +158,7 @@ def findings(lines: Sequence[Line]) -> list[dict[str, str]]:
                 "table": line.table,
                 "model": line.model,
                 "strategy": line.strategy,
-                "weight": _weight(weight),
+                "ratio": _weight(ratio),
                 "far": " ".join(metric for metric in METRICS if (line, metric) in far),
                 "follows": "yes" if follows(line) else "no",
                 "repeats": _weight(repeats),

@@ -5,7 +5,7 @@ from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.report.entries import VERDICT_FILES
 from mixmerge.report.results import read_results
 from mixmerge.report.settings import Layout
-from mixmerge.report.verdict import verdicts
+from mixmerge.report.verdict import verdict
 from mixmerge.report.verdict_tables import write_verdict
 
 
@@ -23,7 +23,8 @@ def main() -> None:
     layout = Layout.model_validate(options.layout)
     shelf = options.shelf or options.results
     results = read_results(layout, shelf)
-    write_verdict(layout, verdicts(results, options.results, shelf), options.out)
+    verdicts = [verdict(results, model, options.results, shelf) for model in layout.models]
+    write_verdict(layout, verdicts, options.out)
     files = (options.out / name for name in VERDICT_FILES)
     write_sums(options.out.with_name(".verdict.sha256"), files)
 

@@ -7,7 +7,7 @@ core-hours (seconds x threads): the two are never added.
 
 import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from itertools import chain
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from mixmerge.core.io import read_json
 from mixmerge.report.render import prose
 from mixmerge.report.results import finite, scores_path, validated_input
 from mixmerge.report.settings import Layout, Model, Variant
-from mixmerge.report.table import UNDEFINED, Cell, Field, Table, amount, fields_of, row
+from mixmerge.report.table import Cell, Field, Table, amount, fields_of, row
 
 _HOUR = 3600
 
@@ -30,8 +30,7 @@ _SAME = 0.05
 MIXTURE, ALL = "mixture", "all"
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(NamedTuple):
     """Work of some jobs."""
 
     gpu_hours: float = 0.0  # of the jobs that ran on GPU
@@ -39,13 +38,9 @@ class Cost:
     unknown: int = 0  # jobs of which time or device is not known
     resumed: int = 0  # jobs that took over from an interrupted one, whose time is not counted
 
-    def __add__(self, other: "Cost") -> "Cost":
-        mine, others = vars(self), vars(other)
-        return Cost(**{name: mine[name] + others[name] for name in mine})
-
     def share(self, part: float) -> "Cost":
         """A part of this work, such as what one suite took of a job for several."""
-        return replace(self, gpu_hours=self.gpu_hours * part, core_hours=self.core_hours * part)
+        return Cost(self.gpu_hours * part, self.core_hours * part, self.unknown, self.resumed)
 
     def __str__(self) -> str:
         """The cost in words, GPU-hours and core-hours apart."""
@@ -56,12 +51,10 @@ class Cost:
             parts.append(f"{amount(self.core_hours)} core-hours")
         return ("at least " if self.resumed else "") + " and ".join(parts)
 
-    def cell(self, unit: str) -> Cell:
-        """Hours of one unit: ``gpu_hours`` or ``core_hours``."""
-        if self.unknown:
-            return Cell(None, UNDEFINED)
-        value = float(getattr(self, unit))
-        return Cell(value, ("≥ " if self.resumed else "") + amount(value))
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """The sum of costs."""
+    return Cost(*map(sum, zip(Cost(), *costs, strict=True)))
 
 
 class Bill(NamedTuple):
@@ -77,12 +70,12 @@ class Bill(NamedTuple):
     @property
     def total(self) -> Cost:
         """From the base model on."""
-        return self.training + self.merging + self.selection
+        return total((self.training, self.merging, self.selection))
 
     @property
     def marginal(self) -> Cost:
         """With the specialists at hand; the mixture still has to be trained."""
-        return self.training if self.key == MIXTURE else self.merging + self.selection
+        return self.training if self.key == MIXTURE else total((self.merging, self.selection))
 
 
 def cheaper(first: Cost, second: Cost) -> int | None:
@@ -104,7 +97,7 @@ def cheaper(first: Cost, second: Cost) -> int | None:
 
 
 def read_bills(layout: Layout, model: Model, root: Path, shelf: Path) -> list[Bill]:
-    """What the mixture, each strategy and all strategies together cost.
+    """What the mixture, each strategy and, last, all strategies together cost.
 
     A strategy with a single merge has nothing to choose, so nothing is evaluated for it; all
     strategies together are evaluated merge by merge, as the study did.
@@ -115,81 +108,65 @@ def read_bills(layout: Layout, model: Model, root: Path, shelf: Path) -> list[Bi
         root: the study's directory; benchmarks that are not there make a cost unknown.
         shelf: directory of completions and scores.
     """
-    jobs = _Jobs(layout, model, root, shelf)
-    bills = [Bill(MIXTURE, jobs.cost("sft", model.mixture))]
-    tasks = {s.key: s.tasks or list(model.specialists) for s in layout.strategies}
-    for key, own in tasks.items():
-        if merges := layout.merges(model, key):
-            bills.append(jobs.bill(key, merges, own))
-    if len(bills) > 2:
-        every = [task for own in tasks.values() for task in own]
-        bills.append(jobs.bill(ALL, layout.merges(model), every))
-    return bills
+    deciding = {suite.key for suite in layout.suites if suite.role == layout.select}
 
+    def cost(rule: str, variant: str) -> Cost:
+        return _cost(root, shelf, model.key, rule, variant)
 
-class _Jobs(NamedTuple):
-    """Costs of one model's jobs."""
-
-    layout: Layout
-    model: Model
-    root: Path
-    shelf: Path
-
-    def bill(self, key: str, merges: Sequence[Variant], tasks: Iterable[str]) -> Bill:
-        specialists = sorted({self.model.specialists[task] for task in tasks})
-        names = [variant.name for variant in merges]
-        return Bill(
-            key,
-            training=sum((self.cost("sft", name) for name in specialists), Cost()),
-            merging=sum((self.cost("merge", name) for name in names), Cost()),
-            selection=sum(map(self.selection, names if len(names) > 1 else []), Cost()),
-            merges=len(names),
-            specialists=len(specialists),
-        )
-
-    def selection(self, variant: str) -> Cost:
+    def selection(variant: str) -> Cost:
         """The deciding suites' part of generating (by tokens) and scoring (by items)."""
-        path = scores_path(self.shelf, self.model.key, variant)
+        path = scores_path(shelf, model.key, variant)
         content = read_json(path)
         with validated_input(path, "score"):
             items = {key: finite(entry["n"], 1) for key, entry in content.items()}
-            tokens = {
-                key: items[key] * finite(entry["completion_tokens"], 0)
-                for key, entry in content.items()
-            }
-        generating, scoring = self.cost("generate", variant), self.cost("score", variant)
-        return generating.share(self._part(tokens)) + scoring.share(self._part(items))
+            tokens = {k: items[k] * finite(v["completion_tokens"], 0) for k, v in content.items()}
+        costs = []
+        for rule, sizes in (("generate", tokens), ("score", items)):
+            part = sum(size for key, size in sizes.items() if key in deciding)
+            costs.append(cost(rule, variant).share(part / (sum(sizes.values()) or 1)))
+        return total(costs)
 
-    def _part(self, sizes: dict[str, float]) -> float:
-        deciding = {s.key for s in self.layout.suites if s.role == self.layout.select}
-        whole = sum(sizes.values())
-        return sum(sizes[key] for key in deciding & set(sizes)) / whole if whole else 0.0
+    def bill(key: str, merges: Sequence[Variant], tasks: Iterable[str]) -> Bill:
+        specialists = sorted({model.specialists[task] for task in tasks})
+        names = [variant.name for variant in merges]
+        training = total(cost("sft", name) for name in specialists)
+        merging = total(cost("merge", name) for name in names)
+        choosing = total(map(selection, names if len(names) > 1 else []))
+        return Bill(key, training, merging, choosing, len(names), len(specialists))
 
-    def cost(self, rule: str, variant: str) -> Cost:
-        """What a rule's job took; unknown where its benchmark or its device is."""
-        kind = {"generate": "completions", "score": "scores"}.get(rule, "checkpoints")
-        root = self.root if kind == "checkpoints" else self.shelf
-        made = root / kind / self.model.key / variant
-        settings: dict[str, Any] = {}
-        if (path := made / PROVENANCE).exists():
-            content = read_json(path)
-            with validated_input(path, f"whose output {path.parent} is"):
-                settings = dict(content["settings"])
-        processes = int(settings.get("processes", 1)) if rule == "sft" else 1
-        cores = {
-            "score": settings.get("code", {}).get("workers", 1),
-            "generate": settings.get("decoding", {}).get("threads", 1),
-        }.get(rule, processes * int(settings.get("threads", 1)))
-        device = "cpu" if rule == "score" else settings.get("device")
-        resumed = int(bool(rule == "sft" and settings.get("resumed")))
-        path = self.root / "benchmarks" / rule / self.model.key / f"{variant}.tsv"
-        if not path.exists() or device not in ("cuda", "cpu"):
-            return Cost(unknown=1, resumed=resumed)
-        # A job whose result stood already ended at once: its benchmark is not of the work.
-        seconds = max(sum(job.seconds for job in read_benchmark(path)), record.seconds(made) or 0.0)
-        if device == "cuda":
-            return Cost(gpu_hours=seconds * processes / _HOUR, resumed=resumed)
-        return Cost(core_hours=seconds * cores / _HOUR, resumed=resumed)
+    tasks = {s.key: s.tasks or list(model.specialists) for s in layout.strategies}
+    swept = {key: merges for key in tasks if (merges := layout.merges(model, key))}
+    bills = [Bill(MIXTURE, cost("sft", model.mixture))]
+    bills += [bill(key, merges, tasks[key]) for key, merges in swept.items()]
+    if len(swept) > 1:
+        bills.append(bill(ALL, layout.merges(model), chain.from_iterable(tasks.values())))
+    return bills
+
+
+def _cost(root: Path, shelf: Path, model: str, rule: str, variant: str) -> Cost:
+    """What a rule's job took; unknown where its benchmark or its device is."""
+    kind = {"generate": "completions", "score": "scores"}.get(rule, "checkpoints")
+    made = (root if kind == "checkpoints" else shelf) / kind / model / variant
+    settings: dict[str, Any] = {}
+    if (path := made / PROVENANCE).exists():
+        content = read_json(path)
+        with validated_input(path, f"whose output {path.parent} is"):
+            settings = dict(content["settings"])
+    processes = int(settings.get("processes", 1)) if rule == "sft" else 1
+    cores = {
+        "score": settings.get("code", {}).get("workers", 1),
+        "generate": settings.get("decoding", {}).get("threads", 1),
+    }.get(rule, processes * int(settings.get("threads", 1)))
+    device = "cpu" if rule == "score" else settings.get("device")
+    resumed = int(bool(rule == "sft" and settings.get("resumed")))
+    path = root / "benchmarks" / rule / model / f"{variant}.tsv"
+    if not path.exists() or device not in ("cuda", "cpu"):
+        return Cost(unknown=1, resumed=resumed)
+    # A job whose result stood already ended at once: its benchmark is not of the work.
+    seconds = max(sum(job.seconds for job in read_benchmark(path)), record.seconds(made) or 0.0)
+    if device == "cuda":
+        return Cost(gpu_hours=seconds * processes / _HOUR, resumed=resumed)
+    return Cost(core_hours=seconds * cores / _HOUR, resumed=resumed)
 
 
 def costs_table(layout: Layout, bills: Sequence[tuple[Model, Bill]]) -> Table:
@@ -204,14 +181,15 @@ def costs_table(layout: Layout, bills: Sequence[tuple[Model, Bill]]) -> Table:
     titles |= {MIXTURE: "Data mixture", ALL: "All strategies"}
     rows = []
     for model, bill in bills:
-        values = {"approach": titles[bill.key], "merges": bill.merges}
-        hours = {
-            f"{part.key}_{unit}": getattr(bill, part.key).cell(unit)
-            for unit, _ in units
-            for part in parts
-        }
+        values: dict[str, Any] = {"approach": titles[bill.key], "merges": bill.merges}
+        for part in parts:
+            cost = getattr(bill, part.key)
+            for unit, _ in units if not cost.unknown else ():
+                hours = getattr(cost, unit)
+                text = ("≥ " if cost.resumed else "") + amount(hours)
+                values[f"{part.key}_{unit}"] = Cell(hours, text)
         ids = {"model": model.key, "key": bill.key}
-        rows.append(row(fields, values | hours, model.title, ids))
+        rows.append(row(fields, values, model.title, ids))
     known = {"resumed": any(c.resumed for c in costs), "unknown": any(c.unknown for c in costs)}
     texts = prose("verdict", "costs", layout=layout, gpu=gpu, **known)
     return Table("verdict-costs", texts, fields, rows, "Model")

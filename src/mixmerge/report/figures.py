@@ -22,6 +22,7 @@ Distances = Mapping[str, Mapping[str, Profile]]
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#737373")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
+_DOTTED = (0, (3, 2))
 
 #: Text width of a two-column page, and height of a panel, in inches.
 _PAGE, _HEIGHT = 7.1, 2.15
@@ -53,7 +54,7 @@ class Look(NamedTuple):
 
     color: str
     marker: str
-    dash: Any
+    linestyle: Any
 
 
 def write_figures(results: Results, root: Path, out: Path) -> None:
@@ -64,35 +65,36 @@ def write_figures(results: Results, root: Path, out: Path) -> None:
         root: the study's directory, with ``weights/``.
         out: directory of the figures.
     """
-    layout = results.layout
+    layout, tasks = results.layout, results.layout.tasks
     models = [layout.model(key) for key in layout.figure_models]
     distances: Distances = {
         model.title: {
-            layout.method(variant): read_distances(root, model.key, variant.name)
+            layout.method(variant): read_distances(root, model.key, variant.name)[0]
             for variant in drawn(results, model)
         }
         for model in models
     }
     pairs = {model.title: read_pairs(layout, model, root) for model in models}
-    titles = {task.key: task.title for task in layout.tasks}
     for entry in figure_entries(layout):
         with style():
             if entry.kind == "distance":
-                figure = distance_figure(distances, len(layout.tasks))
+                figure = distance_figure(distances, len(tasks))
             elif entry.kind == "correlation":
-                figure = correlation_figure(pairs, titles)
+                figure = correlation_figure(pairs, {task.key: task.title for task in tasks})
             else:
-                figure = spread_figure(distances, len(layout.tasks))
+                figure = spread_figure(distances, len(tasks))
             for form in FIGURE_FORMATS:
+                # No date, no software version: the same numbers give the same file.
                 title = f"{entry.number}: {entry.labels['shows']}"
-                _save(figure, out / f"{entry.name}.{form}", title, layout.dpi)
+                metadata = {"Title": title, "Date" if form == "svg" else "Software": None}
+                with atomic_open(out / f"{entry.name}.{form}", "wb") as file:
+                    figure.savefig(file, format=form, dpi=layout.dpi, metadata=metadata)
 
 
 def drawn(results: Results, model: Model) -> list[Variant]:
     """Checkpoints in Figures 2 and 4: specialists, mixture, each strategy at its chosen ratio."""
     wanted = {*model.specialists.values(), model.mixture}
-    variants = [variant for variant in model.variants if variant.name in wanted]
-    return [*variants, *results.chosen(model)]
+    return [*(v for v in model.variants if v.name in wanted), *results.chosen(model)]
 
 
 def style() -> Any:
@@ -117,9 +119,8 @@ def distance_figure(distances: Distances, tasks: int) -> Any:
             _line(axis, profile, looks, name, depth)
         axis.set_title(title)
         axis.set_ylim(bottom=0)
-        _layers_axis(axis)
-    _left_label(axes, "L2 distance from base")
-    _legend(figure, list(looks.items()))
+    _label_axes(axes, "L2 distance from base")
+    _legend(figure, looks)
     return figure
 
 
@@ -135,23 +136,21 @@ def correlation_figure(
     looks = make_looks(list(pairs), dashes=[0] * len(pairs))
     kinds = list(next(iter(pairs.values())))
     figure, axes = _panels(len(kinds), 2.6 if len(kinds) == 1 else _HEIGHT)
-    depth = max(len(frames[kinds[0]]["pearson"]) for frames in pairs.values())
-    dotted = (0, (3, 2))
+    depth = max(len(measures[kinds[0]]["pearson"]) for measures in pairs.values())
     for axis, tasks in zip(axes, kinds, strict=True):
-        for model, frames in pairs.items():
-            cosine = frames[tasks]["cosine"]
-            color = looks[model].color
-            axis.plot(*_points(cosine), color=color, linestyle=dotted, linewidth=0.9)
-            _line(axis, frames[tasks]["pearson"], looks, model, depth)
+        for model, measures in pairs.items():
+            cosine, color = measures[tasks]["cosine"], looks[model].color
+            points = list(cosine), list(cosine.values())
+            axis.plot(*points, color=color, linestyle=_DOTTED, linewidth=0.9)
+            _line(axis, measures[tasks]["pearson"], looks, model, depth)
         # The scale of a correlation, not of its noise: unrelated updates lie on 0.
         axis.set_ylim(min(axis.get_ylim()[0], -0.1), 1)
         axis.axhline(0, color="#767676", linewidth=0.7)
         if len(kinds) > 1:
             axis.set_title(" / ".join(titles[task] for task in tasks), fontsize=8)
-        _layers_axis(axis)
-    _left_label(axes, "Similarity of updates")
-    measures = [("Pearson r", Look("#000000", "", "-")), ("Cosine", Look("#000000", "", dotted))]
-    _legend(figure, [*looks.items(), *measures])
+    _label_axes(axes, "Similarity of updates")
+    measured = {"Pearson r": Look("#000000", "", "-"), "Cosine": Look("#000000", "", _DOTTED)}
+    _legend(figure, {**looks, **measured})
     return figure
 
 
@@ -164,10 +163,7 @@ def spread_figure(distances: Distances, tasks: int) -> Any:
     for index, (axis, (title, lines)) in enumerate(zip(axes, distances.items(), strict=True)):
         # All panels have the same lines of boxes, so that only the left ones need names.
         boxes = axis.boxplot(
-            [
-                [v for v in lines[name].values() if not isnan(v)] if name in lines else []
-                for name in looks
-            ],
+            [[v for v in lines.get(name, {}).values() if not isnan(v)] for name in looks],
             orientation="horizontal",
             widths=0.62,
             patch_artist=True,
@@ -208,11 +204,7 @@ def _checkpoint_looks(distances: Distances, tasks: int) -> dict[str, Look]:
 
 
 def _panels(panels: int, height: float) -> tuple[Any, list[Any]]:
-    """A figure with so many panels (at least 1) of a height in inches, in a grid sized for a page.
-
-    Returns:
-        The matplotlib figure and its axes in reading order.
-    """
+    """A figure in a grid sized for a page, and the axes of its panels in reading order."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -227,65 +219,38 @@ def _panels(panels: int, height: float) -> tuple[Any, list[Any]]:
     return figure, axes[:panels]
 
 
-def _points(profile: Profile) -> tuple[list[int], list[float]]:
-    return list(profile), list(profile.values())
-
-
 def _line(axis: Any, profile: Profile, looks: Mapping[str, Look], name: str, depth: int) -> None:
     """Draw a line; its markers are shifted against the others', so that none hides another."""
-    look = looks[name]
     step = max(1, depth // _MARKS)
     shift = list(looks).index(name) * step // len(looks)
     axis.plot(
-        *_points(profile),
-        color=look.color,
-        linestyle=look.dash,
-        marker=look.marker,
+        list(profile),
+        list(profile.values()),
+        **looks[name]._asdict(),
         markevery=(shift, step),
         markeredgecolor="white",
         markeredgewidth=0.4,
     )
 
 
-def _left_label(axes: Sequence[Any], text: str) -> None:
-    """Name the y axis once a line of panels."""
+def _label_axes(axes: Sequence[Any], text: str) -> None:
+    """Name the y axis once a line of panels, and every x axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    for axis in axes:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=2))
+        axis.set_xlabel("Transformer layer")
     for axis in axes[:: axes[0].get_gridspec().ncols]:
         axis.set_ylabel(text)
 
 
-def _layers_axis(axis: Any) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=2))
-    axis.set_xlabel("Transformer layer")
-
-
-def _legend(figure: Any, looks: Sequence[tuple[str, Look]]) -> None:
+def _legend(figure: Any, looks: Mapping[str, Look]) -> None:
     """A legend below all panels, where it can cover nothing."""
     from matplotlib.lines import Line2D
 
-    handles = [
-        Line2D([], [], color=look.color, linestyle=look.dash, marker=look.marker)
-        for _, look in looks
-    ]
-    names = [name for name, _ in looks]
+    handles = [Line2D([], [], **look._asdict()) for look in looks.values()]
     # In points: handle and gaps take about 50, a letter of this size 4.8.
-    widest = 50 + 4.8 * max(map(len, names))
-    columns = max(1, min(len(names), int(figure.get_figwidth() * 72 / widest)))
+    widest = 50 + 4.8 * max(map(len, looks))
+    columns = max(1, min(len(looks), int(figure.get_figwidth() * 72 / widest)))
+    names = list(looks)
     figure.legend(handles, names, loc="outside lower center", ncols=columns, handlelength=3.2)
-
-
-def _save(figure: Any, path: Path, title: str, dpi: int) -> None:
-    """Write a figure as SVG or PNG, by the path's suffix, with the same bytes each time.
-
-    Args:
-        figure: the matplotlib figure.
-        path: target; written atomically.
-        title: description in the file's metadata, for screen readers and search.
-        dpi: resolution of a PNG.
-    """
-    form = path.suffix.removeprefix(".")
-    # No date, no software version: the same numbers give the same file.
-    metadata = {"Title": title, "Date" if form == "svg" else "Software": None}
-    with atomic_open(path, "wb") as file:
-        figure.savefig(file, format=form, dpi=dpi, metadata=metadata)

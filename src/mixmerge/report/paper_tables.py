@@ -6,13 +6,15 @@ beside them; ``docs/paper-audit.md`` has the evidence.
 """
 
 import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from mixmerge.core.errors import UserError
+
+_T = TypeVar("_T")
 
 
 class Metric(NamedTuple):
@@ -65,10 +67,15 @@ class Line:
     values: Mapping[str, Fraction]  # column -> score
     percents: Mapping[str, Fraction]  # column -> printed change in percent against the specialists
     average: Fraction  # printed AVG in percent
+    # What the audit says:
+    ratio: float | None = None  # the weight; in Table 3 that of the line with the same scores
+    far: Sequence[str] = ()  # columns whose percentage is far off what the printed scores give
+    follows: bool = True  # whether percentages that print as the line's can have its average
+    repeats: float | None = None  # weight of another line of the sweep that has the same scores
+    better: float | None = None  # the sweep's best weight, where Table 3 shows another
 
 
-@dataclass(frozen=True)
-class ScaleLine:
+class ScaleLine(NamedTuple):
     """One line of Table 4: a model's specialists trained on a share (percent) of their data."""
 
     model: str
@@ -76,90 +83,66 @@ class ScaleLine:
     values: Mapping[str, Fraction]
 
 
-class Finding(NamedTuple):
-    """What the audit says of a line."""
-
-    weight: float | None  # as printed, or in Table 3 that of the line with the same scores
-    far: Sequence[str]  # columns whose percentage is far off what the printed scores give
-    follows: bool  # whether percentages that print as the line's can have its average
-    repeats: float | None  # weight of another line of the sweep that has the same scores
-    better: float | None  # weight that is the best of the sweep, where Table 3 shows another
-
-
-def read_results(path: Path) -> list[Line]:
-    """Read the lines of Tables 3 and 5-9.
+def read_results(path: Path, audit: Path | None = None) -> list[Line]:
+    """Read the lines of Tables 3 and 5-9, with what the audit says of them.
 
     Args:
         path: a CSV file with the columns of ``resources/paper/paper_results.csv``.
+        audit: the file that `paper_audit` makes of it; without it nothing is said.
 
     Raises:
         UserError: the file or one of its columns is missing, or a value is no number.
     """
-    return [
-        Line(
+    weight = "codegen_weight"
+    lines = _read(
+        path,
+        lambda row: Line(
             table=row["table"],
             model=row["model"],
             strategy=row["strategy"],
-            weight=_weight(row["codegen_weight"]),
+            weight=float(row[weight]) if row[weight] else None,
             values={metric: Fraction(row[metric]) for metric in METRICS},
             percents={metric: Fraction(row[f"{metric}_pct"]) for metric in METRICS},
             average=Fraction(row["avg_pct"]),
-        )
-        for row in _rows(
-            path,
-            texts=("table", "model", "strategy"),
-            numbers=(*METRICS, *(f"{metric}_pct" for metric in METRICS), "avg_pct"),
-            weights=("codegen_weight",),
-        )
-    ]
+        ),
+    )
+    if audit is None:
+        return lines
+    findings: list[dict[str, Any]] = _read(
+        audit,
+        lambda row: {
+            "far": row["far"].split(),
+            "follows": row["follows"] == "yes",
+            **{n: float(row[n]) if row[n] else None for n in ("ratio", "repeats", "better")},
+        },
+    )
+    return [replace(line, **found) for line, found in zip(lines, findings, strict=True)]
 
 
 def read_scale(path: Path) -> list[ScaleLine]:
     """Read the lines of Table 4, from a file as ``resources/paper/paper_data_scale.csv``."""
-    return [
-        ScaleLine(row["model"], int(row["percent"]), {m: Fraction(row[m]) for m in SCALE_METRICS})
-        for row in _rows(path, texts=("model",), numbers=("percent", *SCALE_METRICS))
-    ]
+    return _read(
+        path,
+        lambda row: ScaleLine(
+            row["model"], int(row["percent"]), {m: Fraction(row[m]) for m in SCALE_METRICS}
+        ),
+    )
 
 
-def read_findings(path: Path) -> list[Finding]:
-    """Read what the audit says of each line of Tables 3 and 5-9, in their order."""
-    weights = ("weight", "repeats", "better")
-    return [
-        Finding(
-            far=row["far"].split(),
-            follows=row["follows"] == "yes",
-            **{name: _weight(row[name]) for name in weights},
-        )
-        for row in _rows(path, texts=("far", "follows"), weights=weights)
-    ]
-
-
-def _weight(text: str) -> float | None:
-    return float(text) if text else None
-
-
-def _rows(
-    path: Path, texts: Sequence[str], numbers: Sequence[str] = (), weights: Sequence[str] = ()
-) -> list[dict[str, str]]:
-    """The lines of a CSV file; weights are numbers that may be missing."""
-    rows = []
+def _read(path: Path, make: Callable[[dict[str, str]], _T]) -> list[_T]:
+    """Make something of each line of a CSV file."""
+    at = 1
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, restval="")
-            for name in (*texts, *numbers, *weights):
-                if name not in (reader.fieldnames or []):
-                    raise UserError(f"{path}: no column {name!r}; restore the file from git")
+            made = []
             for row in reader:
-                for name in (*numbers, *(name for name in weights if row[name])):
-                    try:
-                        Fraction(row[name])
-                    except (ValueError, ZeroDivisionError, TypeError):
-                        raise UserError(
-                            f"{path}:{reader.line_num}: {name} {row[name]!r} is no number; "
-                            "restore the file from git"
-                        ) from None
-                rows.append(row)
+                at = reader.line_num
+                made.append(make(row))
+            return made
     except FileNotFoundError:
         raise UserError(f"{path}: file not found; restore it from git") from None
-    return rows
+    except KeyError as error:
+        raise UserError(f"{path}: no column {error}; restore the file from git") from None
+    except (ValueError, ZeroDivisionError) as error:
+        raise UserError(f"{path}:{at}: {error}; restore the file from git") from None

@@ -6,7 +6,7 @@ better, and AVG is the plain mean over the columns, as in the paper (arXiv 2601.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import combinations
 from math import isfinite, nan
@@ -23,7 +23,8 @@ SPECIALISTS = "specialists"
 #: Role of the suites -> key of the column of AVG.
 AVERAGES: dict[Role, str] = {"test": "avg", "validation": "avg_validation"}
 
-#: How two tasks' updates compare, layer by layer.
+#: How two tasks' updates compare, layer by layer: correlation and cosine, the share of parameters
+#: that moved in opposite directions (of those that both moved), the first norm over the second.
 MEASURES = ("pearson", "cosine", "sign_conflict", "norm_ratio")
 
 Against = Literal["mixture", "specialist"]
@@ -39,11 +40,8 @@ class Score(NamedTuple):
     #: In percent against the specialist; None for AVG, and where that one's value prints as 0.
     change: float | None = None
     interval: tuple[float, float] | None = None  # confidence interval of the value
-    tests: Mapping[Against, Mapping[str, Any]] = {}  # how it compares; see `uncertainty`
-
-    def p(self, against: Against) -> float | None:
-        """p-value of the test, after correction; None where the two were not compared."""
-        return self.tests[against]["p_adjusted"] if against in self.tests else None
+    #: How it compares: a merge with both, other checkpoints with the specialist, one with none.
+    tests: Mapping[Against, Mapping[str, Any]] = {}
 
 
 class Evidence(NamedTuple):
@@ -55,40 +53,17 @@ class Evidence(NamedTuple):
     tests: Mapping[tuple[str, str], Mapping[Against, Mapping[str, Any]]]
     families: Mapping[str, int]  # family of tests that are corrected together -> their number
 
+    def of(self, score: Score, variant: str, column: str) -> Score:
+        """The score of a checkpoint in a column with its interval and tests."""
+        key = variant, column
+        return score._replace(interval=self.intervals.get(key), tests=self.tests.get(key, {}))
+
 
 class Items(NamedTuple):
     """How a suite was answered: its number of items, and the share not cut off for length."""
 
     number: int
     stopped: float
-
-
-@contextmanager
-def validated_input(path: Path, rule: str) -> Iterator[None]:
-    """Turn errors over a file's content within the block into a UserError that names the file.
-
-    Args:
-        path: a file that another stage wrote, and that somebody may have edited since.
-        rule: the rule that writes it.
-    """
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        what = f"not what the rule writes ({error})"
-        raise UserError(
-            f"{path}: {f'no entry {error}' if isinstance(error, KeyError) else what}; it was "
-            "edited, or written by another version of mixmerge. Delete the file and run its rule "
-            f"({rule}) again"
-        ) from None
-
-
-def finite(value: Any, low: float = float("-inf"), high: float = float("inf")) -> float:
-    """A number from a JSON file, finite and within its range; raises ValueError for any other."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is no number")
-    if not (isfinite(value) and low <= value <= high):
-        raise ValueError(f"{value} is out of range")
-    return float(value)
 
 
 class Results:
@@ -115,24 +90,17 @@ class Results:
             owners = {column.key: model.specialists[column.task] for column in layout.columns}
             lines = {v.name: dict.fromkeys(owners, v.name) for v in model.variants}
             for name, sources in {**lines, SPECIALISTS: owners}.items():
-                rows: dict[str, tuple[str, float, float | None]] = {}
-                changes: dict[Role, list[float]] = {}
+                rows: dict[str, Score] = {}
                 for column in layout.columns:
-                    key = column.key
-                    value, source = values[model.key, sources[key], key], sources[key]
-                    percent = change(column, value, values[model.key, owners[key], key])
-                    rows[key] = source, value, percent
-                    if percent is not None:
-                        changes.setdefault(column.role, []).append(percent)
-                for role, known in changes.items():
-                    rows[AVERAGES[role]] = name, sum(known) / len(known), None
-                for key, (source, value, percent) in rows.items():
-                    evident = (
-                        (own.intervals.get((source, key)), own.tests.get((source, key), {}))
-                        if own
-                        else ()
-                    )
-                    self.scores[model.key, name, key] = Score(value, percent, *evident)
+                    key, source = column.key, sources[column.key]
+                    value, reference = (values[model.key, v, key] for v in (source, owners[key]))
+                    score = Score(value, change(column, value, reference))
+                    rows[key] = own.of(score, source, key) if own else score
+                for role, key in AVERAGES.items():
+                    mean = mean_change(rows[column.key] for column in layout.columns_of(role))
+                    if mean is not None:
+                        rows[key] = own.of(Score(mean), name, key) if own else Score(mean)
+                self.scores |= {(model.key, name, key): score for key, score in rows.items()}
 
     def score(self, model: Model, variant: str, column: str) -> Score:
         """A checkpoint's score in a column, or its AVG."""
@@ -143,10 +111,9 @@ class Results:
 
         The first of equals wins, in the order of the configuration; None without candidates.
         """
-        column = AVERAGES[self.layout.select]
 
         def average(variant: Variant) -> float:
-            value = self.score(model, variant.name, column).value
+            value = self.score(model, variant.name, AVERAGES[self.layout.select]).value
             return float("-inf") if value is None else value
 
         return max(candidates, key=average, default=None)
@@ -156,6 +123,14 @@ class Results:
         sweeps = (self.layout.merges(model, strategy.key) for strategy in self.layout.strategies)
         picks = (self.best(model, merges) for merges in sweeps)
         return [pick for pick in picks if pick is not None]
+
+    @property
+    def suites(self) -> dict[str, Any]:
+        """The suites and the numbers of their items, for notes."""
+        sizes: dict[str, set[int]] = {suite.key: set() for suite in self.layout.suites}
+        for (_, _, suite), items in self.items.items():
+            sizes[suite].add(items.number)
+        return {"suites": self.layout.suites, "sizes": {key: sorted(n) for key, n in sizes.items()}}
 
 
 def change(column: Column, value: float, reference: float) -> float | None:
@@ -168,6 +143,40 @@ def change(column: Column, value: float, reference: float) -> float | None:
         return None
     percent = 100 * (value - reference) / reference
     return percent if column.higher_is_better else -percent
+
+
+def mean_change(scores: Iterable[Score]) -> float | None:
+    """Mean of the changes that are defined; None where none is."""
+    known = [score.change for score in scores if score.change is not None]
+    return sum(known) / len(known) if known else None
+
+
+@contextmanager
+def validated_input(path: Path, rule: str) -> Iterator[None]:
+    """Turn errors over a file's content within the block into a UserError that names the file.
+
+    Args:
+        path: a file that another stage wrote, and that somebody may have edited since.
+        rule: the rule that writes it.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        lacks = isinstance(error, KeyError)
+        raise UserError(
+            f"{path}: {f'no entry {error}' if lacks else f'not what the rule writes ({error})'}; "
+            "it was edited, or written by another version of mixmerge. Delete the file and run its "
+            f"rule ({rule}) again"
+        ) from None
+
+
+def finite(value: Any, low: float = float("-inf"), high: float = float("inf")) -> float:
+    """A number from a JSON file, finite and within its range; raises ValueError for any other."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no number")
+    if not (isfinite(value) and low <= value <= high):
+        raise ValueError(f"{value} is out of range")
+    return float(value)
 
 
 def scores_path(results: Path, model: str, variant: str) -> Path:
@@ -188,25 +197,22 @@ def read_results(layout: Layout, root: Path, evidence: bool = True) -> Results:
             path = scores_path(root, model.key, variant.name)
             content = read_json(path)
             for column in layout.columns:
-                values[model.key, variant.name, column.key] = _value(content, column, path)
+                try:
+                    value = finite(content[column.suite]["metrics"][column.metric], 0)
+                except (KeyError, TypeError, ValueError) as error:
+                    why = f" ({error})" if isinstance(error, ValueError) else ""
+                    raise UserError(
+                        f"{path}: no value of metric {column.metric!r} for suite "
+                        f"{column.suite!r}{why}; delete the file and run its rule (score) again"
+                    ) from None
+                values[model.key, variant.name, column.key] = value
             with validated_input(path, "score"):
                 for suite in layout.suites:
                     entry = content[suite.key]
-                    count, stopped = int(finite(entry["n"], 1)), finite(entry["stopped"], 0, 1)
-                    items[model.key, variant.name, suite.key] = Items(count, stopped)
-    found = {model.key: _evidence(layout, model, root) for model in layout.models if evidence}
-    return Results(layout, values, items, found)
-
-
-def _value(content: Any, column: Column, path: Path) -> float:
-    try:
-        return finite(content[column.suite]["metrics"][column.metric], 0)
-    except (KeyError, TypeError, ValueError) as error:
-        why = f" ({error})" if isinstance(error, ValueError) else ""
-        raise UserError(
-            f"{path}: no value of metric {column.metric!r} for suite {column.suite!r}{why}; "
-            "delete the file and run its rule (score) again"
-        ) from None
+                    number, stopped = int(finite(entry["n"], 1)), finite(entry["stopped"], 0, 1)
+                    items[model.key, variant.name, suite.key] = Items(number, stopped)
+    known = {model.key: _evidence(layout, model, root) for model in layout.models if evidence}
+    return Results(layout, values, items, known)
 
 
 def _evidence(layout: Layout, model: Model, root: Path) -> Evidence:
@@ -216,51 +222,34 @@ def _evidence(layout: Layout, model: Model, root: Path) -> Evidence:
     tests: dict[tuple[str, str], dict[Against, dict[str, Any]]] = {}
     with validated_input(path, "uncertainty"):
         for name in (variant.name for variant in model.variants):
-            averages = content["averages"][name]
-            entries = {
-                column.key: content["intervals"][name][column.key] for column in layout.columns
-            }
+            columns, averages = content["intervals"][name], content["averages"][name]
+            entries = {column.key: columns[column.key] for column in layout.columns}
             for key, entry in {**entries, **{AVERAGES[r]: averages[r] for r in averages}}.items():
                 intervals[name, key] = finite(entry["low"]), finite(entry["high"])
         for test in content["comparisons"]:
             words = {name: test[name] for name in ("family", "method", "distinguishable")}
-            numbers = {
-                name: finite(test[name])
-                for name in ("difference", "low", "high", "p", "p_adjusted")
-            }
+            numbers = ("difference", "low", "high", "p", "p_adjusted")
             own = tests.setdefault((test["variant"], test["column"]), {})
-            own[test["against"]] = words | numbers
+            own[test["against"]] = words | {name: finite(test[name]) for name in numbers}
         families = Counter(test["family"] for test in content["comparisons"])
         level, resamples = finite(content["confidence"], 0, 1), int(finite(content["resamples"]))
     return Evidence(level, resamples, intervals, tests, families)
 
 
-def read_distances(root: Path, model: str, variant: str) -> Profile:
-    """L2 norm of (variant - base) over each transformer layer's parameters, by layer."""
+def read_distances(root: Path, model: str, variant: str) -> tuple[Profile, float | None]:
+    """L2 norm of (variant - base) by transformer layer; that of all parameters over base's norm."""
     path = root / "weights" / model / f"{variant}.json"
     content = read_json(path)
     with validated_input(path, "layers or merged_layers"):
-        return _layers(path, content["groups"], ("l2",))["l2"]
-
-
-def read_relative_distance(root: Path, model: str, variant: str) -> float | None:
-    """Norm of (variant - base) over the norm of base, all parameters; None where not defined."""
-    path = root / "weights" / model / f"{variant}.json"
-    content = read_json(path)
-    with validated_input(path, "layers or merged_layers"):
-        value = content["total"].get("relative_l2")
-        return None if value is None else finite(value)
+        relative = content["total"].get("relative_l2")
+        profile = _layers(path, content["groups"], ("l2",))["l2"]
+        return profile, None if relative is None else finite(relative)
 
 
 def read_pairs(
     layout: Layout, model: Model, root: Path
 ) -> dict[tuple[str, str], dict[str, Profile]]:
-    """Similarity of the updates (specialist minus base) of each two tasks, by layer.
-
-    Returns:
-        The two tasks -> measure -> layer: `pearson` and `cosine` of the updates, `sign_conflict`
-        (of the parameters that both moved, the share that they moved in opposite directions) and
-        `norm_ratio` (the first task's norm over the second's).
+    """Similarity of the updates (specialist minus base) of each two tasks, by measure and layer.
 
     Raises:
         UserError: the file is missing or lacks a pair.
@@ -272,12 +261,12 @@ def read_pairs(
         entries = {frozenset((entry["a"], entry["b"])): entry for entry in content["pairs"]}
         for a, b in combinations([task.key for task in layout.tasks], 2):
             names = (model.specialists[a], model.specialists[b])
-            entry = entries.get(frozenset(names))
-            if entry is None:
+            if frozenset(names) not in entries:
                 raise UserError(
                     f"{path}: no pair {names[0]} / {names[1]}; delete the file and run its rule "
                     "(updates) again"
                 )
+            entry = entries[frozenset(names)]
             measures = _layers(path, entry["groups"], MEASURES)
             if entry["a"] != names[0]:
                 # The file names its two sides itself; a ratio taken the other way is the inverse.
@@ -287,20 +276,15 @@ def read_pairs(
     return pairs
 
 
-def _layers(
-    path: Path, groups: Sequence[Mapping[str, Any]], measures: Sequence[str]
-) -> dict[str, Profile]:
+def _layers(path: Path, groups: Any, measures: Sequence[str]) -> dict[str, Profile]:
     """Measure -> its numbers by transformer layer, in their order."""
-    layers = sorted(
-        (group for group in groups if group["layer"] is not None),
-        key=lambda group: int(group["layer"]),
-    )
+    layers = {int(group["layer"]): group for group in groups if group["layer"] is not None}
     if not layers:
         raise UserError(f"{path}: names no transformer layer; the figures need at least one")
     return {
         measure: {
-            int(group["layer"]): nan if group[measure] is None else finite(group[measure])
-            for group in layers
+            at: nan if layers[at][measure] is None else finite(layers[at][measure])
+            for at in sorted(layers)
         }
         for measure in measures
     }

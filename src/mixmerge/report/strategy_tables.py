@@ -3,7 +3,7 @@
 A table is a pivot of the tidy scores: a line a checkpoint, a column a score, AVG last.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,14 @@ from mixmerge.report.render import prose, render, write_table, write_text
 from mixmerge.report.results import AVERAGES, SPECIALISTS, Against, Results
 from mixmerge.report.settings import Column, Layout, Model, Variant
 from mixmerge.report.table import Cell, Field, Row, Table, bracket, number, row
-from mixmerge.report.training_tables import data_table, hyperparameters_table, suite_sizes
+from mixmerge.report.training_tables import data_table, hyperparameters_table
 
 #: Not distinguishable from the specialist of the column's task (in AVG, from the specialists), and
 #: AVG not distinguishable from that of the mixture.
-_SIGNS: dict[Against, str] = {"specialist": "≈", "mixture": "‡"}
+_SIGNS: Sequence[tuple[Against, str, str]] = (
+    ("specialist", "≈", "p_adjusted"),
+    ("mixture", "‡", "p_adjusted_mixture"),
+)
 
 #: Share of completions that may hit the length limit before a note says so.
 _CUT_OFF = 0.01
@@ -63,46 +66,39 @@ def contest_table(results: Results, entry: Entry) -> Table:
     mixture and all merges.
     """
     layout, kind = results.layout, entry.kind
-    keys = [entry.model] if entry.model else layout.strategy_models
-    models = [layout.model(key) for key in keys]
+    models = [
+        layout.model(key) for key in ([entry.model] if entry.model else layout.strategy_models)
+    ]
     columns = layout.columns_of("test")
-    fields = [Field("label", "Strategy", form="text"), *score_fields(layout, columns)]
-    fields.append(Field(AVERAGES["test"], "AVG"))
+    fields = [Field("label", "Strategy", form="text"), *_fields(layout), Field("avg", "AVG")]
     if kind == "ablation" and layout.select != "test":
         fields.append(Field(AVERAGES[layout.select], "AVG, validation"))
     rows: list[Row] = []
     for model in models:
         chosen, merges = results.chosen(model), layout.merges(model)
         base, mixture = model.variants[0], model.variant(model.mixture)
-        alone: dict[str, list[Variant | None]] = {
-            "strategies": [base, None],
-            "ablation": [None],
-            "compact": [base, *map(model.variant, layout.specialists(model))],
+        specialists = map(model.variant, layout.specialists(model))
+        lines: dict[str, tuple[list[Variant | None], list[Variant]]] = {
+            "strategies": ([base, None], [mixture, *chosen]),
+            "ablation": ([None], merges),
+            "compact": ([base, *specialists], [mixture, *merges]),
         }
-        compared = {
-            "strategies": [mixture, *chosen],
-            "ablation": merges,
-            "compact": [mixture, *merges],
-        }
-        for variant in (*alone[kind], *compared[kind]):
+        alone, compared = lines[kind]
+        for variant in (*alone, *compared):
             name = variant.name if variant else SPECIALISTS
             text = layout.label(model, variant) if variant else "Specialists"
-            values: dict[str, Any] = {
-                "label": text + (" †" if kind == "ablation" and variant in chosen else ""),
-                **{c.key: score_cell(results, model, name, c.key, c.digits) for c in columns},
-                **{key: score_cell(results, model, name, key) for key in AVERAGES.values()},
-            }
+            text += " †" if kind == "ablation" and variant in chosen else ""
+            values: dict[str, Any] = {"label": text}
+            values |= {c.key: score_cell(results, model, name, c.key, c.digits) for c in columns}
+            values |= {key: score_cell(results, model, name, key) for key in AVERAGES.values()}
             block = model.title if kind == "strategies" else ""
             line = row(fields, values, block, layout.checkpoint_ids(model, variant))
-            rows.append(line._replace(compared=variant in compared[kind]))
-    zeros = {
-        model.title: [
-            column.header
-            for column in columns
-            if results.score(model, SPECIALISTS, column.key).change is None
-        ]
-        for model in models
-    }
+            rows.append(line._replace(compared=variant in compared))
+    undefined = []
+    for model in models:
+        scores = [(c.header, results.score(model, SPECIALISTS, c.key)) for c in columns]
+        if heads := [header for header, score in scores if score.change is None]:
+            undefined.append(f"{model.title}: {', '.join(heads)}")
     texts = prose(
         "tables",
         "contest",
@@ -111,7 +107,7 @@ def contest_table(results: Results, entry: Entry) -> Table:
         layout=layout,
         model=models[0] if models else None,
         merged=any(layout.merges(model) for model in models),
-        undefined=[f"{title}: {', '.join(heads)}" for title, heads in zeros.items() if heads],
+        undefined=undefined,
         **common_notes(results, models),
     )
     return Table(entry.name, texts, fields, mark_best(rows, columns, 1), "Model")
@@ -123,40 +119,35 @@ def scale_table(results: Results, entry: Entry) -> Table:
     Mixtures at several percentages get lines of their own.
     """
     layout = results.layout
-    columns = layout.columns_of("test")
-    models = [layout.model(key) for key in layout.scale_models]
+    columns, models = layout.columns_of("test"), [layout.model(key) for key in layout.scale_models]
     fields = [Field("label", "Trained on", form="text"), Field("percent", "Data", form="0 %")]
-    fields += score_fields(layout, columns)
+    fields += _fields(layout)
     rows: list[Row] = []
     for model in models:
         trained = [v for v in model.variants if v.kind == "sft" and v.percent]
         mixtures = [variant for variant in model.variants if variant.kind == "mix"]
         lines = [
-            ("Specialists", percent, {str(v.task): v for v in trained if v.percent == percent})
+            ("Specialists", percent, {str(v.task): v.name for v in trained if v.percent == percent})
             for percent in sorted({v.percent for v in trained if v.percent})
         ]
-        if len(mixtures) > 1:
-            tasks = [task.key for task in layout.tasks]
-            lines += [("Data mixture", v.percent or 0, dict.fromkeys(tasks, v)) for v in mixtures]
-        for text, percent, by_task in lines:
-            cells = {
-                c.key: score_cell(
-                    results, model, by_task[c.task].name, c.key, c.digits, percents=False
-                )
+        tasks = [task.key for task in layout.tasks]
+        for mixture in mixtures if len(mixtures) > 1 else ():
+            lines.append(("Data mixture", mixture.percent or 0, dict.fromkeys(tasks, mixture.name)))
+        for text, percent, names in lines:
+            values = {"label": text, "percent": percent} | {
+                c.key: score_cell(results, model, names[c.task], c.key, c.digits, percents=False)
                 for c in columns
-                if c.task in by_task
+                if c.task in names
             }
-            names = "+".join(dict.fromkeys(variant.name for variant in by_task.values()))
-            ids = {"model": model.key, "variant": names}
-            line = row(fields, {"label": text, "percent": percent, **cells}, model.title, ids)
+            ids = {"model": model.key, "variant": "+".join(dict.fromkeys(names.values()))}
+            line = row(fields, values, model.title, ids)
             rows.append(line._replace(compared=text == "Specialists"))
     texts = prose("tables", "scale", number=entry.number, **common_notes(results, models))
     return Table(entry.name, texts, fields, mark_best(rows, columns, 2), "Model")
 
 
-def score_fields(layout: Layout, columns: Iterable[Column]) -> list[Field]:
-    """One column of print for each column of scores, under the title of its task."""
-    return [Field(c.key, c.header, layout.task(c.task).title) for c in columns]
+def _fields(layout: Layout) -> list[Field]:
+    return [Field(c.key, c.header, layout.task(c.task).title) for c in layout.columns_of("test")]
 
 
 def score_cell(
@@ -177,57 +168,43 @@ def score_cell(
     if score.interval is None:
         return cell
     extra: dict[str, float | None] = dict(zip(("low", "high"), score.interval, strict=True))
+    hint, mark = f"{100 * results.evidence[model.key].level:g} %: ", ""
+    hint += bracket(score.interval, digits or 2)[1:-1]
     if column == AVERAGES["validation"]:
         return replace(cell, extra=extra)
-    ends = bracket(score.interval, digits or 2)[1:-1]
-    hints, mark = [f"{100 * results.evidence[model.key].level:g} %: {ends}"], ""
-    for against, sign in _SIGNS.items():
+    for against, sign, suffix in _SIGNS:
         test = score.tests.get(against)
-        suffix = "p_adjusted" if against == "specialist" else f"p_adjusted_{against}"
         extra[suffix] = test["p_adjusted"] if test else None
         if test:
             p = test["p_adjusted"]
-            hints.append(f"p {'< 0.001' if p < 0.001 else f'= {p:.3f}'} against the {against}")
+            hint += f"; p {'< 0.001' if p < 0.001 else f'= {p:.3f}'} against the {against}"
             # Both marks in every column would hide what they are about; CSV has them all.
             if not test["distinguishable"] and (against == "specialist" or average):
                 mark += sign
     interval = bracket(score.interval) if average else ""
-    return replace(cell, mark=mark, interval=interval, hint="; ".join(hints), extra=extra)
+    return replace(cell, mark=mark, interval=interval, hint=hint, extra=extra)
 
 
 def mark_best(rows: Sequence[Row], columns: Sequence[Column], labels: int) -> list[Row]:
-    """Mark the best value of each column among the compared rows of each block.
+    """Mark the best values of each column among the compared rows of each block.
 
     Args:
-        rows: the lines, in order; blocks are told apart by `Row.block`.
+        rows: the lines, in order. A block with a single compared line is left alone: being the
+            best of one says nothing.
         columns: columns of scores; in those that follow, more is better.
         labels: columns of print that come before them.
-
-    Returns:
-        The lines with `Cell.best` set; equal values are all marked. A block with a single compared
-        line is left alone: being the best of one says nothing.
     """
     lower = {at for at, column in enumerate(columns, labels) if not column.higher_is_better}
-    best: dict[tuple[str, int], Any] = {}
-    for block in dict.fromkeys(line.block for line in rows):
-        lines = [line.cells for line in rows if line.block == block and line.compared]
-        for at, cells in enumerate(zip(*lines, strict=True) if len(lines) > 1 else ()):
-            values = [cell.value for cell in cells if isinstance(cell.value, int | float)]
-            if at >= labels:
-                best[block, at] = (min if at in lower else max)(values, default=None)
-    return [
-        line._replace(
-            cells=[
-                replace(cell, best=True)
-                if line.compared
-                and cell.value is not None
-                and cell.value == best.get((line.block, at))
-                else cell
-                for at, cell in enumerate(line.cells)
-            ]
-        )
-        for line in rows
-    ]
+    marked = []
+    for line in rows:
+        rivals = [other.cells for other in rows if other.block == line.block and other.compared]
+        cells = list(line.cells)
+        for at in range(labels, len(cells)) if line.compared and len(rivals) > 1 else ():
+            values = [v for rival in rivals if isinstance(v := rival[at].value, int | float)]
+            best = (min if at in lower else max)(values, default=None)
+            cells[at] = replace(cells[at], best=best is not None and cells[at].value == best)
+        marked.append(line._replace(cells=cells))
+    return marked
 
 
 def common_notes(results: Results, models: Sequence[Model]) -> dict[str, Any]:
@@ -242,4 +219,4 @@ def common_notes(results: Results, models: Sequence[Model]) -> dict[str, Any]:
     if share > _CUT_OFF:
         titles = {entry.key: entry.title for entry in layout.suites}
         cut_off = (share, layout.model(key).title, variant, titles[suite])
-    return {"evidence": evidence, "cut_off": cut_off, **suite_sizes(results)}
+    return {"evidence": evidence, "cut_off": cut_off, **results.suites}

@@ -1,6 +1,5 @@
 """Tables as data: columns, cells, lines, and numbers as they are printed."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -91,12 +90,6 @@ class Table:
         return self.texts[1:]
 
     @property
-    def caption(self) -> str:
-        """The title without its number, which LaTeX sets itself."""
-        number, _, rest = self.title.partition(". ")
-        return rest or number
-
-    @property
     def blocks(self) -> list[tuple[str, list[Row]]]:
         """Neighbouring lines of the same block."""
         return [(block, list(rows)) for block, rows in groupby(self.rows, lambda row: row.block)]
@@ -106,12 +99,6 @@ class Table:
         """Spanning heads with the number of columns that each spans."""
         groups = groupby(self.fields, lambda entry: entry.group)
         return [(group, len(list(fields))) for group, fields in groups]
-
-    @property
-    def unique_heads(self) -> list[str]:
-        """Heads of the columns, with the spanning head where they are not unique."""
-        heads = Counter(entry.header for entry in self.fields)
-        return [f"{f.group}, {f.header}" if heads[f.header] > 1 else f.header for f in self.fields]
 
     def column(self, index: int) -> list[Cell]:
         """The cells of a column."""
@@ -126,14 +113,10 @@ class Table:
             parts[-1] += block
         if len(parts) == 1:
             return [self]
+        texts = [self.texts[:1]] * (len(parts) - 1) + [self.texts]
         return [
-            replace(
-                self,
-                name=f"{self.name}-{at}",
-                rows=part,
-                texts=self.texts if at == len(parts) else self.texts[:1],
-            )
-            for at, part in enumerate(parts, 1)
+            replace(self, name=f"{self.name}-{at}", rows=rows, texts=own)
+            for at, (rows, own) in enumerate(zip(parts, texts, strict=True), 1)
         ]
 
 

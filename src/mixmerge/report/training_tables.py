@@ -130,7 +130,7 @@ def data_table(results: Results, entry: Entry, root: Path) -> Table:
         row(fields, {"label": title, **counts}, ids={"set": key, "source": source})
         for title, counts, key, source in lines
     ]
-    texts = prose("tables", "data", number=entry.number, **suite_sizes(results))
+    texts = prose("tables", "data", number=entry.number, **results.suites)
     return Table(entry.name, texts, fields, rows)
 
 
@@ -146,14 +146,3 @@ def _counts(counts: Mapping[str, Any]) -> dict[str, Any]:
     for value in numbers.values():
         finite(value, 0)
     return numbers
-
-
-def suite_sizes(results: Results) -> dict[str, Any]:
-    """The suites and the numbers of their items, for notes."""
-    sizes: dict[str, set[int]] = {}
-    for (_, _, suite), items in results.items.items():
-        sizes.setdefault(suite, set()).add(items.number)
-    return {
-        "suites": results.layout.suites,
-        "sizes": {suite.key: sorted(sizes.get(suite.key, ())) for suite in results.layout.suites},
-    }

@@ -10,21 +10,20 @@ from math import isnan
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from mixmerge.report.costs import ALL, MIXTURE, Bill, cheaper, read_bills
+from mixmerge.report.costs import Bill, cheaper, read_bills
 from mixmerge.report.results import (
     AVERAGES,
     MEASURES,
     Profile,
     Results,
     Score,
+    mean_change,
+    read_distances,
     read_pairs,
-    read_relative_distance,
 )
 from mixmerge.report.settings import Model, Variant
 
 Side = Literal["mixing", "merging"]
-Outcome = Literal["mixing", "merging", "undecided"]
-Call = Literal["right", "wrong", "undecided"]
 
 #: Why a side is recommended: the evidence, the cost where the evidence does not tell them apart,
 #: or neither of these (the costs are the same, or not known).
@@ -43,47 +42,29 @@ class Contender(NamedTuple):
     family: int  # tests against the mixture that were corrected together with this one's
 
     @property
-    def against_mixture(self) -> Mapping[str, Any] | None:
-        """The test of AVG; None for the mixture itself, and where AVG is not defined for both."""
-        return self.test.tests.get("mixture")
-
-    @property
     def average(self) -> float | None:
-        """AVG on the test suites in percent."""
+        """AVG on the test suites."""
         return self.test.value
 
 
 class Sweep(NamedTuple):
-    """One strategy over its ratios."""
+    """One strategy over its ratios, by AVG on the test suites in percent."""
 
     strategy: str  # its printed name
-    averages: dict[str, float]  # merge -> AVG on the test suites in percent, where that is defined
+    averages: dict[str, float]  # merge -> AVG, where that is defined
     chosen: Variant  # the merge at the chosen ratio
-    best: Variant  # the merge with the highest AVG on the test suites
+    best: Variant  # the merge with the highest AVG
     merges: int  # number of merges
-
-    @property
-    def spread(self) -> float | None:
-        """Highest minus lowest AVG in points; None where there are not two to compare."""
-        values = self.averages.values()
-        return max(values) - min(values) if len(values) > 1 else None
-
-    @property
-    def regret(self) -> float | None:
-        """Points that the chosen ratio lies below the best one on the test suites."""
-        if self.chosen.name not in self.averages:
-            return None
-        return self.averages[self.best.name] - self.averages[self.chosen.name]
+    spread: float | None  # highest minus lowest in points; None where there are not two to compare
+    regret: float | None  # points that the chosen ratio lies below the best one
 
 
 class Scale(NamedTuple):
-    """One task's specialists by share of the training data.
-
-    `changes` are percentages of the data -> mean change in percent, over the task's test columns,
-    against the specialist that is merged, which was trained on `reference` percent.
-    """
+    """One task's specialists by share of the training data."""
 
     task: str
+    # percentage of the data -> mean change in percent, over the task's test columns, against the
+    # specialist that is merged, which was trained on `reference` percent
     changes: dict[int, float | None]
     reference: int
 
@@ -101,11 +82,9 @@ class ModelVerdict:
     """What the study says about one model."""
 
     model: Model
-    mixture: Contender  # the data mixture
-    # each strategy at its chosen ratio, in the order of the configuration
-    strategies: Sequence[Contender]
-    # the best of these under the selection rule; None where nothing was merged
-    merge: Contender | None
+    mixture: Contender
+    strategies: Sequence[Contender]  # each at its chosen ratio, in the configuration's order
+    merge: Contender | None  # the best of these under the selection rule
     picked: Contender  # the best of mixture and strategies under the selection rule
     # head, problems that mixture and merge solve, number of problems, by column
     problems: Sequence[tuple[str, int, int, int]]
@@ -116,18 +95,18 @@ class ModelVerdict:
     # specialists, mixture and merge -> norm of the update over that of the base
     distances: Mapping[str, float | None]
     threshold: float  # correlation from which the paper's rule mixes
-    sweeps: Sequence[Sweep]  # each strategy over its ratios
-    scales: Sequence[Scale]  # each task's specialists by share of the data
-    bills: Sequence[Bill]  # costs of the mixture, each strategy, and all of them
+    sweeps: Sequence[Sweep]
+    scales: Sequence[Scale]
+    bills: Sequence[Bill]  # of the mixture, each strategy, and all of them
     confidence: float  # level of all intervals
 
     @property
     def contest(self) -> Mapping[str, Any] | None:
         """The test of AVG, merge against mixture; None without a merge or AVG."""
-        return self.merge.against_mixture if self.merge else None
+        return self.merge.test.tests.get("mixture") if self.merge else None
 
     @property
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> Side | Literal["undecided"] | None:
         """Who leads on the test suites; None where that cannot be said."""
         if self.contest is None:
             return None
@@ -144,56 +123,44 @@ class ModelVerdict:
         return "mixing" if pearson.mean >= self.threshold else "merging"
 
     @property
-    def call(self) -> Call | None:
+    def call(self) -> Literal["right", "wrong", "undecided"] | None:
         """Whether the rule was right; None where there is no rule or no outcome."""
-        if self.predicted is None or self.outcome is None:
-            return None
-        if self.outcome == "undecided":
-            return "undecided"
+        if self.predicted is None or self.outcome in (None, "undecided"):
+            return "undecided" if self.predicted and self.outcome else None
         return "right" if self.predicted == self.outcome else "wrong"
-
-    def bill(self, key: str) -> Bill | None:
-        """The bill of that key."""
-        return next((bill for bill in self.bills if bill.key == key), None)
 
     @property
     def merging_bill(self) -> Bill | None:
         """What it took to find the best merge: all strategies, or the only one there is."""
-        return self.bill(ALL) or next((bill for bill in self.bills if bill.key != MIXTURE), None)
+        return self.bills[-1] if len(self.bills) > 1 else None
 
     def cheaper(self, part: str) -> int | None:
         """Whose ``total`` or ``marginal`` cost is lower: -1 mixing's, 1 merging's, 0 the same."""
-        mixture, merging = self.bill(MIXTURE), self.merging_bill
-        if mixture is None or merging is None:
+        if self.merging_bill is None:
             return None
-        return cheaper(getattr(mixture, part), getattr(merging, part))
+        return cheaper(getattr(self.bills[0], part), getattr(self.merging_bill, part))
 
     @property
     def recommended(self) -> tuple[Side | None, Reason] | None:
         """What to do, and why; None where there is no outcome."""
-        if self.outcome is None:
-            return None
         if self.outcome != "undecided":
-            return self.outcome, "evidence"
+            return (self.outcome, "evidence") if self.outcome else None
         order = self.cheaper("total")
         if not order:
             return None, "unknown cost" if order is None else "same cost"
         return ("mixing" if order < 0 else "merging"), "cost"
 
 
-def verdicts(results: Results, root: Path, shelf: Path) -> list[ModelVerdict]:
-    """The verdict on each model.
+def verdict(results: Results, model: Model, root: Path, shelf: Path) -> ModelVerdict:
+    """The verdict on one model.
 
     Args:
         results: scores of all checkpoints, with evidence.
+        model: a model of their layout.
         root: the study's directory, for statistics of weights, and for benchmarks and provenance,
             which give the costs.
         shelf: directory of completions and scores.
     """
-    return [_verdict(results, model, root, shelf) for model in results.layout.models]
-
-
-def _verdict(results: Results, model: Model, root: Path, shelf: Path) -> ModelVerdict:
     layout = results.layout
     mixture, chosen = model.variant(model.mixture), results.chosen(model)
     merge, picked = results.best(model, chosen), results.best(model, [mixture, *chosen])
@@ -211,7 +178,7 @@ def _verdict(results: Results, model: Model, root: Path, shelf: Path) -> ModelVe
         similarity={key: _spread([pair[key] for pair in pairs]) for key in MEASURES},
         layers=max((len(pair["pearson"]) for pair in pairs), default=0),
         pairs=len(pairs),
-        distances={name: read_relative_distance(root, model.key, name) for name in names},
+        distances={name: read_distances(root, model.key, name)[1] for name in names},
         threshold=layout.high_correlation,
         sweeps=_sweeps(results, model),
         scales=_scales(results, model),
@@ -241,14 +208,11 @@ def _problems(results: Results, model: Model, merge: str) -> list[tuple[str, int
 
 
 def _spread(profiles: Sequence[Profile]) -> Spread | None:
-    """Mean and range of a number over layers and pairs; None where it is defined nowhere."""
+    """None where the number is defined nowhere."""
     known = [[v for v in profile.values() if not isnan(v)] for profile in profiles]
-    known = [values for values in known if values]
-    if not known:
-        return None
-    means = [sum(values) / len(values) for values in known]
+    means = [sum(values) / len(values) for values in known if values]
     layers = [value for values in known for value in values]
-    return Spread(sum(means) / len(means), min(layers), max(layers))
+    return Spread(sum(means) / len(means), min(layers), max(layers)) if layers else None
 
 
 def _sweeps(results: Results, model: Model) -> list[Sweep]:
@@ -263,24 +227,22 @@ def _sweeps(results: Results, model: Model) -> list[Sweep]:
         averages = {name: value for name, value in values.items() if value is not None}
         # The chosen one among equals, so that a tie is no regret.
         best = max([chosen, *merges], key=lambda variant: averages.get(variant.name, float("-inf")))
-        sweeps.append(Sweep(strategy.title, averages, chosen, best, len(merges)))
+        spread = max(averages.values()) - min(averages.values()) if len(averages) > 1 else None
+        lost = averages[best.name] - averages[chosen.name] if chosen.name in averages else None
+        title, count = strategy.title, len(merges)
+        sweeps.append(Sweep(title, averages, chosen, best, count, spread, lost))
     return sweeps
 
 
 def _scales(results: Results, model: Model) -> list[Scale]:
-    """Each task's specialists against the one at the reference percentage.
-
-    Tasks whose specialist was trained at one percentage only are left out.
-    """
+    """Tasks of which specialists were trained at several percentages."""
     scales = []
     for task in results.layout.tasks:
         columns = [c.key for c in results.layout.columns_of("test") if c.task == task.key]
         shares = {v.percent: v.name for v in model.variants if v.task == task.key and v.percent}
         changes: dict[int, float | None] = {}
         for percent, name in sorted(shares.items()):
-            scores = [results.score(model, name, column) for column in columns]
-            known = [score.change for score in scores if score.change is not None]
-            changes[percent] = sum(known) / len(known) if known else None
+            changes[percent] = mean_change(results.score(model, name, key) for key in columns)
         if len(changes) > 1:
             reference = model.variant(model.specialists[task.key]).percent or 0
             scales.append(Scale(task.title, changes, reference))

@@ -132,16 +132,16 @@ def approaches_table(layout: Layout, verdicts: Sequence[ModelVerdict]) -> Table:
     fields, rows = fields_of("approaches", choice=choice), []
     for entry in verdicts:
         for contender in (entry.mixture, *entry.strategies):
-            score, test = contender.test, contender.against_mixture
+            score, test = contender.test, contender.test.tests.get("mixture")
             values: dict[str, Any] = {
                 "approach": Cell(contender.name, contender.name, best=contender is entry.picked),
                 "selection_avg": contender.selection,
                 "avg": _bounded(score.value, score.interval),
-                "p_specialists": score.p("specialist"),
-                "p_mixture": score.p("mixture"),
+                "p_specialists": score.tests.get("specialist", {}).get("p_adjusted"),
             }
             if test:
                 values["difference"] = _bounded(test["difference"], (test["low"], test["high"]))
+                values["p_mixture"] = test["p_adjusted"]
                 values["distinguishable"] = "yes" if test["distinguishable"] else "no"
             ids = {"model": entry.model.key, "variant": contender.variant}
             rows.append(row(fields, values, entry.model.title, ids))

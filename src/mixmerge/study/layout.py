@@ -13,7 +13,6 @@ from mixmerge.report.paper_tables import (
     SCALE_METRICS,
     TABLES,
     Line,
-    read_findings,
     read_results,
     read_scale,
 )
@@ -167,8 +166,7 @@ def _runs(config: StudyConfig) -> Iterator[report.Run]:
 
 def _with_paper(config: StudyConfig, layout: report.Layout, given: report.Paper) -> report.Layout:
     """The layout with the paper's counterparts of its tables."""
-    lines = read_results(given.results)
-    read_findings(given.audit)  # one that is missing is told now, not when the tables are made
+    lines = read_results(given.results, given.audit)
     shares = [] if given.data_scale is None else read_scale(given.data_scale)
     columns = [column.key for column in layout.columns_of("test")]
     for key in given.columns:
