@@ -1,5 +1,119 @@
-"""Snakemake's greedy scheduler with a bound on how many merged checkpoints are on disk at once."""
+"""``--scheduler mixmerge``: merges wait while as many merged checkpoints as allowed are on disk.
 
-from snakemake_scheduler_plugin_mixmerge.scheduler import Scheduler
+A resource of Snakemake's is held while its job runs, but a merged checkpoint takes its room until
+the last job that reads it is done. So the resource ``merged`` is counted here: a job that asks for
+it holds it while it runs, and for as long as a temporary directory among its outputs exists. What
+an earlier run left behind counts too. The bound is Snakemake's: ``--resources merged=4``.
+
+Everything else is Snakemake's greedy scheduler. Dry runs never come here.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from snakemake.scheduling import greedy
+from snakemake_interface_scheduler_plugins.base import (  # type: ignore[import-untyped]
+    SchedulerBase,
+)
+
+from mixmerge.resources.schedule import MERGED, MOST_MERGED
 
 __all__ = ["Scheduler"]
+
+#: Where each Snakemake that runs jobs in this directory has a file (`mixmerge.study.stale_run`).
+_DRIVERS = Path(".snakemake/drivers")
+
+
+class Scheduler(SchedulerBase):  # type: ignore[misc]
+    """Selects jobs; see the module."""
+
+    def __post_init__(self) -> None:
+        """Delete what an earlier run left and nothing needs, and count what is needed."""
+        self._greedy = greedy.Scheduler(self.dag, greedy.SchedulerSettings(), self.logger)
+        self._limit: int | None = None
+        #: Jobs that ask for the resource, in the order in which they started -> directories.
+        self._holders: dict[Any, list[Path]] = {}
+        workflow = self.dag.workflow
+        # Inside a cluster job the main process has decided; with --notemp nothing becomes free.
+        self._bounded = workflow.is_main_process and not workflow.storage_settings.notemp
+        if self._bounded and not workflow.touch:
+            self._take_stock()
+
+    def select_jobs(
+        self,
+        selectable_jobs: Sequence[Any],
+        remaining_jobs: Sequence[Any],
+        available_resources: Mapping[str, int | str],
+        input_sizes: dict[Any, int],
+    ) -> Sequence[Any]:
+        """Select jobs as the greedy scheduler does, and no merge beyond the bound."""
+        if self._limit is None:
+            # Asked for the first time, no job runs: what is available is all there is.
+            self._limit = int(available_resources.get(MERGED, MOST_MERGED))
+        while True:
+            available = dict(available_resources)
+            if self._bounded:
+                available[MERGED] = max(0, self._limit - self._held())
+            selected: Sequence[Any] = self._greedy.select_jobs(
+                selectable_jobs, remaining_jobs, available, input_sizes
+            )
+            idle = not selected and not self.dag.workflow.scheduler.running
+            if not (self._bounded and idle and self._give_up_one()):
+                break
+        for job in selected:
+            if job.scheduler_resources.get(MERGED, 0):
+                files = [
+                    file for member in (job if job.is_group() else [job]) for file in member.output
+                ]
+                self._holders[job] = [Path(file) for file in files if _is_temporary(file)]
+        return selected
+
+    def _held(self) -> int:
+        """How many merged checkpoints exist or are being made."""
+        running = self.dag.workflow.scheduler.running
+        for job, paths in list(self._holders.items()):
+            if job not in running and not any(path.exists() for path in paths):
+                del self._holders[job]
+        return len(self._holders)
+
+    def _give_up_one(self) -> bool:
+        """Delete a checkpoint that no job of this run can read any more; whether there was one.
+
+        Called when nothing runs and nothing may start: who reads the checkpoints that exist has
+        failed, or waits for a job that failed. To wait for them would be to wait for ever.
+        """
+        job = next(iter(self._holders), None)
+        for path in self._holders.pop(job, []):
+            self._remove(path, "the jobs that read it failed, and other merges need the room")
+        return job is not None
+
+    def _take_stock(self) -> None:
+        """Go through the checkpoints that an earlier run left behind."""
+        dag: Any = self.dag
+        # Another Snakemake may be at work here with other targets, and need what this one does not.
+        alone = len(list(_DRIVERS.glob("*.json"))) < 2
+        for job in dag.jobs:
+            for file in filter(_is_temporary, job.output):
+                path = Path(file)
+                if not path.exists():
+                    continue
+                if dag.needrun(job):
+                    self._remove(path, "it is made anew")
+                elif file in dag.targetfiles or dag.is_needed_tempfile(job, file):
+                    self._holders.setdefault(job, []).append(path)
+                elif alone:
+                    self._remove(path, "an earlier run left it, and no job needs it")
+
+    def _remove(self, path: Path, why: str) -> None:
+        self.logger.info(f"Removing temporary output {path}: {why}.")
+        shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):  # as Snakemake does; others may lie beside it
+            path.parent.rmdir()
+
+
+def _is_temporary(file: Any) -> bool:
+    """Whether an output is a temporary directory; in this workflow these are merged weights."""
+    return bool(file.is_flagged("temp") and file.is_directory)

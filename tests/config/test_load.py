@@ -66,7 +66,11 @@ def test_shipped_configs_are_valid_for_both_checks(root: Path, name: str) -> Non
         ("storage", "s3://lab//x", "write s3://bucket or s3://bucket/path"),
         ("storage", "s3://lab/../x", "write s3://bucket or s3://bucket/path"),
         ("storage", "s3://lab/{model}", "the path of plain names"),
-        ("strategies/ties/ratios", [], "strategies.ties.ratios: the list of ratios is empty"),
+        (
+            "strategies/ties/ratios",
+            [],
+            "strategies.ties: ratios: 'ties' takes weights; name at least",
+        ),
         ("strategies/ties/ratios", [1.3], "strategies.ties.ratios: 1.3 is outside 0 <= w <= 1"),
         ("strategies/ties/ratios", [-0.1], "strategies.ties.ratios: -0.1 is outside 0 <= w <= 1"),
         (

@@ -2,20 +2,19 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from fixtures import checkpoints as material
+from fixtures.forks import run_script
 from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE, read_manifest, write_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.merge.execution import merge, read_recipe
-from mixmerge.merge.inputs import check_inputs
+from mixmerge.merge.execution import check_inputs, merge
 from mixmerge.merge.record import (
     differing,
     holds_recorded,
@@ -184,60 +183,42 @@ def test_every_byte_of_kept_weights_is_compared(merged: Path, tmp_path: Path, fa
     assert differing(copy, merged / "record") == shard.name
 
 
-def run_script(root: Path, name: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, root / "workflow/scripts" / name, *arguments]
-    return subprocess.run([*map(str, command)], capture_output=True, text=True)
-
-
 @pytest.mark.slow
-def test_script_stops_with_one_line_and_goes_on_after_mending(root: Path, study: Path) -> None:
-    def run(*outs: Path, recipes: int = 1) -> subprocess.CompletedProcess[str]:
-        given = ["--recipe", *[study / "r.yaml"] * recipes, "--seed", *[7] * recipes]
-        return run_script(root, "merge.py", *given, "--shard-bytes", 10**6, "--out", *outs)
-
-    shutil.copytree(study / "b", study / "whole")
-    spoil(study, "truncated")
-    done = run(study / "out")
+def test_script_stops_with_one_line_and_keeps_what_is_done(study: Path, tmp_path: Path) -> None:
+    """Of several merges in one process each is the same as alone; the first fault ends it."""
+    torn = shutil.copytree(study, tmp_path / "torn")
+    spoil(torn, "truncated")
+    (torn / "r.yaml").write_text((study / "r.yaml").read_text().replace(str(study), str(torn)))
+    recipes, outs = [study / "r.yaml"] * 2 + [torn / "r.yaml"], [study / name for name in "xyz"]
+    given = ["--recipe", *recipes, "--seed", 7, 7, 7, "--shard-bytes", 10**6, "--out", *outs]
+    done = run_script("merge.py", *given)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ")
     assert done.stderr.count("error:") == 1 and "Traceback" not in done.stderr
-    assert not (study / "out").exists()
-    shutil.rmtree(study / "b")
-    (study / "whole").rename(study / "b")
-    assert run(study / "out").returncode == 0
-    manifest = read_manifest(study / "out", "checkpoint")
-    assert manifest["facts"]["parameters"] == 39_904
-    provenance = json.loads((study / "out" / PROVENANCE).read_text())
+    assert not outs[2].exists()
+    assert read_manifest(outs[0], "checkpoint")["facts"]["parameters"] == 39_904
+    provenance = json.loads((outs[0] / PROVENANCE).read_text())
     assert provenance["seed"] == 7 and provenance["software"]["mergekit"] == "0.1.5"
-    # Several merges in one process are the same as alone.
-    done = run(study / "x", study / "y", recipes=2)
-    assert done.returncode == 0, done.stderr
-    assert len({(study / name / MANIFEST).read_bytes() for name in ("out", "x", "y")}) == 1
-    done = run(study / "x", recipes=2)
+    assert (outs[0] / MANIFEST).read_bytes() == (outs[1] / MANIFEST).read_bytes()
+    done = run_script("merge.py", *given[:-1])
     assert done.returncode == 1 and "as many values" in done.stderr
 
 
-def test_recipe_script(root: Path, study: Path) -> None:
+@pytest.mark.slow
+def test_recipe_script(study: Path) -> None:
     settings = {
         "method": "ties",
-        "parameters": {},
         "model_parameters": {"densty": 0.5},
         "weights": {"one": 0.3, "two": 0.7},
-        "pivot": None,
-        "dtype": "bfloat16",
         "base": str(study / "base"),
         "specialists": {"one": str(study / "a"), "two": str(study / "b")},
     }
-
-    def run(value: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-        return run_script(
-            root, "recipe.py", "--settings", json.dumps(value), "--out", study / "new.yaml"
-        )
-
-    failed = run(settings)
+    arguments = ["--settings", json.dumps(settings), "--out", study / "new.yaml"]
+    failed = run_script("recipe.py", *arguments)
     assert failed.returncode == 1 and "did you mean 'density'" in failed.stderr
     assert failed.stderr.startswith("error: ") and not (study / "new.yaml").exists()
-    assert run({**settings, "model_parameters": {"density": 0.5}}).returncode == 0
-    recipe = read_recipe(study / "new.yaml")
-    assert recipe.models == [study / "a", study / "b", study / "base"]
-    assert recipe.base == study / "base"
+    arguments[1] = arguments[1].replace("densty", "density")
+    assert run_script("recipe.py", *arguments).returncode == 0
+    recipe = yaml.safe_load((study / "new.yaml").read_text())
+    assert [model["model"] for model in recipe["models"]] == [str(study / "a"), str(study / "b")]
+    assert recipe["base_model"] == str(study / "base")

@@ -29,34 +29,22 @@ def test_table_is_mergekits_registry() -> None:
     theirs, types = {}, {}
     for method in registered_methods():
         spec, contract = method.spec, method.spec.contract
-        theirs[spec.name] = (
-            contract.base.value,
-            contract.min_inputs,
-            contract.max_inputs,
-            contract.min_non_base,
-            contract.max_non_base,
-            {p.name for p in spec.shared_parameters},
-            {p.name for p in spec.input_parameters},
-            {p.name for p in spec.shared_parameters if p.required},
-        )
-        types |= {p.name: p.value_type.__name__ for p in spec.parameters
-                  if p.value_type in (bool, int, float)}  # fmt: skip
-    assert theirs == {
-        name: (
-            m.base,
-            m.min_inputs,
-            m.max_inputs,
-            m.min_others,
-            m.max_others,
-            set(m.shared),
-            set(m.per_model),
-            set(m.required),
-        )
-        for name, m in METHODS.items()
-    }
-    for method in METHODS.values():
-        for name, kind in {**method.shared, **method.per_model}.items():
-            assert types.get(name, kind) == kind, name
+        names = (spec.shared_parameters, spec.input_parameters)
+        required = {p.name for p in spec.shared_parameters if p.required}
+        least = (contract.min_inputs, contract.max_inputs)
+        others = (contract.min_non_base, contract.max_non_base)
+        parameters = tuple({p.name for p in group} for group in names)
+        theirs[spec.name] = (contract.base.value, *least, *others, *parameters, required)
+        for parameter in spec.parameters:
+            if parameter.value_type in (bool, int, float):
+                types[parameter.name] = parameter.value_type.__name__
+    ours = {}
+    for name, m in METHODS.items():
+        numbers = (m.min_inputs, m.max_inputs, m.min_others, m.max_others)
+        ours[name] = (m.base, *numbers, set(m.shared), set(m.per_model), set(m.required))
+        for parameter, kind in {**m.shared, **m.per_model}.items():
+            assert types.get(parameter, kind) == kind, parameter
+    assert theirs == ours
 
 
 def test_recipe_text_names_each_weight() -> None:
@@ -120,7 +108,7 @@ RATIO: dict[str, Any] = {"ratios": [0.5]}
         ("ties", RATIO, "aa", "names a task twice"),
         ("ties", {}, "ab", "'ties' takes weights; name at least one ratio"),
         ("karcher", RATIO, "ab", "'karcher' takes no weights"),
-        ("ties", {"ratios": []}, "ab", "the list of ratios is empty"),
+        ("ties", {"ratios": []}, "ab", "'ties' takes weights; name at least one ratio"),
     ],
 )
 def test_strategies_that_do_not_fit_their_method_or_tasks(

@@ -1,6 +1,7 @@
 """Preflight on checkpoints by their headers, and on chat templates by a chat rendered on trial."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -65,51 +66,51 @@ def test_broken_checkpoints(
 def test_what_is_only_odd_is_warned_of(
     config: Config, inspect: Callable[..., dict[str, Area]]
 ) -> None:
-    config["models"]["tied"]["parameters"] = 7_000_000_000
-    [found] = inspect(config)["models"].warnings
-    assert "models.tied.parameters: 7,000,000,000, but given/tied has" in found
-    del config["models"]["tied"]["parameters"]
-    [found] = inspect(config)["models"].warnings
-    assert "models.tied.parameters: missing" in found and "write 31_776" in found
-    config["models"]["tied"]["parameters"] = 31776
+    model = config["models"]["tied"]
+    for parameters, words in (
+        (7_000_000_000, "models.tied.parameters: 7,000,000,000, but given/tied has"),
+        (None, "models.tied.parameters: missing, .* write 31_776"),
+    ):
+        model["parameters"] = parameters
+        [warning] = inspect(config)["models"].warnings
+        assert re.search(words, warning)
+    model["parameters"] = 31776
     rewrite("untied", "llama", model_type="llamma")
-    [found] = inspect(config)["models"].warnings
-    assert "model_type 'llamma' has no folder of its own" in found
-    assert "models.untied.trust_remote_code" in found
+    [warning] = inspect(config)["models"].warnings
+    assert "model_type 'llamma' has no folder of its own" in warning
+    assert "models.untied.trust_remote_code" in warning
 
 
+OPEN, GENERATED = "{% if add_generation_prompt %}<|assistant|>{% endif %}", "{{ m.content }}<|end|>"
 GOOD = (
     "{% for m in messages %}<|{{ m.role }}|>"
-    "{% generation %}{{ m.content }}<|end|>{% endgeneration %}{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    f"{{% generation %}}{GENERATED}{{% endgeneration %}}{{% endfor %}}{OPEN}"
 )
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (GOOD.replace("{% endfor %}", ""), ["t.jinja:1", "cannot be rendered", "TemplateSyntax"]),
-        (GOOD + "{{ raise_exception('not me') }}", ["cannot be rendered", "not me"]),
-        (GOOD + "{{ messages.append(1) }}", ["cannot be rendered", "SecurityError"]),
-        (GOOD.replace("{{ m.content }}", ""), ["leaves out what the user says"]),
-        (GOOD.replace("{% if add_generation_prompt %}<|assistant|>{% endif %}", ""), ["turn"]),
-        (GOOD.replace("<|assistant|>{% endif %}", "<|bot|>{% endif %}"), ["follows on other text"]),
+        (GOOD.replace("{% endfor %}", ""), "t.jinja:1: .*cannot be rendered.*TemplateSyntax"),
+        (GOOD + "{{ raise_exception('not me') }}", "cannot be rendered.*not me"),
+        (GOOD + "{{ messages.append(1) }}", "cannot be rendered.*SecurityError"),
+        (GOOD.replace("{{ m.content }}", ""), "leaves out what the user says"),
+        (GOOD.replace(OPEN, ""), "would not begin with the assistant's turn"),
+        (GOOD.replace(OPEN, OPEN.replace("assistant", "bot")), "follows on other text"),
         (
             GOOD.replace("{% generation %}", "").replace("{% endgeneration %}", "")
             + "{% generation %}x{% endgeneration %}",
-            ["marks do not enclose the answer"],
+            "marks do not enclose the answer",
         ),
-        (GOOD.replace("<|end|>", "<|user|>"), ["closes an answer with '<|user|>'"]),
+        (GOOD.replace("<|end|>", "<|user|>"), "closes an answer with '<|user|>'"),
     ],
 )
 def test_chat_templates_are_rendered(
-    config: Config, errors: Callable[..., list[str]], text: str, words: list[str]
+    config: Config, errors: Callable[..., list[str]], text: str, words: str
 ) -> None:
     Path("t.jinja").write_text(text)
     config["models"]["untied"]["chat_template"] = "t.jinja"
-    found = errors(config)
-    for word in words:
-        assert any(word in line for line in found), found
+    assert any(re.search(words.replace("|", r"\|"), line) for line in errors(config))
 
 
 def test_a_checkpoint_without_template_or_stop_token(

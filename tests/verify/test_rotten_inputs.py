@@ -3,24 +3,22 @@
 import json
 import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from fixtures import checkpoints as material
 from fixtures import sft_studies as sft_material
+from fixtures.forks import run_script
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest
 from mixmerge.checkpoint.finalize import finalize
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_jsonl
-from mixmerge.merge.inputs import check_inputs
+from mixmerge.merge.execution import check_inputs
 from mixmerge.merge.recipe import render_recipe
 from mixmerge.merge.settings import RecipeSettings
 from mixmerge.weights.statistics import layer_distances
 
-ROOT = Path(__file__).resolve().parents[2]
 SHARD = "model-00002-of-00002.safetensors"
 
 
@@ -40,24 +38,14 @@ def study(tmp_path: Path) -> Path:
     root = material.family_of_checkpoints(tmp_path / "m", "llama", 2, shards=2)
     for name in ("base", "a", "b"):
         finalize(root / name, inputs=[], settings=None, seed=None, packages=[])
-    specialists = {"one": str(root / "a"), "two": str(root / "b")}
-    settings = RecipeSettings(
-        method="linear",
-        weights={"one": 0.5, "two": 0.5},
-        base=str(root / "base"),
-        specialists=specialists,
-    )
-    (root / "r.yaml").write_text(render_recipe(settings))
+    settings = {
+        "method": "linear",
+        "weights": {"one": 0.5, "two": 0.5},
+        "base": str(root / "base"),
+        "specialists": {"one": str(root / "a"), "two": str(root / "b")},
+    }
+    (root / "r.yaml").write_text(render_recipe(RecipeSettings.model_validate(settings)))
     return root
-
-
-def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", str(ROOT / "workflow/scripts" / script), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def command(stage: str, study: Path, out: Path) -> tuple[Path, list[object]]:
@@ -83,13 +71,14 @@ def command(stage: str, study: Path, out: Path) -> tuple[Path, list[object]]:
     return a, [*given, "--scratch", study / "scratch", "--out", out]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["merge.py", "generate.py", "sft.py", "layers.py", "updates.py"])
 def test_no_stage_reads_past_a_flipped_bit(stage: str, study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     checkpoint, arguments = command(stage, study, out)
     # The lowest bit of a bfloat16's fraction: still a finite number, only another one.
     flip(checkpoint / SHARD, 0.9, bit=0)
-    done = run(stage, *arguments)
+    done = run_script(stage, *arguments)
     assert done.returncode == 1, done.stderr
     assert f"{checkpoint / SHARD}: its SHA-256 is" in done.stderr
     assert str(checkpoint / MANIFEST) in done.stderr
@@ -97,6 +86,7 @@ def test_no_stage_reads_past_a_flipped_bit(stage: str, study: Path, tmp_path: Pa
     assert not list(tmp_path.glob("out*"))
 
 
+@pytest.mark.slow
 def test_score_reads_no_changed_completion(tmp_path: Path) -> None:
     completions, suite = tmp_path / "completions", tmp_path / "suite"
     for folder, kind in ((completions, "completions"), (suite, "suite")):
@@ -104,7 +94,7 @@ def test_score_reads_no_changed_completion(tmp_path: Path) -> None:
         write_manifest(folder, kind)
     flip(completions / "s.jsonl", 0.5)
     settings = {"code": {}, "suites": {"s": {"kind": "summary", "metrics": ["bleu4"]}}}
-    done = run(
+    done = run_script(
         *("score.py", "--completions", completions, "--suites", f"s={suite}"),
         *("--settings", json.dumps(settings), "--out", tmp_path / "out"),
     )
@@ -114,11 +104,12 @@ def test_score_reads_no_changed_completion(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", [SHARD, "tokenizer.json", "config.json", "chat_template.jinja"])
-@pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
-def test_a_flip_anywhere_in_any_file_is_found(study: Path, file: str, place: float) -> None:
-    flip(study / "b" / file, place, bit=3)
-    with pytest.raises(UserError, match=rf"{file}: its SHA-256 is .*verify"):
-        check_inputs(study / "base", [study / "a", study / "b"])
+def test_a_flip_anywhere_in_any_file_is_found(study: Path, file: str) -> None:
+    for place in (0.0, 0.5, 1.0):
+        flip(study / "b" / file, place, bit=3)
+        with pytest.raises(UserError, match=rf"{file}: its SHA-256 is .*verify"):
+            check_inputs(study / "base", [study / "a", study / "b"])
+        flip(study / "b" / file, place, bit=3)
 
 
 def test_sound_checkpoints_pass_and_are_hashed_once_a_process(study: Path) -> None:

@@ -1,14 +1,15 @@
 """The scheduler `mixmerge` on a workflow of a few lines: how many directories exist at once."""
 
-import os
+import shutil
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.slow
 
 #: Six temporary directories, each read by two jobs; the second one waits for the first.
 WORKFLOW = """
@@ -42,37 +43,35 @@ class Folder:
     output: str = ""
     peak: int = 0
 
-    def run(self, *arguments: str, timeout: float = 300) -> int:
+    def run(self, *arguments: str) -> int:
         command = [sys.executable, "-m", "snakemake", "--cores", "4", "--nocolor"]
         command += ["--scheduler", "mixmerge", "--keep-going", *arguments]
-        done = threading.Event()
         self.peak = 0
-
-        def watch() -> None:
-            while not done.is_set():
+        with (self.path / "output").open("w+") as output:
+            process = subprocess.Popen(command, cwd=self.path, stdout=output, stderr=output)
+            while process.poll() is None:
                 self.peak = max(self.peak, len(self.left()))
                 time.sleep(0.005)
+            output.seek(0)
+            self.output = output.read()
+        return process.returncode
 
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        try:
-            result = subprocess.run(
-                command,
-                cwd=self.path,
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                env={**os.environ, "NO_COLOR": "1"},
-            )
-        finally:
-            done.set()
-            watcher.join()
-        self.output = result.stdout + result.stderr
-        return result.returncode
+    def fail(self, numbers: str) -> None:
+        """Let the readers of these directories fail, and no others."""
+        shutil.rmtree(self.path / "fail", ignore_errors=True)
+        (self.path / "fail").mkdir()
+        for number in numbers:
+            (self.path / "fail" / number).touch()
 
     def left(self) -> list[str]:
         folder = self.path / "merged"
-        return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+        try:
+            return sorted(path.name for path in folder.iterdir())
+        except FileNotFoundError:
+            return []
+
+    def finished(self) -> set[str]:
+        return {path.name for path in (self.path / "read").iterdir()}
 
     def ran(self, rule: str) -> int:
         return self.output.count(f"\nrule {rule}:") + self.output.count(f"localrule {rule}:")
@@ -84,66 +83,48 @@ def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
 
 
-def finished(folder: Folder) -> set[str]:
-    return {path.name for path in (folder.path / "read").iterdir()}
-
-
 def test_no_more_exist_than_allowed_and_none_in_the_end(folder: Folder) -> None:
     assert folder.run("--resources", "merged=2") == 0, folder.output
     # Snakemake's own accounting would let four be made at once, and all six before any is read.
     assert folder.peak == 2
     assert folder.left() == []
-    assert finished(folder) == set("012345")
+    assert folder.finished() == set("012345")
+    # A deleted directory is made again for who needs it alone.
+    (folder.path / "read/4").unlink()
+    assert folder.run() == 0
+    assert [folder.ran(rule) for rule in ("make", "look", "read")] == [1, 0, 1]
+    assert folder.left() == []
 
 
 def test_readers_that_fail_keep_theirs_while_there_is_room(folder: Folder) -> None:
-    (folder.path / "fail").mkdir()
-    (folder.path / "fail/3").touch()
+    folder.fail("3")
     assert folder.run("--resources", "merged=2") == 1
     assert folder.peak <= 2
-    assert finished(folder) == set("01245")
+    assert folder.finished() == set("01245")
     assert folder.left() == ["3"]  # for the next attempt
-    (folder.path / "fail/3").unlink()
+    folder.fail("")
     assert folder.run("--resources", "merged=2") == 0, folder.output
     assert folder.ran("make") == 0 and folder.ran("read") == 1
     assert folder.left() == []
 
 
 def test_failed_readers_never_stop_the_others(folder: Folder) -> None:
-    (folder.path / "fail").mkdir()
-    for number in "0123":
-        (folder.path / "fail" / number).touch()
+    folder.fail("0123")
     assert folder.run("--resources", "merged=1") == 1
     assert folder.peak == 1
-    assert finished(folder) == set("45")
+    assert folder.finished() == set("45")
     assert "the jobs that read it failed, and other merges need the room" in folder.output
     assert len(folder.left()) <= 1
-    for number in "0123":
-        (folder.path / "fail" / number).unlink()
-    assert folder.run("--resources", "merged=1") == 0, folder.output
-    assert folder.peak == 1 and folder.left() == []
-    assert finished(folder) == set("012345")
 
 
 def test_what_an_earlier_run_left_is_counted_or_deleted(folder: Folder) -> None:
     assert folder.run("--notemp") == 0
     assert folder.left() == list("012345")
     # 0 and 1 are still to be read; the others are of no use.
-    for number in "01":
-        (folder.path / "read" / number).unlink()
-    (folder.path / "made/5").unlink()  # must be made again, as its record is gone
-    (folder.path / "read/5").unlink()
+    for place in ("read/0", "read/1", "read/5", "made/5"):  # whose record is gone is made again
+        (folder.path / place).unlink()
     assert folder.run("--resources", "merged=3") == 0, folder.output
     assert "Removing temporary output merged/2: an earlier run left it" in folder.output
     assert "Removing temporary output merged/5: it is made anew" in folder.output
     assert folder.ran("make") == 1 and folder.ran("read") == 3
-    assert folder.left() == []
-
-
-def test_a_deleted_directory_is_made_again_for_who_needs_it_alone(folder: Folder) -> None:
-    assert folder.run() == 0
-    assert folder.run() == 0 and "Nothing to be done" in folder.output
-    (folder.path / "read/4").unlink()
-    assert folder.run() == 0
-    assert [folder.ran(rule) for rule in ("make", "look", "read")] == [1, 0, 1]
     assert folder.left() == []

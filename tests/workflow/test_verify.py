@@ -1,4 +1,4 @@
-"""`snakemake verify` on a finished study: what rotted, was edited or lost is named, and mended."""
+"""Verification of a finished study: what rotted, was edited or lost is named, and mended."""
 
 import json
 import os
@@ -15,7 +15,10 @@ import pytest
 import yaml
 
 from fixtures.workspace import ROOT, Workspace
+from mixmerge.config.load import load_config
 from mixmerge.core.io import sha256
+from mixmerge.study.plan import Study
+from mixmerge.verify.verify import Verdict, rendered, verify
 
 pytestmark = pytest.mark.slow
 
@@ -29,18 +32,16 @@ def workspace(finished: Workspace, tmp_path: Path) -> Workspace:
     return finished.copy_to(tmp_path / "copy")
 
 
-def verify(workspace: Workspace) -> tuple[int, list[str], str]:
-    """Exit code, the lines of the faults, and everything: without --cores, as people type it."""
-    command = [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-        *("--directory", str(workspace.path), "--configfile", str(workspace.path / "study.yaml")),
-        *("--workflow-profile", str(ROOT / "profiles/default"), "verify"),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    output = done.stdout + done.stderr
-    assert "Traceback" not in output, output
-    faults = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
-    return done.returncode, faults, output
+def look(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Verdict, dict[str, list[str]]]:
+    """The verdict on a study, and its faults by path."""
+    monkeypatch.chdir(workspace.path)
+    verdict = verify(Study(load_config(Path("study.yaml"))), "--configfile study.yaml")
+    faults: dict[str, list[str]] = {}
+    for fault in verdict.faults:
+        faults.setdefault(fault.partition(": ")[0], []).append(fault)
+    return verdict, faults
 
 
 def rot(file: Path) -> None:
@@ -96,15 +97,16 @@ def bring_merge_back(study: Path) -> Path:
     return target
 
 
-def test_a_finished_study_is_sound(finished: Workspace) -> None:
+def test_a_finished_study_is_sound(finished: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     before = times(finished)
-    code, faults, output = verify(finished)
-    assert (code, faults) == (0, []), output
+    verdict, faults = look(finished, monkeypatch)
+    assert not faults
+    output = rendered(verdict, 3)
     assert "deleted on purpose  weights of 3 merges" in output
     assert re.search(
         r"sound .*\d figures.*1 statistics, .*\d tables, 4 timing, .*10 verdict", output
     )
-    assert re.search(r"\d{3} files, .* GB read in \d+ s; \d+ results as they were made", output)
+    assert re.search(r"\d{3} files, .* GB read in 3 s; \d+ results as they were made", output)
     assert times(finished) == before
 
 
@@ -114,7 +116,9 @@ def times(workspace: Workspace) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in files}
 
 
-def test_everything_that_changed_is_named_in_one_run(workspace: Workspace) -> None:
+def test_everything_that_changed_is_named_in_one_run(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = workspace.path / STUDY
     weights = study / "checkpoints" / MODEL / "sft-codegen-p100/model.safetensors"
     completions = study / "completions" / MODEL / "base/functions.jsonl"
@@ -156,8 +160,7 @@ def test_everything_that_changed_is_named_in_one_run(workspace: Workspace) -> No
     record.write_bytes(b"\xff" + record.read_bytes()[1:])
     rot(merged)
 
-    code, faults, output = verify(workspace)
-    assert code == 1
+    _, faults = look(workspace, monkeypatch)
     expected: dict[Path, str] = {
         weights: "rotted: no time says it was written; its SHA-256 is",
         completions: "edited on 2033-05-18",
@@ -178,67 +181,61 @@ def test_everything_that_changed_is_named_in_one_run(workspace: Workspace) -> No
         facts: "is not the manifest that results were made from",
         linked: "is a symbolic link to",
     }
+    assert faults.keys() == {str(path.relative_to(workspace.path)) for path in expected}
     for path, words in expected.items():
-        name = path.relative_to(workspace.path)
-        found = [line for line in faults if line.startswith(f"error: {name}: ")]
+        [found] = faults[str(path.relative_to(workspace.path))]
         # A size that differs says so by itself; a cut file may also be one that was edited.
-        assert len(found) == 1, (name, output)
-        assert words in found[0] or (path == rows and "edited on" in found[0]), found[0]
-        assert "delete " in found[0] or "makes it again" in found[0]
-    assert len(faults) == len(expected), output
-    assert "(sft)" in next(line for line in faults if str(weights.name) in line)
+        assert words in found or (path == rows and "edited on" in found), found
+        assert "delete " in found or "makes it again" in found
+        assert path != weights or "(sft)" in found
 
 
-def test_weights_that_the_config_keeps_are_missed(workspace: Workspace) -> None:
+def test_weights_that_the_config_keeps_are_missed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config: dict[str, Any] = yaml.safe_load((workspace.path / "study.yaml").read_text())
     config["merging"] = {**config["merging"], "keep": "all"}
     workspace.write_config(config)
-    code, faults, output = verify(workspace)
-    assert code == 1
-    assert len(faults) == 3, output
-    assert all("lost: merging.keep is 'all'" in line for line in faults)
-    assert all("all_checkpoints" in line for line in faults)
+    verdict, _ = look(workspace, monkeypatch)
+    assert len(verdict.faults) == 3
+    assert all("lost: merging.keep is 'all'" in line for line in verdict.faults)
+    assert all("all_checkpoints" in line for line in verdict.faults)
 
 
-def commands(fault: str) -> tuple[str, list[str]]:
-    """What a fault says to delete and to run."""
-    delete = re.search(r"delete (\S+?),? ", fault + " ")
-    run = re.search(r"`snakemake (.*?)`", fault)
-    assert delete and run, fault
-    return delete[1].rstrip(","), shlex.split(run[1])
-
-
-@pytest.mark.parametrize(
-    ("place", "spoil"),
-    [
-        (f"uncertainty/{MODEL}.json", rot),
-        (f"recipes/{MODEL}/linear-w0.3.yaml", change_weight),
-        ("data/sets/codegen-p100/train.jsonl", edit),
-        (f"scores/{MODEL}/base/scores.json", rot),
-        ("tables/verdict.csv", edit),
-    ],
-)
-def test_the_way_out_leads_out(
-    workspace: Workspace, place: str, spoil: Callable[[Path], None]
-) -> None:
-    """What the message says is done to the letter; then all is sound and nothing is to do."""
-    file = workspace.path / STUDY / place
-    whole = file.read_bytes()
-    spoil(file)
-    code, [fault], output = verify(workspace)
-    assert code == 1, output
-    delete, options = commands(fault)
-    (workspace.path / delete).unlink()
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-            *("--cores", "2", "--workflow-profile", str(ROOT / "profiles/default"), *options),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_the_way_out_leads_out(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `snakemake verify` says is done; then all is sound, and each file as it was."""
+    places: dict[str, Callable[[Path], None]] = {
+        f"uncertainty/{MODEL}.json": rot,
+        f"recipes/{MODEL}/linear-w0.3.yaml": change_weight,
+        "data/sets/codegen-p100/train.jsonl": edit,
+        f"scores/{MODEL}/base/scores.json": rot,
+        "tables/verdict.csv": edit,
+    }
+    whole = {place: (workspace.path / STUDY / place).read_bytes() for place in places}
+    for place, spoil in places.items():
+        spoil(workspace.path / STUDY / place)
+    # As people type it: without --cores.
+    snakemake = [sys.executable, "-m", "snakemake"]
+    profile = ["--workflow-profile", str(ROOT / "profiles/default")]
+    study = ["--directory", str(workspace.path), "--configfile", str(workspace.path / "study.yaml")]
+    done = run(*snakemake, "--snakefile", str(ROOT / "Snakefile"), *study, *profile, "verify")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    faults = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert len(faults) == len(places), done.stdout
+    targets = []
+    for fault in faults:
+        delete = re.search(r"delete (\S+?),? ", fault)
+        command = re.search(r"`snakemake (.*?)`", fault)
+        assert delete and command, fault
+        (workspace.path / delete[1].rstrip(",")).unlink()
+        *options, _, target = shlex.split(command[1])
+        targets.append(target)
+    again = [*snakemake, "--snakefile", str(ROOT / "Snakefile"), "--cores", "2", *profile]
+    done = run(*again, *options, "--", *targets)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert file.read_bytes() == whole
-    assert verify(workspace)[0] == 0
+    assert {place: (workspace.path / STUDY / place).read_bytes() for place in places} == whole
+    assert not look(workspace, monkeypatch)[1]
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,23 +1,28 @@
 """Running a recipe through MergeKit's Python API: inputs checked, seeded, atomic."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import ValidationError
 
-from mixmerge.artifacts.manifest import MANIFEST
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.checkpoint.code import trusts_code
 from mixmerge.checkpoint.finalize import copy_side_files, finalize
 from mixmerge.checkpoint.index import INDEX, read_index
-from mixmerge.checkpoint.tensors import HEAD, check_finite, check_same_tensors, is_tied
+from mixmerge.checkpoint.tensors import (
+    HEAD,
+    check_dtypes,
+    check_finite,
+    check_same_tensors,
+    is_tied,
+)
+from mixmerge.checkpoint.tokenizer import check_chat_template, check_same_tokenizer
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_dir, read_json, write_json
 from mixmerge.core.section import explained
-from mixmerge.merge.inputs import check_inputs
 
 #: Side files that MergeKit writes from the recipe, not from the base model.
 _CONFIG = "config.json"
@@ -26,57 +31,14 @@ _TOKENIZER = (
     "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json",
 )  # fmt: skip
 
+#: Config keys that say nothing about what the weights mean. Token ids are among them: training
+#: libraries align them with the tokenizer, which is compared for itself.
+_IRRELEVANT = {
+    "_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache", "auto_map",
+    "bos_token_id", "eos_token_id", "pad_token_id", "architectures", "tie_word_embeddings",
+}  # fmt: skip
+
 Device = Literal["cpu", "cuda", "auto"]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A recipe that MergeKit's own configuration class accepts."""
-
-    path: Path
-    """Its file."""
-
-    text: str
-    """The file's text; MergeKit keeps it beside the merged weights."""
-
-    content: dict[str, Any]
-    """Parsed YAML."""
-
-    config: Any
-    """The same as MergeKit's `MergeConfiguration`."""
-
-    models: list[Path]
-    """Checkpoints that MergeKit reads, the base model included where it has one."""
-
-    base: Path
-    """Checkpoint whose config, tokenizer and chat template the merge gets."""
-
-
-def read_recipe(path: Path) -> Recipe:
-    """Read a recipe; MergeKit validates it.
-
-    Raises:
-        UserError: no YAML, a key that MergeKit does not know, or a value that it refuses.
-    """
-    from mergekit.config import MergeConfiguration
-
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        content = yaml.safe_load(text)
-        if not isinstance(content, dict) or not content.get("models"):
-            raise ValueError("no list `models`; models are merged whole, not by slices or modules")
-        own = content.get("mixmerge", {})
-        known = {key: value for key, value in content.items() if key != "mixmerge"}
-        config = MergeConfiguration.model_validate(known, extra="forbid")
-    except ValidationError as error:
-        raise explained(error, str(path)) from None
-    except (OSError, yaml.YAMLError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path}: no recipe for MergeKit: {_line(error)}") from None
-    names = [entry.model.model.path for entry in config.models]
-    base_model = config.base_model.model.path if config.base_model else None
-    inputs = dict.fromkeys([*names, *([base_model] if base_model else [])])
-    base = Path(own.get("base") or base_model or names[0])
-    return Recipe(path, text, content, config, [Path(name) for name in inputs], base)
 
 
 def merge(
@@ -108,16 +70,32 @@ def merge(
     """
     # Read when tqdm is imported: MergeKit's bars would fill the log ten times a second.
     os.environ.setdefault("TQDM_MININTERVAL", "1")
-    recipe = read_recipe(path)
-    check_inputs(recipe.base, recipe.models, named_dtype=recipe.config.dtype is not None)
-    manifests = [directory / MANIFEST for directory in {recipe.base, *recipe.models}]
+    text, recipe, config = _read(path)
+    names = [entry.model.model.path for entry in config.models]
+    names += [config.base_model.model.path] if config.base_model else []
+    models = [Path(name) for name in dict.fromkeys(names)]
+    # Config, tokenizer and chat template of the merge are this one's.
+    base = Path(recipe.get("mixmerge", {}).get("base") or recipe.get("base_model") or names[0])
+    check_inputs(base, models, named_dtype=config.dtype is not None)
+    manifests = [directory / MANIFEST for directory in {base, *models}]
     with atomic_dir(out) as scratch:
-        _run_mergekit(recipe, scratch, seed, shard_bytes, threads, device)
-        _finish(recipe, scratch)
+        try:
+            _run_mergekit(config, base, scratch, seed, shard_bytes, threads, device)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise UserError(f"{path}: MergeKit cannot run it: {_line(error)}") from error
+        if recipe.get("base_model") != base.as_posix():
+            _write_config(config, base, scratch)
+        has_tokenizer = recipe.get("chat_template") is not None
+        copy_side_files(base, scratch, skip=(_CONFIG, *(_TOKENIZER if has_tokenizer else ())))
+        # MergeKit keeps the recipe beside the weights, as the text it was given.
+        (scratch / "mergekit_config.yml").write_text(text, encoding="utf-8")
+        _drop_tied_head(scratch)
+        check_same_tensors(scratch, base)
+        check_finite(scratch)
         finalize(
             scratch,
             inputs=[path, *(manifest for manifest in manifests if manifest.exists())],
-            settings={"recipe": recipe.content, "shard_bytes": shard_bytes, "device": device},
+            settings={"recipe": recipe, "shard_bytes": shard_bytes, "device": device},
             seed=seed,
             packages=["mergekit", "torch", "transformers", "safetensors"],
         )
@@ -125,8 +103,90 @@ def merge(
             check(scratch)
 
 
+def _read(path: Path) -> tuple[str, dict[str, Any], Any]:
+    """A recipe as text, as a mapping, and as the `MergeConfiguration` that MergeKit validates."""
+    from mergekit.config import MergeConfiguration
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        recipe = yaml.safe_load(text)
+        if not isinstance(recipe, dict) or not recipe.get("models"):
+            raise ValueError("no list `models`; models are merged whole, not by slices or modules")
+        known = {key: value for key, value in recipe.items() if key != "mixmerge"}
+        # It ignores unknown keys otherwise.
+        return text, recipe, MergeConfiguration.model_validate(known, extra="forbid")
+    except ValidationError as error:
+        raise explained(error, str(path)) from None
+    except (OSError, yaml.YAMLError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path}: no recipe for MergeKit: {_line(error)}") from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def check_inputs(base: Path, models: Sequence[Path], named_dtype: bool = True) -> None:
+    """Check all checkpoints of a merge, before MergeKit reads a weight: whole, finite, of one kind.
+
+    Args:
+        base: the checkpoint whose config and tokenizer the merge gets.
+        models: the checkpoints that are merged.
+        named_dtype: whether the recipe names a dtype; else all weights must be of one.
+
+    Raises:
+        UserError: one message naming file, tensor or key, and value.
+    """
+    checkpoints = list(dict.fromkeys([base, *models]))
+    for directory in checkpoints:
+        if (directory / MANIFEST).exists():
+            read_manifest(directory, "checkpoint")
+        check_same_tensors(directory, base)
+    check_same_tokenizer(checkpoints)
+    check_chat_template(base)
+    _check_same_config(checkpoints)
+    if not named_dtype:
+        check_dtypes(models)
+    for directory in models:
+        check_finite(directory)
+
+
+def _check_same_config(directories: list[Path]) -> None:
+    """Check that configs agree in everything that gives the weights their meaning.
+
+    Both are read through transformers, which fills in defaults and understands older spellings:
+    a specialist saved by another release than the base's writes `rope_theta` elsewhere.
+    """
+    base, *others = directories
+    wanted = _config(base).to_dict()
+    for directory in others:
+        config = _config(directory).to_dict()
+        for key in sorted({*wanted, *config} - _IRRELEVANT):
+            if wanted.get(key) != config.get(key):
+                raise UserError(
+                    f"{directory / _CONFIG}: {key} is {config.get(key)!r}, but "
+                    f"{wanted.get(key)!r} in {base / _CONFIG}; only checkpoints trained from "
+                    "the same base model can be merged"
+                )
+
+
+def _config(directory: Path) -> Any:
+    """A checkpoint's config as transformers reads it."""
+    from transformers import AutoConfig
+
+    trusted = trusts_code(directory)
+    try:
+        return AutoConfig.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=trusted
+        )
+    except Exception as error:  # a config may hold anything; each part of it refuses in its way
+        raise UserError(
+            f"{directory / _CONFIG}: transformers cannot read it: {_line(error)[:300]}; mend it, "
+            "or fetch the base model again"
+        ) from None
+
+
 def _run_mergekit(
-    recipe: Recipe, out: Path, seed: int, shard_bytes: int, threads: int, device: Device
+    config: Any, base: Path, out: Path, seed: int, shard_bytes: int, threads: int, device: Device
 ) -> None:
     """Let MergeKit write the merged weights into ``out``."""
     import torch
@@ -139,55 +199,28 @@ def _run_mergekit(
         random_seed=seed,
         out_shard_size=shard_bytes,
         device=device,
-        trust_remote_code=trusts_code(recipe.base),
+        trust_remote_code=trusts_code(base),
         # The card names the scratch directory and lists models in the order of a set.
         write_model_card=False,
     )
     # The cache belongs to the class and outlives a merge: it would serve the last merge's files.
     LoaderCache().loaders.clear()
     try:
-        run_merge(recipe.config, str(out), options)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise UserError(f"{recipe.path}: MergeKit cannot run it: {_line(error)}") from error
+        run_merge(config, str(out), options)
     finally:
         LoaderCache().loaders.clear()
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _finish(recipe: Recipe, out: Path) -> None:
-    """Give merged weights the base model's side files, and check the whole.
-
-    Raises:
-        UserError: the result lacks a tensor, or holds NaN or infinity.
-    """
-    if recipe.content.get("base_model") != recipe.base.as_posix():
-        _write_config(recipe, out)
-    own_tokenizer = recipe.content.get("chat_template") is not None
-    copy_side_files(recipe.base, out, skip=(_CONFIG, *(_TOKENIZER if own_tokenizer else ())))
-    # MergeKit keeps the recipe beside the weights, as the text it was given.
-    (out / "mergekit_config.yml").write_text(recipe.text, encoding="utf-8")
-    drop_tied_head(out)
-    check_same_tensors(out, recipe.base)
-    check_finite(out)
-
-
-def _write_config(recipe: Recipe, out: Path) -> None:
+def _write_config(recipe: Any, base: Path, out: Path) -> None:
     """Write the base's config as MergeKit would, were it the method's base model."""
-    from transformers import AutoConfig
-
-    config: Any = AutoConfig.from_pretrained(
-        recipe.base, local_files_only=True, trust_remote_code=trusts_code(recipe.base)
-    )
-    dtype = recipe.config.out_dtype or recipe.config.dtype
+    config = _config(base)
+    dtype = recipe.out_dtype or recipe.dtype
     if dtype is not None:
         config.dtype = dtype
     config.save_pretrained(out)
 
 
-def drop_tied_head(directory: Path) -> None:
+def _drop_tied_head(directory: Path) -> None:
     """Remove the output head of a merged checkpoint whose config ties it to the embeddings.
 
     Where an input stores a copy of its tied embeddings as ``lm_head.weight``, MergeKit merges that

@@ -8,7 +8,7 @@ messages begin with the field.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -33,25 +33,18 @@ class Method:
 
     base: Literal["required", "optional", "ignored"]
     """Whether it needs a base model the others are compared with."""
-
     min_inputs: int = 1
     """Fewest input models, the base included."""
-
     max_inputs: int | None = None
-    """Most input models, the base included; None is any number."""
-
+    """Most of them; None is any number."""
     min_others: int | None = None
     """Fewest input models beside the base; None asks for none."""
-
     max_others: int | None = None
-    """Most input models beside the base; None is any number."""
-
+    """Most of them; None is any number."""
     shared: Mapping[str, str] = field(default_factory=dict)
     """Parameters of the merge as a whole -> type name."""
-
     per_model: Mapping[str, str] = field(default_factory=dict)
     """Parameters each input model takes -> type name."""
-
     required: tuple[str, ...] = ()
     """Shared parameters without a default."""
 
@@ -103,12 +96,7 @@ METHODS: dict[str, Method] = {
 def check_parameters(
     name: str, parameters: Mapping[str, Any], model_parameters: Mapping[str, Any]
 ) -> None:
-    """Check a strategy's parameters against its method's contract.
-
-    Args:
-        name: MergeKit's `merge_method`.
-        parameters: given to the merge as a whole.
-        model_parameters: given to each specialist.
+    """Check a strategy's parameters, of the merge as a whole and of each specialist.
 
     Raises:
         ValueError: unknown method or parameter, a parameter in the wrong place or of the wrong
@@ -142,22 +130,19 @@ def check_parameters(
         _check_della(name, model_parameters)
 
 
-def _scalars(setting: Any) -> Iterator[Any]:
-    """Yield the plain values of a setting: itself, a gradient's, or those of its filters."""
+def _scalars(setting: Any) -> list[Any]:
+    """The plain values of a setting: itself, a gradient's, or those of its filters."""
     if isinstance(setting, list):
-        for element in setting:
-            yield from _scalars(element)
-    elif isinstance(setting, dict) and "value" in setting and set(setting) <= {"value", "filter"}:
-        yield from _scalars(setting["value"])
-    else:
-        yield setting
+        return [scalar for element in setting for scalar in _scalars(element)]
+    if isinstance(setting, dict) and "value" in setting and set(setting) <= {"value", "filter"}:
+        return _scalars(setting["value"])
+    return [setting]
 
 
 def _check_value(where: str, key: str, value: Any, kind: str) -> None:
     """Check one plain value's type and range."""
     types, noun = _TYPES[kind]
-    fits = isinstance(value, types) and (kind == "bool" or not isinstance(value, bool))
-    if not fits:
+    if not isinstance(value, types) or (kind != "bool" and isinstance(value, bool)):
         raise ValueError(f"{where}: expected {noun}, found {value!r}")
     if not math.isfinite(value):
         raise ValueError(f"{where}: {value!r} is not finite")
@@ -180,13 +165,8 @@ def _check_della(name: str, values: Mapping[str, Any]) -> None:
                 )
 
 
-def check_inputs(name: str, specialists: int, pivot: bool) -> None:
-    """Check the number of models a strategy merges.
-
-    Args:
-        name: MergeKit's `merge_method`, one of `METHODS`.
-        specialists: how many tasks' specialists are merged, the pivot included.
-        pivot: whether one of them takes the base model's place.
+def check_number(name: str, specialists: int, pivot: bool) -> None:
+    """Check the number of specialists a method merges; with a pivot, one is the base model.
 
     Raises:
         ValueError: too few or too many for the method, or a pivot where none is possible.

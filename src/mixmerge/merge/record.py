@@ -16,12 +16,7 @@ from mixmerge.core.io import atomic_open, read_json, sha256, write_json
 
 
 def write_record(weights: Path, record: Path) -> None:
-    """Copy a merge's provenance and, last, its manifest to where they stay.
-
-    Args:
-        weights: the published merge.
-        record: directory of the copies.
-    """
+    """Copy a published merge's provenance and, last, its manifest to the record's directory."""
     for name in (PROVENANCE, MANIFEST):
         with atomic_open(record / name, "wb") as file:
             file.write((weights / name).read_bytes())
@@ -36,23 +31,21 @@ def holds_recorded(weights: Path, record: Path) -> bool:
 
 
 def differing(weights: Path, record: Path) -> str | None:
-    """The first file of a directory that differs, in any byte, from what a record lists.
+    """The first file of a directory that is not, byte for byte, what a record lists; or None.
 
-    Args:
-        weights: holds files, with or without manifest and provenance.
-        record: the merge's record.
-
-    Returns:
-        A file's name; None where the directory holds the recorded files and no others.
+    The directory may hold manifest and provenance, and nothing else beside the recorded files.
     """
-    recorded = dict(_files(record))
-    for path in sorted(path for path in weights.rglob("*") if path.is_file()):
-        name = path.relative_to(weights).as_posix()
-        if name not in (MANIFEST, PROVENANCE):
-            entry = recorded.pop(name, {})
-            if path.stat().st_size != entry.get("bytes") or sha256(path) != entry["sha256"]:
-                return name
-    return next(iter(recorded), None)
+    recorded = _files(record)
+    paths = {path.relative_to(weights).as_posix(): path for path in weights.rglob("*")}
+    files = {name: path for name, path in paths.items() if path.is_file()}
+    names = files.keys() | recorded.keys()
+    for name in sorted(names - {MANIFEST, PROVENANCE}):
+        entry, path = recorded.get(name), files.get(name)
+        if entry is None or path is None or path.stat().st_size != entry["bytes"]:
+            return name
+        if sha256(path) != entry["sha256"]:
+            return name
+    return None
 
 
 def merge_again(recipe: Path, record: Path, out: Path, *, seed: int, threads: int = 1) -> None:
@@ -71,8 +64,7 @@ def merge_again(recipe: Path, record: Path, out: Path, *, seed: int, threads: in
     from mixmerge.merge.execution import merge
 
     def check(made: Path) -> None:
-        name = differing(made, record)
-        if name is not None:
+        if (name := differing(made, record)) is not None:
             raise UserError(
                 f"{recipe}: merged again, but {name} is not the file that {record / MANIFEST} "
                 f"lists{_changes(made, record)}; the weights that were scored cannot be made "
@@ -81,15 +73,8 @@ def merge_again(recipe: Path, record: Path, out: Path, *, seed: int, threads: in
             )
 
     settings = read_json(record / PROVENANCE)["settings"]
-    merge(
-        recipe,
-        out,
-        seed=seed,
-        shard_bytes=settings["shard_bytes"],
-        threads=threads,
-        device=settings["device"],
-        check=check,
-    )
+    machine = {"shard_bytes": settings["shard_bytes"], "device": settings["device"]}
+    merge(recipe, out, seed=seed, threads=threads, check=check, **machine)
 
 
 @contextmanager
@@ -116,8 +101,7 @@ def recorded_weights(
         merge_again(recipe, record, scratch, seed=seed, threads=threads)
         yield scratch
     finally:
-        if scratch.exists():
-            shutil.rmtree(scratch)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def add_facts(weights: Path, facts: dict[str, Any]) -> None:
@@ -140,7 +124,7 @@ def _changes(made: Path, record: Path) -> str:
         for name, version in new["software"].items()
         if version != old["software"].get(name)
     ]
-    changes += [f"{path} has changed" for path in new["inputs"]
-                if new["inputs"][path] != old["inputs"].get(path)]  # fmt: skip
+    changes += [f"{name} has changed" for name, digest in new["inputs"].items()
+                if digest != old["inputs"].get(name)]  # fmt: skip
     changes += [f"other {key}" for key in ("settings", "seed") if new[key] != old[key]]
     return f" ({'; '.join(changes)})" if changes else ""

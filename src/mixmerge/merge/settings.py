@@ -3,16 +3,13 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from mixmerge.core.section import Name, Section
-from mixmerge.merge.methods import METHODS, check_inputs, check_parameters
+from mixmerge.merge.methods import METHODS, check_number, check_parameters
 
 #: A weight for each task, or one number: the first task's weight w, the second gets 1 - w.
 Ratio = float | dict[Name, float]
-
-#: MergeKit reads `a+b` as a model with a LoRA and `a@b` as a revision.
-_BAD_IN_PATHS = ("+", "@")
 
 Dtype = Literal["bfloat16", "float16", "float32"]
 
@@ -65,16 +62,9 @@ class Strategy(MergeMethod):
     tasks: list[Name] | None = None
     """Tasks whose specialists are merged; all by default."""
 
-    @field_validator("ratios", mode="before")
-    @classmethod
-    def _no_empty_sweep(cls, value: Any) -> Any:
-        if isinstance(value, list) and not value:
-            raise ValueError("the list of ratios is empty; name at least one, such as [0.5]")
-        return value
-
     @model_validator(mode="after")
     def _follows_the_method(self) -> "Strategy":
-        if self.takes_weights and self.ratios is None:
+        if self.takes_weights and not self.ratios:
             raise ValueError(f"ratios: {self.method!r} takes weights; name at least one ratio")
         if not self.takes_weights and self.ratios is not None:
             raise ValueError(f"ratios: {self.method!r} takes no weights; leave `ratios` out")
@@ -83,19 +73,12 @@ class Strategy(MergeMethod):
         return self
 
     def check_tasks(self, tasks: list[str]) -> None:
-        """Check that the method can merge these tasks' specialists.
-
-        Args:
-            tasks: the tasks merged, in the order in which a ratio's weights are written.
-
-        Raises:
-            ValueError: too few or too many of them, or a pivot that is not among them.
-        """
+        """Check that the method can merge these tasks' specialists; else raise `ValueError`."""
         if len(set(tasks)) != len(tasks):
             raise ValueError(f"tasks: {tasks} names a task twice")
         if self.pivot is not None and self.pivot not in tasks:
             raise ValueError(f"pivot: {self.pivot!r} is not among the tasks merged, {tasks}")
-        check_inputs(self.method, len(tasks), pivot=self.pivot_among(tasks) is not None)
+        check_number(self.method, len(tasks), pivot=self.pivot_among(tasks) is not None)
 
 
 class RecipeSettings(MergeMethod):
@@ -115,11 +98,11 @@ class RecipeSettings(MergeMethod):
 
     @model_validator(mode="after")
     def _paths_that_mergekit_reads(self) -> "RecipeSettings":
+        # It reads `a+b` as a model with a LoRA and `a@b` as a revision.
         for path in (self.base, *self.specialists.values()):
-            if any(mark in path for mark in _BAD_IN_PATHS):
+            if "+" in path or "@" in path:
                 raise ValueError(
-                    f"{path}: MergeKit cannot read paths with {' or '.join(_BAD_IN_PATHS)}; "
-                    "move the results elsewhere"
+                    f"{path}: MergeKit cannot read paths with + or @; move the results elsewhere"
                 )
         return self
 

@@ -8,10 +8,10 @@ the textbook formula sum(xy) - n mean(x) mean(y) cancels where the mean is large
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import reduce
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -71,22 +71,23 @@ def update_agreement(base: Path, variants: dict[str, Path]) -> dict[str, Any]:
         UserError: a broken checkpoint, or some that do not hold the same tensors.
     """
     names = list(variants)
-    pairs: dict[tuple[int, int], dict[Group, _PairMoments]] = {
+    pairs: dict[tuple[int, int], dict[Group, _Moments]] = {
         pair: {} for pair in combinations(range(len(names)), 2)
     }
     label = f"agreement of {len(names)} updates"
     for group, (before, *after) in _pieces([base, *variants.values()], label):
         updates = [values - before for values in after]
         for (a, b), moments in pairs.items():
-            moments.setdefault(group, _PairMoments()).add(updates[a], updates[b])
-    found = []
+            piece = _moments(updates[a], updates[b])
+            moments[group] = _joined(moments.get(group, _Moments()), piece)
+    agreements = []
     for (a, b), moments in pairs.items():
-        total = _PairMoments()
-        for group in sorted(moments, key=order):
-            total.merge(moments[group])
-        rows = {group: entry.row() for group, entry in moments.items()}
-        found.append({"a": names[a], "b": names[b], **_by_group(rows, total.row())})
-    return {"pairs": found}
+        total = reduce(
+            _joined, (moments[group] for group in sorted(moments, key=order)), _Moments()
+        )
+        rows = {group: _agreement(entry) for group, entry in moments.items()}
+        agreements.append({"a": names[a], "b": names[b], **_by_group(rows, _agreement(total))})
+    return {"pairs": agreements}
 
 
 def _pieces(directories: list[Path], label: str) -> Iterator[tuple[Group, tuple[Floats, ...]]]:
@@ -115,9 +116,8 @@ def _norms(parameters: int, moved: float, stood: float) -> dict[str, Any]:
     }
 
 
-@dataclass
-class _PairMoments:
-    """Moments of the pairs (x, y) seen so far."""
+class _Moments(NamedTuple):
+    """Moments of pairs (x, y)."""
 
     count: int = 0
     mean_x: float = 0.0
@@ -134,52 +134,46 @@ class _PairMoments:
     both_moved: int = 0
     opposed: int = 0
 
-    def add(self, x: Floats, y: Floats) -> None:
-        """Take in a piece: two vectors of equal length, not empty."""
-        mean_x, mean_y = float(x.mean()), float(y.mean())
-        centred_x, centred_y = x - mean_x, y - mean_y
-        moved = (x != 0) & (y != 0)
-        piece = _PairMoments(
-            x.size,
-            mean_x,
-            mean_y,
-            float((centred_x * centred_x).sum()),
-            float((centred_y * centred_y).sum()),
-            float((centred_x * centred_y).sum()),
-            float((x * x).sum()),
-            float((y * y).sum()),
-            float((x * y).sum()),
-            int(moved.sum()),
-            # Not the sign of the product, which underflows to 0 for tiny updates.
-            int((moved & ((x < 0) != (y < 0))).sum()),
-        )
-        self.merge(piece)
 
-    def merge(self, other: "_PairMoments") -> None:
-        """Take in the moments of another set of pairs."""
-        total = self.count + other.count
-        step_x, step_y = other.mean_x - self.mean_x, other.mean_y - self.mean_y
-        weight = self.count * other.count / total
-        self.centred_xx += other.centred_xx + step_x * step_x * weight
-        self.centred_yy += other.centred_yy + step_y * step_y * weight
-        self.centred_xy += other.centred_xy + step_x * step_y * weight
-        self.mean_x += step_x * other.count / total
-        self.mean_y += step_y * other.count / total
-        self.count = total
-        for name in ("square_x", "square_y", "product", "both_moved", "opposed"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+def _moments(x: Floats, y: Floats) -> _Moments:
+    """Moments of a piece: two vectors of equal length, not empty."""
+    mean_x, mean_y = float(x.mean()), float(y.mean())
+    dx, dy = x - mean_x, y - mean_y
+    pairs = [(dx, dx), (dy, dy), (dx, dy), (x, x), (y, y), (x, y)]
+    moved = (x != 0) & (y != 0)
+    # Not the sign of the product, which underflows to 0 for tiny updates.
+    opposed = moved & ((x < 0) != (y < 0))
+    sums = [float((first * second).sum()) for first, second in pairs]
+    return _Moments(x.size, mean_x, mean_y, *sums, int(moved.sum()), int(opposed.sum()))
 
-    def row(self) -> dict[str, Any]:
-        """The statistics by name."""
-        norm_x, norm_y = math.sqrt(self.square_x), math.sqrt(self.square_y)
-        spread = math.sqrt(self.centred_xx) * math.sqrt(self.centred_yy)
-        return {
-            "parameters": self.count,
-            "pearson": _correlation(self.centred_xy, spread),
-            "cosine": _correlation(self.product, norm_x * norm_y),
-            "sign_conflict": self.opposed / self.both_moved if self.both_moved else None,
-            "norm_ratio": norm_x / norm_y if self.square_y else None,
-        }
+
+def _joined(a: _Moments, b: _Moments) -> _Moments:
+    """Moments of two sets of pairs together."""
+    total, weight = a.count + b.count, a.count * b.count / (a.count + b.count)
+    step_x, step_y = b.mean_x - a.mean_x, b.mean_y - a.mean_y
+    return _Moments(
+        total,
+        a.mean_x + step_x * b.count / total,
+        a.mean_y + step_y * b.count / total,
+        a.centred_xx + (b.centred_xx + step_x * step_x * weight),
+        a.centred_yy + (b.centred_yy + step_y * step_y * weight),
+        a.centred_xy + (b.centred_xy + step_x * step_y * weight),
+        *(first + second for first, second in zip(a[6:], b[6:], strict=True)),
+    )
+
+
+def _agreement(moments: _Moments) -> dict[str, Any]:
+    """The statistics by name."""
+    norm_x, norm_y = math.sqrt(moments.square_x), math.sqrt(moments.square_y)
+    spread = math.sqrt(moments.centred_xx) * math.sqrt(moments.centred_yy)
+    both = moments.both_moved
+    return {
+        "parameters": moments.count,
+        "pearson": _correlation(moments.centred_xy, spread),
+        "cosine": _correlation(moments.product, norm_x * norm_y),
+        "sign_conflict": moments.opposed / both if both else None,
+        "norm_ratio": norm_x / norm_y if moments.square_y else None,
+    }
 
 
 def _correlation(above: float, below: float) -> float | None:
