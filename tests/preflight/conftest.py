@@ -1,13 +1,15 @@
 """Fixtures of preflight's tests: a sound study to break, and what preflight finds in it."""
 
+import copy
 import runpy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures.sound_study import sound
+from fixtures.sound_study import CONFIG, sound
 from mixmerge.config.load import parse_config
 from mixmerge.preflight.findings import Area, Context
 from mixmerge.resources.plan import Planned
@@ -17,11 +19,20 @@ from mixmerge.study.plan import Study
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(scope="session")
+def sound_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with all files of a sound study."""
+    folder = tmp_path_factory.mktemp("sound")
+    sound(folder)
+    return folder
+
+
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def config(sound_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The configuration of a sound study in the working directory."""
+    shutil.copytree(sound_files, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    return sound(tmp_path)
+    return copy.deepcopy(CONFIG)
 
 
 @pytest.fixture(scope="session")

@@ -64,10 +64,10 @@ def test_what_is_no_file_or_no_folder_is_named(config: Config, errors: Errors) -
 
 
 def test_all_missing_columns_of_a_source_are_named_once(config: Config, errors: Errors) -> None:
-    rows = [dict(row) for row in ROWS]
-    for row in rows:
-        row["solutoin"], row["question"] = row.pop("solution"), row.pop("problem")
-        del row["id"]
+    rows = []
+    for row in ROWS:
+        kept = {key: row[key] for key in ("code", "docstring", "tests")}
+        rows.append({**kept, "solutoin": row["solution"], "question": row["problem"]})
     write_rows(Path("train.jsonl"), rows)
     found = errors(config)
     assert [line.partition(": ")[0] for line in found] == ["train.jsonl:1"] * 3
@@ -92,6 +92,8 @@ def test_rows_that_fail_later_are_told_with_their_lines(config: Config, errors: 
     assert lists.startswith("train.jsonl:13: column 'problem'") and "(and 1 more rows)" in lists
     # Both tasks read the source, and both would stop at the doubled id.
     assert len(found) == 4
+    config["sources"]["train"]["limit"] = 4
+    assert not errors(config)
 
 
 def test_files_that_are_no_files_of_rows(config: Config, errors: Errors) -> None:

@@ -100,6 +100,7 @@ def test_all_that_is_wrong_is_told_in_one_run(workspace: Path) -> None:
     assert not (workspace / "results").exists()
 
 
+@pytest.mark.long
 def test_the_papers_study_against_slurms_limits_in_seconds(workspace: Path, tmp_path: Path) -> None:
     """Under our profile, where partitions are too short and too small.
 

@@ -117,6 +117,7 @@ def test_failed_readers_never_stop_the_others(folder: Folder) -> None:
     assert len(folder.left()) <= 1
 
 
+@pytest.mark.long
 def test_what_an_earlier_run_left_is_counted_or_deleted(folder: Folder) -> None:
     assert folder.run("--notemp") == 0
     assert folder.left() == list("012345")

@@ -202,6 +202,7 @@ def test_weights_that_the_config_keeps_are_missed(
     assert all("all_checkpoints" in line for line in verdict.faults)
 
 
+@pytest.mark.long
 def test_the_way_out_leads_out(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `snakemake verify` says is done; then all is sound, and each file as it was."""
     places: dict[str, Callable[[Path], None]] = {
