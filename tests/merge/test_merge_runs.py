@@ -41,7 +41,7 @@ def spoil(study: Path, fault: str) -> str:
         return f"{shard}: shard is missing"
     if fault == "truncated":
         shard.write_bytes(shard.read_bytes()[:-100])
-        return f"{shard}: truncated"
+        return f"{shard}: cut off"
     config: dict[str, Any] = {}
     expected = ""
     if fault == "nan":
