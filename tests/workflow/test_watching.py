@@ -8,7 +8,6 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -121,14 +120,13 @@ def test_the_papers_grid_takes_the_papers_hours(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     study = study_of(shipped("config"))
     resources = JobResources(study)
-    runs = {}
-    for model, variant in study.checkpoints("sft", "mix"):
-        runs[model, variant] = resources.estimate(
-            "sft", SimpleNamespace(model=model, variant=variant)
-        )
+    runs = {
+        names: resources.estimate("sft", dict(zip(("model", "variant"), names, strict=True)))
+        for names in study.checkpoints("sft", "mix")
+    }
     assert len(runs) == 31
-    assert all(run.gpu == 4 for run in runs.values())
-    hours = {name: run.seconds / 3600 for name, run in runs.items()}
+    assert all(run["gpu"] == 4 for run in runs.values())
+    hours = {names: run["expected_s"] / 3600 for names, run in runs.items()}
     assert hours["qwen2.5-coder-1.5b", "sft-codegen-p100"] == pytest.approx(4, rel=0.1)
     assert hours["qwen2.5-coder-7b", "sft-codegen-p100"] == pytest.approx(20, rel=0.1)
     assert 500 < sum(4 * time for time in hours.values()) < 2000
