@@ -131,8 +131,8 @@ class _Moments(NamedTuple):
     square_y: float = 0.0
     product: float = 0.0
     #: Pairs in which neither is 0, and of these the pairs of different sign.
-    both_moved: int = 0
-    opposed: int = 0
+    both_moved: float = 0.0
+    opposed: float = 0.0
 
 
 def _moments(x: Floats, y: Floats) -> _Moments:
@@ -144,7 +144,7 @@ def _moments(x: Floats, y: Floats) -> _Moments:
     # Not the sign of the product, which underflows to 0 for tiny updates.
     opposed = moved & ((x < 0) != (y < 0))
     sums = [float((first * second).sum()) for first, second in pairs]
-    return _Moments(x.size, mean_x, mean_y, *sums, int(moved.sum()), int(opposed.sum()))
+    return _Moments(x.size, mean_x, mean_y, *sums, float(moved.sum()), float(opposed.sum()))
 
 
 def _joined(a: _Moments, b: _Moments) -> _Moments:
