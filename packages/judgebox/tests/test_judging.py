@@ -149,12 +149,14 @@ def test_a_digest_passes_only_its_own_test(tmp_path: Path) -> None:
             assert outcome.verdict == FAIL
 
 
-def test_a_huge_output_must_be_equal_to_the_bit(tmp_path: Path) -> None:
-    huge = [1.0] * 1_900_000
+def test_huge_lists_are_compared_item_by_item(tmp_path: Path) -> None:
+    huge = [[1.5, number] for number in range(350_000)]
+    equal = [[1.5, float(number)] for number in range(350_000)]
     assert judged(tmp_path, [huge], [announced(huge)])[0].verdict == PASS
-    assert judged(tmp_path, [huge], [outputs(huge)])[0].verdict == PASS
-    frames = [announced([1] * 1_900_000), outputs([1] * 1_900_000)]
-    assert judged(tmp_path, [huge], frames)[0].verdict == FAIL
+    assert judged(tmp_path, [huge], [announced(equal), outputs(equal)])[0].verdict == PASS
+    wrong = [huge[:-1], [*huge[:-1], [1.5, 0]], [*huge[:-1], codec.Opaque("list")], [{}] * 10**7]
+    for value in (*wrong, tuple(equal), [[{}] * 9 * 10**6]):
+        assert judged(tmp_path, [huge], [announced(value), outputs(value)])[0].verdict == FAIL
 
 
 def test_a_small_output_where_a_large_one_is_expected_is_not_compared(tmp_path: Path) -> None:

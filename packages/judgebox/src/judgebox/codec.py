@@ -15,7 +15,9 @@ bytes: a container's length is believed only once its elements are seen to be th
 becomes more than about 120 bytes of objects.
 """
 
+import io
 import sys
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -23,8 +25,8 @@ import msgpack
 
 from judgebox.codec_types import DTYPE, KINDS, CodecError, Opaque, Raised, as_builtin, mapping
 
-__all__ = ["LARGE", "MAX_DEPTH", "OPAQUE", "CodecError", "Opaque", "Raised", "pack"]
-__all__ += ["taken_apart", "unpack"]
+__all__ = ["LARGE", "MAX_DEPTH", "OPAQUE", "CodecError", "Opaque", "Raised", "items"]
+__all__ += ["pack", "taken_apart", "unpack"]
 
 #: Extensions within each other. Each level of reading takes 40 KB of the stack.
 MAX_DEPTH = 64
@@ -126,6 +128,24 @@ def unpack(data: bytes, limit: int = 2**30, opaque: bool = True) -> Any:
     except CodecError:
         raise
     except Exception as error:  # of msgpack, or of a constructor that was given nonsense
+        raise CodecError(f"{type(error).__name__}: {error}") from None
+
+
+def items(data: bytes, largest: int) -> Iterator[Any]:
+    """The items of a list's bytes, of which only one is made at a time.
+
+    Raises:
+        CodecError: see `unpack`; they hold no list, or an item of more bytes than ``largest``.
+    """
+    try:
+        _check_complete(data)
+        file = io.BytesIO(data)
+        unpacker = msgpack.Unpacker(file, max_buffer_size=largest, **_options(0, opaque=True))
+        for _ in range(unpacker.read_array_header()):
+            yield unpacker.unpack()
+    except CodecError:
+        raise
+    except Exception as error:
         raise CodecError(f"{type(error).__name__}: {error}") from None
 
 

@@ -8,7 +8,7 @@ since. And what holds no number is close to none: of `[[]]` numpy's `allclose` s
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from judgebox import codec
@@ -80,6 +80,27 @@ class Comparison:
             return self._passes(out, expected, arguments)
         except Exception:  # memory and recursion included: the output may be made for it
             return False
+
+    def passes_long(self, out: Iterator[Any], expected: Iterator[Any]) -> bool:
+        """Whether the items of a list are right; it stops at the first that is wrong.
+
+        With a tolerance, items that are lists are compared one by one; EvalPlus makes one array of
+        all.
+        """
+        exact = numeric = True
+        try:
+            for output, wanted in zip(out, expected, strict=True):
+                numeric = numeric and not isinstance(output, str | bytes | None)
+                if too_wide(output, wanted):
+                    return False
+                if output == wanted:
+                    continue
+                exact = False
+                if self.atol == 0 or not _item_close(output, wanted, self.atol):
+                    return False
+        except Exception:  # as in `passes`
+            return False
+        return exact or numeric
 
     def equal(self, floats: bool) -> None:
         """Take note of a test whose output equals the expected one.
@@ -180,6 +201,13 @@ def close(out: Any, expected: Any, atol: float) -> bool:
     if together > 4 * max(left.size, right.size) + _MOST_NUMBERS:
         return False
     return bool(numpy.allclose(left, right, rtol=_RTOL, atol=atol))
+
+
+def _item_close(out: Any, expected: Any, atol: float) -> bool:
+    if {type(out), type(expected)} <= {int, float, bool}:
+        finite = math.isfinite(out) and math.isfinite(expected)
+        return finite and abs(out - expected) <= atol + _RTOL * abs(expected)
+    return close(out, expected, atol)
 
 
 def nearly(out: Any, expected: Any, tolerance: float) -> bool:
