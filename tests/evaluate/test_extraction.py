@@ -163,6 +163,7 @@ def test_a_search_that_leads_nowhere_is_given_up() -> None:
     [
         ("x = 1", "x = 1"),
         ("import os\nf()", ""),
+        ("x = 1\nif __name__ == '__main__':\n    f()", "x = 1"),
         ("Text.\n```\nx = 1\n```\nMore:\n```py\ndef f():\n    pass\n```", "def f():\n    pass"),
         ("```python\ndef f():\n    pass", "def f():\n    pass"),
         ("Here it is\ndef f():\n    return 1\nthat was it", "def f():\n    return 1"),

@@ -85,6 +85,10 @@ def test_identical_checkpoints_are_never_told_apart(tmp_path: Path) -> None:
         if match["variant"] == "blend-0.25" and match["against"] == "mixture":
             assert (match["difference"], match["p"], match["p_adjusted"]) == (0, 1, 1)
             assert match["low"] <= 0 <= match["high"]
+    # Nor is AVG uncertain where all are the specialists, which are resampled with the rest.
+    same = analyse(settings(found), dict.fromkeys(directories, directories["mixed"]), seed=5)
+    for averages in same["averages"].values():
+        assert averages["test"] == {"value": 0, "low": 0, "high": 0}
 
 
 def test_who_meets_whom() -> None:

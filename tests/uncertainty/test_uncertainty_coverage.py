@@ -105,6 +105,8 @@ def test_bootstrap_test_holds_its_level_and_finds_what_is_there() -> None:
         true += int((two_sided_p(resampled_means(null + 0.04, 1000, block).T) < ALPHA).sum())
     assert false / trials <= ALPHA + 0.005 + 4 * error(trials, ALPHA)
     assert true / trials > 0.9
+    # No finite number of resamples proves a p-value of 0.
+    assert two_sided_p(np.array([np.nan] + [1.0] * 999)) == 2 / 1000
 
 
 def test_holm_keeps_the_error_of_a_sweep_by_mcnemars_test() -> None:
