@@ -69,8 +69,9 @@ def test_three_tasks_take_a_weight_each(demo: dict[str, Any]) -> None:
 def test_a_model_may_ask_for_fewer_merges(demo: dict[str, Any]) -> None:
     # Two ratios of one name are one merge.
     demo["models"][MODEL] |= {"strategies": {"dare": [0.3, 0.3000000001]}, "data_scale": [100]}
-    names = list(study_of(demo).variants[MODEL])
-    assert names == ["base", "sft-codegen-p100", "sft-codesum-p100", "mix-p100", "dare-w0.3"]
+    found = study_of(demo).variants[MODEL]
+    assert found["dare-w0.3"].weights == {"codegen": 0.3, "codesum": 0.7}
+    assert list(found) == ["base", "sft-codegen-p100", "sft-codesum-p100", "mix-p100", "dare-w0.3"]
 
 
 def test_seeds_differ_by_node_and_a_sweep_shares_its_masks(demo: dict[str, Any]) -> None:
@@ -146,6 +147,7 @@ def test_fields_stay_with_their_filters(template: str, fields: str) -> None:
 def test_a_prompts_wording_is_no_business_of_what_is_held_out(demo: dict[str, Any]) -> None:
     before = study_of(demo)
     demo["tasks"]["codesum"] |= {"prompt": "What is this?\n{code}", "system": "Be brief."}
+    demo["suites"]["functions"]["prompt"] = "Write it:\n{problem}"
     worded = study_of(demo)
     demo["tasks"]["codesum"]["prompt"] = "What is this?\n{code:strip}"
     other = study_of(demo)
