@@ -28,8 +28,7 @@ _LEAN, _TORCH, _TRAINER, _CUDA = 300, 600, 1200, 4000
 #: Seconds until the first training step on an idle machine: imports, tokenising, loading.
 _START = 40
 
-#: Operations a weight and token: forward, backward to the activations, to the weights; forward
-#: again where activations are recomputed.
+#: Operations a weight and token of a pass: forward, backward to activations and to weights.
 _FORWARD = 2
 
 #: A padded micro-batch of several rows is this much longer than its tokens; a packed row is full.
@@ -68,8 +67,7 @@ class Assumed:
         memory: MB of main memory at most, imports included.
         disk: MB that the job writes, scratch included.
         kept: MB of them that stay when it is over; None: all.
-        by_user: whether the user named its time (`hardware.sft_hours`), so that it is not doubted
-            as an assumption is.
+        by_user: whether the user named its time (`hardware.sft_hours`): it is not doubted.
     """
 
     start: float
@@ -116,7 +114,6 @@ class Estimates:
             "sft": self._sft,
             "recipe": lambda model, variant: Assumed(1, 0, 100),
             "merge": self._merge,
-            # Which ratio's merge is made again makes no difference.
             "winner": lambda model, strategy: self._merge(
                 model, self.study.merges(model, strategy)[0]
             ),
