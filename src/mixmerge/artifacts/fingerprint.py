@@ -206,7 +206,8 @@ class _Source:
 @cache
 def _read(path: Path) -> _Source:
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    imports, texts = set(), set()
+    imports: set[str] = set()
+    texts: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imports.update(alias.name for alias in node.names)
@@ -214,18 +215,18 @@ def _read(path: Path) -> _Source:
             imports.add(node.module)
             # ``from package import module`` names a module only where there is such a file.
             imports.update(f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and _may_name_a_module(node.value):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             texts.add(node.value)
         body = getattr(node, "body", None)
         if isinstance(body, list):
             # Bare strings: docstrings, and the attribute docstrings of config sections.
             body[:] = [part for part in body if not _is_text(part)] or [ast.Pass()]
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-    return _Source(digest, frozenset(imports), frozenset(texts))
+    return _Source(digest, frozenset(imports), frozenset(filter(_may_name_a_module, texts)))
 
 
-def _may_name_a_module(value: object) -> bool:
-    return isinstance(value, str) and "." in value and value.isprintable() and " " not in value
+def _may_name_a_module(text: str) -> bool:
+    return "." in text and text.isprintable() and " " not in text
 
 
 def _is_text(node: ast.AST) -> bool:

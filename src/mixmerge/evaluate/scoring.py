@@ -190,14 +190,14 @@ def judge(
     for suite, pairs in programs.items():
         for task, text in dict.fromkeys((task, text or "") for task, text in pairs):
             if text.strip():
-                cost = [-part for part in truths[suite].cost(task)]
-                checks.append((*cost, suite, task, text))
+                seconds, size = truths[suite].cost(task)
+                checks.append((-seconds, -size, suite, task, text))
             else:
                 plus = FAIL if truths[suite].judging.plus else None
                 rows[suite, task, text] = Verdict(task, text, FAIL, plus, False)
     # The longest first: one that starts last would leave the other workers idle.
     checks.sort()
-    requests = [truths[suite].request(*pair, clocks) for _, _, suite, *pair in checks]
+    requests = [truths[suite].request(task, text, clocks) for _, _, suite, task, text in checks]
 
     def note(number: int, answer: Any) -> bool:
         """Keep a program's row, instead of an earlier one; returns whether it must run again."""

@@ -141,6 +141,7 @@ def _scalars(setting: Any) -> list[Any]:
 
 def _check_value(where: str, key: str, value: Any, kind: str) -> None:
     """Check one plain value's type and range."""
+    types: Any
     types, noun = _TYPES[kind]
     if not isinstance(value, types) or (kind != "bool" and isinstance(value, bool)):
         raise ValueError(f"{where}: expected {noun}, found {value!r}")

@@ -51,8 +51,9 @@ def _base(context: Context, key: str) -> Path | None:
     model = context.config.models[key]
     if (published / MANIFEST).exists():
         return published
-    is_local = isinstance(model, LocalModel) and unusable(model.path, folder=True) is None
-    return model.path if is_local else None
+    if isinstance(model, LocalModel) and unusable(model.path, folder=True) is None:
+        return model.path
+    return None
 
 
 def check_models(context: Context, area: Area) -> None:

@@ -119,7 +119,7 @@ def _norms(parameters: int, moved: float, stood: float) -> dict[str, Any]:
 class _Moments(NamedTuple):
     """Moments of pairs (x, y)."""
 
-    count: int = 0
+    size: int = 0
     mean_x: float = 0.0
     mean_y: float = 0.0
     #: Sums of products of deviations from the means.
@@ -143,18 +143,18 @@ def _moments(x: Floats, y: Floats) -> _Moments:
     moved = (x != 0) & (y != 0)
     # Not the sign of the product, which underflows to 0 for tiny updates.
     opposed = moved & ((x < 0) != (y < 0))
-    sums = [float((first * second).sum()) for first, second in pairs]
-    return _Moments(x.size, mean_x, mean_y, *sums, float(moved.sum()), float(opposed.sum()))
+    sums = [(first * second).sum() for first, second in pairs]
+    return _Moments(x.size, mean_x, mean_y, *map(float, [*sums, moved.sum(), opposed.sum()]))
 
 
 def _joined(a: _Moments, b: _Moments) -> _Moments:
     """Moments of two sets of pairs together."""
-    total, weight = a.count + b.count, a.count * b.count / (a.count + b.count)
+    total, weight = a.size + b.size, a.size * b.size / (a.size + b.size)
     step_x, step_y = b.mean_x - a.mean_x, b.mean_y - a.mean_y
     return _Moments(
         total,
-        a.mean_x + step_x * b.count / total,
-        a.mean_y + step_y * b.count / total,
+        a.mean_x + step_x * b.size / total,
+        a.mean_y + step_y * b.size / total,
         a.centred_xx + (b.centred_xx + step_x * step_x * weight),
         a.centred_yy + (b.centred_yy + step_y * step_y * weight),
         a.centred_xy + (b.centred_xy + step_x * step_y * weight),
@@ -168,7 +168,7 @@ def _agreement(moments: _Moments) -> dict[str, Any]:
     spread = math.sqrt(moments.centred_xx) * math.sqrt(moments.centred_yy)
     both = moments.both_moved
     return {
-        "parameters": moments.count,
+        "parameters": moments.size,
         "pearson": _correlation(moments.centred_xy, spread),
         "cosine": _correlation(moments.product, norm_x * norm_y),
         "sign_conflict": moments.opposed / both if both else None,

@@ -50,7 +50,7 @@ class CaseSet:
 
     def expected_bytes(self, number: int) -> int:
         """Size of that."""
-        return self._expected[number + 1] - self._expected[number]
+        return int(self._expected[number + 1] - self._expected[number])
 
     def is_expected(self, number: int, output: bytes) -> bool:
         """Whether these are the very bytes of an expected output, and right therefore.
