@@ -4,9 +4,10 @@ import argparse
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
@@ -74,22 +75,30 @@ def run(main: Callable[[], None], online: bool = False) -> None:
     try:
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _end(error, str(error))
     except ValidationError as error:
         # Settings typed by hand; those of a rule come from the checked config.
-        print(f"error: {explained(error, '--settings')}", file=sys.stderr)
-        sys.exit(1)
+        _end(error, str(explained(error, "--settings")))
     except Exception as error:
-        told = refusal(error, _output(sys.argv))
-        if told is None:
+        message = refusal(error, _output(sys.argv))
+        if message is None:
             raise
-        print(f"error: {told}", file=sys.stderr)
-        sys.exit(1)
+        _end(error, message)
+
+
+def _end(error: BaseException, message: str) -> NoReturn:
+    """Print a message on a line of its own and exit."""
+    # Progress bars that were left in their middle end their lines when their loops are let go.
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__context__
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)
 
 
 def _output(arguments: list[str]) -> str:
     """What a script was told to make, for messages."""
     following = arguments[1:]
-    given = [value for name, value in zip(arguments, following, strict=False) if name == "--out"]
-    return given[0] if given else str(Path.cwd())
+    outputs = [value for name, value in zip(arguments, following, strict=False) if name == "--out"]
+    return outputs[0] if outputs else str(Path.cwd())
