@@ -265,10 +265,10 @@ def remember_signatures(rules):
     Snakemake does it before each call, dozens of times a job: an eighth of the time of a plan.
     """
     found = [Resource.evaluate]
-    for rule in rules:
-        items = (*rule.input, *rule.output, *rule.params)
+    for one in rules:
+        items = (*one.input, *one.output, *one.params)
         found += [getattr(item, "callable", item) for item in items]
-        found += [r._evaluator for r in rule.resources.values() if r.is_evaluable()]
+        found += [r._evaluator for r in one.resources.values() if r.is_evaluable()]
     for function in filter(callable, found):
         overwrite_function_params(function, inspect.signature(function).parameters)
 

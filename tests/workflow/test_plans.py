@@ -143,7 +143,7 @@ def test_jobs_see_no_gpu_where_the_device_is_the_cpu(
     traps.write_text(f"trap 'echo \"<$CUDA_VISIBLE_DEVICES>\" >> {seen}' EXIT\n")
     monkeypatch.setenv("BASH_ENV", str(traps))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    done = workspace.snakemake("--", "results/shrunken/recipes/qwen2-small/dare-w0.3.yaml")
+    done = workspace.snakemake("--", "results/shrunken/recipes/qwen2-small/ties-w0.3.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert seen.read_text().splitlines() == [f"<{expected}>"]
 
