@@ -158,6 +158,18 @@ def test_data_scale_takes_each_task_from_its_specialist() -> None:
     assert [row.cells[4].best for row in rows] == [False, True, False]
 
 
+def test_mixtures_at_several_percentages_have_lines_in_data_scale() -> None:
+    study = layout()
+    study.models[0].variants.append(Variant(name="mixed-50", kind="mix", percent=50))
+    found = results(study, {("mixed-50", "write-test.base"): 0.9})
+    rows = table(found, "data-scale").rows
+    assert [(row.cells[0].text, row.cells[1].text) for row in rows] == [
+        *(("Specialists", share) for share in ("50 %", "100 %")),
+        *(("Data mixture", share) for share in ("100 %", "50 %")),
+    ]
+    assert (rows[3].cells[2].value, rows[3].cells[2].best) == (0.9, False)
+
+
 def test_best_marks_ties_and_no_lonely_row() -> None:
     rows = [Row([Cell(v, str(v))], "a", compared=i < 3) for i, v in enumerate((0.5, 0.5, 0.4, 0.9))]
     rows.append(Row([Cell(1.0, "1")], "b", compared=True))
