@@ -213,12 +213,12 @@ def test_recipe_script(study: Path) -> None:
         "base": str(study / "base"),
         "specialists": {"one": str(study / "a"), "two": str(study / "b")},
     }
-    arguments = ["--settings", json.dumps(settings), "--out", study / "new.yaml"]
-    failed = run_script("recipe.py", *arguments)
+    text, out = json.dumps(settings), ["--out", study / "new.yaml"]
+    failed = run_script("recipe.py", "--settings", text, *out)
     assert failed.returncode == 1 and "did you mean 'density'" in failed.stderr
     assert failed.stderr.startswith("error: ") and not (study / "new.yaml").exists()
-    arguments[1] = arguments[1].replace("densty", "density")
-    assert run_script("recipe.py", *arguments).returncode == 0
+    mended = text.replace("densty", "density")
+    assert run_script("recipe.py", "--settings", mended, *out).returncode == 0
     recipe = yaml.safe_load((study / "new.yaml").read_text())
     assert [model["model"] for model in recipe["models"]] == [str(study / "a"), str(study / "b")]
     assert recipe["base_model"] == str(study / "base")
