@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 
@@ -146,9 +145,22 @@ def averages(values: Array, specialists: Array, measures: Sequence[Measure]) -> 
 
 
 def holm(families: Sequence[str], p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values (1979), family by family, in the comparisons' order."""
-    names, adjusted = np.array(families), np.array(p_values, dtype=np.float64)
+    """Holm's adjusted p-values (1979, Scandinavian Journal of Statistics 6(2)), family by family.
+
+    Not statsmodels' own, which collects garbage at each call: a tenth of a second.
+
+    Args:
+        families: the family of each comparison.
+        p_values: p-value of each comparison.
+
+    Returns:
+        Adjusted p-values in the same order.
+    """
+    names, values = np.array(families), np.array(p_values, dtype=np.float64)
+    adjusted = np.empty_like(values)
     for family in dict.fromkeys(families):
-        members = names == family
-        adjusted[members] = multipletests(adjusted[members], method="holm")[1]
+        (members,) = np.nonzero(names == family)
+        ordered = members[np.argsort(values[members])]
+        scaled = values[ordered] * np.arange(len(ordered), 0, -1)
+        adjusted[ordered] = np.minimum(np.maximum.accumulate(scaled), 1)
     return [float(value) for value in adjusted]
