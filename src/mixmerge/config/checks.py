@@ -68,13 +68,14 @@ def _references(
 
 def _source_problems(config: StudyConfig) -> Iterator[str]:
     """Sources of packages that could share a package, embedded ones without their corpus."""
-    found = [(k, s) for k, s in config.sources.items() if isinstance(s, PackageSource)]
-    for key, source in found[1:]:
+    package_sources = [(k, s) for k, s in config.sources.items() if isinstance(s, PackageSource)]
+    for key, source in package_sources[1:]:
         for name in ("lock", "only", "validation", "test", "quality"):
-            if getattr(source, name) != getattr(found[0][1], name):
+            if getattr(source, name) != getattr(package_sources[0][1], name):
                 yield (
-                    f"sources.{key}.{name}: differs from that of {found[0][0]!r}; all sources of "
-                    "kind 'packages' must have the same, or one package could be in two parts"
+                    f"sources.{key}.{name}: differs from that of "
+                    f"{package_sources[0][0]!r}; all sources of kind 'packages' must have the "
+                    "same, or one package could be in two parts"
                 )
     users = [f"models.{k}" for k, m in config.models.items() if isinstance(m, EmbeddedBase)]
     users += [f"sources.{k}" for k, s in config.sources.items() if isinstance(s, EmbeddedSource)]

@@ -69,13 +69,13 @@ def parse_config(data: Any, where: str) -> StudyConfig:
             field = ".".join(_location(problem["loc"]))
             # Of a value that may be of several types, pydantic tells of each; the first will do.
             if problem["type"] == "value_error" or field not in lines:
-                told = in_words(problem).splitlines()
+                messages = in_words(problem).splitlines()
                 lines.setdefault(field, []).extend(
-                    f"{field}: {line}" if field else line for line in told
+                    f"{field}: {line}" if field else line for line in messages
                 )
-        raise _refused(where, (line for told in lines.values() for line in told)) from None
-    if found := list(problems(config)):
-        raise _refused(where, found)
+        raise _refused(where, (line for messages in lines.values() for line in messages)) from None
+    if mistakes := list(problems(config)):
+        raise _refused(where, mistakes)
     return config
 
 

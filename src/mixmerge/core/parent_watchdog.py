@@ -73,10 +73,10 @@ def descendants(pid: int) -> list[int]:
         stat = _stat(int(entry.name)) if entry.name.isdigit() else None
         if stat is not None and stat[0] not in _GONE:
             children.setdefault(int(stat[1]), []).append(int(entry.name))
-    found = [pid]
-    for parent in found:
-        found.extend(children.get(parent, []))
-    return found[1:]
+    processes = [pid]
+    for parent in processes:
+        processes.extend(children.get(parent, []))
+    return processes[1:]
 
 
 def watch() -> None:

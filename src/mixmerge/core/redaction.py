@@ -99,31 +99,31 @@ def exposed(value: Any, place: str = "") -> Iterator[str]:
 
 def _environment() -> list[str]:
     """Secrets in this process's variables, the longest first."""
-    found = {secret for name, value in os.environ.items() for secret in _secrets(name, value)}
+    secrets = {secret for name, value in os.environ.items() for secret in _secrets(name, value)}
     # A proxy's URL may name its user alone, whose name stands in every path of a home.
-    found -= {os.environ.get("USER", ""), os.environ.get("LOGNAME", "")}
-    return sorted(found, key=len, reverse=True)
+    secrets -= {os.environ.get("USER", ""), os.environ.get("LOGNAME", "")}
+    return sorted(secrets, key=len, reverse=True)
 
 
 @lru_cache(maxsize=10_000)
 def _secrets(name: str, value: str) -> tuple[str, ...]:
     """What of a variable is secret: mostly nothing."""
-    found: set[str] = set()
+    secrets: set[str] = set()
     parts = set(name.upper().replace("-", "_").split("_"))
     named = parts & _WORDS or any(pair <= parts for pair in _PAIRS)
     named = named or any(part.endswith(_ENDS) for part in parts)
     if named and not parts & _PLACES and not value.startswith("/"):
-        found |= {value, value.strip()}
+        secrets |= {value, value.strip()}
     for scheme, user in _IN_URL.findall(value):
         # Of `user:password` the password; a token may stand alone before the @, except for ssh,
         # which knows none.
         first, _, password = user.partition(":")
         secret = password or ("" if "ssh" in scheme.lower() else first)
-        found |= {secret, unquote(secret)}
+        secrets |= {secret, unquote(secret)}
     # As messages quote it, as JSON writes it, as a URL does.
-    for one in list(found):
-        found |= {repr(one)[1:-1], json.dumps(one)[1:-1], quote(one, safe="")}
-    return tuple(one for one in found if len(one) >= _SHORTEST)
+    for plain in list(secrets):
+        secrets |= {repr(plain)[1:-1], json.dumps(plain)[1:-1], quote(plain, safe="")}
+    return tuple(plain for plain in secrets if len(plain) >= _SHORTEST)
 
 
 class _Redacting:

@@ -107,29 +107,30 @@ def explained(error: ValidationError, where: str) -> UserError:
 
 def in_words(problem: "ErrorDetails") -> str:
     """What is wrong with a value and what would be right, from pydantic's finding."""
-    kind, told = problem["type"], problem.get("ctx", {})
+    kind, context = problem["type"], problem.get("ctx", {})
     message = problem["msg"].removeprefix("Value error, ")
     if kind == "value_error":
         return message
     if kind == "missing":
         return "missing; add it"
-    if kind == "string_pattern_mismatch" and told["pattern"] == _NAME:
+    if kind == "string_pattern_mismatch" and context["pattern"] == _NAME:
         message = (
             "is no name; a name is made of lower-case letters, digits, dots and underscores, with "
             "single hyphens in between"
         )
     elif kind in ("too_short", "too_long"):
-        bound = told["min_length"] if kind == "too_short" else told["max_length"]
+        bound = context["min_length"] if kind == "too_short" else context["max_length"]
         word = "least" if kind == "too_short" else "most"
-        message = f"{told['actual_length']} given, but it takes at {word} {bound}"
+        message = f"{context['actual_length']} given, but it takes at {word} {bound}"
     elif kind in ("dict_type", "model_type", "model_attributes_type"):
         message = "expected a section, `key: value` on lines of their own"
     elif kind == "union_tag_invalid":
-        tag = told["discriminator"].strip("'")
-        names = [name.strip("' ") for name in told["expected_tags"].split(",")]
-        return f"{tag}: {told['tag']!r} is none of {', '.join(names)}{_close(told['tag'], names)}"
+        tag = context["discriminator"].strip("'")
+        names = [name.strip("' ") for name in context["expected_tags"].split(",")]
+        hint = _close(context["tag"], names)
+        return f"{tag}: {context['tag']!r} is none of {', '.join(names)}{hint}"
     elif kind == "union_tag_not_found":
-        message = f"{told['discriminator'].strip(chr(39))} is missing; add it"
+        message = f"{context['discriminator'].strip(chr(39))} is missing; add it"
     shown = repr(problem["input"])
     if len(shown) > _SHOWN:
         shown = f"{shown[: _SHOWN - 3]}..."

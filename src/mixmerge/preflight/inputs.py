@@ -147,16 +147,20 @@ def _check_rows(study: Study, key: str, path: Path, seconds: float, area: Area) 
 
 def _mappings(study: Study, key: str) -> list[RowMapping]:
     """How each task and suite that reads a source maps its rows."""
-    found = []
+    row_mappings = []
     for task, entry in study.config.tasks.items():
         if key in entry.sources:
             prepare = PrepareSettings.model_validate(study.prepare_settings(task))
-            found.append(RowMapping(f"tasks.{task}", key, prepare.templates, prepare.columns[key]))
+            row_mappings.append(
+                RowMapping(f"tasks.{task}", key, prepare.templates, prepare.columns[key])
+            )
     for suite, own in study.config.suites.items():
         if isinstance(own, SummarySuite) and own.source == key:
             settings = SuiteSettings.model_validate(study.suite_settings(suite))
-            found.append(RowMapping(f"suites.{suite}", key, settings.templates, settings.columns))
-    return found
+            row_mappings.append(
+                RowMapping(f"suites.{suite}", key, settings.templates, settings.columns)
+            )
+    return row_mappings
 
 
 def _rows(path: Path, note: Callable[[object], None]) -> Iterator[tuple[int, Row]]:

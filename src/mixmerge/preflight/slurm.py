@@ -106,18 +106,18 @@ def _partitions() -> dict[str, Partition]:
     """What ``sinfo`` says; each partition may have several kinds of nodes."""
     command = ["sinfo", "--noheader", "--format=%R|%a|%l|%m|%G"]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    found: dict[str, Partition] = {}
+    partitions_by_name: dict[str, Partition] = {}
     for line in answer.stdout.splitlines():
         name, up, limit, memory, generic = (part.strip() for part in line.split("|", 4))
         size = int(re.sub(r"\D", "", memory) or 0)
         count = sum(int(n) for n in re.findall(r"gpu(?::[^:,()]+)?:(\d+)", generic))
-        known = found.get(name, Partition(False, 0, 0, 0))
-        found[name] = Partition(
+        known = partitions_by_name.get(name, Partition(False, 0, 0, 0))
+        partitions_by_name[name] = Partition(
             up == "up", minutes(limit), max(size, known.memory_mb), max(count, known.gpus)
         )
-    if not found:
+    if not partitions_by_name:
         raise ValueError("it names no partition")
-    return found
+    return partitions_by_name
 
 
 def minutes(limit: str) -> float:

@@ -116,7 +116,7 @@ def read_results(path: Path, audit: Path | None = None) -> list[Line]:
             **{n: float(row[n]) if row[n] else None for n in ("ratio", "repeats", "better")},
         },
     )
-    return [replace(line, **found) for line, found in zip(lines, findings, strict=True)]
+    return [replace(line, **finding) for line, finding in zip(lines, findings, strict=True)]
 
 
 def read_scale(path: Path) -> list[ScaleLine]:

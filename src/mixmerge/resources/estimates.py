@@ -205,8 +205,8 @@ class Estimates:
         a_process = _TRAINER + (_CUDA + loading if self.gpu else 0)
         # Each node's, which is what clusters count.
         memory = (a_process * processes + host * 1000) / settings.nodes
-        given = self.hardware.sft_hours if self.gpu else None
-        hours = (given or {}).get(self.config.models[model].size)
+        stated_hours = self.hardware.sft_hours if self.gpu else None
+        hours = (stated_hours or {}).get(self.config.models[model].size)
         if hours is not None:
             start, work = 0.0, 3600 * hours * sizes.share(training_set)
         else:

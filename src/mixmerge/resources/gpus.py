@@ -96,8 +96,10 @@ def visible(environment: Mapping[str, str], devices: Path = Path("/dev")) -> lis
         # CUDA sees those before the first that is none.
         bad = next((i for i, name in enumerate(names) if name in ("", "-1")), len(names))
         return names[:bad]
-    found = [path for path in devices.glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
-    return [str(number) for number in range(len(found))]
+    device_files = [
+        path for path in devices.glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)
+    ]
+    return [str(number) for number in range(len(device_files))]
 
 
 def claiming(names: Sequence[str]) -> str:

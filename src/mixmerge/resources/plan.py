@@ -118,8 +118,8 @@ def misfits(planned: Planned) -> list[str]:
     except UserError:
         # Snakemake has checked the config already; what it took from elsewhere is not ours to see.
         return []
-    found = {model: config.misfit(model) for model in models} if config else {}
-    return [f"models.{model}.sft, {problem}" for model, problem in found.items() if problem]
+    misfit_of = {model: config.misfit(model) for model in models} if config else {}
+    return [f"models.{model}.sft, {problem}" for model, problem in misfit_of.items() if problem]
 
 
 def rendered(planned: Planned) -> str:

@@ -45,10 +45,10 @@ class Sizes:
     def _manifest(self, *parts: str) -> dict[str, Any]:
         """A manifest below the study's root; empty where there is none that can be read."""
         try:
-            found = json.loads(Path(self.study.manifest(*parts)).read_text(encoding="utf-8"))
+            counted = json.loads(Path(self.study.manifest(*parts)).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return counted if isinstance(counted, dict) else {}
 
     def fact(self, name: str, *parts: str) -> int | None:
         """A whole number among a manifest's facts."""
@@ -57,8 +57,8 @@ class Sizes:
 
     def parameters(self, model: str) -> int:
         """Weights of a model: as its base checkpoint says, else its entry."""
-        found = self.fact("parameters", "checkpoints", model, "base")
-        return found or parameters_of(self.config.models[model]) or _PARAMETERS
+        counted = self.fact("parameters", "checkpoints", model, "base")
+        return counted or parameters_of(self.config.models[model]) or _PARAMETERS
 
     def weights_mb(self, model: str, bytes_a_weight: float) -> float:
         """MB of a checkpoint of the model."""
@@ -66,15 +66,15 @@ class Sizes:
 
     def source_rows(self, source: str, use: str = "training") -> int:
         """Rows of a source."""
-        found = self.fact("rows", "data", "sources", source)
-        if found is not None:
-            return found
+        counted = self.fact("rows", "data", "sources", source)
+        if counted is not None:
+            return counted
         entry, embedded = self.config.sources[source], self.config.embedded
         if isinstance(entry, EmbeddedSource) and embedded is not None:
-            found = getattr(embedded, f"{entry.part.split('-')[1]}_items")
+            counted = getattr(embedded, f"{entry.part.split('-')[1]}_items")
         else:
-            found = _ROWS[use][not isinstance(entry, HubSource)]
-        return min(found, entry.limit or found)
+            counted = _ROWS[use][not isinstance(entry, HubSource)]
+        return min(counted, entry.limit or counted)
 
     def _parts(self, *parts: str) -> tuple[int, int] | None:
         """Training and validation rows that a manifest tells of."""
@@ -129,17 +129,19 @@ class Sizes:
 
     def items(self, suite: str) -> int:
         """Items of a suite."""
-        found = self.fact("items", "suites", suite)
-        if found is not None:
-            return found
+        counted = self.fact("items", "suites", suite)
+        if counted is not None:
+            return counted
         entry, embedded = self.config.suites[suite], self.config.embedded
         if isinstance(entry, SummarySuite):
-            found = self.source_rows(entry.source, "suite")
+            counted = self.source_rows(entry.source, "suite")
         elif str(entry.problems).startswith("embedded-") and embedded is not None:
-            found = int(getattr(embedded, f"{str(entry.problems).removeprefix('embedded-')}_items"))
+            counted = int(
+                getattr(embedded, f"{str(entry.problems).removeprefix('embedded-')}_items")
+            )
         else:
-            found = _PROBLEMS.get(str(entry.problems), _PROBLEMS_OF_FILE)
-        return min(found, *(size or found for size in (entry.sample, entry.limit)))
+            counted = _PROBLEMS.get(str(entry.problems), _PROBLEMS_OF_FILE)
+        return min(counted, *(size or counted for size in (entry.sample, entry.limit)))
 
     def has_large_tests(self, suite: str) -> bool:
         """Whether a suite's expected outputs take hundreds of megabytes, as EvalPlus's do."""

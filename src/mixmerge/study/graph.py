@@ -60,20 +60,20 @@ class Graph:
 
     def _variants(self, model: str) -> dict[str, Variant]:
         config = self.config
-        found = [Variant(name="base", kind="base")]
+        listed = [Variant(name="base", kind="base")]
         for task in config.tasks:
             for percent in config.scales(model):
                 name = f"sft-{task}-p{percent}"
-                found.append(Variant(name=name, kind="sft", task=task, percent=percent))
+                listed.append(Variant(name=name, kind="sft", task=task, percent=percent))
         for percent in sorted(set(config.mixture.scale)):
-            found.append(Variant(name=f"{MIX}-p{percent}", kind="mix", percent=percent))
+            listed.append(Variant(name=f"{MIX}-p{percent}", kind="mix", percent=percent))
         for key, ratios in config.sweep(model).items():
             tasks = config.strategies[key].tasks or list(config.tasks)
             for weights in [None] if ratios is None else [task_weights(r, tasks) for r in ratios]:
                 name = key if weights is None else f"{key}-{weight_label(weights)}"
-                found.append(Variant(name=name, kind="merge", strategy=key, weights=weights))
+                listed.append(Variant(name=name, kind="merge", strategy=key, weights=weights))
         unique: dict[str, Variant] = {}
-        for variant in found:
+        for variant in listed:
             unique.setdefault(variant.name, variant)  # two ratios may be named alike
         return unique
 
@@ -144,10 +144,10 @@ class Graph:
 
     def kept(self) -> list[str]:
         """Files or directories of checkpoints that stay: trained ones, with `keep: all` merges."""
-        found = [self.manifest("checkpoints", *p) for p in self.checkpoints("base", "sft", "mix")]
+        listed = [self.manifest("checkpoints", *p) for p in self.checkpoints("base", "sft", "mix")]
         if self.config.merging.keep == "all":
-            found += [self.weights(*pair) for pair in self.checkpoints("merge")]
-        return found
+            listed += [self.weights(*pair) for pair in self.checkpoints("merge")]
+        return listed
 
     def code_suites(self) -> list[str]:
         """Suites that are judged by running tests."""

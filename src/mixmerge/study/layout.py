@@ -164,26 +164,26 @@ def _runs(config: StudyConfig) -> Iterator[report.Run]:
             yield report.Run(model=model, training_set=title, settings=settings)
 
 
-def _with_paper(config: StudyConfig, layout: report.Layout, given: report.Paper) -> report.Layout:
+def _with_paper(config: StudyConfig, layout: report.Layout, named: report.Paper) -> report.Layout:
     """The layout with the paper's counterparts of its tables."""
-    lines = read_results(given.results, given.audit)
-    shares = [] if given.data_scale is None else read_scale(given.data_scale)
+    lines = read_results(named.results, named.audit)
+    shares = [] if named.data_scale is None else read_scale(named.data_scale)
     columns = [column.key for column in layout.columns_of("test")]
-    for key in given.columns:
+    for key in named.columns:
         _check("columns", key, columns)
-    if given.task:
-        _check("task", given.task, config.tasks)
+    if named.task:
+        _check("task", named.task, config.tasks)
     theirs = dict.fromkeys([*(line.model for line in lines), *(share.model for share in shares)])
     strategies = {line.strategy for line in lines}
     paper = report.PaperMatch(
-        **given.model_dump(include={"results", "data_scale", "columns"}),
-        models=_names("models", given.models, config.models, theirs),
-        strategies=_names("strategies", given.strategies, config.strategies, strategies),
-        task=given.task or next(iter(config.tasks)),
+        **named.model_dump(include={"results", "data_scale", "columns"}),
+        models=_names("models", named.models, config.models, theirs),
+        strategies=_names("strategies", named.strategies, config.strategies, strategies),
+        task=named.task or next(iter(config.tasks)),
         counterparts=[],
     )
-    found = list(_counterparts(layout, paper, lines, {share.model for share in shares}))
-    return layout.model_copy(update={"paper": paper.model_copy(update={"counterparts": found})})
+    entries = list(_counterparts(layout, paper, lines, {share.model for share in shares}))
+    return layout.model_copy(update={"paper": paper.model_copy(update={"counterparts": entries})})
 
 
 def _counterparts(
@@ -205,18 +205,18 @@ def _counterparts(
 
 
 def _names(
-    field: str, given: Mapping[str, str], ours: Iterable[str], theirs: Iterable[str]
+    field: str, named: Mapping[str, str], ours: Iterable[str], theirs: Iterable[str]
 ) -> dict[str, str]:
     """Our keys -> the paper's, for what is on both sides."""
     known, there = list(ours), set(theirs)
-    for key, name in given.items():
+    for key, name in named.items():
         _check(field, key, known)
         if name not in there:
             raise UserError(
                 f"tables.paper.{field}.{key}: the paper's file has no {name!r}"
                 f"{nearest(name, there)}"
             )
-    pairs = ((key, given.get(key, key)) for key in known)
+    pairs = ((key, named.get(key, key)) for key in known)
     return {key: name for key, name in pairs if name in there}
 
 
@@ -265,7 +265,7 @@ def winner_layout(layout: report.Layout, model: str, strategy: str) -> dict[str,
         "tasks": [plain(task) for task in layout.tasks],
         "suites": [plain(suite) for suite in layout.suites if suite.key in suites],
         "columns": [plain(column) for column in columns],
-        "strategies": [plain(found) for found in layout.strategies if found.key == strategy],
+        "strategies": [plain(entries) for entries in layout.strategies if entries.key == strategy],
         "models": [entry.model_copy(update={"variants": variants})],
         **{key: [] for key in lists},
         "high_correlation": 0.0,

@@ -100,7 +100,7 @@ class _Verifier:
 
     def check_lists(self) -> list[Result]:
         """The files of the report, by the lists that their jobs left."""
-        found = []
+        whole = []
         for rule, name in LISTS.items():
             listing = self._study.root / name
             try:
@@ -108,7 +108,7 @@ class _Verifier:
             except UserError as error:
                 way_out = f"delete it, then `snakemake {self._options} -R {rule}`"
                 damaged = Result(listing, rule, "listed", str(listing), [f"{error}; {way_out}"])
-                found.append(damaged)
+                whole.append(damaged)
                 continue
             for path, digest in sums.items():
                 result = Result(path, rule, "listed", str(path))
@@ -119,8 +119,8 @@ class _Verifier:
                     self._fault(result, path, f"missing, but {listing} lists it", again)
                 else:
                     result.files[path] = (path.stat().st_size, digest, listing)
-                found.append(result)
-        return found
+                whole.append(result)
+        return whole
 
     def hash_files(self, results: list[Result]) -> None:
         """Read all listed files and note those that differ."""

@@ -134,12 +134,12 @@ def candidates() -> list[Backend]:
         # It finds its libcap beside the package, so it must stay where it is.
         program = Path(package.origin).with_name("_bin") / "bwrap"
         programs += [program] if os.access(program, os.X_OK) else []
-    found = [
+    working = [
         Backend("bubblewrap", f"bubblewrap ({path})", functools.partial(bubblewrap.command, path))
         for path in programs
     ]
     none = [Backend("bubblewrap", "bubblewrap", _no_bwrap)]
-    return [*(found or none), Backend("landlock", "landlock", landlock_launch.command)]
+    return [*(working or none), Backend("landlock", "landlock", landlock_launch.command)]
 
 
 def _no_bwrap(runtime: Runtime, control: int) -> list[str]:

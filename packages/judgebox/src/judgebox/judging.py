@@ -163,9 +163,9 @@ class Judging:
 
     def _is_right_list(self, output: bytes) -> bool:
         self.comparison.equal(self._tests.floats(self.judged))
-        found = codec.items(output, _WHOLE_BYTES)
+        outputs_by_item = codec.items(output, _WHOLE_BYTES)
         expected = codec.items(self._tests.expected(self.judged), _WHOLE_BYTES)
-        right = self.comparison.passes_long(found, expected)
+        right = self.comparison.passes_long(outputs_by_item, expected)
         self.judged += right
         return right
 

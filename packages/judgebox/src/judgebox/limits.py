@@ -89,13 +89,13 @@ class Stat(NamedTuple):
 
 def descendants(root: int, most: int) -> list[int]:
     """A process and what descends from it, as far as it was seen in passing; about `most` ids."""
-    found = [root]
-    for pid in found:
-        if len(found) >= most:
+    family = [root]
+    for pid in family:
+        if len(family) >= most:
             break
         for task in _names(f"/proc/{pid}/task"):
-            found += map(int, _read(f"/proc/{pid}/task/{task}/children").split())
-    return found
+            family += map(int, _read(f"/proc/{pid}/task/{task}/children").split())
+    return family
 
 
 def stat(pid: int) -> Stat | None:

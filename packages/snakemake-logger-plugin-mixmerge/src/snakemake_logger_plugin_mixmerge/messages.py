@@ -43,8 +43,8 @@ def tail(file: Path, most: int = 20) -> list[str]:
 def ended(text: str) -> str | None:
     """How a command ended, from Snakemake's exception: ``exit status 1``, ``killed by SIGKILL``."""
     status = r"CalledProcessError.*(?:non-zero (exit status \d+)|died with <Signals\.(\w+): \d+>)"
-    found = re.search(status, text, re.DOTALL)
-    return found and (found[1] or f"killed by {found[2]}")
+    match = re.search(status, text, re.DOTALL)
+    return match and (match[1] or f"killed by {match[2]}")
 
 
 def command(*arguments: str) -> str:
