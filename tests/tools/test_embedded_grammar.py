@@ -31,6 +31,7 @@ def test_a_row_of_the_table_is_whole(operation):
             compile(Step(operation, constant).expression("x", careless=careless), "row", "eval")
 
 
+@pytest.mark.slow
 def test_the_grammar_composes_thousands_of_distinct_functions():
     assert len({program.body() for program in programs(3000)}) > 1500
     rng = random.Random(0)
@@ -60,6 +61,7 @@ def test_every_program_has_several_distinct_wordings():
         assert all(not re.search(r"[{}]", text) for text in texts)
 
 
+@pytest.mark.slow
 def test_a_wording_means_one_function():
     meaning: dict[tuple[str, str], str] = {}
     for program in programs(3000):

@@ -34,6 +34,7 @@ def verdicts(problem, truth, solution):
     return result["base"][0], result["plus"][0]
 
 
+@pytest.mark.slow
 def test_canonical_solutions_pass(problems, truth):
     from evalplus.sanitize import sanitize
 
@@ -43,6 +44,7 @@ def test_canonical_solutions_pass(problems, truth):
         assert verdicts(problem, truth, solution) == ("pass", "pass"), problem["task_id"]
 
 
+@pytest.mark.slow
 def test_functions_that_lack_a_step_fail_on_plus(problems, truth):
     for problem in problems.values():
         lines = problem["canonical_solution"].splitlines()
@@ -52,6 +54,7 @@ def test_functions_that_lack_a_step_fail_on_plus(problems, truth):
         assert verdicts(problem, truth, broken)[1] != "pass", problem["task_id"]
 
 
+@pytest.mark.slow
 def test_functions_that_do_nothing_fail(problems, truth):
     for problem in list(problems.values())[:10]:
         argument = problem["prompt"].split("(")[1].split(")")[0]

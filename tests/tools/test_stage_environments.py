@@ -52,6 +52,7 @@ def test_every_rule_has_a_stage_and_every_stage_a_file(root: Path) -> None:
     assert named == set(re.findall(r'code\("(\w+\.py)"', text))
 
 
+@pytest.mark.slow
 def test_files_are_what_the_generator_writes(root: Path) -> None:
     for path, text in stage_environments.files(root).items():
         assert path.read_text("utf-8") == text, "run `make conda-env`"

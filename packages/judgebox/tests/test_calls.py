@@ -103,6 +103,7 @@ def test_each_program_gets_its_verdict(bench: Box, squares: Path, code: str, alo
     assert verdict(bench, squares, code, alone=alone) == SQUARES[code]
 
 
+@pytest.mark.slow
 def test_what_never_comes_back_times_out(bench: Box, tmp_path: Path) -> None:
     one = made_by(bench, tmp_path, "def f(x): return x", [[5]])
     stuck = "def f(x):\n    return sum(range(10**12))"  # no signal is looked at in there
@@ -116,6 +117,7 @@ def test_what_never_comes_back_times_out(bench: Box, tmp_path: Path) -> None:
     assert outcome == (TIMEOUT, True, True, 0)  # by the clock: to be run again, alone
 
 
+@pytest.mark.slow
 def test_large_outputs(bench: Box, tmp_path: Path) -> None:
     code = "def f(n): return [(i, str(i)) for i in range(n)]"
     tests = made_by(bench, tmp_path, code, [[10], [100_000], [1000], [150_000]])
