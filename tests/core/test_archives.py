@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.core.archives import BadArchive, Bounds, folder, gunzip, untar, unzip, zip_names
+from mixmerge.core.archives import BadArchive, Bounds, folder, gunzip, unzip, zip_names
 from offline_sources.nltk_packages import unpack_deb
+from offline_sources.tar import untar
 
 SMALL = Bounds(bytes=1 << 20, members=50, ratio=20, free=1000)
 

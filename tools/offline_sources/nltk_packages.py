@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mixmerge.core.archives import Wanted, folder, gunzip, untar, unzip
+from mixmerge.core.archives import Wanted, folder, gunzip, unzip
 from mixmerge.evaluate.nltk_data import BOUNDS, Route, Unavailable, run_command, take
+from offline_sources.tar import untar
 
 _SECONDS = 600
 #: Debian's package of the database, of its sense index, and (for `lexnames`) of its manual pages.

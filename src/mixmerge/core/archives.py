@@ -7,6 +7,7 @@ refused, never mended: an archive that holds one is not what it claims to be.
 
 import gzip
 import io
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -75,7 +76,7 @@ def unzip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds | None = N
         bounds.check(archive, size, archive.stat().st_size)
         for name, entry in chosen.items():
             with file.open(entry) as source:
-                _write(archive, source, target / name, entry.file_size)
+                write_new(source, target / name)
     return list(chosen)
 
 
@@ -90,14 +91,14 @@ def _opened(
     archive: Path, bounds: Bounds
 ) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
     """A zip file with its files by checked name."""
-    with _unbroken(archive), zipfile.ZipFile(archive) as file:
+    with unbroken(archive), zipfile.ZipFile(archive) as file:
         infos = file.infolist()
         if len(infos) > bounds.members:
             raise BadArchive(archive, f"holds {len(infos):,} entries")
         entries: dict[str, zipfile.ZipInfo] = {}
         for entry in infos:
             # `filename` was cut at a NUL and mended; what the archive really says is checked.
-            name = _checked_name(archive, entry.orig_filename)
+            name = checked_name(archive, entry.orig_filename)
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise BadArchive(archive, f"{name!r} is a link or a device and no file")
@@ -110,59 +111,6 @@ def _opened(
         yield file, entries
 
 
-def untar(
-    stream: IO[bytes], archive: Path, target: Path, wanted: Wanted, bounds: Bounds | None = None
-) -> list[str]:
-    """Unpack the wanted files of an uncompressed tar stream below ``target``; returns their names.
-
-    Links and devices that are not wanted are passed over.
-
-    Args:
-        stream: read to its end, or to the first fault.
-        archive: the file it comes from, for messages and for its size.
-        target: directory, made where it is missing.
-        wanted: whether to unpack a file.
-        bounds: of the whole stream.
-
-    Raises:
-        BadArchive, FileExistsError: see `unzip`.
-    """
-    bounds = bounds or Bounds()
-    counted = _Counted(stream, archive, bounds)
-    names: list[str] = []
-    with _unbroken(archive), tarfile.open(fileobj=counted, mode="r|") as file:  # type: ignore[call-overload]
-        for number, entry in enumerate(file):
-            if number >= bounds.members:
-                raise BadArchive(archive, f"holds over {number:,} entries")
-            if entry.name in (".", "./"):
-                continue
-            name = _checked_name(archive, entry.name.removeprefix("./"))
-            if entry.isdir() or not wanted(name):
-                continue
-            source = file.extractfile(entry) if entry.isreg() else None
-            if source is None:
-                raise BadArchive(archive, f"{name!r} is a link or a device and no file")
-            if name in names:
-                raise BadArchive(archive, f"holds {name!r} twice")
-            _write(archive, source, target / name, entry.size)
-            names.append(name)
-    return names
-
-
-class _Counted:
-    """A stream of a tar that raises `BadArchive` when more comes out than may."""
-
-    def __init__(self, stream: IO[bytes], archive: Path, bounds: Bounds) -> None:
-        self._stream, self._archive, self._bounds = stream, archive, bounds
-        self._packed, self._size = archive.stat().st_size, 0
-
-    def read(self, size: int) -> bytes:
-        data = self._stream.read(size)
-        self._size += len(data)
-        self._bounds.check(self._archive, self._size, self._packed)
-        return data
-
-
 def gunzip(packed: bytes, archive: Path | str, bounds: Bounds) -> bytes:
     """The content of a gzip file that is small enough for memory.
 
@@ -171,7 +119,7 @@ def gunzip(packed: bytes, archive: Path | str, bounds: Bounds) -> bytes:
     """
     pieces: list[bytes] = []
     size = 0
-    with _unbroken(archive), gzip.open(io.BytesIO(packed)) as file:
+    with unbroken(archive), gzip.open(io.BytesIO(packed)) as file:
         while piece := file.read(_CHUNK):
             size += len(piece)
             bounds.check(archive, size, len(packed))
@@ -184,7 +132,7 @@ def folder(prefix: str) -> Wanted:
     return lambda name: name.startswith(prefix.rstrip("/") + "/")
 
 
-def _checked_name(archive: Path, name: str) -> str:
+def checked_name(archive: Path, name: str) -> str:
     """The name of an entry, if it can only be a place below the folder that is unpacked into."""
     parts = name.rstrip("/").split("/")
     try:
@@ -202,20 +150,16 @@ def _checked_name(archive: Path, name: str) -> str:
     return "/".join(part for part in parts if part != ".")
 
 
-def _write(archive: Path, source: IO[bytes], path: Path, size: int) -> None:
-    """Write a new file of at most ``size`` bytes; whatever the entry says, no more come out."""
+def write_new(source: IO[bytes], path: Path) -> None:
+    """Write a new file; zipfile and tarfile give no more bytes than an entry says it has."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # "x": never through something that stands there already.
     with path.open("xb") as file:
-        while piece := source.read(_CHUNK):
-            size -= len(piece)
-            if size < 0:
-                raise BadArchive(archive, f"{path.name!r} is longer than it says")
-            file.write(piece)
+        shutil.copyfileobj(source, file)
 
 
 @contextmanager
-def _unbroken(archive: Path | str) -> Iterator[None]:
+def unbroken(archive: Path | str) -> Iterator[None]:
     """Turn what the libraries raise for broken archives into `BadArchive`."""
     try:
         yield
