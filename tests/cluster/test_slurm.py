@@ -1,5 +1,6 @@
 """`snakemake --profile slurm all_tables` against a real Slurm, with faults, told by its records."""
 
+import re
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
@@ -44,11 +45,11 @@ def not_started(clone: Clone, row: dict[str, str]) -> bool:
     """Whether Slurm gave a job its node and then no step in it.
 
     Slurm 22.05 was seen to do so to a job that it started in the second in which another node
-    failed: "Invalid generic resource (gres) specification". Logs of jobs that ended well are gone.
+    failed. Logs of jobs that ended well are gone.
     """
     logs = (clone.path / ".snakemake/slurm_logs").rglob(f"{row['JobIDRaw']}.log")
-    refusal = "srun: error: Unable to create step for job"
-    return any(refusal in log.read_text(encoding="utf-8") for log in logs)
+    refusal = r"srun: error: Unable to create step for job \d+: Invalid generic resource"
+    return any(re.search(refusal, log.read_text(encoding="utf-8")) for log in logs)
 
 
 def rule_of(job: str) -> str:
