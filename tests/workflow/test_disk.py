@@ -1,5 +1,6 @@
 """Merged weights: deleted when read, bounded in number, brought back only for who needs them."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,23 +82,34 @@ def test_another_recipe_reaches_all_that_reads_the_merge(copy: Workspace) -> Non
 
 
 @contextmanager
-def watched(folder: Path) -> Iterator[list[int]]:
-    """Count the directories below a folder, again and again, while the block runs."""
-    counts: list[int] = []
+def watched(folder: Path) -> Iterator[list[tuple[int, int]]]:
+    """Directories below a folder and their bytes, again and again, while the block runs."""
+    seen: list[tuple[int, int]] = []
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.01):
             # Hidden ones as well: merges that are being written.
-            counts.append(len(list(folder.glob("*"))))
+            merges = list(folder.glob("*"))
+            seen.append((len(merges), sum(map(size, merges))))
 
     thread = threading.Thread(target=watch)
     thread.start()
     try:
-        yield counts
+        yield seen
     finally:
         done.set()
         thread.join()
+
+
+def size(folder: Path) -> int:
+    """Bytes below a folder, of which anything may vanish meanwhile."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.lstat(Path(root, name)).st_size
+    return total
 
 
 @pytest.mark.long
@@ -116,7 +128,7 @@ def test_at_most_as_many_as_allowed_are_on_disk_also_after_kill_9(
     merged = results / "merged" / MODEL
     lost = [f"results/shrunken/completions/{MODEL}/{variant}/manifest.json" for variant in SWEEP]
     bound = ("--resources", "merged=1", "--", *lost)
-    with watched(merged) as counts:
+    with watched(merged) as seen:
         run = subprocess.Popen(
             copy.command(*bound),
             stdout=subprocess.DEVNULL,
@@ -140,7 +152,11 @@ def test_at_most_as_many_as_allowed_are_on_disk_also_after_kill_9(
         assert copy.planned(*bound[2:]) == {"merge": 1, "generate": 2}
         result = copy.snakemake(*bound)
         assert result.returncode == 0, result.stdout + result.stderr
-    assert max(counts) == 1
+    weights = json.loads((record / "manifest.json").read_text())["files"].values()
+    one = sum(entry["bytes"] for entry in weights)
+    assert max(directories for directories, _ in seen) == 1
+    # One checkpoint, its manifest and provenance.
+    assert one <= max(bytes_ for _, bytes_ in seen) < one + 20_000
     assert not list(merged.glob("*"))
     assert {path: path.read_bytes() for path in before} == before
     assert copy.planned("all") == {}
