@@ -16,7 +16,7 @@ CONFIG = ROOT / "config/smollm2.yaml"
 TRIAL = ROOT / "config/presets/smollm2-trial.yaml"
 STUDY = "smollm2-trial"
 SCORES = f"results/{STUDY}/scores/smollm2-135m/dare-w0.5"
-ARGUMENTS = ("--configfile", str(CONFIG), str(TRIAL), "--", SCORES)
+ARGUMENTS = ("--configfile", str(CONFIG), str(TRIAL), "--", f"{SCORES}/manifest.json")
 
 
 def workspace(path: Path) -> Workspace:
