@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from mixmerge.artifacts import fingerprint as module
 
 
 @pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A small first-party package and a script that uses a part of it."""
     package = tmp_path / "src" / "mixmerge"
     (package / "stage").mkdir(parents=True)
@@ -20,12 +21,18 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (package / "unused.py").write_text("y = 1\n")
     (tmp_path / "script.py").write_text("from mixmerge.stage.used import f\nprint(f(1))\n")
     monkeypatch.setattr(module, "ROOTS", [tmp_path / "src", tmp_path / "packages/box/src"])
-    return tmp_path
+    yield tmp_path
+    forget()
+
+
+def forget() -> None:
+    """Files are read once a process."""
+    for cached in (module._read, module._first_party, module._file, module._packages):
+        cached.cache_clear()
 
 
 def fresh(tree: Path) -> str:
-    for cached in (*(module._read, module._first_party, module._file, module._packages),):
-        cached.cache_clear()
+    forget()
     return module.fingerprint(tree / "script.py")
 
 
@@ -102,3 +109,9 @@ def test_stages_do_not_depend_on_the_whole_config(root: Path) -> None:
                 file = module._file(name)
                 pending |= set(module._first_party(file)) if file else set()
         assert "mixmerge.config.study" not in seen, script.name
+
+
+def test_what_renders_chats_counts_and_what_confines_it_does_not(root: Path) -> None:
+    modules = set(module._modules(root / "workflow/scripts/sft.py"))
+    assert "mixmerge.checkpoint.chat_process" in modules
+    assert not modules & {"mixmerge.checkpoint.jail", "judgebox.landlock", "judgebox.seccomp"}

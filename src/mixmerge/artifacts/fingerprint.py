@@ -33,7 +33,7 @@ ROOTS = [
 _MACHINERY = {
     "mixmerge.artifacts.integrity",
     "mixmerge.artifacts.record",
-    "mixmerge.checkpoint.chat_process",
+    "mixmerge.checkpoint.jail",
     "mixmerge.core.parent_watchdog",
     "mixmerge.core.redaction",
 }

@@ -11,10 +11,8 @@ seccomp hold it too where the kernel has them.
 
 import json
 import os
-import resource
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":
@@ -23,7 +21,7 @@ if __name__ == "__main__":
 
 from multiprocessing.connection import Connection
 
-from judgebox import landlock, seccomp
+from mixmerge.checkpoint.jail import lock_in
 
 #: Kinds of answers beside ``text``.
 REFUSED, TOO_LONG, TOO_MUCH = "refused", "too long", "too much memory"
@@ -45,7 +43,7 @@ def serve(cpu_seconds: float, memory_bytes: int, text_bytes: int) -> None:
     good = "{% generation %}{{ messages | tojson }}{{ strftime_now('%d') }}{% endgeneration %}"
     for template in (good, "{{ raise_exception('x') }}", "{% for %}", "{{ ''.__class__ }}"):
         _answer(json.dumps({"conversations": [[]], "chat_template": template}), text_bytes)
-    _lock_in(memory_bytes)
+    lock_in(memory_bytes)
     while True:
         try:
             request = caller.recv_bytes()
@@ -75,31 +73,6 @@ def _answer(request: bytes | str, text_bytes: int) -> bytes:
         line = getattr(error, "lineno", None)
         failure = {"kind": REFUSED, "error": type(error).__name__, "message": message, "line": line}
     return json.dumps(failure).encode()
-
-
-def _lock_in(memory_bytes: int) -> None:
-    """Give up files, network and other processes, and memory beyond a bound, for good.
-
-    Landlock and seccomp hold where the kernel has them: were Jinja's own sandbox to fail, there
-    would be nothing to reach. The limits hold everywhere.
-    """
-    used = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
-    # Before the filter, which freezes it. Not 0: a program that dumps are piped to would start.
-    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
-    try:
-        # Before the limits: to lock itself in takes a descriptor.
-        landlock.lock([], landlock.version())
-        seccomp.install(seccomp.Profile(signals_to=os.getpid()))
-    except seccomp.Refused:
-        pass
-    bounds = {
-        resource.RLIMIT_AS: used + memory_bytes,
-        resource.RLIMIT_NOFILE: 0,
-        resource.RLIMIT_NPROC: 0,
-        resource.RLIMIT_FSIZE: 0,
-    }
-    for kind, bound in bounds.items():
-        resource.setrlimit(kind, (bound, bound))
 
 
 if __name__ == "__main__":
