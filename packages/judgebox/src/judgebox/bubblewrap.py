@@ -38,8 +38,9 @@ _DEVICES = ("null", "full", "random", "urandom")
 NAMESPACES: Final = ("user", "pid", "net", "mnt", "ipc", "uts")
 
 _NEWNS, _NEWIPC, _NEWPID = 0x20000, 0x8000000, 0x20000000
+_NEWUSER = 0x10000000
 _SETTID, _CLEARTID, _GET_TID_ADDRESS = 0x1000000, 0x200000, 40
-_SET_FLAGS = 0x8914
+_SET_FLAGS, _GET_FLAGS, _UP = 0x8914, 0x8913, 1
 _NOSUID_NODEV, _NOEXEC, _READ_ONLY, _BIND = 2 | 4, 8, 1, 4096
 #: Tasks of a box, where the kernel counts them a PID namespace: what holds between two polls.
 _TASKS = 1024
@@ -122,6 +123,9 @@ class Cell(spawn.Cell):
         for name in names:  # a loopback, which bubblewrap brings up: take it down
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inet:
                 fcntl.ioctl(inet, _SET_FLAGS, struct.pack("16sH14x", name.encode(), 0))
+                flags = fcntl.ioctl(inet, _GET_FLAGS, struct.pack("16s16x", name.encode()))
+            if struct.unpack("16sH14x", flags)[1] & _UP:
+                raise NotInside("the loopback is up")
         if _KERNEL >= (6, 14):
             # Tasks of the box; before, the number was the whole machine's, which root's box could
             # write. A second line of defence behind RLIMIT_NPROC and polling.
@@ -129,6 +133,11 @@ class Cell(spawn.Cell):
                 Path("/proc/sys/kernel/pid_max").write_text(str(_TASKS), encoding="ascii")
         # The number belongs to this user namespace; the host's is another.
         Path("/proc/sys/user/max_user_namespaces").write_text("0", encoding="ascii")
+        pid = os.fork()
+        if pid == 0:
+            os._exit(LIBC.unshare(_NEWUSER) == 0)
+        if os.waitpid(pid, 0)[1]:
+            raise NotInside("user namespaces can be made inside")
         self._try_a_check()
 
     def fork(self) -> int:

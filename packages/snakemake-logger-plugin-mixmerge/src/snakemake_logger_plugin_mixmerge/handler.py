@@ -18,8 +18,7 @@ from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 from snakemake_logger_plugin_mixmerge.messages import command, ended, failure_block, restated
 from snakemake_logger_plugin_mixmerge.progress import Job, duration, is_target, time_left
 
-#: Seconds: a failure waits for Snakemake's word that it tries again; lines in a file are apart,
-#: where something has changed and where nothing has.
+#: Seconds that a failure waits for a retry; between a file's lines with news, and without.
 _PATIENCE, _PAUSE, _HEARTBEAT = 3.0, 30.0, 600.0
 _TOLD_WITH_JOBS = ("Exception in run_job for rule", "Exiting because a job execution failed")
 _SEE_ALSO = "For further error details see the cluster/cloud log and the log files of the involved"
@@ -118,7 +117,7 @@ class LogHandler(LogHandlerBase):
                 why = next((ended(t) for t in self._errors if line and line in t), None)
                 why = fields["rule_msg"] or why or "it failed"
                 self._fail(fields["jobid"], str(why).partition(_SEE_ALSO)[0].strip(), now)
-            case LogEvent.SHELLCMD if self.common_settings.printshellcmds:
+            case LogEvent.SHELLCMD if self.common_settings.printshellcmds and not self._quiet:
                 self._say(str(fields.get("shellcmd") or fields.get("cmd") or ""))
             case LogEvent.ERROR if ended(text):
                 self._errors.append(text)  # told with the job
@@ -131,7 +130,8 @@ class LogHandler(LogHandlerBase):
             case None if again := re.match(r"Trying to restart job (\d+)\.", text):
                 if job := self._jobs.get(int(again[1])):
                     why = job.failure.partition("\n")[0].rstrip(".") or "it failed"
-                    self._say(f"{job.name}: {why}; it is tried again", logging.WARNING)
+                    log = "".join(f"; log: {log}" for log in job.record["log"][:1])
+                    self._say(f"{job.name}: {why}; it is tried again{log}", logging.WARNING)
                     job.state, job.since = "queued", now
             case None if not text.startswith(_TOLD_WITH_JOBS):
                 if level > logging.INFO or (text.startswith("Nothing to be") and not self._quiet):

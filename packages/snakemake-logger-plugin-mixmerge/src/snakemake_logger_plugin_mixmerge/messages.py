@@ -4,10 +4,10 @@ import pkgutil
 import re
 import shlex
 import sys
+from collections import deque
 from pathlib import Path
-from typing import Any
 
-from snakemake.cli import get_argument_parser
+from snakemake.cli import get_argument_parser, parse_args
 
 from snakemake_logger_plugin_mixmerge.progress import Job
 
@@ -34,10 +34,13 @@ def failure_block(job: Job) -> str:
 
 def tail(file: Path, most: int = 20) -> list[str]:
     """The last lines of a text file that are not blank; none where there is no such file."""
-    text = file.read_bytes().decode("utf-8", "replace") if file.is_file() else ""
-    lines = [line.rstrip() for line in text.split("\n") if line.strip()]
+    try:
+        with file.open(encoding="utf-8", errors="replace", newline="\n") as text:
+            lines = deque((line.rstrip() for line in text if line.strip()), maxlen=most)
+    except OSError:
+        return []
     # Progress bars overwrite a line: its last state counts.
-    return [line.rpartition("\r")[2] for line in lines[-most:]]
+    return [line.rpartition("\r")[2] for line in lines]
 
 
 def ended(text: str) -> str | None:
@@ -54,8 +57,11 @@ def command(*arguments: str) -> str:
 
 def _repeat(job: Job) -> str:
     """The command that runs one job again, here, also while the run goes on elsewhere."""
-    parser = get_argument_parser()
-    options, kept = _options(), list[str]()
+    parser, kept = get_argument_parser(), list[str]()
+    try:
+        options = parser.parse_known_args(sys.argv[1:])[0]
+    except SystemExit:  # another program drives it
+        options = parser.parse_args([])
     for name in _KEPT:
         value = getattr(options, name, None)
         if value and str(value) != str(parser.get_default(name)):
@@ -65,14 +71,6 @@ def _repeat(job: Job) -> str:
     output = re.sub(r" \(.*\)$", "", str(job.record["output"][0]))
     where = ["--cores", str(job.record["threads"]), "--executor", "local", "--nolock"]
     return command(*kept, *where, "--", output)
-
-
-def _options() -> Any:
-    """What Snakemake was called with; nothing where another program drives it."""
-    try:
-        return get_argument_parser().parse_known_args(sys.argv[1:])[0]
-    except SystemExit:
-        return get_argument_parser().parse_args([])
 
 
 def restated(text: str, reader: str) -> str:
@@ -85,11 +83,12 @@ def restated(text: str, reader: str) -> str:
         return text.partition("\n")[2].partition('\n  File "')[0]
     if not reader or not re.search(r"Config file |in (load_configfile|_get_overwrite_conf)", text):
         return text
-    read = pkgutil.resolve_name(reader)
-    for file in _options().configfile or ["config/config.yaml"]:
-        try:
-            if not isinstance(read(Path(file)), dict):
+    try:
+        for file in parse_args(sys.argv[1:])[1].configfile or ["config/config.yaml"]:
+            if not isinstance(pkgutil.resolve_name(reader)(Path(file)), dict):
                 return f"error: {file}: expected sections, as `name: value`, at the top"
-        except Exception as error:
-            return f"error: {error}"
+    except SystemExit:  # another program drives Snakemake
+        return text
+    except Exception as error:
+        return f"error: {error}"
     return text

@@ -77,13 +77,14 @@ def time_left(started: dict[int, Job], total: int, begun: float, now: float) -> 
     if not _jobs:  # no Snakefile called `expect`: as fast as it went
         done = sum(map(len, took.values()))
         return (now - begun) * (total - done) / done if done else None
+    means = {rule: sum(lengths) / len(lengths) for rule, lengths in took.items()}
     finished: dict[int, float] = {}
     work: dict[str, float] = defaultdict(float)
     for number, (rule, seconds, before, needs) in _jobs.items():
         job = started.get(number, Job("", rule, "queued", now))
         if job.state == "failed" or any(n in _jobs and n not in finished for n in before):
             continue  # it failed, or what it reads from did
-        length = sum(took[rule]) / len(took[rule]) if took[rule] else seconds
+        length = means.get(rule, seconds)
         length = max(length - (now - job.since), 0.05 * length) if job.state != "done" else 0.0
         finished[number] = length + max((finished.get(n, 0.0) for n in before), default=0.0)
         for name in _limits.keys() & needs.keys():

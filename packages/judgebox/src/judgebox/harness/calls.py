@@ -45,10 +45,8 @@ if TYPE_CHECKING:
     from judgebox.harness import Channel
 
 #: Bytes of values that are sent together, and seconds for which they may wait.
-_HELD_BYTES, _HELD_SECONDS = (
-    32 * 1024,
-    0.005,
-)  #: Bytes of a reference's value that are sent at once.
+_HELD_BYTES, _HELD_SECONDS = 32 * 1024, 0.005
+#: Bytes of a reference's value that are sent at once.
 _PIECE = 2**20
 # A function can call itself as often as under `python -m evalplus.evaluate`.
 _FRAMES = 971
