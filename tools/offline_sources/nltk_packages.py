@@ -91,7 +91,7 @@ def unpack_deb(package: Path, tree: Path, wanted: Wanted) -> None:
 
     Raises:
         Unavailable: no dpkg, or it cannot read the package.
-        BadArchive: see `mixmerge.core.archives.untar`.
+        BadArchive: see `offline_sources.tar.untar`.
     """
     try:
         process = subprocess.Popen(

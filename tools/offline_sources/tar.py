@@ -8,7 +8,7 @@ from mixmerge.core.archives import BadArchive, Bounds, Wanted, checked_name, unb
 
 
 def untar(
-    stream: IO[bytes], archive: Path, target: Path, wanted: Wanted, bounds: Bounds | None = None
+    stream: IO[bytes], archive: Path, target: Path, wanted: Wanted, bounds: Bounds
 ) -> list[str]:
     """Unpack the wanted files of an uncompressed tar stream below ``target``; returns their names.
 
@@ -22,9 +22,8 @@ def untar(
         bounds: of the whole stream.
 
     Raises:
-        BadArchive, FileExistsError: see `unzip`.
+        BadArchive, FileExistsError: see `mixmerge.core.archives.unzip`.
     """
-    bounds = bounds or Bounds()
     counted = _Counted(stream, archive, bounds)
     names: list[str] = []
     with unbroken(archive), tarfile.open(fileobj=counted, mode="r|") as file:  # type: ignore[call-overload]

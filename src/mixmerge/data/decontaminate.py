@@ -66,7 +66,7 @@ def decontaminate(
         for _, row in progress(read_rows(rows / ROWS), f"decontaminate {task}", total):
             counts = sources.setdefault(row["source"], {"read": 0, "dropped": 0})
             counts["read"] += 1
-            overlaps = _overlaps(indices, settings, row)
+            overlaps = _overlaps(indices, settings, row) if indices else []
             by_suite.update(overlap["suite"] for overlap in overlaps)
             if overlaps:
                 counts["dropped"] += 1

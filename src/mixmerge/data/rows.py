@@ -56,9 +56,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             to more than text does, or has a line that is longer than memory has room for.
     """
     number = size = 0
-    packed = path.suffix == ".gz"
+    is_packed = path.suffix == ".gz"
     try:
-        with gzip.open(path, "rb") if packed else path.open("rb") as file:
+        packed = path.stat().st_size if is_packed else 0
+        with gzip.open(path, "rb") if is_packed else path.open("rb") as file:
             while line := file.readline(LONGEST_LINE + 1):
                 number += 1
                 size += len(line)
@@ -67,8 +68,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                         f"{path}:{number}: a line of over {LONGEST_LINE >> 20} MiB; one JSON "
                         "object a line is expected. Mend or delete that line"
                     )
-                if packed:
-                    _TEXT.check(path, size, path.stat().st_size)
+                if is_packed:
+                    _TEXT.check(path, size, packed)
                 if number == 1:  # some editors begin a file with a mark of its encoding
                     line = line.removeprefix(codecs.BOM_UTF8)
                 if stripped := line.strip():

@@ -259,9 +259,10 @@ def chosen_packages(source: PackageSource, name: str) -> dict[str, list[Package]
             key = canonical(package)
             if key not in packages:
                 hint = nearest(key, set(packages))
+                if not hint.startswith("; did"):
+                    hint = "; install it, or take it off the list"
                 raise UserError(
-                    f"sources.{name}.{field}: {package!r} is not among the packages"
-                    f"{hint if 'mean' in hint else '; install it, or take it off the list'}"
+                    f"sources.{name}.{field}: {package!r} is not among the packages{hint}"
                 )
             if key in part_of and field != "only":
                 part_of[key] = field
@@ -279,8 +280,8 @@ def _locked(installed: dict[str, Package], lock: Path, where: str) -> dict[str, 
     if not pins:
         raise UserError(f"{where}: holds no line of the form name==version")
     kept = {PYTHON: installed[PYTHON]}
-    for pinned, version in pins:
-        key = canonical(pinned)
+    # Of a package that is pinned twice, for two markers, the last line counts.
+    for key, version in {canonical(name): version for name, version in pins}.items():
         package = installed.get(key)
         # A local label such as +cpu is another build of the same release.
         if package is None or package.version.split("+")[0] != version.split("+")[0]:

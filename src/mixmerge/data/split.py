@@ -57,8 +57,11 @@ def subset(task: str, percent: int, source: Path, out: Path, seed: int) -> int:
     count = share(whole["train"], percent)
     with _publish(out, [source / MANIFEST], {"percent": percent}, seed) as artifact:
         shutil.copyfile(source / VALIDATION, artifact.path / VALIDATION)
-        chosen = lowest(ranks(source / TRAIN, seed, f"subset {task}"), count)
-        _copy_lines(source / TRAIN, chosen, artifact.path / TRAIN)
+        if count == whole["train"]:
+            shutil.copyfile(source / TRAIN, artifact.path / TRAIN)
+        else:
+            chosen = lowest(ranks(source / TRAIN, seed, f"subset {task}"), count)
+            _copy_lines(source / TRAIN, chosen, artifact.path / TRAIN)
         artifact.facts |= {"train": count, "validation": whole["validation"]}
     return count
 
@@ -108,9 +111,12 @@ def mix(
         count, weight = share(whole["train"], percent), weights.get(task, 1.0)
         passes = int(weight)
         extra = round(count * (weight - passes))
-        values = ranks(directory / TRAIN, subset_seeds[task], f"rank {task}")
-        times = passes * lowest(values, count).astype(np.int64)
-        times += lowest(values, extra if passes else max(1, extra))
+        if passes and not extra and count == whole["train"]:  # all rows equally often
+            times = np.full(count, passes, np.int64)
+        else:
+            values = ranks(directory / TRAIN, subset_seeds[task], f"rank {task}")
+            times = passes * lowest(values, count).astype(np.int64)
+            times += lowest(values, extra if passes else max(1, extra))
         taken[task] = int(times.sum())
         train.append((directory / TRAIN, times))
         validation.append((directory / VALIDATION, np.ones(whole["validation"], np.int64)))
