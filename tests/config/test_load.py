@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.studies import changed, shipped
 from mixmerge.config import reference
-from mixmerge.config.load import load_config, parse_config
+from mixmerge.config.load import load_config, parse_config, read_yaml
 from mixmerge.core.errors import UserError
 
 
@@ -152,3 +152,10 @@ def test_invalid_yaml_and_missing_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bucket", ["s3://lab", "s3://lab/", "s3://lab/some/path", "s3://a.b/c/"])
 def test_buckets_are_taken_without_a_slash_at_the_end(demo: dict[str, Any], bucket: str) -> None:
     assert parse_config(demo | {"storage": bucket}, "x").storage == bucket.rstrip("/")
+
+
+def test_a_mapping_that_merges_another_may_be_named_again(tmp_path: Path) -> None:
+    """Its merged keys stand in it twice once YAML has read it; that is no mistake of the file."""
+    file = tmp_path / "study.yaml"
+    file.write_text("a: &a {k: 1}\nb: &b {<<: *a, k: 2}\nc: *b\n")
+    assert read_yaml(file) == {"a": {"k": 1}, "b": {"k": 2}, "c": {"k": 2}}

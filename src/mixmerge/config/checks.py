@@ -180,7 +180,9 @@ def unusable_files(config: StudyConfig) -> list[str]:
         for key, entry in getattr(config, section).items()
         for name, value in entry
     ]
-    named += [(f"tables.paper.{name}", value, False) for name, value in config.tables.paper or ()]
+    if paper := config.tables.paper:
+        named += [(f"tables.paper.{name}", value, False) for name, value in paper]
+        named.append(("tables.paper.results: its audit", paper.audit, False))
     return [
         f"{field}: {path} {problem}"
         for field, path, folder in named

@@ -100,7 +100,9 @@ class _Loader(yaml.SafeLoader):
     """A loader that refuses what YAML's own silently takes for something else."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        if isinstance(node, yaml.MappingNode):
+        # A mapping that was constructed already has the keys of what it merges among its own.
+        seen = node in self.constructed_objects or node in self.recursive_objects
+        if isinstance(node, yaml.MappingNode) and not seen:
             self._check_keys(node)
         try:
             return super().construct_object(node, deep=True)

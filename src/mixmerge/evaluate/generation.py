@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import read_json, sha256, write_jsonl
+from mixmerge.core.io import encode_line, read_json, sha256, write_jsonl
 from mixmerge.evaluate.settings import GenerateSettings, SuiteDecoding
-from mixmerge.evaluate.suite import Completion, Item, read_items
+from mixmerge.evaluate.suite import Completion, Item, read_items, read_rows
 
 if TYPE_CHECKING:
     from mixmerge.evaluate.engine import Engine, Prompt
@@ -134,8 +134,8 @@ def _complete(
 
 def _append(log: Path, rows: list[Completion]) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+    with log.open("ab") as file:
+        file.writelines(encode_line(asdict(row)) for row in rows)
         file.flush()
         os.fsync(file.fileno())
 
@@ -149,5 +149,4 @@ def _read_log(log: Path) -> dict[str, Completion]:
     if len(whole) < len(data):
         with log.open("r+b") as file:
             file.truncate(len(whole))
-    rows = (Completion(**json.loads(line)) for line in whole.decode().split("\n") if line)
-    return {row.id: row for row in rows}
+    return {row.id: row for row in read_rows(Completion, log, "delete it and run again")}

@@ -100,8 +100,11 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
         ]
         failures: dict[int, str] = {}
         for number, answer in answered(workers, requests, "reference solutions"):
-            died = isinstance(answer, WorkerDied)
-            reason = "reference_fails" if died else answer["reason" if recorded else "error"]
+            reason: str | None
+            if isinstance(answer, WorkerDied):
+                reason = "reference_fails" if recorded else "gave no answer"
+            else:
+                reason = answer["reason" if recorded else "error"]
             if reason is None:
                 rows[number]["seconds"] = answer["seconds"]
             elif recorded:

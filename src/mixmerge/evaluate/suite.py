@@ -62,7 +62,7 @@ def read_items(directory: Path) -> list[Item]:
     """
     read_manifest(directory, "suite")
     path = directory / "items.jsonl"
-    items = _read(Item, path, _MAKE_AGAIN)
+    items = read_rows(Item, path, _MAKE_AGAIN)
     _refuse(path, "items of ids that come twice", _repeated(items), _MAKE_AGAIN)
     if not items:
         raise UserError(f"{path}: holds no items; the suite's source or its limit leaves nothing")
@@ -75,7 +75,7 @@ def read_completions(path: Path, ids: Iterable[str]) -> list[Completion]:
     Raises:
         UserError: naming the ids that are unknown, double or missing, or a row of another form.
     """
-    rows = _read(Completion, path, _COMPLETE_AGAIN)
+    rows = read_rows(Completion, path, _COMPLETE_AGAIN)
     completions = {row.id: row for row in rows}
     wanted = dict.fromkeys(ids)
     for what, wrong in (
@@ -110,7 +110,8 @@ def listed(names: Collection[str]) -> str:
     return text if len(names) <= _SHOWN else f"{text} and {len(names) - _SHOWN} more"
 
 
-def _read(kind: type[_Row], path: Path, advice: str) -> list[_Row]:
+def read_rows(kind: type[_Row], path: Path, advice: str) -> list[_Row]:
+    """Read JSON lines as rows of a kind; raises `UserError`, which ends with the advice."""
     rows = []
     for number, row in enumerate(read_jsonl(path), start=1):
         try:

@@ -72,10 +72,10 @@ def merge(
     os.environ.setdefault("TQDM_MININTERVAL", "1")
     text, recipe, config = _read(path)
     names = [entry.model.model.path for entry in config.models]
-    names += [config.base_model.model.path] if config.base_model else []
-    models = [Path(name) for name in dict.fromkeys(names)]
+    base_model = [config.base_model.model.path] if config.base_model else []
+    models = [Path(name) for name in dict.fromkeys(names + base_model)]
     # Config, tokenizer and chat template of the merge are this one's.
-    base = Path(recipe.get("mixmerge", {}).get("base") or recipe.get("base_model") or names[0])
+    base = Path(recipe.get("mixmerge", {}).get("base") or (base_model or names)[0])
     check_inputs(base, models, named_dtype=config.dtype is not None)
     manifests = [directory / MANIFEST for directory in {base, *models}]
     with atomic_dir(out) as scratch:

@@ -236,8 +236,9 @@ def _check_suite(key: str, suite: CodeSuite, where: str, area: Area) -> None:
         area.checked.append(f"{key}: {problems} {human_eval_problems(version)[1]}")
     elif isinstance(problems, Path) and not unusable(problems):
         locate_problems(problems, version, None)
-        deadline, count = time.monotonic() + _PROBLEMS_SECONDS, 0
+        deadline, count, extent = time.monotonic() + _PROBLEMS_SECONDS, 0, "all"
         for count, _ in enumerate(read_problems(problems), start=1):  # noqa: B007
             if time.monotonic() > deadline:
+                extent = "the first"
                 break
-        area.checked.append(f"{key}: {count} problems")
+        area.checked.append(f"{key}: {extent} {count} problems")

@@ -7,6 +7,8 @@ import sys
 from importlib.metadata import distributions, version
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from mixmerge.artifacts.fingerprint import read_lock
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.config.study import parameters_of
@@ -31,13 +33,10 @@ def check_software(context: Context, area: Area) -> None:
     if not lock.is_file():
         area.unchecked.append(f"{lock}: not there")
         return
-    installed, others = {}, []
-    for package in distributions():
-        name = str(package.metadata["Name"]).lower().replace("_", "-").replace(".", "-")
-        installed[name] = package.version
-    pins = read_lock(lock)
+    installed = {canonicalize_name(str(p.metadata["Name"])): p.version for p in distributions()}
+    pins, others = read_lock(lock), []
     for name, pin in pins.items():
-        number = installed.get(name.replace(".", "-"))
+        number = installed.get(canonicalize_name(name))
         if number is None:
             area.error(
                 f"{lock}: {name}=={pin} is not installed in {sys.prefix}; run `make setup`, or "
@@ -156,7 +155,7 @@ def check_gpus(context: Context, area: Area) -> None:
 
 def _check_visible_gpus(context: Context, count: int, area: Area) -> None:
     """The driver's and torch's word on the GPUs of this machine."""
-    if version("torch").endswith("+cpu") and not context.deployed:
+    if not context.deployed and version("torch").endswith("+cpu"):
         area.error(
             f"torch {version('torch')} of this environment ({sys.prefix}) was built without CUDA, "
             "but hardware.device is 'gpu'; install torch's CUDA build"

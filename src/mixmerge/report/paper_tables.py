@@ -91,7 +91,8 @@ def read_results(path: Path, audit: Path | None = None) -> list[Line]:
         audit: the file that `paper_audit` makes of it; without it nothing is said.
 
     Raises:
-        UserError: the file or one of its columns is missing, or a value is no number.
+        UserError: the file or one of its columns is missing, a value is no number, or the audit is
+            of other lines.
     """
     weight = "codegen_weight"
     lines = _read(
@@ -108,15 +109,20 @@ def read_results(path: Path, audit: Path | None = None) -> list[Line]:
     )
     if audit is None:
         return lines
-    findings: list[dict[str, Any]] = _read(
+    findings: list[tuple[tuple[str, str, str], dict[str, Any]]] = _read(
         audit,
-        lambda row: {
-            "far": row["far"].split(),
-            "follows": row["follows"] == "yes",
-            **{n: float(row[n]) if row[n] else None for n in ("ratio", "repeats", "better")},
-        },
+        lambda row: (
+            (row["table"], row["model"], row["strategy"]),
+            {
+                "far": row["far"].split(),
+                "follows": row["follows"] == "yes",
+                **{n: float(row[n]) if row[n] else None for n in ("ratio", "repeats", "better")},
+            },
+        ),
     )
-    return [replace(line, **finding) for line, finding in zip(lines, findings, strict=True)]
+    if [key for key, _ in findings] != [(line.table, line.model, line.strategy) for line in lines]:
+        raise UserError(f"{audit}: is not of the lines of {path}; `make docs` writes it anew")
+    return [replace(line, **finding) for line, (_, finding) in zip(lines, findings, strict=True)]
 
 
 def read_scale(path: Path) -> list[ScaleLine]:
@@ -141,7 +147,7 @@ def _read(path: Path, make: Callable[[dict[str, str]], _T]) -> list[_T]:
                 made.append(make(row))
             return made
     except FileNotFoundError:
-        raise UserError(f"{path}: file not found; restore it from git") from None
+        raise UserError(f"{path}: file not found; restore it from git or mend its path") from None
     except KeyError as error:
         raise UserError(f"{path}: no column {error}; restore the file from git") from None
     except (ValueError, ZeroDivisionError) as error:

@@ -100,15 +100,14 @@ class _Verifier:
 
     def check_lists(self) -> list[Result]:
         """The files of the report, by the lists that their jobs left."""
-        whole = []
+        listed = []
         for rule, name in LISTS.items():
             listing = self._study.root / name
             try:
                 sums = read_sums(listing) if listing.is_file() else {}
             except UserError as error:
-                way_out = f"delete it, then `snakemake {self._options} -R {rule}`"
-                damaged = Result(listing, rule, "listed", str(listing), [f"{error}; {way_out}"])
-                whole.append(damaged)
+                fault = f"{error}; delete it, then `snakemake {self._options} -R {rule}`"
+                listed.append(Result(listing, rule, "listed", str(listing), [fault]))
                 continue
             for path, digest in sums.items():
                 result = Result(path, rule, "listed", str(path))
@@ -119,18 +118,17 @@ class _Verifier:
                     self._fault(result, path, f"missing, but {listing} lists it", again)
                 else:
                     result.files[path] = (path.stat().st_size, digest, listing)
-                whole.append(result)
-        return whole
+                listed.append(result)
+        return listed
 
     def hash_files(self, results: list[Result]) -> None:
         """Read all listed files and note those that differ."""
         sizes = {path: entry[0] for result in results for path, entry in result.files.items()}
-        hashes = dict(digests(sizes, "verify", sizes))
+        hashes = dict(digests(sizes, "verify"))
         self._verdict.files, self._verdict.bytes = len(sizes), sum(sizes.values())
         for result in results:
             for path, (size, listed, listing) in result.files.items():
-                digest = hashes[path]
-                if isinstance(digest, OSError):
+                if isinstance(digest := hashes[path], OSError):
                     self._fault(result, path, f"cannot be read ({digest.strerror or digest})")
                 elif digest != listed:
                     self._fault(result, path, _difference(path, size, listed, listing, digest))
@@ -276,7 +274,10 @@ def _was_replaced(result: Result) -> bool:
     """Whether a job made the result anew while it was read."""
     if result.manifest is None:
         return False
-    return not result.anchor.is_file() or result.anchor.read_bytes() != result.manifest
+    try:
+        return result.anchor.read_bytes() != result.manifest
+    except OSError:
+        return True
 
 
 def rendered(verdict: Verdict, seconds: float) -> str:
