@@ -179,7 +179,7 @@ def directories(manifests):
     return [str(Path(manifest).parent) for manifest in manifests]
 
 
-def options_of(wildcards, input):
+def manifest_options(wildcards, input):
     """Directories whose manifests are inputs, each as the script's option of the input's name.
 
     Other files have a name as well, and are named in the settings.
@@ -245,8 +245,10 @@ def partitions():
         "slurm_partition": "--partition",
         "gpu_job_slurm_partition": "--gpu-partition",
     }
-    found = {option: GPU_REQUEST.default(name) for name, option in names.items()}
-    return [f"{option}={value}" for option, value in found.items() if value is not None]
+    options = {option: GPU_REQUEST.default(name) for name, option in names.items()}
+    return [
+        f"{option}={value}" for option, value in options.items() if value is not None
+    ]
 
 
 def study_options():
@@ -264,12 +266,12 @@ def remember_signatures(rules):
 
     Snakemake does it before each call, dozens of times a job: an eighth of the time of a plan.
     """
-    found = [Resource.evaluate]
-    for one in rules:
-        items = (*one.input, *one.output, *one.params)
-        found += [getattr(item, "callable", item) for item in items]
-        found += [r._evaluator for r in one.resources.values() if r.is_evaluable()]
-    for function in filter(callable, found):
+    functions = [Resource.evaluate]
+    for owner in rules:
+        items = (*owner.input, *owner.output, *owner.params)
+        functions += [getattr(item, "callable", item) for item in items]
+        functions += [r._evaluator for r in owner.resources.values() if r.is_evaluable()]
+    for function in filter(callable, functions):
         overwrite_function_params(function, inspect.signature(function).parameters)
 
 

@@ -44,7 +44,7 @@ rule fetch:
         code=code("fetch.py"),
         out=directory_of,
         settings=lambda wildcards: dumps(STUDY.fetch_settings(wildcards.source)),
-        corpus=options_of,
+        corpus=manifest_options,
     message:
         "fetch source {wildcards.source}"
     shell:

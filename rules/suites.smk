@@ -20,7 +20,7 @@ rule hold_out:
         code=code("heldout.py"),
         out=directory_of,
         settings=lambda wildcards: dumps(STUDY.hold_out_settings(wildcards.suite)),
-        given=options_of,
+        given=manifest_options,
     message:
         "hold out the problems or rows of suite {wildcards.suite}"
     shell:
@@ -46,7 +46,7 @@ rule suite:
         out=directory_of,
         settings=lambda wildcards: dumps(STUDY.suite_settings(wildcards.suite)),
         given=lambda wildcards, input: [
-            *options_of(wildcards, input),
+            *manifest_options(wildcards, input),
             *STUDY.sample_seed(wildcards.suite),
         ],
     message:

@@ -30,22 +30,19 @@ _SUM = re.compile(r"([0-9a-f]{64})  (.+)")
 _known: dict[tuple[int, ...], str] = {}
 
 
-def digests(
-    files: Iterable[Path], label: str, sizes: Mapping[Path, int]
-) -> Iterator[tuple[Path, str | OSError]]:
+def digests(sizes: Mapping[Path, int], label: str) -> Iterator[tuple[Path, str | OSError]]:
     """Hash files side by side, with a progress bar where they are large.
 
     Args:
-        files: their paths; the largest are hashed first, which keeps all threads busy to the end.
+        sizes: path -> bytes; the largest are hashed first, which keeps all threads busy to the end.
         label: what the bar is called.
-        sizes: path -> bytes.
 
     Yields:
         Each path with its SHA-256 in hexadecimal, or with why it could not be read; the largest
         first.
     """
-    paths = sorted(files, key=lambda path: -sizes[path])
-    total = sum(sizes[path] for path in paths)
+    paths = sorted(sizes, key=lambda path: -sizes[path])
+    total = sum(sizes.values())
     workers = max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)), len(paths)))
     with (
         tqdm(total=total, unit="B", unit_scale=True, desc=label, disable=total < _BAR) as bar,
@@ -77,7 +74,7 @@ def check_content(directory: Path, manifest: Path, files: Mapping[str, Mapping[s
     expected = {directory / name: str(entry["sha256"]) for name, entry in files.items()}
     states = {path: _state(path) for path in expected}
     unknown = {path: state[2] for path, state in states.items() if state not in _known}
-    for path, digest in digests(unknown, f"SHA-256 {directory.name}", unknown):
+    for path, digest in digests(unknown, f"SHA-256 {directory.name}"):
         if isinstance(digest, OSError):
             raise UserError(f"{path}: cannot be read: {digest.strerror or digest}")
         _known[states[path]] = digest

@@ -7,6 +7,7 @@ core-hours (seconds x threads): the two are never added.
 
 import csv
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import chain
 from math import isfinite, nan
 from pathlib import Path
@@ -110,9 +111,12 @@ def read_bills(layout: Layout, model: Model, root: Path, shelf: Path) -> list[Bi
     """
     deciding = {suite.key for suite in layout.suites if suite.role == layout.select}
 
+    # All strategies together cost again what each of them does: files are read once.
+    @cache
     def cost(rule: str, variant: str) -> Cost:
         return _cost(root, shelf, model.key, rule, variant)
 
+    @cache
     def selection(variant: str) -> Cost:
         """The deciding suites' part of generating (by tokens) and scoring (by items)."""
         path = scores_path(shelf, model.key, variant)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,13 +123,18 @@ class Table:
 
 def fields_of(table: str, **words: str) -> list[Field]:
     """A table's columns in ``templates/fields.tsv``; words stand for ``{names}`` in the heads."""
-    lines = (TEMPLATES / "fields.tsv").read_text(encoding="utf-8").splitlines()
-    entries = (line.split("\t") for line in lines[1:])
     return [
         Field(key, header.format(**words), group, form)
-        for name, key, header, group, form in entries
+        for name, key, header, group, form in _columns()
         if name == table
     ]
+
+
+@cache
+def _columns() -> list[list[str]]:
+    """The lines of ``templates/fields.tsv``."""
+    lines = (TEMPLATES / "fields.tsv").read_text(encoding="utf-8").splitlines()
+    return [line.split("\t") for line in lines[1:]]
 
 
 def row(

@@ -90,7 +90,6 @@ class Estimates:
         self.sizes = sizes = Sizes(study)
         self.hardware = self.config.hardware
         self.gpu = self.hardware.device == "gpu"
-        workers = self.config.code_scoring.workers
         checkpoints = len(self.study.checkpoints())
         reading = Assumed(2, checkpoints * 0.05, 300, 5)
         self.rules: dict[str, Callable[..., Assumed]] = {
@@ -106,7 +105,7 @@ class Estimates:
             ),
             "hold_out": lambda suite: replace(self._suite(suite), start=10),
             "suite": self._suite,
-            "ground_truth": lambda suite: self._ground_truth(suite, workers),
+            "ground_truth": self._ground_truth,
             "nltk_data": lambda: Assumed(10, 100 / self.hardware.network_mb_s, 500, 100),
             "pretrain": self._pretrain,
             "snapshot": self._snapshot,
@@ -121,7 +120,7 @@ class Estimates:
             "merged_layers": self._merged_layers,
             "updates": lambda model: self._compared(model, 1 + len(self.config.tasks)),
             "generate": lambda model, variant: self._generate(model),
-            "score": lambda model, variant: self._score(workers),
+            "score": lambda model, variant: self._score(),
             "uncertainty": self._uncertainty,
             "figures": lambda: Assumed(10, checkpoints * 0.1, 500, 20),
             **dict.fromkeys(("tables", "verdict", "timing"), lambda: reading),
@@ -160,8 +159,9 @@ class Estimates:
         items = self.sizes.items(suite)
         return Assumed(5, items / _MAPPED, 500, items * _ROW / 1e6 + 50)
 
-    def _ground_truth(self, suite: str, workers: int) -> Assumed:
+    def _ground_truth(self, suite: str) -> Assumed:
         """Reference solutions run twice; EvalPlus's largest expected output takes 0.8 GB."""
+        workers = self.config.code_scoring.workers
         large = self.sizes.has_large_tests(suite)
         seconds = self.sizes.items(suite) * (0.8 if large else 0.1) / workers
         memory = 1500 + (2500 if large else 300) * workers
@@ -280,8 +280,9 @@ class Estimates:
         tokens = self.sizes.completion_tokens()
         return Assumed(load, tokens / rate, memory, 20 + tokens * 8 / 1e6)
 
-    def _score(self, workers: int) -> Assumed:
+    def _score(self) -> Assumed:
         """Programs run against tests, summaries against references; on the CPU."""
+        workers = self.config.code_scoring.workers
         programs, texts = self.sizes.judged_items()
         seconds = programs / _CHECKS / workers + texts / _PAIRS / workers
         large = any(map(self.sizes.has_large_tests, self.study.code_suites()))

@@ -61,7 +61,7 @@ class Speed(NamedTuple):
     factor: float
     """Seconds of the clock for each second of assumed work."""
     memory: float | None
-    """Most MB that any of them took; None where all were of other models."""
+    """Most MB that any of them took; None where none was sampled, or all were other models'."""
 
 
 class JobResources:

@@ -30,7 +30,7 @@ _SUMMARY_HEADERS = {
 #: Decimals the paper prints.
 _PASS_DIGITS, _SUMMARY_DIGITS = 3, 4
 
-#: What only matters in print.
+#: What does not decide a strategy's winner: what only matters in print, and the mixture.
 _PRINTED = {"title", "header", "recipe", "version", "size", "mixture"}
 
 _S = TypeVar("_S", bound=Section)

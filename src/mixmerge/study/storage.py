@@ -16,13 +16,13 @@ from mixmerge.study.plan import Study
 #: Summary of a checkpoint's scores; `mixmerge.report.results.scores_path` reads it.
 _SCORES = "scores.json"
 
-#: Codes of refusals -> what they mean, and the way out.
 _KEYS = (
     "the server refuses these keys, or refuses them this bucket ({code}); mend "
     "SNAKEMAKE_STORAGE_S3_ACCESS_KEY and SNAKEMAKE_STORAGE_S3_SECRET_KEY"
 )
 _MISSING = "there is no bucket {bucket!r}; make it, or mend its name"
 _ELSEWHERE = "the bucket lies in another region; name it with --storage-s3-region"
+#: Codes of refusals -> what they mean, and the way out.
 _REFUSALS = {
     **dict.fromkeys(("400", "401", "403", "AccessDenied", "InvalidAccessKeyId"), _KEYS),
     **dict.fromkeys(("404", "NoSuchBucket"), _MISSING),

@@ -1,9 +1,9 @@
 """The statistics of scores: intervals, tests, the bootstrap over items, AVG and Holm's correction.
 
-statsmodels does shares, McNemar's test and Holm's correction. The interval of a paired difference,
-which it lacks, is Bonett and Price's adjusted Wald interval (2012, Journal of Educational and
-Behavioral Statistics 37(4)), recommended by Fagerland, Lydersen and Laake (2014, Statistics in
-Medicine 33(16)). Intervals are pairs of lower and upper ends, at a level such as 0.95.
+statsmodels does shares and McNemar's test. The interval of a paired difference, which it lacks, is
+Bonett and Price's adjusted Wald interval (2012, Journal of Educational and Behavioral Statistics
+37(4)), recommended by Fagerland, Lydersen and Laake (2014, Statistics in Medicine 33(16)).
+Intervals are pairs of lower and upper ends, at a level such as 0.95.
 """
 
 from collections.abc import Sequence
