@@ -49,7 +49,7 @@ lint: $(STAMP)  ## formatter, linters, types
 	$(BIN)/snakemake --lint --configfile config/demo.yaml
 
 docs: $(STAMP)  ## regenerate what docs/ and config/ say of the config, and the paper's audit
-	$(BIN)/python -m mixmerge.config.reference
+	$(BIN)/python tools/config_reference.py
 	PYTHONPATH=tools $(BIN)/python -m paper_audit
 
 lock:  ## resolve pyproject.toml's dependencies afresh in a scratch environment and pin what comes out

@@ -1,14 +1,11 @@
-"""Reading a configuration: schema and page, mistakes that are named with their field, overrides."""
+"""Reading a configuration: mistakes that are named with their field, and overrides."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from fixtures.studies import changed, shipped
-from mixmerge.config import reference
 from mixmerge.config.load import load_config, parse_config, read_yaml
 from mixmerge.core.errors import UserError
 
@@ -22,27 +19,6 @@ def refused(data: dict[str, Any]) -> str:
 @pytest.fixture
 def demo() -> dict[str, Any]:
     return shipped()
-
-
-def test_schema_and_reference_page_are_in_step() -> None:
-    hint = "run `make docs`"
-    assert reference.SCHEMA.read_text(encoding="utf-8") == reference.schema(), hint
-    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), hint
-
-
-def test_every_field_is_documented() -> None:
-    for line in reference.page().splitlines():
-        if line.startswith("| `") and "| `kind` |" not in line:
-            assert line.split("|")[-2].strip(), f"no docstring: {line}"
-
-
-@pytest.mark.parametrize("name", ["demo.yaml", "config.yaml", "smollm2.yaml"])
-def test_shipped_configs_are_valid_for_both_checks(root: Path, name: str) -> None:
-    path = root / "config" / name
-    load_config(path)
-    jsonschema.validate(
-        shipped(path.stem), json.loads(reference.SCHEMA.read_text(encoding="utf-8"))
-    )
 
 
 @pytest.mark.parametrize(

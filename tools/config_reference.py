@@ -1,6 +1,6 @@
 """The config's JSON schema and reference page, generated from its sections.
 
-``python -m mixmerge.config.reference`` writes both; a test fails where they lag behind.
+``make docs`` writes both; a test fails where they lag behind.
 """
 
 import json
@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from mixmerge.config.study import StudyConfig
 
-_ROOT = Path(__file__).resolve().parents[3]
+_ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = _ROOT / "config" / "schema.json"
 PAGE = _ROOT / "docs" / "reference-config.md"
 
