@@ -4,6 +4,7 @@ An error of the machine, such as a full disk or a closed folder, may come up whe
 touched, in our code or in a library's, so it is put into words where a job ends.
 """
 
+import difflib
 import errno
 import os
 import re
@@ -50,30 +51,21 @@ class UserError(Exception):
         super().__init__(redacted(message))
 
 
+def one_line(value: object, longest: int | None = None) -> str:
+    """An exception or another text in one line, of at most so many characters."""
+    return " ".join(str(value).split())[:longest]
+
+
 def nearest(name: str, known: Collection[str]) -> str:
-    """Return a hint such as ``; did you mean 'density'?``, or list the known names.
-
-    Args:
-        name: what the user wrote.
-        known: the names that would have been accepted.
-    """
-    import difflib
-
+    """A hint such as ``; did you mean 'density'?``; where nothing is near, the known names."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if close:
+    if close := difflib.get_close_matches(name, names, n=1):
         return f"; did you mean {close[0]!r}?"
-    if not names:
-        return ""
-    return "; known: " + ", ".join(names)
+    return f"; known: {', '.join(names)}" if names else ""
 
 
 def not_a_file(path: Path) -> str:
-    """Say in a few words why a path is no file that could be read.
-
-    Args:
-        path: one of which ``is_file()`` is false.
-    """
+    """Why a path of which ``is_file()`` is false cannot be read, in a few words."""
     if path.is_dir():
         return "is a directory; name a file in it"
     if path.is_symlink():
@@ -83,34 +75,24 @@ def not_a_file(path: Path) -> str:
             return f"is a symbolic link to {path.readlink()}, which does not exist"
         except OSError as error:  # a loop, or a folder on the way that may not be entered
             return f"is a symbolic link that leads nowhere: {error.strerror}"
-    if path.exists():
-        return "is no ordinary file (a pipe, socket or device)"
-    return "file not found"
+    return "is no ordinary file (a pipe, socket or device)" if path.exists() else "file not found"
 
 
 def refusal(error: BaseException, place: str) -> str | None:
-    """What the machine refused, in one sentence with the way out.
+    """What the machine refused, in one sentence with the way out; None where it refused nothing.
 
     Args:
         error: what was raised.
         place: what to name where the error itself names no file: the job's output.
-
-    Returns:
-        None where the error is none of the machine's: a bug, which is worth its traceback.
     """
     current: BaseException | None = error
     while current is not None:
-        number, file = _number(current)
+        number, file = 0, None
+        if isinstance(current, OSError) and current.errno is not None:
+            number, file = current.errno, current.filename2 or current.filename
+        elif match := _FOREIGN.search(str(current)):
+            number = int(match[1] or match[2])
         if number in _ADVICE:
             return f"{file or place}: {os.strerror(number)}; {_ADVICE[number]}, and run again"
         current = current.__cause__ or current.__context__
     return None
-
-
-def _number(error: BaseException) -> tuple[int, str | None]:
-    """The system's number of an error (0: it has none) and the file it names."""
-    if isinstance(error, OSError) and error.errno is not None:
-        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        return error.errno, names[-1] if names else None
-    match = _FOREIGN.search(str(error))
-    return (int(match[1] or match[2]), None) if match else (0, None)

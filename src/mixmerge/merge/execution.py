@@ -20,7 +20,7 @@ from mixmerge.checkpoint.tensors import (
     is_tied,
 )
 from mixmerge.checkpoint.tokenizer import check_chat_template, check_same_tokenizer
-from mixmerge.core.errors import UserError
+from mixmerge.core.errors import UserError, one_line
 from mixmerge.core.io import atomic_dir, read_json, write_json
 from mixmerge.core.section import explained
 
@@ -82,7 +82,7 @@ def merge(
         try:
             _run_mergekit(config, base, scratch, seed, shard_bytes, threads, device)
         except (RuntimeError, ValueError, TypeError) as error:
-            raise UserError(f"{path}: MergeKit cannot run it: {_line(error)}") from error
+            raise UserError(f"{path}: MergeKit cannot run it: {one_line(error)}") from error
         if recipe.get("base_model") != base.as_posix():
             _write_config(config, base, scratch)
         has_tokenizer = recipe.get("chat_template") is not None
@@ -118,11 +118,7 @@ def _read(path: Path) -> tuple[str, dict[str, Any], Any]:
     except ValidationError as error:
         raise explained(error, str(path)) from None
     except (OSError, yaml.YAMLError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path}: no recipe for MergeKit: {_line(error)}") from None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+        raise UserError(f"{path}: no recipe for MergeKit: {one_line(error)}") from None
 
 
 def check_inputs(base: Path, models: Sequence[Path], named_dtype: bool = True) -> None:
@@ -180,7 +176,7 @@ def _config(directory: Path) -> Any:
         )
     except Exception as error:  # a config may hold anything; each part of it refuses in its way
         raise UserError(
-            f"{directory / _CONFIG}: transformers cannot read it: {_line(error)[:300]}; mend it, "
+            f"{directory / _CONFIG}: transformers cannot read it: {one_line(error, 300)}; mend it, "
             "or fetch the base model again"
         ) from None
 
