@@ -12,8 +12,7 @@ from embedded_study.grammar import draw
 from embedded_study.problem import problem, prompt
 from embedded_study.program import Program
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import write_jsonl
-from mixmerge.core.seeds import derive
+from mixmerge.core.io import derived_seed, write_jsonl
 from mixmerge.data.settings import CorpusSettings
 
 Row = dict[str, Any]
@@ -66,7 +65,7 @@ def _programs(
     Bodies are distinct in a training set (pre-training text may repeat one in other words); in a
     suite no composition comes twice, so that its problems are as independent as they can be.
     """
-    rng = random.Random(derive(seed, "embedded", part, split))
+    rng = random.Random(derived_seed(seed, "embedded", part, split))
     seen: set[object] = set()
     lengths = _TRAIN_LENGTHS if split == "train" else _SUITE_LENGTHS
     if part == "pretrain":

@@ -1,8 +1,7 @@
 """Archives from outside, unpacked within bounds: nothing leaves the folder, nothing fills the disk.
 
-Python's own `zipfile` and `tarfile` bound neither sizes nor numbers, and each has its own idea of
-what to do with a link, a device or a name that climbs out of its folder. Here all of these are
-refused, never mended: an archive that holds one is not what it claims to be.
+Python's own `zipfile` and `tarfile` bound neither sizes nor numbers, and mend, each in its way, a
+link, a device or a name that climbs out of its folder. Here an archive that holds one is refused.
 """
 
 import gzip
@@ -25,6 +24,11 @@ _CHUNK = 1 << 20
 _NAME_BYTES = 255
 _DEPTH = 32
 _ENCRYPTED = 0x1
+#: What the libraries raise for broken archives.
+_BROKEN = (
+    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error),
+    *(EOFError, NotImplementedError, UnicodeError, OverflowError),
+)
 
 #: Says of an entry's name whether to unpack it.
 Wanted = Callable[[str], bool]
@@ -61,7 +65,7 @@ class Bounds:
             )
 
 
-def unzip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds | None = None) -> list[str]:
+def unzip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds = Bounds()) -> list[str]:
     """Unpack the wanted files of a zip file or wheel below ``target``; returns their names.
 
     Raises:
@@ -69,8 +73,8 @@ def unzip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds | None = N
             or not) that is a link or a device or would lie elsewhere.
         FileExistsError: a file stands there already.
     """
-    bounds = bounds or Bounds()
-    with _opened(archive, bounds) as (file, entries):
+    with unbroken(archive), zipfile.ZipFile(archive) as file:
+        entries = _entries(file, archive, bounds.members)
         chosen = {name: entry for name, entry in entries.items() if wanted(name)}
         size = sum(entry.file_size for entry in chosen.values())
         bounds.check(archive, size, archive.stat().st_size)
@@ -82,49 +86,38 @@ def unzip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds | None = N
 
 def zip_names(archive: Path) -> list[str]:
     """The names of a zip's files; raises what `unzip` does."""
-    with _opened(archive, Bounds()) as (_, entries):
-        return list(entries)
-
-
-@contextmanager
-def _opened(
-    archive: Path, bounds: Bounds
-) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
-    """A zip file with its files by checked name."""
     with unbroken(archive), zipfile.ZipFile(archive) as file:
-        infos = file.infolist()
-        if len(infos) > bounds.members:
-            raise BadArchive(archive, f"holds {len(infos):,} entries")
-        entries: dict[str, zipfile.ZipInfo] = {}
-        for entry in infos:
-            # `filename` was cut at a NUL and mended; what the archive really says is checked.
-            name = checked_name(archive, entry.orig_filename)
-            kind = stat.S_IFMT(entry.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise BadArchive(archive, f"{name!r} is a link or a device and no file")
-            if entry.flag_bits & _ENCRYPTED:
-                raise BadArchive(archive, f"{name!r} is encrypted")
-            if name in entries:
-                raise BadArchive(archive, f"holds {name!r} twice")
-            if not entry.is_dir():
-                entries[name] = entry
-        yield file, entries
+        return list(_entries(file, archive, Bounds.members))
+
+
+def _entries(file: zipfile.ZipFile, archive: Path, most: int) -> dict[str, zipfile.ZipInfo]:
+    """A zip's files by their checked names."""
+    infos = file.infolist()
+    if len(infos) > most:
+        raise BadArchive(archive, f"holds {len(infos):,} entries")
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for entry in infos:
+        # `filename` was cut at a NUL and mended; what the archive really says is checked.
+        name = checked_name(archive, entry.orig_filename)
+        if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise BadArchive(archive, f"{name!r} is a link or a device and no file")
+        if entry.flag_bits & _ENCRYPTED:
+            raise BadArchive(archive, f"{name!r} is encrypted")
+        if name in entries:
+            raise BadArchive(archive, f"holds {name!r} twice")
+        if not entry.is_dir():
+            entries[name] = entry
+    return entries
 
 
 def gunzip(packed: bytes, archive: Path | str, bounds: Bounds) -> bytes:
-    """The content of a gzip file that is small enough for memory.
-
-    Raises:
-        BadArchive: broken, or out of bounds.
-    """
-    pieces: list[bytes] = []
-    size = 0
+    """The content of a gzip file that is small enough for memory; `BadArchive` where it is not."""
+    content = bytearray()
     with unbroken(archive), gzip.open(io.BytesIO(packed)) as file:
         while piece := file.read(_CHUNK):
-            size += len(piece)
-            bounds.check(archive, size, len(packed))
-            pieces.append(piece)
-    return b"".join(pieces)
+            content += piece
+            bounds.check(archive, len(content), len(packed))
+    return bytes(content)
 
 
 def folder(prefix: str) -> Wanted:
@@ -135,10 +128,7 @@ def folder(prefix: str) -> Wanted:
 def checked_name(archive: Path, name: str) -> str:
     """The name of an entry, if it can only be a place below the folder that is unpacked into."""
     parts = name.rstrip("/").split("/")
-    try:
-        longest = max(len(part.encode("utf-8")) for part in parts)
-    except UnicodeEncodeError:
-        longest = _NAME_BYTES + 1
+    longest = max(len(part.encode("utf-8", errors="surrogatepass")) for part in parts)
     is_plain = name.isprintable() and "\\" not in name and ":" not in parts[0]
     is_below = not name.startswith("/") and ".." not in parts and all(parts)
     if not (is_plain and is_below) or longest > _NAME_BYTES or len(parts) > _DEPTH:
@@ -163,10 +153,6 @@ def unbroken(archive: Path | str) -> Iterator[None]:
     """Turn what the libraries raise for broken archives into `BadArchive`."""
     try:
         yield
-    except (
-        *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error),
-        *(EOFError, NotImplementedError, UnicodeError, OverflowError),
-    ) as error:
-        raise BadArchive(
-            archive, f"broken archive ({str(error) or type(error).__name__})"
-        ) from None
+    except _BROKEN as error:
+        problem = str(error) or type(error).__name__
+        raise BadArchive(archive, f"broken archive ({problem})") from None

@@ -1,4 +1,7 @@
-"""Atomic writes: a reader sees the old file or the new one, never half of either."""
+"""Files: atomic writes, JSON with messages for people, hashes; and seeds, which are hashes too.
+
+A reader sees the old file or the new one, never half of either.
+"""
 
 import glob
 import hashlib
@@ -8,6 +11,7 @@ import platform
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,24 +21,21 @@ from mixmerge.core.errors import UserError
 def _scratch(path: Path) -> Path:
     """The name to write under before ``path`` is replaced: this host's and process's alone.
 
-    What a process of this host left there when it was killed is deleted; what another host's
-    process is still writing is not ours to touch.
+    What a killed process of this host left there is deleted; another host's may still be written.
     """
     mine = f".{path.name}.{platform.node()}."
     for left in path.parent.glob(f"{glob.escape(mine)}*.tmp"):
         pid = left.name.removeprefix(mine).removesuffix(".tmp")
-        if pid.isdigit() and (int(pid) == os.getpid() or not _alive(int(pid))):
+        if pid.isdigit() and (int(pid) == os.getpid() or not _is_running(int(pid))):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
     return path.with_name(f"{mine}{os.getpid()}.tmp")
 
 
-def _alive(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return isinstance(error, PermissionError)  # another user's
     return True
 
 
@@ -98,32 +99,27 @@ def read_json(path: Path) -> Any:
     try:
         # Some editors begin a file with a mark of its encoding.
         return json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(_absent(path)) from None
-    except json.JSONDecodeError as error:
-        place = f"{path}:{error.lineno}:{error.colno}"
-        raise UserError(
-            f"{place}: not valid JSON: {error.msg}; mend it, or make or fetch the file again"
-        ) from None
     except (ValueError, RecursionError, OSError) as error:
         raise _unreadable(path, error) from None
 
 
-def _absent(path: Path) -> str:
-    return f"{path}: file not found; put it back, or run again what makes it"
-
-
 def _unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path}: {_reason(error)}; mend it, or make or fetch the file again")
+    advice = "; mend it, or make or fetch the file again"
+    if isinstance(error, FileNotFoundError):
+        advice = "; put it back, or run again what makes it"
+    place = f"{path}:{error.lineno}:{error.colno}" if isinstance(error, JSONDecodeError) else path
+    return UserError(f"{place}: {_reason(error)}{advice}")
 
 
 def _reason(error: Exception) -> str:
-    """Why a file, or a line of one, could not be read as JSON though it is there."""
+    """Why a file, or a line of one, could not be read as JSON."""
     match error:
         case UnicodeDecodeError():
             return f"not UTF-8: {error.reason} at byte {error.start}; convert the file"
-        case json.JSONDecodeError():
+        case JSONDecodeError():
             return f"not valid JSON: {error.msg} at column {error.colno}"
+        case FileNotFoundError():
+            return "file not found"
         case IsADirectoryError():
             return "is a directory, not a file"
         case OSError():
@@ -171,8 +167,6 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     """
     try:
         file = path.open("rb")
-    except FileNotFoundError:
-        raise UserError(_absent(path)) from None
     except OSError as error:
         raise _unreadable(path, error) from None
     with file:
@@ -199,3 +193,12 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
     with path.open("rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def derived_seed(study_seed: int, *names: str) -> int:
+    """Derive a 31-bit seed from the study's seed and the names of a node and a purpose.
+
+    Two nodes never share a stream by accident, and adding a node changes no other node's seed.
+    """
+    text = "\x1f".join([str(study_seed), *names])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") & 0x7FFFFFFF

@@ -23,16 +23,12 @@ DRIVER = "MIXMERGE_DRIVER"
 _INTERVAL = 0.5
 
 _PROC = Path("/proc")
-_GONE = "ZXx"  # states of a process that has ended and is not yet forgotten
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 @cache
 def machine() -> str:
-    """Where process ids mean the same: this boot of the kernel and this namespace of ids.
-
-    Empty where there is no /proc; no driver is watched then.
-    """
+    """This boot of the kernel and this namespace of process ids; empty where there is no /proc."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot}:{(_PROC / 'self/ns/pid').readlink()}"
@@ -41,16 +37,9 @@ def machine() -> str:
 
 
 def token(pid: int) -> str | None:
-    """Name a running process so that no later process of the same id is taken for it.
-
-    Args:
-        pid: a process id.
-
-    Returns:
-        Machine, id and start time; None where no such process runs.
-    """
+    """Name a running process so that no later one of its id is taken for it; None if it is gone."""
     stat = _stat(pid)
-    if stat is None or stat[0] in _GONE:
+    if stat is None:
         return None
     # Field 22 of proc(5)'s stat, counted from the state, which is field 3.
     return f"{machine()}:{pid}:{stat[19]}"
@@ -71,7 +60,7 @@ def descendants(pid: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for entry in _PROC.iterdir():
         stat = _stat(int(entry.name)) if entry.name.isdigit() else None
-        if stat is not None and stat[0] not in _GONE:
+        if stat is not None:
             children.setdefault(int(stat[1]), []).append(int(entry.name))
     processes = [pid]
     for parent in processes:
@@ -82,8 +71,7 @@ def descendants(pid: int) -> list[int]:
 def watch() -> None:
     """End this process and all below it as soon as its driver or its parent is gone.
 
-    The parent is the shell that Snakemake starts for a job: without it, Snakemake takes the job
-    for failed while it still runs.
+    The parent is the shell that Snakemake waits for: without it, the job is taken for failed.
     """
     driver = os.environ.get(DRIVER)
     if driver is None or not is_here(driver):
@@ -120,10 +108,11 @@ def kill(pid: int) -> None:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields of a process's stat from its state on; None where there is no such process."""
+    """The fields of a process's stat from its state on; None where no such process runs."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     # The name before the state stands in parentheses and may hold spaces and parentheses itself.
-    return text.rpartition(")")[2].split()
+    stat = text.rpartition(")")[2].split()
+    return None if stat[0] in "ZXx" else stat  # ended, and not yet forgotten

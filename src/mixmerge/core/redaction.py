@@ -81,15 +81,10 @@ def redacted_value(value: Any) -> Any:
 
 
 def exposed(value: Any, place: str = "") -> Iterator[str]:
-    """Places in a config, such as ``sources.mine.path``, whose value holds a secret.
-
-    Args:
-        value: the decoded YAML.
-        place: of the value itself.
-    """
+    """Places in a config, such as ``sources.mine.path``, whose value holds a secret."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from exposed(item, f"{place}.{key}" if place else str(key))
+            yield from exposed(item, f"{place}.{key}".removeprefix("."))
     elif isinstance(value, list):
         for number, item in enumerate(value):
             yield from exposed(item, f"{place}[{number}]")
@@ -110,9 +105,9 @@ def _secrets(name: str, value: str) -> tuple[str, ...]:
     """What of a variable is secret: mostly nothing."""
     secrets: set[str] = set()
     parts = set(name.upper().replace("-", "_").split("_"))
-    named = parts & _WORDS or any(pair <= parts for pair in _PAIRS)
-    named = named or any(part.endswith(_ENDS) for part in parts)
-    if named and not parts & _PLACES and not value.startswith("/"):
+    is_named = parts & _WORDS or any(part.endswith(_ENDS) for part in parts)
+    is_named = is_named or any(pair <= parts for pair in _PAIRS)
+    if is_named and not parts & _PLACES and not value.startswith("/"):
         secrets |= {value, value.strip()}
     for scheme, user in _IN_URL.findall(value):
         # Of `user:password` the password; a token may stand alone before the @, except for ssh,
@@ -140,8 +135,7 @@ class _Redacting:
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.write(line)
+        self.write("".join(lines))
 
 
 def guard_output() -> None:

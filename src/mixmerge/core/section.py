@@ -42,14 +42,11 @@ class Section(BaseModel):
     @classmethod
     def _refuse_unknown_keys(cls, data: Any) -> Any:
         # pydantic's own message ("Extra inputs are not permitted") has no way out in it.
-        if isinstance(data, dict):
-            known = set(cls.model_fields)
-            for key in data:
-                if key not in known:
-                    raise ValueError(f"unknown key {key!r}{nearest(str(key), known)}")
-                value = data[key]
-                if isinstance(value, int) and abs(value) > _LARGEST:
-                    raise ValueError(f"{key}: {value:.3g} is larger than any machine counts")
+        for key, value in data.items() if isinstance(data, dict) else ():
+            if key not in cls.model_fields:
+                raise ValueError(f"unknown key {key!r}{nearest(str(key), cls.model_fields)}")
+            if isinstance(value, int) and abs(value) > _LARGEST:
+                raise ValueError(f"{key}: {value:.3g} is larger than any machine counts")
         return data
 
 
@@ -80,11 +77,11 @@ class Pinned(Section):
 
 
 def validated(kind: Any, value: Any, where: str) -> Any:
-    """Validate a section's values, such as a job's settings from the command line.
+    """Validate decoded JSON or YAML, such as a job's settings from the command line.
 
     Args:
         kind: a section, or a union of sections.
-        value: the decoded JSON or YAML.
+        value: what is validated.
         where: what to call it in messages, such as ``--settings``.
 
     Raises:
@@ -98,45 +95,38 @@ def validated(kind: Any, value: Any, where: str) -> Any:
 
 def explained(error: ValidationError, where: str) -> UserError:
     """A validation error as a message for people: one line for each problem."""
-    lines = []
-    for problem in error.errors():
-        field = ".".join(str(part) for part in problem["loc"])
-        lines.append(f"{where}: {field + ': ' if field else ''}{in_words(problem)}")
+    places = [(".".join(map(str, problem["loc"])), in_words(problem)) for problem in error.errors()]
+    lines = [": ".join(filter(None, (where, field, message))) for field, message in places]
     return UserError("\n".join(dict.fromkeys(lines)))
 
 
 def in_words(problem: "ErrorDetails") -> str:
     """What is wrong with a value and what would be right, from pydantic's finding."""
     kind, context = problem["type"], problem.get("ctx", {})
-    message = problem["msg"].removeprefix("Value error, ")
-    if kind == "value_error":
-        return message
-    if kind == "missing":
-        return "missing; add it"
-    if kind == "string_pattern_mismatch" and context["pattern"] == _NAME:
-        message = (
-            "is no name; a name is made of lower-case letters, digits, dots and underscores, with "
-            "single hyphens in between"
-        )
-    elif kind in ("too_short", "too_long"):
-        bound = context["min_length"] if kind == "too_short" else context["max_length"]
-        word = "least" if kind == "too_short" else "most"
-        message = f"{context['actual_length']} given, but it takes at {word} {bound}"
-    elif kind in ("dict_type", "model_type", "model_attributes_type"):
-        message = "expected a section, `key: value` on lines of their own"
-    elif kind == "union_tag_invalid":
-        tag = context["discriminator"].strip("'")
-        names = [name.strip("' ") for name in context["expected_tags"].split(",")]
-        hint = _close(context["tag"], names)
-        return f"{tag}: {context['tag']!r} is none of {', '.join(names)}{hint}"
-    elif kind == "union_tag_not_found":
-        message = f"{context['discriminator'].strip(chr(39))} is missing; add it"
+    message = problem["msg"]
+    match kind:
+        case "value_error":
+            return message.removeprefix("Value error, ")
+        case "missing":
+            return "missing; add it"
+        case "union_tag_invalid":
+            names = [name.strip("' ") for name in context["expected_tags"].split(",")]
+            hint = nearest(context["tag"], names).partition("; known")[0]
+            field = context["discriminator"].strip("'")
+            return f"{field}: {context['tag']!r} is none of {', '.join(names)}{hint}"
+        case "union_tag_not_found":
+            message = f"{context['discriminator'].strip(chr(39))} is missing; add it"
+        case "string_pattern_mismatch" if context["pattern"] == _NAME:
+            message = (
+                "is no name; a name is made of lower-case letters, digits, dots and underscores, "
+                "with single hyphens in between"
+            )
+        case "too_short" | "too_long":
+            bound = "least {min_length}" if kind == "too_short" else "most {max_length}"
+            message = f"{{actual_length}} given, but it takes at {bound}".format(**context)
+        case "dict_type" | "model_type" | "model_attributes_type":
+            message = "expected a section, `key: value` on lines of their own"
     shown = repr(problem["input"])
     if len(shown) > _SHOWN:
         shown = f"{shown[: _SHOWN - 3]}..."
     return f"{message} (found {shown})"
-
-
-def _close(name: str, known: list[str]) -> str:
-    hint = nearest(name, known)
-    return hint if hint.startswith("; did") else ""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.config.study import MIX, GgufModel, LocalModel, StudyConfig
-from mixmerge.core.seeds import derive
+from mixmerge.core.io import derived_seed
 from mixmerge.data.settings import EmbeddedSource
 from mixmerge.evaluate.settings import CodeSuite, SummarySuite
 from mixmerge.merge.settings import Ratio
@@ -168,7 +168,7 @@ class Graph:
 
     def seed(self, *names: str) -> int:
         """Seed of a node, derived from the study's."""
-        return derive(self.config.seed, *names)
+        return derived_seed(self.config.seed, *names)
 
     def path(self, *parts: str) -> str:
         """A path below the study's root, as Snakemake wants it."""

@@ -10,8 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import read_jsonl
-from mixmerge.core.seeds import derive
+from mixmerge.core.io import derived_seed, read_jsonl
 from mixmerge.uncertainty import statistics
 from mixmerge.uncertainty.settings import Arm, Measure, UncertaintySettings
 from mixmerge.uncertainty.statistics import Array
@@ -153,7 +152,7 @@ def _columns(
         measures = [measure for measure in settings.measures if measure.suite == suite]
         rows = read_rows(measures, [scores[a.name] / f"{suite}.jsonl" for a in settings.arms])
         flat = rows.reshape(-1, rows.shape[-1]).T
-        means = statistics.resampled_means(flat, resamples, derive(seed, suite), suite)
+        means = statistics.resampled_means(flat, resamples, derived_seed(seed, suite), suite)
         draws = np.ascontiguousarray(means.T).reshape(*rows.shape[:2], resamples)
         for measure, items, own in zip(measures, rows, draws, strict=True):
             columns[measure.key] = _Column(measure.counted, items.mean(axis=1), own, items)
