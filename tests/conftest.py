@@ -34,14 +34,18 @@ class ByFile(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    config.option.loadscopereorder = False  # by number of tests, the longest would come last
     return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs real inputs, so that `make test-long` runs it where there are some."""
+    """Mark what needs real inputs, and begin with the files that take longest."""
     for item in items:
         if "real_data" in getattr(item, "fixturenames", ()):
             item.add_marker("real_data")
+    long = {item.path for item in items if item.get_closest_marker("long")}
+    folders = {"cluster": 0, "workflow": 1}
+    items.sort(key=lambda i: (folders.get(i.path.parent.name, 2), i.path not in long))
 
 
 @pytest.fixture(scope="session")
