@@ -21,7 +21,7 @@ import numpy  # noqa: F401  in memory here as in the box
 
 from judgebox import available
 from judgebox.box import Box
-from judgebox.limits import Limits
+from judgebox.check import Limits
 
 _LIMITS = Limits(cpu_seconds=10, wall_seconds=60, memory_bytes=4 * 2**30)
 #: A check that answers once, in a runner that has numpy in memory.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from judgebox.box import Box
-from judgebox.limits import Ended, Limits
+from judgebox.check import Ended, Limits
 
 GENEROUS = Limits(cpu_seconds=20, wall_seconds=60, memory_bytes=2**31)
 MIB = 2**20

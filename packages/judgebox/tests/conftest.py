@@ -7,8 +7,8 @@ import pytest
 
 from judgebox import landlock
 from judgebox.box import Box
+from judgebox.check import Limits
 from judgebox.detect import BackendStatus, available
-from judgebox.limits import Limits
 
 
 @functools.cache

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from judgebox import codec
+from judgebox.check import Ended, Limits
 from judgebox.compare import equals_its_like, is_floats
 from judgebox.judging import Program
-from judgebox.limits import Ended, Limits
 from judgebox.testcases import CaseWriter, open_cases
 from judgebox.verdict import Clocks, Outcome, check
 

@@ -16,7 +16,7 @@ import pytest
 from boxed import DAEMONS, GENEROUS, alive, environment, family, run, source, until
 from judgebox import landlock
 from judgebox.box import Box, BoxFailed
-from judgebox.limits import Ended, Limits
+from judgebox.check import Ended, Limits
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 import pytest
 
 from boxed import GENEROUS, MIB, run, source
-from judgebox import limits as limit
+from judgebox import check as limit
 from judgebox.box import Box
-from judgebox.limits import Limits
+from judgebox.check import Limits
 
 pytestmark = pytest.mark.slow
 
@@ -238,11 +238,11 @@ def test_descendants_and_what_they_use() -> None:
     os.close(ours)
     try:
         assert child in limit.descendants(os.getpid(), 100)
-        found = limit.stat(child)
+        found = limit.look_at(child)
         assert found is not None
         assert found.threads == 1 and found.resident > 0
     finally:
         os.close(theirs)
         os.waitpid(child, 0)
-    assert limit.stat(child) is None
+    assert limit.look_at(child) is None
     assert limit.descendants(child, 100) == [child]

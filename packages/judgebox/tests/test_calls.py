@@ -194,7 +194,7 @@ def test_the_guard_takes_what_evalpluss_takes() -> None:
         )
         for guard in (
             "from evalplus.eval.utils import reliability_guard\nreliability_guard()",
-            "import evalplus.eval.utils\nfrom judgebox.harness.calls import guard\nguard()",
+            "import evalplus.eval.utils\nfrom judgebox.calls import guard\nguard()",
         )
     ]
     assert len(found[0]) > 30

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from judgebox import compare
+from judgebox.calls import _Results
 from judgebox.codec import CodecError, unpack
 from judgebox.compare import Comparison, equals_its_like
-from judgebox.harness.calls import _Results
 
 #: Runs EvalPlus's own checker over expressions; one line of JSON each in and out.
 EVALPLUS = """

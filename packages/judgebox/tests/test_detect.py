@@ -16,7 +16,7 @@ import pytest
 
 from boxed import environment
 from judgebox import bubblewrap as bubblewrap_module
-from judgebox import detect, landlock, runner, seccomp
+from judgebox import detect, landlock, landlock_box, runner, seccomp
 from judgebox.box import Box
 from judgebox.runtime import SetupError, runtime
 
@@ -61,9 +61,9 @@ def test_what_is_available_was_really_started(
     one, two, *_ = detect.available()
     assert (one.label, one.works) == (missing.label, False) and "No such file" in one.reason
     assert (two.label, two.works, two.reason) == (real.label, True, "")
-    backend, launched = detect.start_first("bubblewrap", ())
+    launched = detect.start_first("bubblewrap", ())
     detect.end(launched)
-    assert backend is real, "the first that works"
+    assert launched.backend is real, "the first that works"
 
 
 #: Puts itself behind a filter as a strict container's: no user namespace, no landlock.
@@ -120,7 +120,7 @@ runner.main()
         ours.send(json.dumps(hello).encode())
         ran = subprocess.run(
             [*prefix, sys.executable, "-c", code, str(theirs.fileno())],
-            env=environment(**{landlock.PLAN: plan}),
+            env=environment(**{landlock_box.PLAN: plan}),
             capture_output=True,
             text=True,
             timeout=60,
@@ -149,14 +149,14 @@ def test_a_runner_that_is_not_in_its_box_runs_nothing(tmp_path: Path) -> None:
     for locks, words in (
         ("", seen),
         ("seccomp.install(seccomp.RUNNER)", seen),
-        (f"import os; os.environ.pop({landlock.PLAN!r})", "nobody locked this process in"),
+        (f"import os; os.environ.pop({landlock_box.PLAN!r})", "nobody locked this process in"),
         (f"landlock.lock({rules!r}, landlock.version())", "a socket of AF_UNIX works"),
     ):
         try:
             landlock.version()
         except seccomp.Refused:
             pytest.skip("no landlock here: its half is NOT TESTED")
-        assert words in bare_runner(hello, "landlock", locks)
+        assert words in bare_runner(hello, "landlock_box", locks)
 
 
 def test_namespaces_that_hide_no_files(tmp_path: Path) -> None:

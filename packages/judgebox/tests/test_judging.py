@@ -7,8 +7,8 @@ import numpy
 import pytest
 
 from judgebox import codec
+from judgebox.check import Ended
 from judgebox.judging import FAIL, PASS
-from judgebox.limits import Ended
 from judgebox.verdict import TIMEOUT, Outcome
 from scripted_box import announced, judged, outputs
 

@@ -17,15 +17,15 @@ from pathlib import Path
 import pytest
 
 from boxed import run
-from judgebox import landlock, landlock_launch, seccomp
+from judgebox import landlock, landlock_box, seccomp
 from judgebox.box import Box
-from judgebox.limits import Limits
+from judgebox.check import Limits
 from judgebox.runtime import runtime
 from refused_calls import RAW_CALLS, expected
 
 
 @pytest.fixture(scope="module")
-def landlock_box(landlock_version: int) -> Iterator[Box]:
+def locked_box(landlock_version: int) -> Iterator[Box]:
     with Box(backend="landlock") as box:
         yield box
 
@@ -49,7 +49,7 @@ def test_what_is_hidden_is_left_out_of_the_rules_and_links_are_not_followed(
     secret.mkdir()
     (lib / "python3" / "link").symlink_to(secret)
     hidden = {str(lib / "python3" / "site-packages")}
-    rules = dict(landlock_launch.readable([str(lib), "/usr/share/zoneinfo"], hidden))
+    rules = dict(landlock_box.readable([str(lib), "/usr/share/zoneinfo"], hidden))
     assert rules == {
         str(lib): landlock.LIST,
         str(lib / "a"): landlock.READ,
@@ -278,18 +278,18 @@ WRITING["by a child"] = (
 @pytest.mark.slow
 @pytest.mark.parametrize("program", WRITING.values(), ids=list(WRITING))
 def test_a_full_quota_ends_the_check_and_the_folder_is_deleted(
-    landlock_box: Box, program: str
+    locked_box: Box, program: str
 ) -> None:
     start = "import ctypes, mmap, os, time\nsend(os.getcwd().encode())\nheld = []\n"
     start += "libc = ctypes.CDLL(None)\nlibc.mmap.restype = ctypes.c_void_p\n"
     loop = f"for n in range(40):\n    {program}\n    time.sleep(0.02)\n"
-    ran = run(landlock_box, f"{start}{loop}time.sleep(30)", SMALL)
+    ran = run(locked_box, f"{start}{loop}time.sleep(30)", SMALL)
     assert ran.ended.reason == "disk"
     assert not Path(ran.frames[0].decode()).exists()
 
 
 @pytest.mark.slow
-def test_a_quota_that_is_kept_is_no_matter(landlock_box: Box, tmp_path: Path) -> None:
+def test_a_quota_that_is_kept_is_no_matter(locked_box: Box, tmp_path: Path) -> None:
     program = """
 import os, time
 for n in range(40):
@@ -300,7 +300,7 @@ os.symlink(TARGET, "link")
 say((attempt(os.truncate, "x", 16 * 2**20 + 1), os.getcwd()))
 """
     (tmp_path / "kept").write_text("kept", encoding="utf-8")
-    found, folder = run(landlock_box, f"TARGET = {str(tmp_path)!r}\n{program}", SMALL).said
+    found, folder = run(locked_box, f"TARGET = {str(tmp_path)!r}\n{program}", SMALL).said
     assert found == "EFBIG"
     assert not Path(folder).exists()
     assert (tmp_path / "kept").exists()

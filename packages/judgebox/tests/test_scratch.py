@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from judgebox.scratch import Scratch
+from judgebox.landlock import Scratch
 
 LIMIT = 16 * 2**20
 

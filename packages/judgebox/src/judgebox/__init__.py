@@ -1,10 +1,10 @@
 """A sandbox for programs that a language model wrote, and a judge outside of it.
 
 Outside, in the judge's process: `box` (what a judge uses), `detect` (which sandboxes there are),
-`runtime` (what is seen in one), and how one is started (`bubblewrap`, `landlock_launch`). Inside:
-`runner`, `spawn`, `limits`, the backends' cells (`bubblewrap`, `landlock`) and `harness`. The
-judge: `testcases` (files of inputs and expected outputs, in `codec`), `reference` (makes them),
-`verdict`, `judging`, `compare` (judge by them), `workers` (many side by side), `__main__` (the
+`runtime` (what is seen in one). Inside: `runner`, which forks a `check`, and the harnesses `calls`
+and `record`. Both halves of a backend: `bubblewrap`, `landlock_box` (by `landlock`; both by
+`seccomp`). The judge: `codec` (values, and files of inputs and expected outputs), `reference`
+(makes them), `judging`, `compare` (judge by them), `workers` (many side by side), `__main__` (the
 command). What runs inside imports the standard library and this package only, and numpy where a
 harness needs it, so that a fork stays cheap.
 """
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from judgebox.box import Box as Box
+    from judgebox.check import Limits as Limits
     from judgebox.detect import available as available
     from judgebox.judging import Program as Program
-    from judgebox.limits import Limits as Limits
     from judgebox.reference import record_reference as record_reference
     from judgebox.runtime import SetupError as SetupError
     from judgebox.verdict import judge as judge
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Public names -> modules; imported when asked for, since the box imports this package, too.
 _PUBLIC = {
     "Box": "box",
-    "Limits": "limits",
+    "Limits": "check",
     "Program": "judging",
     "SetupError": "runtime",
     "Workers": "workers",

@@ -13,8 +13,7 @@ from dataclasses import asdict, replace
 from typing import Self
 
 from judgebox import detect
-from judgebox.harness import HEADER
-from judgebox.limits import Ended, Limits
+from judgebox.check import HEADER, Ended, Limits
 from judgebox.runtime import PACKAGES
 
 
@@ -38,18 +37,14 @@ class Box(AbstractContextManager["Box"]):
     """
 
     def __init__(self, packages: Sequence[str] = PACKAGES, backend: str | None = None) -> None:
-        self._packages = tuple(packages)
-        self._forced = backend
-        self._backend: detect.Backend | None = None
+        self._packages, self._forced = tuple(packages), backend
         self._launched: detect.Launched | None = None
-        self._checks: dict[int, Check] = {}
-        self._number = 0
 
     @property
     def backend(self) -> str:
         """The name of the backend in use, once entered."""
-        assert self._backend is not None
-        return self._backend.name
+        assert self._launched is not None
+        return self._launched.backend.name
 
     @property
     def pid(self) -> int | None:
@@ -61,14 +56,14 @@ class Box(AbstractContextManager["Box"]):
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.lose()
+        self._lose()
 
     def start(self, harness: str, request: bytes, limits: Limits) -> "Check":
         """Start a check.
 
         Args:
-            harness: module of `judgebox.harness` whose ``run(request, channel)`` is called
-                in the isolated process.
+            harness: "calls", "record" or "program": the module of judgebox whose
+                ``run(request, channel)`` is called in the isolated process.
             request: what it is given.
             limits: what it may use.
 
@@ -76,69 +71,31 @@ class Box(AbstractContextManager["Box"]):
             SetupError: the box had died and can't be started again.
             BoxFailed: it died twice at once.
         """
+        message = json.dumps({"harness": harness, "limits": asdict(limits)}).encode()
         for _ in range(2):
-            control = self._live().control
-            self._number += 1
-            order = {"do": "start", "id": self._number, "harness": harness}
-            message = json.dumps({**order, "limits": asdict(limits)}).encode()
-            ours_in, theirs_out = os.pipe()
-            theirs_in, ours_out = os.pipe()
-            try:
-                socket.send_fds(control, [message], [theirs_in, theirs_out])
-            except OSError:  # it died while nobody looked
-                os.close(ours_in)
-                os.close(ours_out)
-                self.lose()
-                continue
-            finally:
-                os.close(theirs_in)
-                os.close(theirs_out)
-            check = Check(self, self._number, limits, (ours_in, ours_out), control.fileno())
-            self._checks[self._number] = check
-            check.send(request)
-            return check
+            launched = self._live()
+            check = Check(launched, limits)
+            if check.begin(message):
+                check.send(request)
+                return check
+            self._lose()
         raise BoxFailed("the box died twice before it could be asked for anything")
-
-    def receive(self) -> None:
-        """Read one message of the runner's; where there are no more, all checks are lost."""
-        assert self._launched is not None
-        data = b""
-        with contextlib.suppress(OSError):
-            data = self._launched.control.recv(65536)
-        if not data:
-            self.lose()
-            return
-        message = json.loads(data)
-        check = self._checks.pop(message.pop("id"))
-        failure = message.pop("error", None)
-        check.ended(Ended(**message) if failure is None else Ended.lost(), failure)
-
-    def kill(self, number: int) -> None:
-        """Have the runner kill the check of this number."""
-        if self._launched is not None and number in self._checks:
-            try:
-                self._launched.control.send(json.dumps({"do": "kill", "id": number}).encode())
-            except OSError:
-                self.lose()
 
     def _live(self) -> detect.Launched:
         """The box, started if there is none."""
         if self._launched is None or self._launched.process.poll() is not None:
-            self.lose()
+            self._lose()
             # A box dies with the thread that started it (PR_SET_PDEATHSIG): with one that lives as
             # long as this process.
             start = _thread(os.getpid()).submit(detect.start_first, self._forced, self._packages)
-            self._backend, self._launched = start.result()
+            self._launched = start.result()
         return self._launched
 
-    def lose(self) -> None:
+    def _lose(self) -> None:
         """End the box, if it lives; its checks end with it."""
         if self._launched is not None:
             detect.end(self._launched)
             self._launched = None
-        for check in self._checks.values():
-            check.ended(Ended.lost())
-        self._checks.clear()
 
 
 @functools.cache
@@ -150,22 +107,35 @@ def _thread(process: int) -> ThreadPoolExecutor:
 class Check(AbstractContextManager["Check"]):
     """One program's run, made by `Box.start`: frames go in, frames of untrusted data come out."""
 
-    def __init__(
-        self, box: Box, number: int, limits: Limits, pipes: tuple[int, int], control: int
-    ) -> None:
-        self._box, self._number, self._limits = box, number, limits
-        self._output, self._input = pipes
-        self._control = control
-        for descriptor in pipes:
-            os.set_blocking(descriptor, False)
+    def __init__(self, launched: detect.Launched, limits: Limits) -> None:
+        self._launched, self._limits = launched, limits
+        self._output, self._theirs_out = os.pipe()
+        self._theirs_in, self._input = os.pipe()
+        # The runner says here how the check ended; no more of a way back ends it.
+        self._report, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._poll = select.poll()
-        self._poll.register(self._output, select.POLLIN)
-        self._poll.register(control, select.POLLIN)
+        for descriptor in (self._output, self._input):
+            os.set_blocking(descriptor, False)
+        for descriptor in (self._output, self._report.fileno()):
+            self._poll.register(descriptor, select.POLLIN)
         self._waiting, self._data, self._came = bytearray(), bytearray(), 0
-        self._open, self._over = True, False
-        self._silent = 0
+        self._open, self._over, self._silent = True, False, 0
         self._ended: Ended | None = None
         self._failure: str | None = None
+
+    def begin(self, message: bytes) -> bool:
+        """Have the runner start it; False where the box has died while nobody looked."""
+        theirs = [self._theirs_in, self._theirs_out, self._theirs.fileno()]
+        try:
+            socket.send_fds(self._launched.control, [message], theirs)
+        except OSError:
+            self._close()
+            return False
+        finally:
+            os.close(self._theirs_in)
+            os.close(self._theirs_out)
+            self._theirs.close()
+        return True
 
     def frames(self) -> Iterator[bytes]:
         """Frames that the program wrote, until its end; see `wait` for how it ended."""
@@ -181,14 +151,15 @@ class Check(AbstractContextManager["Check"]):
 
         Never blocks: what its pipe has no room for is written while its frames are waited for.
         """
-        if self._input >= 0:
+        if self._report.fileno() >= 0:
             self._waiting += len(frame).to_bytes(HEADER, "little") + frame
             self._write()
 
     def kill(self) -> None:
         """End the check with all its processes, now."""
         if self._ended is None:
-            self._box.kill(self._number)
+            with contextlib.suppress(OSError):
+                self._report.shutdown(socket.SHUT_WR)
 
     def wait(self) -> Ended:
         """Wait for the end; after this nothing of it is alive. Output not taken is dropped.
@@ -199,11 +170,8 @@ class Check(AbstractContextManager["Check"]):
         while self._ended is None or self._open:
             self._data.clear()
             self._pump()
-        if self._input >= 0:
-            os.close(self._input)
-            os.close(self._output)
-            self._input = self._output = -1
-        if self._failure is not None:
+        self._close()
+        if self._failure is not None and self._ended.reason == "exit":
             raise BoxFailed(self._failure)
         return self._ended
 
@@ -212,10 +180,11 @@ class Check(AbstractContextManager["Check"]):
         with contextlib.suppress(BoxFailed):
             self.wait()
 
-    def ended(self, ended: Ended, failure: str | None = None) -> None:
-        """The runner's word that nothing is alive any more; called by the box."""
-        self._failure = failure
-        self._ended = replace(ended, reason="output", starved=False) if self._over else ended
+    def _close(self) -> None:
+        if self._report.fileno() >= 0:
+            self._report.close()
+            os.close(self._input)
+            os.close(self._output)
 
     def _take(self) -> bytes | None:
         """The next whole frame."""
@@ -237,22 +206,35 @@ class Check(AbstractContextManager["Check"]):
             # The runner ends a check itself. Should it be stopped, or worse, so is the box.
             self._silent += 1
             if self._silent > self._limits.longest() + 30:
-                self._box.lose()
+                detect.end(self._launched)
         for descriptor, _ in events:
             if descriptor == self._output:
                 self._read()
-            elif descriptor != self._control:
+            elif descriptor == self._input:
                 self._write()
-            elif self._ended is None:
-                self._box.receive()
-        if self._ended is not None:
-            self._poll_less(self._control)
+            else:
+                self._hear()
+
+    def _hear(self) -> None:
+        """The runner's word on how it ended, that nothing was run, or that the runner is gone."""
+        data = b""
+        with contextlib.suppress(OSError):
+            data = self._report.recv(65536)
+        message = json.loads(data) if data else asdict(Ended.lost())
+        if "error" in message:
+            self._failure = message["error"]
+            return
+        if not data:
+            detect.end(self._launched)
+        self._poll.unregister(self._report)
+        ended = Ended(**message)
+        self._ended = replace(ended, reason="output", starved=False) if self._over else ended
 
     def _read(self) -> None:
         part = os.read(self._output, 2**20)
         self._came += len(part)
         if not part:
-            self._poll_less(self._output)
+            self._poll.unregister(self._output)
             self._open = False
         elif not self._over:
             self._data += part
@@ -273,8 +255,5 @@ class Check(AbstractContextManager["Check"]):
             return
         except BrokenPipeError:
             self._waiting.clear()
-        self._poll_less(self._input)
-
-    def _poll_less(self, descriptor: int) -> None:
         with contextlib.suppress(KeyError):
-            self._poll.unregister(descriptor)
+            self._poll.unregister(self._input)

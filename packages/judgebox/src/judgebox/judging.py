@@ -1,6 +1,6 @@
 """The judge's side of a check: inputs go in, outputs come out and are compared.
 
-Inputs go in a batch at a time; what comes out (`judgebox.harness.calls`) is compared as it comes,
+Inputs go in a batch at a time; what comes out (`judgebox.calls`) is compared as it comes,
 and the first output that is wrong ends the check. Nothing of it is believed: bytes that are no
 data, more outputs than inputs, an output far larger than the expected one, or an end before the
 last output fail the program.

@@ -1,7 +1,4 @@
-"""Landlock and seccomp: a backend of locks, where namespaces are not to be had.
-
-Weaker than bubblewrap: names and sizes of files outside can be asked for (not their contents), the
-check sees the machine's name, and a full disk is noticed by looking, not by the kernel.
+"""Files under landlock: the kernel's lock, and a folder for one check within it.
 
 By Linux's landlock a process gives up access to files for itself and its children, for good; it
 needs no rights for that. Each call of `lock` adds a layer, and an access must pass all of them.
@@ -11,30 +8,23 @@ files and running programs; 2 moving files between folders (before: never allowe
 4 TCP; 5 ioctl on devices; 6 signals and abstract unix sockets, to others than processes behind the
 same lock; 7 its log.
 
-The runner is locked in by `judgebox.landlock_launch`. A check adds two locks: landlock's, which
-leaves it the runtime and one scratch folder, and a seccomp filter that lets it reach no process but
-its own. No call takes it out of its process group, so that killing that ends it whole.
+A `Scratch` folder is measured while foreign code writes to it. Nothing is deleted but what is below
+a folder that this very object made, found again by its full name and recognised by its device and
+inode.
 """
 
 import contextlib
 import ctypes
 import errno
-import json
 import os
-import signal
-import socket
 import stat
 import struct
 import tempfile
-import time
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from judgebox import limits as limit
-from judgebox import seccomp, spawn
-from judgebox.scratch import Scratch
+from judgebox import seccomp
 from judgebox.seccomp import LIBC, Refused
 
 #: The newest version that this module makes use of.
@@ -65,18 +55,17 @@ _CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same numbers on all machines
 _VERSION, _PATH_BENEATH = 1, 1
 #: A program that is refused something a million times must not fill the machine's audit log.
 _NO_LOG, _LOGS = 1, 7
+#: Bytes that a file, folder or link counts beside its blocks, so that a million empty ones count.
+_ENTRY = 4096
+#: Folders within folders; what goes deeper hides something.
+_DEPTH = 64
+#: Bytes of what the kernel tells of a process's mapped files, several times as many as with all
+#: packages loaded; who has more of them wants looking to take long.
+_MAPPINGS = 2**20
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
-#: The variable in which the runner finds what it needs to know of its lock.
-PLAN: Final = "JUDGEBOX_LOCKED_IN"
-#: Devices, and what may be done with them. Memory that /dev/zero gives to who may write to it is in
-#: no account (see `judgebox.seccomp`).
-DEVICES: Final = {
-    **dict.fromkeys(("/dev/null", "/dev/full", "/dev/random", "/dev/urandom"), DEVICE),
-    "/dev/zero": READ,
-}
-_SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
-#: Looking at the disk takes at most this share of a core; it is done once in so many seconds.
-_LOOKING, _EVERY = 0.25, 0.1
+#: Device and inode of files -> bytes.
+_Sizes = dict[tuple[int, int], int]
 _WHY: Final = {
     errno.ENOSYS: "this kernel has no landlock (it came with Linux 5.13)",
     errno.EPERM: "something around this process (a container's own filter) refuses it",
@@ -85,16 +74,12 @@ _WHY: Final = {
 
 
 def version() -> int:
-    """Return the kernel's landlock version (its "ABI") that is made use of, 1 or more.
-
-    Raises:
-        Refused: there is none, and why.
-    """
+    """The kernel's landlock version (its "ABI") that is made use of, 1 or more, else `Refused`."""
     return min(_call(_CREATE, None, 0, _VERSION), NEWEST)
 
 
 def handled(version: int) -> tuple[int, ...]:
-    """Return what a version of landlock can forbid: rights on files, on TCP, and scopes."""
+    """What a version of landlock can forbid: rights on files, on TCP, and scopes."""
     words = 1 if version < 4 else 2 if version < SCOPED else 3
     return (_FILES[min(version, 5) - 1], _TCP, _SCOPES)[:words]
 
@@ -107,9 +92,6 @@ def lock(rules: Iterable[tuple[str, int]], version: int) -> None:
     Args:
         rules: paths (those that do not exist are left out) and what is allowed on them and below.
         version: of landlock, see `version`.
-
-    Raises:
-        Refused: the kernel said no.
     """
     forbidden = handled(version)
     attributes = struct.pack(f"={len(forbidden)}Q", *forbidden)
@@ -144,123 +126,154 @@ def _call(call: int, *arguments: int | bytes | None) -> int:
     return result
 
 
-class Cell(spawn.Cell):
-    """The inner half of the backend.
+class Scratch:
+    """A new folder below another, for its owner only."""
 
-    A check's first process takes in its orphans itself, as the first of a PID namespace does.
-    """
+    def __init__(self, below: str, prefix: str) -> None:
+        self.path = tempfile.mkdtemp(prefix=prefix, dir=below)
+        self._identity = _identity(os.lstat(self.path))
 
-    def __init__(self) -> None:
-        if PLAN not in os.environ:
-            raise spawn.NotInside(f"{PLAN} is not set: nobody locked this process in")
-        plan: dict[str, Any] = json.loads(os.environ.pop(PLAN))
-        self._checks: str = plan["checks"]
-        self._reads: list[str] = plan["reads"]
-        self._version: int = plan["version"]
-        self._scratch: dict[int, Scratch] = {}
-        self._look_at: dict[int, float] = {}
-        self._own: Scratch | None = None
-        self._profile = seccomp.Profile(truncate=self._version >= TRUNCATES)
-        # Assembled once; but for an old landlock every check installs the same.
-        seccomp.assemble(self._profile, seccomp.machine())
-        adopt_orphans()
+    def used(self, limit: int, processes: Iterable[int] = ()) -> int:
+        """Bytes that it takes up, or some number above the limit as soon as that is certain.
 
-    def prove(self, hello: dict[str, Any]) -> None:
-        """Prove that files, sockets and other processes are out of reach."""
-        canary = spawn.canary_unseen(hello)
-        for flags in (os.O_RDONLY, os.O_WRONLY):
-            spawn.refused(f"opening {canary}", errno.EACCES, os.open, canary, flags)
-        folder = os.path.dirname(canary)  # noqa: PTH120
-        spawn.refused(f"listing {folder}", errno.EACCES, os.listdir, folder)
-        for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK):
-            what = f"a socket of {family.name}"
-            spawn.refused(what, errno.EPERM, socket.socket, family)
-        spawn.no_capabilities(bounding_set=False)
-        spawn.filtered()
-        if self._version >= SCOPED:
-            spawn.refused("a signal to its parent", errno.EPERM, os.kill, os.getppid(), 0)
-        children()  # raises where the kernel does not say whose child is whose
-
-    def fork(self) -> int:
-        """Fork the first process of a check, which leads a process group of its own."""
-        scratch = Scratch(self._checks, "check-")
-        parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            die_with(parent, signal.SIGKILL)
-            os.setpgid(0, 0)
-            self._own = scratch
-            return 0
-        # Both do it, so that neither goes on before it is done.
-        with contextlib.suppress(PermissionError, ProcessLookupError):
-            os.setpgid(pid, pid)
-        self._scratch[pid] = scratch
-        return pid
-
-    def confine(self, limits: limit.Limits) -> None:
-        """Lock this process in with its scratch folder.
-
-        It takes in the check's orphans: their processor time must not get lost to the limits.
+        What lies in a folder that can't be listed, or too deep, counts as above the limit, and so
+        do ten thousand mapped files of a process. Of `processes` open or mapped files count, too,
+        where they have no name any more.
         """
-        adopt_orphans()
-        assert self._own is not None, "a check is confined in its own process"
-        os.environ["HOME"] = os.environ["TMPDIR"] = self._own.path
-        tempfile.tempdir = None
-        os.chdir(self._own.path)
-        # What of these folders the check may not see, the runner's own lock keeps from it as well.
-        rules = [*((path, READ) for path in self._reads), *DEVICES.items(), (self._own.path, WRITE)]
-        lock(rules, self._version)
-        if self._version >= SCOPED:
-            seccomp.install(self._profile)
-        else:
-            seccomp.install(replace(self._profile, signals_to=os.getpid()))
+        try:
+            folder = os.open(self.path, _FOLDER)
+        except OSError:
+            return limit + 1
+        try:
+            total = _measure(folder, limit, 0)
+        finally:
+            os.close(folder)
+        device = self._identity[0]
+        nameless: _Sizes = {}
+        for process in processes:
+            maps = _maps(process)
+            if len(maps) == _MAPPINGS:
+                return limit + 1
+            nameless |= _open_nameless(process)
+            nameless = _mapped_nameless(maps, device) | nameless
+        # Not libraries that were replaced on disk since this process, which forked them, began.
+        known = _mapped_nameless(_maps(os.getpid()), device) if nameless else {}
+        return total + sum(size for file, size in nameless.items() if file not in known)
 
-    def kill(self, init: int) -> None:
-        """Kill the process group, wait until it is gone, and see to its scratch folder."""
-        # All at once: the kernel lets no fork slip through between the members of a group.
-        os.killpg(init, signal.SIGKILL)
-        os.waitid(os.P_PID, init, os.WEXITED | os.WNOWAIT)
-        # Whose parent has ended is the runner's child now; so when none is left, all have ended.
-        while orphans := [pid for pid in children() if pid != init and os.getpgid(pid) == init]:
-            for pid in orphans:
-                os.waitpid(pid, 0)
-        self._look_at.pop(init, None)
-        if init in self._scratch:
-            with contextlib.suppress(OSError):  # the sweeper tries again when the box ends
-                self._scratch.pop(init).remove()
+    def remove(self) -> None:
+        """Delete it with all that is in it; nothing may be writing to it any more.
 
-    def excess(self, init: int, limits: limit.Limits) -> limit.Reason | None:
-        """Look, at times, at what the check takes of the disk."""
-        now, began = time.monotonic(), time.process_time()
-        if now < self._look_at.get(init, now) or init not in self._scratch:
-            return None
-        pids = limit.descendants(init, limits.processes + 1)
-        used = self._scratch[init].used(limits.file_bytes, pids)
-        # By its processor time: a busy machine must not make looks rare.
-        took = time.process_time() - began
-        self._look_at[init] = time.monotonic() + max(_EVERY, took / _LOOKING)
-        return "disk" if used > limits.file_bytes else None
+        Raises:
+            OSError: something in it can't be deleted, or another folder has taken its name.
+        """
+        here = os.open(self.path, _FOLDER)
+        try:
+            if _identity(os.fstat(here)) != self._identity:
+                raise FileExistsError(f"{self.path}: not the folder that was made under this name")
+            _empty(here)
+        finally:
+            os.close(here)
+        Path(self.path).rmdir()
 
 
-def adopt_orphans() -> None:
-    """Become the parent of processes whose parents, descending from this one, end."""
-    if LIBC.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
-def die_with(parent: int, number: int) -> None:
-    """Have this process sent a signal when its parent ends.
+def _measure(folder: int, limit: int, depth: int) -> int:
+    """Bytes below an open folder, or some number above the limit; see `Scratch.used`."""
+    total = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            total += _ENTRY
+            with contextlib.suppress(OSError):  # the program has just deleted or replaced it
+                status = entry.stat(follow_symlinks=False)
+                total += 512 * status.st_blocks
+                if stat.S_ISDIR(status.st_mode) and total <= limit:
+                    try:
+                        inner = os.open(entry.name, _FOLDER, dir_fd=folder)
+                    except PermissionError:
+                        # Nothing can be put where its owner may not write or search.
+                        total += limit + 1 if status.st_mode & 0o300 == 0o300 else 0
+                    else:
+                        try:
+                            deeper = depth < _DEPTH
+                            total += _measure(inner, limit, depth + 1) if deeper else limit + 1
+                        finally:
+                            os.close(inner)
+            if total > limit:
+                break
+    return total
 
-    Args:
-        parent: its id, to find out whether that has happened already.
-        number: of the signal.
-    """
-    LIBC.prctl(_SET_PDEATHSIG, number, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
+
+def _open_nameless(process: int) -> _Sizes:
+    """Files that a process has open and that have no name."""
+    sizes: _Sizes = {}
+    with contextlib.suppress(OSError):
+        for held in Path(f"/proc/{process}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                status = held.stat()
+                if stat.S_ISREG(status.st_mode) and not status.st_nlink:
+                    sizes[_identity(status)] = 512 * status.st_blocks
+    return sizes
 
 
-def children() -> list[int]:
-    """Process ids of the children of this process, whichever of its threads forked them."""
-    tasks = Path("/proc/self/task").iterdir()
-    return [int(pid) for task in tasks for pid in (task / "children").read_text("ascii").split()]
+def _maps(process: int) -> bytes:
+    """What the kernel tells of a process's mapped files."""
+    with contextlib.suppress(OSError), Path(f"/proc/{process}/maps").open("rb") as file:
+        return file.read(_MAPPINGS)
+    return b""
+
+
+def _mapped_nameless(maps: bytes, device: int) -> _Sizes:
+    """Files of a device among mapped ones that have no name."""
+    sizes: _Sizes = {}
+    for line in maps.splitlines() if b" (deleted)\n" in maps else ():
+        if line.endswith(b" (deleted)"):
+            span, _, offset, number, inode, *_ = line.split(maxsplit=5)
+            first, last = (int(part, 16) for part in span.split(b"-"))
+            key = (os.makedev(*(int(part, 16) for part in number.split(b":"))), int(inode))
+            if key[0] == device:
+                sizes[key] = max(sizes.get(key, 0), int(offset, 16) + last - first)
+    return sizes
+
+
+def _empty(folder: int) -> None:
+    """Delete all that a folder holds, however deep, with two descriptors and no recursion."""
+    here = os.dup(folder)
+    try:
+        waiting, entered = [_clear(here)], list[str]()
+        while waiting:
+            if waiting[-1]:
+                entered.append(waiting[-1].pop())
+                here = _moved(here, entered[-1])
+                waiting.append(_clear(here))
+            elif waiting.pop() == [] and entered:
+                # Nobody moves folders about any more, so that ".." is where we came from.
+                here = _moved(here, "..")
+                os.rmdir(entered.pop(), dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def _moved(here: int, name: str) -> int:
+    there = os.open(name, _FOLDER, dir_fd=here)
+    os.close(here)
+    return there
+
+
+def _clear(folder: int) -> list[str]:
+    """Delete files and empty folders; return the names of the other folders, made accessible."""
+    kept = []
+    for name in os.listdir(folder):
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
+            os.unlink(name, dir_fd=folder)
+            continue
+        try:
+            os.rmdir(name, dir_fd=folder)
+        except OSError:
+            # By name: nobody is left who could put a link in its place.
+            os.chmod(name, 0o700, dir_fd=folder)
+            kept.append(name)
+    return kept

@@ -2,7 +2,7 @@
 
 A problem brings either inputs, over which the reference is run (`expect`), or tests of its own,
 which run twice in the box with a recorder around the reference (`record_reference` and
-`judgebox.harness.record`): what it was called with, and what it returned or raised, become test
+`judgebox.record`): what it was called with, and what it returned or raised, become test
 cases like any others. Then the reference is judged by its own calls, with other random numbers.
 
 Tests that can't be recorded so are refused with a reason's key:
@@ -25,9 +25,9 @@ from typing import Any, Literal, NamedTuple
 
 from judgebox import codec
 from judgebox.box import Box
+from judgebox.check import Limits
 from judgebox.compare import equals_its_like, is_floats
 from judgebox.judging import PASS, Program
-from judgebox.limits import Limits
 from judgebox.testcases import CaseWriter, open_cases
 from judgebox.verdict import TIMEOUT, Clocks, check
 

@@ -1,11 +1,13 @@
 """The process in the box that forks checks: ``python -m judgebox.runner CELL CONTROL``.
 
 It never runs foreign code itself. The judge's pipes of a check go to that check's process alone, so
-that nothing a program does to its own descriptors reaches anybody else. All it has to do with a
-program is to look at what it uses, to kill it, and to tell the judge how it ended.
+that nothing a program does to its own descriptors reaches anybody else. All that the runner has to
+do with a program is to look at what it uses, to kill it, and to tell the judge how it ended, by a
+report socket a check. Whatever a harness sends is data that anybody in the box may have written.
 """
 
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -15,43 +17,89 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn, Protocol
 
-from judgebox import harness, spawn
-from judgebox.limits import Limits, Monitor, Reason, descendants
+from judgebox.check import (
+    INPUT,
+    OUTPUT,
+    Channel,
+    Ended,
+    Limits,
+    Monitor,
+    Reason,
+    Run,
+    descendants,
+)
 
 #: How a runner exits that found itself outside.
 EXIT: Final = 97
-#: Seconds between two looks at a check.
-_TICK = 0.02
-#: So many looks at what the kernel counts to one at what has to be counted by us.
-_SELDOM = 5
+#: Descriptor at which a check reports what went wrong before any foreign code ran.
+_REPORT = OUTPUT + 1
+#: Descriptors that a process may have open.
+_FILES = 256
+#: Seconds between two looks at a check, and looks at what the kernel counts to one at what the cell
+#: has to count.
+_TICK, _SELDOM = 0.02, 5
+#: Modules with ``run(request, channel)``, which is called in an isolated process.
+_HARNESSES = {
+    "calls": "judgebox.calls",
+    "program": "judgebox.check",
+    "record": "judgebox.record",
+}
+# What a program puts in its place is not what ends its process.
+_leave = os._exit
+
+
+class Cell(Protocol):
+    """The inner half of a backend, a module's class of this name: how a check is isolated.
+
+    The module's ``command``, its outer half, makes the command line that starts a runner which
+    sees what a `judgebox.runtime.Runtime` lists. Everything in the box must die with that process.
+    """
+
+    def prove(self, hello: dict[str, Any]) -> None:
+        """Show that this process is inside, before any check, else raise `seccomp.NotInside`.
+
+        Paid for: a prototype that emptied ``/tmp`` between programs was once started outside of its
+        sandbox, as root. `hello` is `judgebox.detect`'s.
+        """
+
+    def fork(self) -> int:
+        """Fork the first process of a new check: its pid in the runner, 0 in itself."""
+
+    def confine(self, limits: Limits) -> None:
+        """In that process, last before foreign code: give up all that a check does not need."""
+
+    def kill(self, init: int) -> None:
+        """In the runner: end a check with all its processes, also if its first one has ended."""
+
+    def excess(self, init: int, limits: Limits) -> Reason | None:
+        """In the runner, a few times a second: a limit that only this cell can look after."""
 
 
 @dataclass
 class _Running:
     """A check that is alive."""
 
-    number: int
     init: int
     limits: Limits
-    report: int
+    report: socket.socket
     output: int
     monitor: Monitor
     looks: int = 0
     reason: Reason | None = None
 
 
-@dataclass
 class Runner:
     """Answers the judge's messages on the control socket until it hangs up."""
 
-    cell: spawn.Cell
-    control: socket.socket
-    _running: dict[int, _Running] = field(default_factory=dict)
-    _harnesses: dict[str, harness.Run] = field(default_factory=dict)
+    def __init__(self, cell: Cell, control: socket.socket) -> None:
+        self._cell, self._control = cell, control
+        self._running: dict[int, _Running] = {}
+        self._harnesses: dict[str, Run] = {}
+        self._poll = select.poll()
 
     def serve(self) -> None:
         """Serve until the control socket is closed, which ends the box."""
@@ -61,16 +109,20 @@ class Runner:
         os.set_blocking(woken, False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
-        poll = select.poll()
-        poll.register(self.control, select.POLLIN)
-        poll.register(deaths, select.POLLIN)
+        # In this order: no check may get a number that is a check's which ended in the same round.
+        self._poll.register(self._control, select.POLLIN)
+        self._poll.register(deaths, select.POLLIN)
         next_look = 0.0
         while True:
-            for descriptor, _ in poll.poll(_TICK * 1000 if self._running else None):
+            for descriptor, _ in self._poll.poll(_TICK * 1000 if self._running else None):
                 if descriptor == deaths:
                     os.read(deaths, 4096)
                     self._reap()
-                elif not self._obey():
+                elif descriptor != self._control.fileno():
+                    for check in self._running.values():
+                        if check.report.fileno() == descriptor:
+                            self._end(check, "killed")
+                elif not self._start():
                     return
             now = time.monotonic()
             if now >= next_look:
@@ -81,45 +133,40 @@ class Runner:
     def end(self) -> None:
         """End all checks."""
         for check in self._running.values():
-            self.cell.kill(check.init)
+            self._cell.kill(check.init)
 
-    def _obey(self) -> bool:
-        """Do what one message says; False at the end of all messages."""
-        data, descriptors, _, _ = socket.recv_fds(self.control, 65536, 2)
+    def _start(self) -> bool:
+        """Start the check that a message asks for; False at the end of all messages."""
+        data, descriptors, _, _ = socket.recv_fds(self._control, 65536, 3)
         if not data:
             return False
         message = json.loads(data)
-        if message["do"] == "start":
-            self._start(message, *descriptors)
-        else:
-            for check in self._running.values():
-                if check.number == message["id"]:
-                    self._end(check, "killed")
-        return True
-
-    def _start(self, message: dict[str, Any], requests: int, output: int) -> None:
-        limits = Limits(**message["limits"])
-        name = message["harness"]
-        report, theirs = os.pipe()
+        requests, output, reporting = descriptors
+        report = socket.socket(fileno=reporting)
+        limits, name = Limits(**message["limits"]), message["harness"]
         try:
             if name not in self._harnesses:
-                self._harnesses[name] = harness.preload(name)
+                if name not in _HARNESSES:
+                    raise ImportError(f"no harness: {name!r}")
+                self._harnesses[name] = importlib.import_module(_HARNESSES[name]).run
                 # What is in memory now stays as it is: a child that collects garbage must not
                 # touch, and so copy, every page of it.
                 gc.collect()
                 gc.freeze()
-            init = self.cell.fork()
+            init = self._cell.fork()
         except (ImportError, OSError) as error:
-            for descriptor in (requests, output, report, theirs):
-                os.close(descriptor)
-            self._tell({"id": message["id"], "error": f"{type(error).__name__}: {error}"})
-            return
+            os.close(requests)
+            os.close(output)
+            _tell(report, {"error": f"{type(error).__name__}: {error}"})
+            _tell(report, asdict(Ended("exit", 1, 0.0, False)))
+            report.close()
+            return True
         if init == 0:
-            spawn.begin(self.cell, limits, self._harnesses[name], (requests, output, theirs))
+            begin(self._cell, limits, self._harnesses[name], (requests, output, reporting))
         os.close(requests)
-        os.close(theirs)
-        monitor = Monitor(limits, output)
-        self._running[init] = _Running(message["id"], init, limits, report, output, monitor)
+        self._poll.register(report, select.POLLIN)
+        self._running[init] = _Running(init, limits, report, output, Monitor(limits, output))
+        return True
 
     def _look(self, check: _Running) -> None:
         """End a check that is over one of its limits."""
@@ -130,14 +177,14 @@ class Runner:
         reason = check.monitor.exceeded(pids)
         check.looks += 1
         if reason is None and check.looks % _SELDOM == 0:
-            reason = self.cell.excess(check.init, check.limits)
+            reason = self._cell.excess(check.init, check.limits)
         if reason is not None:
             self._end(check, reason)
 
     def _end(self, check: _Running, reason: Reason) -> None:
-        if check.reason is None:
-            check.reason = reason
-            self.cell.kill(check.init)
+        check.reason = reason
+        self._poll.unregister(check.report)  # for good: only its end is of interest now
+        self._cell.kill(check.init)
 
     def _reap(self) -> None:
         """Make an end of the checks whose first processes have ended, and collect orphans."""
@@ -150,34 +197,76 @@ class Runner:
 
     def _finish(self, check: _Running) -> None:
         """Kill what is left of a check, and tell the judge how it ended."""
-        self.cell.kill(check.init)
+        if check.reason is None:
+            self._poll.unregister(check.report)
+        self._cell.kill(check.init)
         _, status, usage = os.wait4(check.init, 0)
-        # Nobody is left who could write.
-        failure = os.read(check.report, 2000).decode(errors="replace")
-        os.close(check.report)
-        os.close(check.output)
         used = max(usage.ru_utime + usage.ru_stime, check.monitor.cpu_seconds)
-        if failure and check.reason is None:
-            self._tell({"id": check.number, "error": failure})
-            return
-        reason, code, starved = _how_it_ended(check, os.waitstatus_to_exitcode(status), used)
-        how = {"reason": reason, "code": code, "cpu_seconds": used, "starved": starved}
-        self._tell({"id": check.number} | how)
+        code = os.waitstatus_to_exitcode(status)
+        if check.reason is not None:
+            ended = Ended(check.reason, signal.SIGKILL, used, check.reason == "wall")
+        elif code >= 0:
+            ended = Ended("exit", code, used, False)
+        else:
+            killed = -code == signal.SIGKILL
+            if -code == signal.SIGXCPU or (killed and used >= check.limits.cpu_seconds):
+                ended = Ended("cpu", -code, used, False)
+            else:
+                ended = Ended("signal", -code, used, killed)
+        _tell(check.report, asdict(ended))
+        check.report.close()
+        os.close(check.output)
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        self.control.send(json.dumps(message).encode())
+
+def _tell(report: socket.socket, message: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # the judge has lost interest
+        report.send(json.dumps(message).encode())
 
 
-def _how_it_ended(check: _Running, code: int, used: float) -> tuple[Reason, int, bool]:
-    """Reason, code and whether something else than the program may be to blame."""
-    if check.reason is not None:
-        return check.reason, signal.SIGKILL, check.reason == "wall"
-    if code >= 0:
-        return "exit", code, False
-    killed = -code == signal.SIGKILL
-    if -code == signal.SIGXCPU or (killed and used >= check.limits.cpu_seconds):
-        return "cpu", -code, False
-    return "signal", -code, killed
+def begin(cell: Cell, limits: Limits, run: Run, descriptors: tuple[int, int, int]) -> NoReturn:
+    """In the process that `Cell.fork` made: become the check, whose harness is `run`.
+
+    The descriptors are of its input, of its output, and of its report socket, which is closed
+    before foreign code runs.
+    """
+    code = 1
+    try:
+        try:
+            _keep(descriptors)
+            limits.enforce(_FILES)
+            cell.confine(limits)
+        except BaseException as error:
+            text = f"{type(error).__name__}: {error}"[:1000]
+            os.write(_REPORT, json.dumps({"error": text}).encode())
+            raise
+        os.close(_REPORT)
+        request = Channel().receive()
+        if request is not None:
+            run(request, Channel())
+            code = 0
+    finally:
+        _leave(code)
+
+
+def _keep(descriptors: tuple[int, int, int]) -> None:
+    """Close all descriptors but these and /dev/null, and give them their numbers."""
+    signal.set_wakeup_fd(-1)
+    for handled in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(handled, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    moved = [fcntl.fcntl(number, fcntl.F_DUPFD, _FILES) for number in descriptors]
+    for number, target in zip(moved, (INPUT, OUTPUT, _REPORT), strict=True):
+        os.dup2(number, target)
+    _silence()  # /dev/null anew: flags of the runner's would be every check's
+    os.closerange(_REPORT + 1, 2 * _FILES)
+
+
+def _silence() -> None:
+    """Make standard input, output and errors /dev/null."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    os.close(null)
 
 
 def main() -> None:
@@ -192,12 +281,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
-        cell: spawn.Cell = importlib.import_module(cell_name).Cell()
+        cell: Cell = importlib.import_module(cell_name).Cell()
         cell.prove(hello)
     except OSError as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT)
-    spawn.silence()
+    _silence()
     # A machine that runs out of memory shall end what is in here before anything else.
     with contextlib.suppress(PermissionError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")

@@ -81,7 +81,7 @@ class Runtime:
         """The runner's command line.
 
         Args:
-            cell: module of the box's inner half, see `judgebox.spawn.Cell`.
+            cell: module of the box's inner half, see `judgebox.runner.Cell`.
             control: number of the descriptor of its end of the control socket.
         """
         # Not -I: it would ignore the fixed hash seed. -S: site-packages is none of its business.

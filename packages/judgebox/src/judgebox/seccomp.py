@@ -5,17 +5,21 @@ says what depends on arguments, or on whom the filter is for. Refusals are error
 handle (``EPERM``; ``ENOSYS`` where a libc then takes an older call), never a kill, but for calls of
 another machine's kind (32-bit ``int 0x80``), which no honest program here makes. A filter sees
 numbers, not what pointers point at: paths are the matter of namespaces or landlock.
+
+Also: root's capabilities, given up, and the proofs by which a runner knows that it is confined.
 """
 
 import ctypes
 import errno
 import os
 import platform
+import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 #: Instructions of classic BPF: operation, steps to skip if true and if not, operand.
 Code = list[tuple[int, int, int, int]]
@@ -40,7 +44,8 @@ AUDIT: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 #: The C library.
 LIBC: Final = ctypes.CDLL(None, use_errno=True)
-_SET_NO_NEW_PRIVS, _GET_SECCOMP, _SET_MODE_FILTER, _TSYNC = 38, 21, 1, 1
+_SET_NO_NEW_PRIVS, _GET_NO_NEW_PRIVS, _GET_SECCOMP, _SET_MODE_FILTER, _TSYNC = 38, 39, 21, 1, 1
+_CAPBSET_DROP, _CAP_AMBIENT, _CLEAR_ALL, _CAPABILITY_VERSION_3 = 24, 47, 4, 0x20080522
 
 # SECCOMP_RET_ALLOW, KILL_PROCESS, ERRNO with the error's number; 0: it worked, and did nothing.
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
@@ -52,6 +57,10 @@ _NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16
 
 class Refused(OSError):
     """The kernel or the machine does not offer a mechanism; the message says which and why."""
+
+
+class NotInside(OSError):
+    """This process is not in the box that it should be in; the message says what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ RUNNER: Final = Profile(own_files=True, trusted=True)
 
 
 def _rules(profile: Profile) -> dict[str, Code]:
-    """Return what is to be done about each call that is not simply allowed or refused."""
+    """What is to be done about each call that is not simply allowed or refused."""
     concerns = {
         "all": True,
         "checks": not profile.trusted,
@@ -112,12 +121,7 @@ def _rules(profile: Profile) -> dict[str, Code]:
 
 @cache
 def assemble(profile: Profile, machine: str) -> bytes:
-    """Return the filter's program, in the kernel's ``struct sock_filter`` (8 bytes a step).
-
-    Args:
-        profile: what is allowed.
-        machine: whose numbers.
-    """
+    """The filter's program, in the kernel's ``struct sock_filter`` (8 bytes a step)."""
     numbers = NUMBERS[machine]
     rules = _rules(profile)
     does = {number: rules.get(name, [(_GIVE, 0, 0, _ALLOW)]) for name, number in numbers.items()}
@@ -146,11 +150,7 @@ def _search(parts: list[tuple[int, Code]]) -> Code:
 
 
 def machine() -> str:
-    """Return the machine whose numbers this process uses.
-
-    Raises:
-        Refused: it is none that the filter knows.
-    """
+    """The machine whose numbers this process uses; raises `Refused` where the filter knows none."""
     name, bits = platform.machine(), 8 * struct.calcsize("P")
     if name not in NUMBERS or bits != 64:
         known = f"known are 64-bit {list(NUMBERS)}"
@@ -163,11 +163,7 @@ class _Program(ctypes.Structure):
 
 
 def gain_no_rights() -> None:
-    """Set no_new_privs, without which only root may lock itself in.
-
-    Raises:
-        Refused: the kernel said no.
-    """
+    """Set no_new_privs, without which only root may lock itself in."""
     if LIBC.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise Refused(f"prctl(PR_SET_NO_NEW_PRIVS): {os.strerror(ctypes.get_errno())}")
 
@@ -178,11 +174,7 @@ def filter_is_on() -> bool:
 
 
 def install(profile: Profile) -> None:
-    """Put the filter on all threads of this process and its children to come, for good.
-
-    Raises:
-        Refused: the machine is unknown, or the kernel said no.
-    """
+    """Put the filter on all threads of this process and its children to come, for good."""
     program = assemble(profile, machine())
     gain_no_rights()
     call = NUMBERS[machine()]["seccomp"]
@@ -195,3 +187,53 @@ def install(profile: Profile) -> None:
         raise Refused(f"seccomp: {os.strerror(ctypes.get_errno())}")
     if not filter_is_on():
         raise Refused("seccomp: the filter was taken but is not on")
+
+
+def drop_capabilities() -> None:
+    """Give up what root may do beyond other users, for good, as far as this process has it."""
+    for number in range(64):
+        LIBC.prctl(_CAPBSET_DROP, number, 0, 0, 0)
+    LIBC.prctl(_CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0)
+    LIBC.capset(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24))
+
+
+# What cells prove; each raises `NotInside` where it does not hold.
+
+
+def prove_canary_unseen(hello: dict[str, Any]) -> str:
+    """The launcher's canary, a file that exists outside, can't be opened; returns its path."""
+    canary = hello.get("canary")
+    if not isinstance(canary, str) or not canary.startswith("/"):
+        raise NotInside("the launcher named no canary")
+    try:
+        os.close(os.open(canary, os.O_RDONLY))
+    except OSError:
+        return canary
+    raise NotInside(f"a file of the outside can be read: {canary}")
+
+
+def prove_confined(bounding_set: bool) -> None:
+    """This process holds no capability, its calls are filtered, and it can't gain rights.
+
+    Args:
+        bounding_set: whether that set must be empty, too. Only root can empty it, and no_new_privs
+            makes it meaningless.
+    """
+    for line in Path("/proc/self/status").read_text("ascii").splitlines():
+        counts = line.startswith("Cap") and (bounding_set or not line.startswith("CapBnd"))
+        if counts and int(line.split()[1], 16):
+            raise NotInside(f"it keeps capabilities ({line.strip()})")
+    if not filter_is_on() or LIBC.prctl(_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1:
+        raise NotInside("it has no system call filter, or may gain rights")
+    prove_refused("a socket of AF_UNIX", errno.EPERM, socket.socket, socket.AF_UNIX)
+
+
+def prove_refused(what: str, error: int, call: Callable[..., object], *arguments: object) -> None:
+    """A call fails, and for this reason and no other."""
+    try:
+        call(*arguments)
+    except OSError as refusal:
+        if refusal.errno == error:
+            return
+        raise NotInside(f"{what} fails for another reason: {refusal}") from refusal
+    raise NotInside(f"{what} works")

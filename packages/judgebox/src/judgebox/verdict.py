@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from judgebox import codec
 from judgebox.box import Box
+from judgebox.check import Limits
 from judgebox.judging import FAIL, PASS, Judging, Program
-from judgebox.limits import Limits
 from judgebox.testcases import CaseSet, open_cases
 
 TIMEOUT = "timeout"
@@ -57,7 +57,7 @@ class Outcome(NamedTuple):
 
     starved: bool = False
     """Whether it is to be run again, alone: something else may be to blame for how it ended (see
-    `judgebox.limits.Ended`), or a test took longer than it may, and came back."""
+    `judgebox.check.Ended`), or a test took longer than it may, and came back."""
 
     timed_out: bool = False
     """Whether it did not pass and a test, or all of them together, ran out of time."""

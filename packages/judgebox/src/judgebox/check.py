@@ -1,18 +1,25 @@
-"""Limits of a check (one program's run): what they are, who sees to them, and how it ended.
+"""A check (one program's run): its limits, its pipes, how it ended, and what it uses.
 
 The kernel's own limits alone do not bound what all processes of a check use together, so the runner
-looks at them from outside.
+looks at them (`Monitor`).
 """
 
+import contextlib
 import os
+import resource
 import select
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Self
+from typing import Final, Literal, NamedTuple, Self
 
 #: Why a check ended: by itself ("exit", "signal"), over a limit, or ended by the judge ("killed";
 #: also where the box died under it).
 Reason = Literal["exit", "signal", "cpu", "wall", "memory", "processes", "disk", "output", "killed"]
+#: No core dump. Not 0: the program that they are piped to would still be started, outside and as
+#: root; "we use cprm.limit of 1 here as a special value" (Linux, fs/coredump.c), for none.
+NO_CORE_DUMP: Final = (1, 1)
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,23 @@ class Limits:
         """Seconds after which a check ends whatever it has been waiting for."""
         return 20 * self.wall_seconds + 60
 
+    def enforce(self, files: int) -> None:
+        """Have the kernel bound this process and its children, also to so many open files."""
+        # Processor time is enforced by looking; this is for what happens between two looks. The
+        # kernel counts whole ticks here, on a busy machine up to a tenth more than a process had.
+        seconds = int(1.25 * self.cpu_seconds) + 2
+        for which, most in (
+            (resource.RLIMIT_CPU, (seconds, seconds + 1)),
+            (resource.RLIMIT_AS, (self.memory_bytes, self.memory_bytes)),
+            (resource.RLIMIT_FSIZE, (self.file_bytes, self.file_bytes)),
+            (resource.RLIMIT_NOFILE, (files, files)),
+            (resource.RLIMIT_CORE, NO_CORE_DUMP),
+        ):
+            # What the machine's user may not raise again stays as it is.
+            hard = resource.getrlimit(which)[1]
+            hard = sys.maxsize if hard == resource.RLIM_INFINITY else hard
+            resource.setrlimit(which, (min(most[0], hard), min(most[1], hard)))
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -64,6 +88,48 @@ class Ended:
         return cls("killed", 0, 0.0, True)
 
 
+#: Numbers of the only two descriptors of a check besides 0, 1 and 2, which are /dev/null.
+INPUT: Final = 3
+OUTPUT: Final = 4
+#: A frame is so many bytes of length, little-endian, and as many bytes as they say.
+HEADER: Final = 8
+# What a program puts in their place (os.write = ...) is not what this module calls.
+_read, _write = os.read, os.write
+
+
+class Channel:
+    """The check's ends of its two pipes."""
+
+    def send(self, frame: bytes) -> None:
+        """Write a frame to the judge; blocks while the judge has not read earlier ones."""
+        view = memoryview(len(frame).to_bytes(HEADER, "little") + frame)
+        while view:
+            view = view[_write(OUTPUT, view) :]
+
+    def receive(self) -> bytes | None:
+        """Read the judge's next frame; None once there will be no more."""
+        header = self._exactly(HEADER)
+        return None if header is None else self._exactly(int.from_bytes(header, "little"))
+
+    def _exactly(self, count: int) -> bytes | None:
+        data = bytearray()
+        while len(data) < count:
+            part = _read(INPUT, min(count - len(data), 2**20))
+            if not part:
+                return None
+            data += part
+        return bytes(data)
+
+
+Run = Callable[[bytes, Channel], None]
+
+
+def run(request: bytes, channel: Channel) -> None:
+    """The harness for tests of the box: Python source, with globals `send` and `receive`."""
+    names = {"__name__": "__main__", "send": channel.send, "receive": channel.receive}
+    exec(compile(request, "<program>", "exec"), names)
+
+
 #: Threads a process that `Limits.processes` allows.
 THREADS = 8
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
@@ -73,18 +139,13 @@ _LEAST_SHARE = 0.1
 
 
 class Stat(NamedTuple):
-    """What /proc/PID/stat says of a process."""
+    """What /proc/PID/stat says of a process; resident bytes include shared pages."""
 
-    cpu_seconds: float
-    """Its own and that of its children that it has waited for."""
-
+    cpu_seconds: float  # with those of children that it has waited for
     own_seconds: float
-    started: int
-    """In the kernel's ticks; its number may be another's later."""
-
+    started: int  # in the kernel's ticks; its number may be another's later
     threads: int
     resident: int
-    """Bytes, shared pages included."""
 
 
 def descendants(root: int, most: int) -> list[int]:
@@ -94,13 +155,13 @@ def descendants(root: int, most: int) -> list[int]:
         if len(family) >= most:
             break
         for task in _names(f"/proc/{pid}/task"):
-            family += map(int, _read(f"/proc/{pid}/task/{task}/children").split())
+            family += map(int, _content(f"/proc/{pid}/task/{task}/children").split())
     return family
 
 
-def stat(pid: int) -> Stat | None:
+def look_at(pid: int) -> Stat | None:
     """Look at a process; None where it is gone."""
-    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    fields = _content(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     if not fields:
         return None
     own, waited = (sum(map(int, fields[first : first + 2])) * _TICK for first in (11, 13))
@@ -109,12 +170,7 @@ def stat(pid: int) -> Stat | None:
 
 
 class Monitor:
-    """Watches what the processes of one check use, against its limits.
-
-    Args:
-        limits: its limits.
-        output: the writing end of the pipe that its output goes to.
-    """
+    """Watches what the processes of one check use; `output` is the writing end of its pipe."""
 
     def __init__(self, limits: Limits, output: int) -> None:
         self._limits = limits
@@ -124,17 +180,16 @@ class Monitor:
         self._blocked = 0.0
         self._full = select.poll()
         self._full.register(output, select.POLLOUT)
-        self.cpu_seconds = 0.0
-        """The most that was seen."""
+        self.cpu_seconds = 0.0  # the most that was seen
 
     def exceeded(self, pids: list[int]) -> Reason | None:
-        """Return the limit that a check's processes exceed, None where all are kept."""
+        """The limit that a check's processes exceed, None where all are kept."""
         now = time.monotonic()
         if not self._full.poll(0):  # it waits for the judge
             self._blocked += now - self._looked
         self._looked = now
         limits = self._limits
-        stats = {pid: status for pid in pids if (status := stat(pid)) is not None}
+        stats = {pid: status for pid in pids if (status := look_at(pid)) is not None}
         # Of those that have ended, what nobody waited for is in no other's account; of those that
         # came and went between two looks, only what was waited for is known.
         self._own |= {(pid, status.started): status.own_seconds for pid, status in stats.items()}
@@ -144,11 +199,11 @@ class Monitor:
         # One more: the first process may be no more than the parent of what the program runs as.
         if len(stats) > limits.processes + 1 or threads > THREADS * limits.processes + 1:
             return "processes"
-        resident = sum(status.resident for status in stats.values())
-        swapped = sum(_bytes(pid, "status", b"VmSwap:") for pid in stats) if _SWAPS else 0
+        used = sum(status.resident for status in stats.values())
+        used += sum(_bytes(pid, "status", b"VmSwap:") for pid in stats) if _SWAPS else 0
         # Pages that a forked process shares with its parent are counted twice at first.
         most = limits.memory_bytes
-        if resident + swapped > most and sum(map(_proportional, stats)) > most:
+        if used > most and sum(map(_proportional, stats)) > most:
             return "memory"
         if self.cpu_seconds > limits.cpu_seconds:
             return "cpu"
@@ -166,38 +221,35 @@ class Monitor:
 def _queued(pid: int) -> float:
     """Seconds for which a process's threads waited for a core."""
     tasks = _names(f"/proc/{pid}/task")
-    lines = [_read(f"/proc/{pid}/task/{task}/schedstat").split() for task in tasks]
+    lines = [_content(f"/proc/{pid}/task/{task}/schedstat").split() for task in tasks]
     return sum(int(fields[1]) / 1e9 for fields in lines if len(fields) == 3)
 
 
 def _proportional(pid: int) -> int:
     """Bytes of a process in memory and swap, pages that it shares counted by its share."""
     share = _bytes(pid, "smaps_rollup", b"Pss:", b"SwapPss:")
-    status = stat(pid)  # anew: it may have ended
+    status = look_at(pid)  # anew: it may have ended
     return share or (status.resident if status else 0)
 
 
 def _bytes(pid: int, file: str, *names: bytes) -> int:
     """The sum of some of the lines of a file in /proc/PID."""
-    lines = [line.split() for line in _read(f"/proc/{pid}/{file}").splitlines()]
+    lines = [line.split() for line in _content(f"/proc/{pid}/{file}").splitlines()]
     return sum(int(line[1]) * 1024 for line in lines if line[0] in names)
 
 
-def _read(path: str) -> bytes:
-    """A small file of the kernel's; empty where it is gone."""
-    try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            return file.read(65536)
-    except OSError:
-        return b""
+def _content(path: str) -> bytes:
+    """A file of the kernel's; empty where it is gone."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:  # noqa: PTH123
+        return file.read(65536)
+    return b""
 
 
 def _names(folder: str) -> list[str]:
-    try:
+    with contextlib.suppress(OSError):
         return os.listdir(folder)  # noqa: PTH208
-    except OSError:
-        return []
+    return []
 
 
-_QUEUES_KNOWN = bool(_read("/proc/self/schedstat"))
-_SWAPS = _read("/proc/swaps").count(b"\n") > 1
+_QUEUES_KNOWN = bool(_content("/proc/self/schedstat"))
+_SWAPS = _content("/proc/swaps").count(b"\n") > 1

@@ -42,7 +42,7 @@ from judgebox import codec
 from judgebox.compare import equals_its_like, is_floats
 
 if TYPE_CHECKING:
-    from judgebox.harness import Channel
+    from judgebox.check import Channel
 
 #: Bytes of values that are sent together, and seconds for which they may wait.
 _HELD_BYTES, _HELD_SECONDS = 32 * 1024, 0.005
@@ -189,7 +189,7 @@ def run(request: bytes, channel: "Channel") -> None:
             come whole and with their times; ``not_none``: of them, only whether there is one.
             ``alone``: each value is sent before the next call. ``grace``: multiple of its time
             after which a call is ended. ``iterated``: an iterable that is no data is sent with its
-            items. ``recorded``: inputs are calls by name (`judgebox.harness.record`), and what is
+            items. ``recorded``: inputs are calls by name (`judgebox.record`), and what is
             raised is a result. ``seed``: where random generators start.
         channel: pipes to the judge.
     """

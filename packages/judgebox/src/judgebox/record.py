@@ -29,11 +29,11 @@ import numpy.random
 import pytest
 
 from judgebox import codec
+from judgebox.calls import swallow
 from judgebox.codec import Raised
-from judgebox.harness.calls import swallow
 
 if TYPE_CHECKING:
-    from judgebox.harness import Channel
+    from judgebox.check import Channel
 
 #: Fixtures of pytest's own with which a test sees or changes more than arguments and results.
 _FIXTURES = {
