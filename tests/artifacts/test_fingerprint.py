@@ -1,42 +1,47 @@
+"""What counts of the code that a stage runs."""
+
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mixmerge.artifacts import fingerprint as module
 
+Forget = Callable[[], None]
+Fresh = Callable[[Path], str]
+
 
 @pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def fresh(forget: Forget) -> Fresh:
+    """The fingerprint of a tree's script as its files are now."""
+
+    def computed(tree: Path) -> str:
+        forget()
+        return module.fingerprint(tree / "script.py")
+
+    return computed
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Forget) -> Path:
     """A small first-party package and a script that uses a part of it."""
     package = tmp_path / "src" / "mixmerge"
     (package / "stage").mkdir(parents=True)
-    (package / "__init__.py").write_text('"""Doc."""\n')
-    (package / "stage" / "__init__.py").write_text("")
-    (package / "stage" / "used.py").write_text(
-        "def f(x):\n    from mixmerge import deep\n    return deep.g(x)\n"
-    )
-    (package / "deep.py").write_text("def g(x):\n    return x + 1\n")
-    (package / "unused.py").write_text("y = 1\n")
-    (tmp_path / "script.py").write_text("from mixmerge.stage.used import f\nprint(f(1))\n")
+    for path, text in {
+        "__init__.py": '"""Doc."""\n',
+        "stage/__init__.py": "",
+        "stage/used.py": "def f(x):\n    from mixmerge import deep\n    return deep.g(x)\n",
+        "deep.py": "def g(x):\n    return x + 1\n",
+        "unused.py": "y = 1\n",
+        "../../script.py": "from mixmerge.stage.used import f\nprint(f(1))\n",
+    }.items():
+        (package / path).write_text(text)
     monkeypatch.setattr(module, "ROOTS", [tmp_path / "src", tmp_path / "packages/box/src"])
-    yield tmp_path
-    forget()
+    return tmp_path
 
 
-def forget() -> None:
-    """Files are read once a process."""
-    for cached in (module._read, module._first_party, module._file, module._packages):
-        cached.cache_clear()
-
-
-def fresh(tree: Path) -> str:
-    forget()
-    return module.fingerprint(tree / "script.py")
-
-
-def test_comments_docstrings_and_touch_do_not_count(tree: Path) -> None:
+def test_comments_docstrings_and_touch_do_not_count(tree: Path, fresh: Fresh) -> None:
     before = fresh(tree)
     path = tree / "src/mixmerge/deep.py"
     path.write_text('"""Module."""\n\n\ndef g(x):\n    "doc"\n    # why\n    return (x + 1)\n')
@@ -47,14 +52,14 @@ def test_comments_docstrings_and_touch_do_not_count(tree: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["script.py", "src/mixmerge/deep.py", "src/mixmerge/__init__.py"])
-def test_code_counts_however_deep_it_is_imported(tree: Path, name: str) -> None:
+def test_code_counts_however_deep_it_is_imported(tree: Path, name: str, fresh: Fresh) -> None:
     before = fresh(tree)
     path = tree / name
     path.write_text(path.read_text() + "\nz = 3\n")
     assert fresh(tree) != before
 
 
-def test_a_program_that_a_module_starts_counts(tree: Path) -> None:
+def test_a_program_that_a_module_starts_counts(tree: Path, fresh: Fresh) -> None:
     program = tree / "src/mixmerge/program.py"
     program.write_text("print(1)\n")
     deep = tree / "src/mixmerge/deep.py"
@@ -64,7 +69,7 @@ def test_a_program_that_a_module_starts_counts(tree: Path) -> None:
     assert fresh(tree) != before
 
 
-def test_a_library_of_the_repository_counts(tree: Path) -> None:
+def test_a_library_of_the_repository_counts(tree: Path, fresh: Fresh) -> None:
     library = tree / "packages/box/src/box"
     library.mkdir(parents=True)
     (library / "__init__.py").write_text("size = 1\n")
@@ -76,7 +81,7 @@ def test_a_library_of_the_repository_counts(tree: Path) -> None:
     assert fresh(tree) != before
 
 
-def test_data_files_beside_a_module_count(tree: Path) -> None:
+def test_data_files_beside_a_module_count(tree: Path, fresh: Fresh) -> None:
     table = tree / "src/mixmerge/stage/table.tsv"
     table.write_text("a\t1\n")
     before = fresh(tree)
@@ -85,7 +90,7 @@ def test_data_files_beside_a_module_count(tree: Path) -> None:
 
 
 def test_moving_the_repository_changes_nothing(
-    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tree: Path, fresh: Fresh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = fresh(tree)
     other = tmp_path / "elsewhere"
@@ -95,23 +100,17 @@ def test_moving_the_repository_changes_nothing(
     assert fresh(other) == before
 
 
-def test_stages_do_not_depend_on_the_whole_config(root: Path) -> None:
+def test_stages_do_not_depend_on_the_whole_config(root: Path, forget: Forget) -> None:
     """A stage that imported the study's root section would re-run for any config code."""
     for script in sorted((root / "workflow/scripts").glob("*.py")):
         if script.name in ("summary.py", "preflight.py", "verify.py"):  # no stages
             continue
-        seen: set[str] = set()
-        pending = set(module._first_party(script))
-        while pending:
-            name = pending.pop()
-            if name not in seen:
-                seen.add(name)
-                file = module._file(name)
-                pending |= set(module._first_party(file)) if file else set()
-        assert "mixmerge.config.study" not in seen, script.name
+        assert "mixmerge.config.study" not in module._modules(script, left_out=()), script.name
 
 
-def test_what_renders_chats_counts_and_what_confines_it_does_not(root: Path) -> None:
+def test_what_renders_chats_counts_and_what_confines_it_does_not(
+    root: Path, forget: Forget
+) -> None:
     modules = set(module._modules(root / "workflow/scripts/sft.py"))
     assert "mixmerge.checkpoint.chat_process" in modules
     assert not modules & {"mixmerge.checkpoint.jail", "judgebox.landlock", "judgebox.seccomp"}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mixmerge.artifacts import fingerprint, record
+from mixmerge.artifacts import record
 from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE, publish, write_manifest
 from mixmerge.core.io import read_json, sha256
 
@@ -59,7 +59,7 @@ class Stage:
 
 
 @pytest.fixture(autouse=True)
-def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[], None]) -> Path:
     """The script that runs, as far as its code counts."""
     path = tmp_path / "script.py"
     path.write_text("from mixmerge.core.io import sha256\n")
@@ -96,9 +96,6 @@ def change_input(stage: Stage) -> None:
 
 def change_code() -> None:
     Path(sys.argv[0]).write_text("from mixmerge.core.io import read_json\n")
-    # Read once a process.
-    for cached in (fingerprint._read, fingerprint._first_party, fingerprint._file):
-        cached.cache_clear()
 
 
 CHANGES: dict[str, Callable[[Stage], object]] = {
@@ -115,9 +112,10 @@ CHANGES: dict[str, Callable[[Stage], object]] = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_whatever_decides_the_result_makes_it_anew(
-    stage: Stage, name: str, capsys: pytest.CaptureFixture[str]
+    stage: Stage, name: str, capsys: pytest.CaptureFixture[str], forget: Callable[[], None]
 ) -> None:
     CHANGES[name](stage)
+    forget()
     assert stage.run()
     assert f"made anew, because {name} changed" in capsys.readouterr().err
     assert not stage.run()
@@ -212,10 +210,10 @@ def test_the_time_of_the_real_work_is_kept(stage: Stage) -> None:
 
     stage.decided_by["seed"] = 8
     record.skip_if_unchanged(stage.out, stage.decided_by, slow)
-    assert 0.2 <= (record.seconds(stage.out) or 0) < 60
+    assert 0.2 <= ((record.recorded(stage.out) or {})["seconds"]) < 60
     assert not stage.run()
-    assert (record.seconds(stage.out) or 0) >= 0.2
-    assert record.seconds(stage.folder / "nothing") is None
+    assert ((record.recorded(stage.out) or {})["seconds"]) >= 0.2
+    assert record.recorded(stage.folder / "nothing") is None
 
 
 KILLED = """
@@ -249,7 +247,7 @@ def test_killed_at_any_moment_no_result_is_wrong(tmp_path: Path, script: Path) -
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
-        kept = record._record(stage.out)
+        kept = record._path(stage.out)
         if kept.exists():
             json.loads(kept.read_text())
         stage.run()

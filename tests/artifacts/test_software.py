@@ -15,20 +15,19 @@ def distribution(target: Path, name: str, version: str) -> None:
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
 
 
+pytestmark = pytest.mark.usefixtures("forget")
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory whose distributions are found before the environment's own."""
     monkeypatch.syspath_prepend(tmp_path)
-    fingerprint._installed.cache_clear()
-    yield tmp_path
-    fingerprint._installed.cache_clear()
+    return tmp_path
 
 
 def script(folder: Path, *modules: str) -> Path:
     path = folder / "stage.py"
     path.write_text("".join(f"import {module}\n" for module in modules))
-    for cached in (fingerprint._read, fingerprint._first_party, fingerprint._file):
-        cached.cache_clear()
     return path
 
 

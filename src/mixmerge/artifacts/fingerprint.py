@@ -13,10 +13,10 @@ import ast
 import hashlib
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 from mixmerge.core.io import sha256
 
@@ -30,13 +30,15 @@ ROOTS = [
 ]
 
 #: How a job is run, not what it computes: a change there, or in what it imports, re-runs nothing.
-_MACHINERY = {
-    "mixmerge.artifacts.integrity",
-    "mixmerge.artifacts.record",
-    "mixmerge.checkpoint.jail",
-    "mixmerge.core.parent_watchdog",
-    "mixmerge.core.redaction",
-}
+_MACHINERY = frozenset(
+    {
+        "mixmerge.artifacts.integrity",
+        "mixmerge.artifacts.record",
+        "mixmerge.checkpoint.jail",
+        "mixmerge.core.parent_watchdog",
+        "mixmerge.core.redaction",
+    }
+)
 
 #: Modules that a distribution of another name installs.
 _DISTRIBUTIONS = {"yaml": "pyyaml"}
@@ -65,17 +67,19 @@ def fingerprint(script: Path) -> str:
     Args:
         script: a file in workflow/scripts.
     """
-    digest = hashlib.sha256(_read(script).digest.encode())
-    folders = set()
-    for name, file in _modules(script).items():
-        digest.update(f"{name} {_read(file).digest}".encode())
-        folders.add(file.parent)
-    for folder in sorted(folders):
-        # Tables that lie beside the modules are read by them: they are code, too.
-        for data in sorted(folder.iterdir()):
-            if data.is_file() and data.suffix not in (".py", ".pyc"):
-                digest.update(f"{data.name} {sha256(data)}".encode())
-    return digest.hexdigest()[:16]
+    modules = _modules(script)
+    parts = [_read(script).digest]
+    parts += [f"{name} {_read(file).digest}" for name, file in modules.items()]
+    # Tables that lie beside the modules are read by them: they are code, too.
+    parts += [_tables(folder) for folder in sorted({file.parent for file in modules.values()})]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@cache
+def _tables(folder: Path) -> str:
+    """Names and SHA-256 of a folder's data files."""
+    files = [f for f in folder.iterdir() if f.is_file() and f.suffix not in (".py", ".pyc")]
+    return " ".join(f"{file.name} {sha256(file)}" for file in sorted(files))
 
 
 def software(script: Path, pinned: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -140,6 +144,7 @@ def _packages() -> frozenset[str]:
     return frozenset(path.parent.name for root in ROOTS for path in root.glob("*/__init__.py"))
 
 
+@cache
 def _modules(script: Path, left_out: Collection[str] = _MACHINERY) -> dict[str, Path]:
     """First-party modules that a script runs, imported directly or not, by name, sorted."""
     seen: set[str] = set()
@@ -179,59 +184,64 @@ def _first_party(path: Path) -> frozenset[str]:
     Packages on the way count, they run too.
     """
     source = _read(path)
-    programs = {text for text in source.texts if text.partition(".")[0] in _packages()}
     names: set[str] = set()
-    for name in source.imports | {text for text in programs if _file(text) is not None}:
+    for name in source.imports | {text for text in source.texts if _is_program(text)}:
         parts = name.split(".")
         if parts[0] in _packages():
             names.update(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
     return frozenset(names)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """What counts of a source file.
+def _is_program(text: str) -> bool:
+    is_name = "." in text and " " not in text and text.isprintable()
+    return is_name and text.partition(".")[0] in _packages() and _file(text) is not None
 
-    Attributes:
-        digest: hash of its syntax tree without docstrings.
-        imports: dotted names that it imports anywhere, also inside functions.
-        texts: its strings that may be a module's name.
-    """
+
+class _Source(NamedTuple):
+    """What counts of a source file."""
 
     digest: str
-    imports: frozenset[str]
-    texts: frozenset[str]
+    """Hash of its syntax tree without docstrings and attributes' docstrings."""
+    imports: set[str]
+    """Dotted names that it imports anywhere, also inside functions."""
+    texts: set[str]
+    """Its strings."""
 
 
 @cache
 def _read(path: Path) -> _Source:
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    """Read a source file; in one pass, as `ast.walk` and `ast.dump` take three times as long."""
+    parts: list[str] = []
     imports: set[str] = set()
     texts: set[str] = set()
-    for node in ast.walk(tree):
+
+    def visit(node: ast.AST) -> None:
+        parts.append(node.__class__.__name__)
         if isinstance(node, ast.Import):
             imports.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             imports.add(node.module)
             # ``from package import module`` names a module only where there is such a file.
             imports.update(f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            texts.add(node.value)
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            # Bare strings: docstrings, and the attribute docstrings of config sections.
-            body[:] = [part for part in body if not _is_text(part)] or [ast.Pass()]
-    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-    return _Source(digest, frozenset(imports), frozenset(filter(_may_name_a_module, texts)))
+        for name in node._fields:
+            value = getattr(node, name, None)
+            is_list = isinstance(value, list)
+            for item in value if is_list else (value,):
+                if not isinstance(item, ast.AST):
+                    parts.append(repr(item))
+                    if isinstance(item, str):
+                        texts.add(item)
+                elif not _is_idle(item):
+                    visit(item)
+            if is_list:
+                parts.append("]")
+
+    visit(ast.parse(path.read_bytes(), filename=str(path)))
+    return _Source(hashlib.sha256("\0".join(parts).encode()).hexdigest(), imports, texts)
 
 
-def _may_name_a_module(text: str) -> bool:
-    return "." in text and text.isprintable() and " " not in text
-
-
-def _is_text(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+def _is_idle(node: ast.AST) -> bool:
+    """Whether a statement does nothing: a bare text, such as a docstring, or ``pass``."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return isinstance(node.value.value, str)
+    return isinstance(node, ast.Pass)

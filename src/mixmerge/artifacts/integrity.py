@@ -3,7 +3,7 @@
 A bit that flips on a disk changes no time and no size, and what it spoils is only a slightly other
 number in a tensor. So no stage trusts a directory before its bytes have been compared with its
 manifest. What was compared is remembered within one process and no longer: a memory that outlives
-it could only go by times and sizes, which rot does not touch.
+it could only go by times and sizes.
 """
 
 import os
@@ -38,8 +38,7 @@ def digests(sizes: Mapping[Path, int], label: str) -> Iterator[tuple[Path, str |
         label: what the bar is called.
 
     Yields:
-        Each path with its SHA-256 in hexadecimal, or with why it could not be read; the largest
-        first.
+        Each path with its SHA-256 in hexadecimal, or with why it could not be read.
     """
     paths = sorted(sizes, key=lambda path: -sizes[path])
     total = sum(sizes.values())
@@ -60,56 +59,66 @@ def _digest(path: Path) -> str | OSError:
         return error
 
 
-def check_content(directory: Path, manifest: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
-    """Compare files with the SHA-256 that a manifest lists; their sizes are right already.
+def difference(
+    directory: Path, files: Mapping[str, Mapping[str, Any]], listing: Path, content: bool = True
+) -> tuple[str, str] | None:
+    """The first file that is not what is listed, and in what it differs; None where all are.
 
     Args:
         directory: where the files are.
-        manifest: for messages.
         files: relative name -> its entry, with ``sha256`` and ``bytes``.
-
-    Raises:
-        UserError: a file holds something else, or cannot be read.
+        listing: where the entries stand, for messages.
+        content: whether SHA-256 are compared, not sizes alone.
     """
-    expected = {directory / name: str(entry["sha256"]) for name, entry in files.items()}
-    states = {path: _state(path) for path in expected}
-    unknown = {path: state[2] for path, state in states.items() if state not in _known}
+    states: dict[Path, tuple[int, ...]] = {}
+    for name, entry in files.items():
+        path = directory / name
+        try:
+            stat = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return name, f"listed in {listing} but missing"
+        except OSError as error:
+            return name, f"cannot be read: {error.strerror}"
+        if stat.st_size != entry["bytes"]:
+            sizes = f"{stat.st_size} bytes, but {listing} lists {entry['bytes']}"
+            return name, f"{sizes}; the file was changed or cut off"
+        # Any write to the file changes this, rot does not.
+        times = (stat.st_mtime_ns, stat.st_ctime_ns)
+        states[path] = (stat.st_dev, stat.st_ino, stat.st_size, *times)
+    unknown = {path: state[2] for path, state in states.items() if content and state not in _known}
     for path, digest in digests(unknown, f"SHA-256 {directory.name}"):
         if isinstance(digest, OSError):
-            raise UserError(f"{path}: cannot be read: {digest.strerror or digest}")
+            name = path.relative_to(directory).as_posix()
+            return name, f"cannot be read: {digest.strerror or digest}"
         _known[states[path]] = digest
-    for path, wanted in expected.items():
-        digest = _known[states[path]]
-        if digest != wanted:
-            raise UserError(
-                f"{path}: its SHA-256 is {digest[:16]}..., but {manifest} lists {wanted[:16]}...: "
-                "the file rotted on the disk or was edited after it was made. Delete "
-                f"{manifest} and run again, which makes it anew; `snakemake verify` looks through "
-                "all of the study's files"
-            )
+    for name, entry in files.items() if content else ():
+        digest, listed = _known[states[directory / name]], str(entry["sha256"])
+        if digest != listed:
+            sums = f"its SHA-256 is {digest[:16]}..., but {listing} lists {listed[:16]}..."
+            return name, f"{sums}: the file rotted on the disk or was edited after it was made"
+    return None
 
 
-def _state(path: Path) -> tuple[int, ...]:
-    """What the file system says of a file; any write to it changes this, rot does not."""
-    stat: os.stat_result = path.stat()
-    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+def entry_of(path: Path) -> dict[str, Any]:
+    """What is listed of a file: its bytes and SHA-256."""
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
-def write_sums(list_: Path, files: Iterable[Path]) -> None:
+def write_sums(listing: Path, files: Iterable[Path]) -> None:
     """List the SHA-256 of files of the report, in the form of `sha256sum`; call it last.
 
     Tables and figures lie in folders that several rules share, so no manifest fits them.
 
     Args:
-        list_: the file to write, such as ``results/x/.tables.sha256``.
+        listing: the file to write, such as ``results/x/.tables.sha256``.
         files: below its directory.
     """
-    lines = [f"{sha256(path)}  {path.relative_to(list_.parent).as_posix()}\n" for path in files]
-    with atomic_open(list_) as file:
+    lines = [f"{sha256(path)}  {path.relative_to(listing.parent).as_posix()}\n" for path in files]
+    with atomic_open(listing) as file:
         file.writelines(sorted(lines, key=lambda line: line[64:]))
 
 
-def read_sums(list_: Path) -> dict[Path, str]:
+def read_sums(listing: Path) -> dict[Path, str]:
     """File -> its SHA-256 when it was made, from a list of `write_sums`.
 
     Raises:
@@ -117,12 +126,12 @@ def read_sums(list_: Path) -> dict[Path, str]:
     """
     sums: dict[Path, str] = {}
     try:
-        lines = list_.read_text(encoding="utf-8").splitlines()
+        lines = listing.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{list_}: damaged: cannot be read ({error})") from None
+        raise UserError(f"{listing}: damaged: cannot be read ({error})") from None
     for number, line in enumerate(lines, start=1):
         match = _SUM.fullmatch(line)
         if match is None or match[2].startswith("/") or ".." in match[2].split("/"):
-            raise UserError(f"{list_}: damaged: line {number} is no SHA-256 and name")
-        sums[list_.parent / match[2]] = match[1]
+            raise UserError(f"{listing}: damaged: line {number} is no SHA-256 and name")
+        sums[listing.parent / match[2]] = match[1]
     return sums

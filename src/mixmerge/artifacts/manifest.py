@@ -9,7 +9,6 @@ How the content came about (settings, seed, software, code fingerprint, the mani
 from) stands beside it in ``provenance.json``, which no rule depends on.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mixmerge.artifacts.integrity import check_content
+from mixmerge.artifacts.integrity import difference, entry_of
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_dir, read_json, sha256, write_json
 from mixmerge.core.redaction import redacted_value
@@ -71,29 +70,19 @@ def publish(
 
 
 def write_manifest(directory: Path, kind: str, facts: dict[str, Any] | None = None) -> Path:
-    """Write ``manifest.json`` for all files below ``directory``; call it last.
+    """Write ``manifest.json`` for all files below ``directory``, call it last; returns its path.
 
     Args:
         directory: holds the finished content; manifest and provenance themselves are not listed.
         kind: what the directory is ("checkpoint", "rows", "completions", ...).
         facts: small values for downstream readers (row counts, parameter counts); must be a
             function of the content.
-
-    Returns:
-        The manifest's path.
     """
-    files = {}
-    for root, folders, names in os.walk(directory):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(root, name)
-            relative = path.relative_to(directory).as_posix()
-            if relative in (MANIFEST, PROVENANCE):
-                continue
-            files[relative] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
-    target = directory / MANIFEST
-    write_json(target, {"kind": kind, "facts": facts or {}, "files": files})
-    return target
+    paths = [path for path in directory.rglob("*") if path.is_file()]
+    own = (directory / MANIFEST, directory / PROVENANCE)
+    files = {p.relative_to(directory).as_posix(): entry_of(p) for p in paths if p not in own}
+    write_json(directory / MANIFEST, {"kind": kind, "facts": facts or {}, "files": files})
+    return directory / MANIFEST
 
 
 def read_manifest(
@@ -117,39 +106,24 @@ def read_manifest(
     manifest = parse_manifest(path)
     if kind is not None and manifest["kind"] != kind:
         raise UserError(f"{path}: is a {manifest['kind']!r}, expected a {kind!r}")
-    for name, entry in manifest["files"].items():
-        file = directory / name
-        if not file.exists():
-            raise UserError(f"{file}: listed in {path} but missing; delete {path} and run again")
-        if file.stat().st_size != entry["bytes"]:
-            raise UserError(
-                f"{file}: {file.stat().st_size} bytes, but {path} lists {entry['bytes']}; "
-                f"the file was changed or cut off. Delete {path} and run again"
-            )
-    if content:
-        check_content(directory, path, manifest["files"])
+    if changed := difference(directory, manifest["files"], path, content):
+        name, problem = changed
+        raise UserError(
+            f"{directory / name}: {problem}. Delete {path} and run again, which makes it anew; "
+            "`snakemake verify` looks through all of the study's files"
+        )
     return manifest
 
 
 def parse_manifest(path: Path) -> dict[str, Any]:
-    """A manifest file's content, of the right form.
-
-    Raises:
-        UserError: it is missing, no JSON, or no manifest.
-    """
+    """A manifest file's content, of the right form; `UserError` where it is none."""
     manifest = read_json(path)
-    is_valid = (
-        isinstance(manifest, dict)
-        and {"kind", "facts", "files"} <= manifest.keys()
-        and isinstance(manifest["files"], dict)
-        and isinstance(manifest["facts"], dict)
-        and all(
-            isinstance(entry, dict)
-            and isinstance(entry.get("bytes"), int)
-            and isinstance(entry.get("sha256"), str)
-            for entry in manifest["files"].values()
-        )
-    )
+    try:
+        is_valid = "kind" in manifest and isinstance(manifest["facts"], dict)
+        for entry in manifest["files"].values():
+            is_valid &= isinstance(entry["bytes"], int) and isinstance(entry["sha256"], str)
+    except (AttributeError, KeyError, TypeError):
+        is_valid = False
     if not is_valid:
         raise UserError(f"{path}: is no manifest; delete it and run again")
     for name in manifest["files"]:
@@ -185,31 +159,27 @@ def write_provenance(
 
     Args:
         directory: the one that gets the file; call before `write_manifest`.
-        inputs: files (mostly manifests) it was made from; recorded with their SHA-256, so that
-            any number can be followed down to the weights and rows it came from.
+        inputs: files (mostly manifests) it was made from; their SHA-256 is recorded, so that any
+            number can be followed down to the weights and rows it came from.
         settings: what the rule was told, JSON-able.
         seed: the seed of the job, None where nothing is random.
         packages: distributions whose versions matter for the result.
     """
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "absent"
+    if isinstance(settings, Section):  # as it was given: without its defaults
+        settings = settings.model_dump(mode="json", exclude_unset=True)
     write_json(
         directory / PROVENANCE,
         {
             "inputs": {path.as_posix(): sha256(path) for path in sorted(inputs)},
-            "settings": redacted_value(_dumped(settings)),
+            "settings": redacted_value(settings),
             "seed": seed,
-            "software": versions,
+            "software": {package: _version(package) for package in packages},
         },
     )
 
 
-def _dumped(settings: Any) -> Any:
-    """A section as it was given: without its defaults."""
-    if isinstance(settings, Section):
-        return settings.model_dump(mode="json", exclude_unset=True)
-    return settings
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"

@@ -1,15 +1,14 @@
 """Records of jobs: one that would only make again what stands already is skipped.
 
 Once a job is planned, Snakemake runs all below it, even if that job's output comes out the same. So
-a job looks for itself. When it has made something it leaves a record
-beside it, a hidden file that says from what it was made (the contents of its inputs, its settings,
-its code, the versions of its libraries) and what came out (each file's size and SHA-256, and the
-text of the one file that the rule declares, which Snakemake deletes before it starts a job). Asked
-for the same again, the job checks every byte of what came out and puts the declared file back.
+a job leaves a record beside its output, a hidden file that says from what it was made (the contents
+of its inputs, its settings, its code, the versions of its libraries) and what came out (each file's
+size and SHA-256, and the text of the one file that the rule declares, which Snakemake deletes
+before it starts a job). Asked for the same again, the job puts the declared file back.
 
-A record never lies: it ties contents to contents, so a job killed at any moment, a file cut off or
-edited, and a repository that was moved or restored from a backup all need no care. What it does not
-hold is the machine, as Snakemake's own records do not: a GPU draws other masks than a CPU.
+A record ties contents to contents, so a job killed at any moment, a file cut off or edited, and a
+repository that was moved or restored from a backup all need no care. What it does not hold is the
+machine, as Snakemake's own records do not: a GPU draws other masks than a CPU.
 """
 
 import hashlib
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.artifacts.fingerprint import fingerprint, software
+from mixmerge.artifacts.integrity import difference, entry_of
 from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_open, read_json, sha256, write_json
@@ -46,11 +46,9 @@ def skip_if_unchanged(out: Path, decided_by: Mapping[str, Any], make: Callable[[
             that is given as text would count by its name, so give paths as `Path`.
         make: makes ``out``; what it raises is passed on, and no record is written then.
     """
-    identity = _identity(out, decided_by)
-    record = _read(out)
+    identity, record = _identity(out, decided_by), recorded(out)
     reason = _reason_to_make(out, record, identity)
-    if reason is None:
-        assert record is not None
+    if record is not None and reason is None:
         with atomic_open(out / record["declared"]) as file:
             file.write(record["text"])
         _log(f"{out}: stands as it was made from the same; nothing to do ({FORCE}=1 insists)")
@@ -59,27 +57,39 @@ def skip_if_unchanged(out: Path, decided_by: Mapping[str, Any], make: Callable[[
         _log(f"{out}: made anew, because {reason}")
     start = time.monotonic()
     make()
-    if identity is not None:
-        _keep(out, identity, time.monotonic() - start)
-
-
-def seconds(out: Path) -> float | None:
-    """Seconds that ``out`` took when it was made; None where that is not known.
-
-    The benchmark file of a job that ended at once says nothing of the work behind its output.
-    """
-    record = _read(out)
-    return None if record is None else float(record["seconds"])
+    if identity is None:
+        return
+    declared = MANIFEST if out.is_dir() else "."
+    text = (out / declared).read_text(encoding="utf-8")
+    files = json.loads(text)["files"] if out.is_dir() else {}
+    if (out / PROVENANCE).exists():
+        files[PROVENANCE] = entry_of(out / PROVENANCE)
+    made = {"identity": identity, "declared": declared, "text": text, "files": files}
+    write_json(_path(out), made | {"seconds": round(time.monotonic() - start, 3)})
 
 
 def recorded(out: Path) -> dict[str, Any] | None:
-    """What a job's record says of ``out``; None where there is no record.
+    """What a job's record says of ``out``; None where there is none that can be used.
 
     Returns:
-        ``text`` of the declared file as it was written, and ``files``: name -> bytes and SHA-256.
+        ``identity`` of what it was made from, ``declared``, the file that its rule declares, with
+        its ``text``, ``files`` (name -> bytes and SHA-256), and ``seconds`` that it took: the
+        benchmark of a job that ended at once says nothing of the work behind its output.
     """
-    record = _read(out)
-    return None if record is None else {name: record[name] for name in ("text", "files")}
+    try:
+        record: dict[str, Any] = read_json(_path(out))
+        is_whole = {"identity", "declared"} <= record.keys()
+        is_whole = is_whole and isinstance(record["text"], str)
+        is_whole = is_whole and isinstance(record["seconds"], int | float)
+        entries = record["files"].values()
+        is_whole = is_whole and all({"bytes", "sha256"} <= entry.keys() for entry in entries)
+    except (UserError, AttributeError, KeyError):
+        return None
+    return record if is_whole else None
+
+
+def _path(out: Path) -> Path:
+    return out.with_name(f".{out.name}.made")
 
 
 def _identity(out: Path, decided_by: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -119,63 +129,13 @@ def _reason_to_make(
     if record is None or identity is None:
         return "nothing is known of it"
     if record["identity"]["digest"] != identity["digest"]:
-        return _differences(record["identity"], identity)
-    for name, entry in record["files"].items():
-        file = out / name
-        if not file.is_file() or file.stat().st_size != entry["bytes"]:
-            return f"{file} is missing or was cut off"
-        # Hours of training against seconds of reading: every byte is looked at.
-        if sha256(file) != entry["sha256"]:
-            return f"{file} was changed"
-    return None
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """The names of what differs between two identities."""
-    before, now = ({**identity, **identity["arguments"]} for identity in (old, new))
-    names = {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
-    names -= {"arguments", "digest"}
-    return f"{', '.join(sorted(names)) or 'the order of settings'} changed"
-
-
-def _keep(out: Path, identity: dict[str, Any], spent: float) -> None:
-    """Write the record of what was just made."""
-    declared = MANIFEST if out.is_dir() else "."
-    text = (out / declared).read_text(encoding="utf-8")
-    files = {}
-    if out.is_dir():
-        files = json.loads(text)["files"]
-        provenance = out / PROVENANCE
-        if provenance.exists():
-            entry = {"bytes": provenance.stat().st_size, "sha256": sha256(provenance)}
-            files[PROVENANCE] = entry
-    record = {
-        "identity": identity,
-        "declared": declared,
-        "text": text,
-        "files": files,
-        "seconds": round(spent, 3),
-    }
-    write_json(_record(out), record)
-
-
-def _read(out: Path) -> dict[str, Any] | None:
-    """The record of ``out``; None where there is none, or one that is no longer readable."""
-    try:
-        record: dict[str, Any] = read_json(_record(out))
-        whole = {"identity", "declared", "text", "files", "seconds"} <= record.keys()
-        # One that was edited is as good as none.
-        whole = whole and isinstance(record["text"], str) and isinstance(record["files"], dict)
-        whole = whole and all(
-            {"bytes", "sha256"} <= entry.keys() for entry in record["files"].values()
-        )
-    except (UserError, AttributeError, UnicodeDecodeError):
-        return None
-    return record if whole else None
-
-
-def _record(out: Path) -> Path:
-    return out.with_name(f".{out.name}.made")
+        old, new = ({**known, **known["arguments"]} for known in (record["identity"], identity))
+        names = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+        names -= {"arguments", "digest"}
+        return f"{', '.join(sorted(names)) or 'the order of settings'} changed"
+    # Hours of training against seconds of reading: every byte is looked at.
+    changed = difference(out, record["files"], _path(out))
+    return None if changed is None else f"{out / changed[0]}: {changed[1]}"
 
 
 def _log(message: str) -> None:

@@ -13,8 +13,8 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mixmerge.artifacts import record
 from mixmerge.artifacts.manifest import PROVENANCE
+from mixmerge.artifacts.record import recorded
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
 from mixmerge.report.render import prose
@@ -167,7 +167,8 @@ def _cost(root: Path, shelf: Path, model: str, rule: str, variant: str) -> Cost:
     if not path.exists() or device not in ("cuda", "cpu"):
         return Cost(unknown=1, resumed=resumed)
     # A job whose result stood already ended at once: its benchmark is not of the work.
-    seconds = max(sum(job.seconds for job in read_benchmark(path)), record.seconds(made) or 0.0)
+    record = recorded(made) or {"seconds": 0.0}
+    seconds = max(sum(job.seconds for job in read_benchmark(path)), record["seconds"])
     if device == "cuda":
         return Cost(gpu_hours=seconds * processes / _HOUR, resumed=resumed)
     return Cost(core_hours=seconds * cores / _HOUR, resumed=resumed)
