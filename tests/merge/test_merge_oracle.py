@@ -15,8 +15,7 @@ from mixmerge.checkpoint.tensors import raw_values, to_float64
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import sha256
 from mixmerge.merge.execution import merge
-from mixmerge.merge.methods import METHODS
-from mixmerge.merge.settings import Strategy
+from mixmerge.merge.settings import METHODS, Strategy
 
 Recipe = Callable[..., Path]
 SEED, SHARD = 1234, 50_000

@@ -15,7 +15,7 @@ from fixtures.forks import run_script
 from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE, read_manifest, write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.merge.execution import check_inputs, merge
-from mixmerge.merge.record import (
+from mixmerge.merge.recipe import (
     differing,
     holds_recorded,
     merge_again,

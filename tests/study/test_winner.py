@@ -12,8 +12,7 @@ from fixtures.report_study import results
 from fixtures.studies import shipped, study_of
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.merge.execution import merge
-from mixmerge.merge.recipe import render_recipe
-from mixmerge.merge.record import differing, write_record
+from mixmerge.merge.recipe import differing, render_recipe, write_record
 from mixmerge.merge.settings import RecipeSettings
 from mixmerge.report.settings import Layout
 from mixmerge.study.layout import contenders, layout_of, winner_layout

@@ -31,7 +31,7 @@ def main() -> None:
     if options.record is not None and len(options.record) != len(options.out):
         raise UserError("--record and --out: give as many values of each")
     from mixmerge.merge.execution import merge
-    from mixmerge.merge.record import write_record
+    from mixmerge.merge.recipe import write_record
 
     records = options.record or [None] * len(options.out)
     for recipe, out, record, seed in zip(

@@ -7,7 +7,7 @@ scratch directory, checks that the bytes are the recorded ones, and deletes it i
 from mixmerge.artifacts.record import skip_if_unchanged
 from mixmerge.core.cli import parser, path_argument, run
 from mixmerge.core.io import write_json
-from mixmerge.merge.record import recorded_weights
+from mixmerge.merge.recipe import recorded_weights
 from mixmerge.weights.statistics import layer_distances
 
 

@@ -10,7 +10,7 @@ import sys
 from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
 from mixmerge.core.errors import UserError
-from mixmerge.merge.record import add_facts, differing, merge_again, write_record
+from mixmerge.merge.recipe import add_facts, differing, merge_again, write_record
 from mixmerge.report.results import read_results
 from mixmerge.report.settings import Layout
 

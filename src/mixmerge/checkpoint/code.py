@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mixmerge.core.errors import UserError
+from mixmerge.core.errors import UserError, one_line
 from mixmerge.core.io import read_object, sha256, write_json
 
 #: Names the code that the config allows; written here alone, never copied from a foreign directory.
@@ -41,6 +41,22 @@ def trusts_code(directory: Path) -> bool:
             "publishes"
         )
     return True
+
+
+def load_config(directory: Path) -> Any:
+    """A published checkpoint's config as transformers reads it; `UserError` where it cannot."""
+    from transformers import AutoConfig
+
+    trusted = trusts_code(directory)
+    try:
+        return AutoConfig.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=trusted
+        )
+    except Exception as error:  # a config may hold anything; each part of it refuses in its way
+        raise UserError(
+            f"{directory / _CONFIG}: transformers cannot read it: {one_line(error, 300)}; mend it, "
+            "or make or fetch the checkpoint again"
+        ) from None
 
 
 def names_code(directory: Path) -> bool:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from transformers import AutoConfig
 from transformers.utils import logging
 
 from mixmerge.checkpoint.chat import Chat, check_stops
-from mixmerge.checkpoint.code import trusts_code
+from mixmerge.checkpoint.code import load_config
 from mixmerge.checkpoint.tokenizer import load_tokenizer, stop_tokens, template_of
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate.settings import Decoding, SuiteDecoding
@@ -69,14 +68,7 @@ class Engine(ABC):
         self.chat = Chat(tokenizer, template, str(checkpoint))
         self.stops = stop_tokens(checkpoint, tokenizer)
         check_stops(checkpoint, self.chat, self.stops)
-        trusted = trusts_code(checkpoint)
-        try:
-            config = AutoConfig.from_pretrained(
-                checkpoint, local_files_only=True, trust_remote_code=trusted
-            )
-        except Exception as error:  # a config may be wrong in any way
-            message = " ".join(str(error).split())[:500]
-            raise UserError(f"{checkpoint}: cannot be loaded: {message}") from None
+        config = load_config(checkpoint)
         self.context: int = config.max_position_embeddings
         own = str(config.dtype or "float32").removeprefix("torch.")
         automatic = own if self.device == "cuda" else "float32"

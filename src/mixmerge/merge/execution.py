@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
-from mixmerge.checkpoint.code import trusts_code
+from mixmerge.checkpoint.code import load_config, trusts_code
 from mixmerge.checkpoint.finalize import copy_side_files, finalize
 from mixmerge.checkpoint.index import INDEX, read_index
 from mixmerge.checkpoint.tensors import (
@@ -84,7 +84,10 @@ def merge(
         except (RuntimeError, ValueError, TypeError) as error:
             raise UserError(f"{path}: MergeKit cannot run it: {one_line(error)}") from error
         if recipe.get("base_model") != base.as_posix():
-            _write_config(config, base, scratch)
+            # The base's config as MergeKit would write it, were it the method's base model.
+            own = load_config(base)
+            own.dtype = config.out_dtype or config.dtype or own.dtype
+            own.save_pretrained(scratch)
         has_tokenizer = recipe.get("chat_template") is not None
         copy_side_files(base, scratch, skip=(_CONFIG, *(_TOKENIZER if has_tokenizer else ())))
         # MergeKit keeps the recipe beside the weights, as the text it was given.
@@ -139,23 +142,11 @@ def check_inputs(base: Path, models: Sequence[Path], named_dtype: bool = True) -
         check_same_tensors(directory, base)
     check_same_tokenizer(checkpoints)
     check_chat_template(base)
-    _check_same_config(checkpoints)
-    if not named_dtype:
-        check_dtypes(models)
-    for directory in models:
-        check_finite(directory)
-
-
-def _check_same_config(directories: list[Path]) -> None:
-    """Check that configs agree in everything that gives the weights their meaning.
-
-    Both are read through transformers, which fills in defaults and understands older spellings:
-    a specialist saved by another release than the base's writes `rope_theta` elsewhere.
-    """
-    base, *others = directories
-    wanted = _config(base).to_dict()
-    for directory in others:
-        config = _config(directory).to_dict()
+    # transformers fills in defaults and knows older spellings: a specialist that another release
+    # saved than the base writes `rope_theta` elsewhere.
+    wanted = load_config(base).to_dict()
+    for directory in checkpoints[1:]:
+        config = load_config(directory).to_dict()
         for key in sorted({*wanted, *config} - _IRRELEVANT):
             if wanted.get(key) != config.get(key):
                 raise UserError(
@@ -163,22 +154,10 @@ def _check_same_config(directories: list[Path]) -> None:
                     f"{wanted.get(key)!r} in {base / _CONFIG}; only checkpoints trained from "
                     "the same base model can be merged"
                 )
-
-
-def _config(directory: Path) -> Any:
-    """A checkpoint's config as transformers reads it."""
-    from transformers import AutoConfig
-
-    trusted = trusts_code(directory)
-    try:
-        return AutoConfig.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=trusted
-        )
-    except Exception as error:  # a config may hold anything; each part of it refuses in its way
-        raise UserError(
-            f"{directory / _CONFIG}: transformers cannot read it: {one_line(error, 300)}; mend it, "
-            "or fetch the base model again"
-        ) from None
+    if not named_dtype:
+        check_dtypes(models)
+    for directory in models:
+        check_finite(directory)
 
 
 def _run_mergekit(
@@ -205,15 +184,6 @@ def _run_mergekit(
         run_merge(config, str(out), options)
     finally:
         LoaderCache().loaders.clear()
-
-
-def _write_config(recipe: Any, base: Path, out: Path) -> None:
-    """Write the base's config as MergeKit would, were it the method's base model."""
-    config = _config(base)
-    dtype = recipe.out_dtype or recipe.dtype
-    if dtype is not None:
-        config.dtype = dtype
-    config.save_pretrained(out)
 
 
 def _drop_tied_head(directory: Path) -> None:

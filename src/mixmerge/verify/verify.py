@@ -12,8 +12,7 @@ from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE, parse_manifest
 from mixmerge.artifacts.record import recorded
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, sha256
-from mixmerge.merge.recipe import render_recipe
-from mixmerge.merge.record import holds_recorded
+from mixmerge.merge.recipe import holds_recorded, render_recipe
 from mixmerge.merge.settings import RecipeSettings
 from mixmerge.study.plan import Study
 from mixmerge.verify.results import LISTS, Result, results_of
