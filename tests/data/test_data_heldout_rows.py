@@ -11,9 +11,8 @@ from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
 from mixmerge.data.decontaminate import decontaminate
 from mixmerge.data.heldout_rows import Unusable, hold_out_validation, read_tests
-from mixmerge.data.settings import Decontamination
+from mixmerge.data.settings import Decontamination, SuiteSettings
 from mixmerge.data.split import split
-from mixmerge.data.suite_settings import SuiteSettings
 from mixmerge.data.suites import code_suite
 
 TEMPLATES = {"prompt": "{problem}", "answer": "{solution}"}

@@ -15,7 +15,7 @@ from mixmerge.data.prepare import prepare
 from mixmerge.data.settings import Decontamination, LocalSource, PrepareSettings
 from mixmerge.data.sources import fetch
 from mixmerge.data.split import mix, split, subset
-from mixmerge.data.suite_settings import SuiteSettings
+from mixmerge.data.settings import SuiteSettings
 from mixmerge.data.suites import hold_out_rows
 root, rows = Path(sys.argv[1]), int(sys.argv[2])
 text = "x" * 1000

@@ -9,8 +9,7 @@ from fixtures.data import read, write
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_json
-from mixmerge.data.split import lowest, mix, rank, share, split, subset
-from mixmerge.data.statistics import statistics
+from mixmerge.data.split import lowest, mix, rank, share, split, statistics, subset
 
 
 def clean(root, task, names):

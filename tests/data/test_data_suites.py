@@ -14,7 +14,7 @@ from fixtures.data import fetched, read, write
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.data.problems import md5_of
-from mixmerge.data.suite_settings import SuiteSettings
+from mixmerge.data.settings import SuiteSettings
 from mixmerge.data.suites import code_suite, hold_out_problems, hold_out_rows, summary_suite
 
 TEMPLATES = {"prompt": "Solve this.\n{problem}", "answer": "{solution}"}

@@ -15,6 +15,7 @@ from mixmerge.preflight.findings import Area, Context
 from mixmerge.resources.plan import Planned
 from mixmerge.resources.schedule import Job
 from mixmerge.study.plan import Study
+from offline_sources.packages import chosen_packages
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,7 +48,8 @@ def examine(script: dict[str, Any]) -> Callable[..., Area]:
 
     def areas(check: Callable[..., None], config: dict[str, Any], *plan: Any, **how: Any) -> Area:
         study = Study(parse_config(config, "study.yaml"))
-        context = Context("study.yaml", study, **{"repository": ROOT, **how})
+        options = {"repository": ROOT, "choose_packages": chosen_packages, **how}
+        context = Context("study.yaml", study, **options)
         area: Area = script["examine"]("area", check, context, *plan)
         return area
 

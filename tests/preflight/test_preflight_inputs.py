@@ -86,7 +86,7 @@ def test_rows_that_fail_later_are_told_with_their_lines(config: Config, errors: 
     Path("train.jsonl").write_text("\n".join(lines) + "\n")
     found = errors(config)
     assert any("train.jsonl:5: empty answer; 2 rows" in line and "drop" in line for line in found)
-    assert any("train.jsonl:10: an id that another row has too, 'r3'" in line for line in found)
+    assert any("train.jsonl:10: duplicate id 'r3' in column" in line for line in found)
     assert any("train.jsonl:21: not valid JSON" in line for line in found)
     [lists] = [line for line in found if "holds a list" in line]
     assert lists.startswith("train.jsonl:13: column 'problem'") and "(and 1 more rows)" in lists

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.data.settings import PackageSource, Quality
-from mixmerge.data.sources import chosen_packages, fetch
+from mixmerge.data.sources import fetch
 from offline_sources.functions import is_wanted, read_functions
-from offline_sources.packages import read_packages
+from offline_sources.packages import chosen_packages, read_packages
 
 GOOD = '''
 def area(width, height):

@@ -3,7 +3,7 @@
 from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import parser, path_argument, run
 from mixmerge.core.io import write_json
-from mixmerge.data.statistics import statistics
+from mixmerge.data.split import statistics
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.core.errors import UserError
 from mixmerge.core.section import validated
 from mixmerge.data.heldout_rows import hold_out_validation
-from mixmerge.data.suite_settings import CodeItems, SuiteSettings
+from mixmerge.data.settings import CodeItems, SuiteSettings
 from mixmerge.data.suites import hold_out_problems, hold_out_rows
 
 

@@ -13,6 +13,7 @@ from mixmerge.preflight import inputs, machine, models, slurm
 from mixmerge.preflight.findings import Area, Context, rendered
 from mixmerge.resources.plan import Planned, dry_run
 from mixmerge.study.plan import Study
+from offline_sources.packages import chosen_packages
 
 
 def main() -> None:
@@ -33,6 +34,7 @@ def main() -> None:
         where=options.where,
         study=Study(parse_config(options.config, options.where)),
         repository=options.repository,
+        choose_packages=chosen_packages,
         executor=options.executor,
         partition=options.partition,
         gpu_partition=options.gpu_partition,

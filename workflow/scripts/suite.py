@@ -6,7 +6,7 @@ Settings: {"suite": {"kind", "prompt", "sample", "limit"}, "templates", "columns
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.core.errors import UserError
 from mixmerge.core.section import validated
-from mixmerge.data.suite_settings import SuiteSettings
+from mixmerge.data.settings import SuiteSettings
 from mixmerge.data.suites import code_suite, summary_suite
 
 

@@ -195,6 +195,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest(text: str, size: int) -> bytes:
+    """BLAKE2b of a text, lone surrogates included: ``size`` bytes, the same in every process."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest()
+
+
 def derived_seed(study_seed: int, *names: str) -> int:
     """Derive a 31-bit seed from the study's seed and the names of a node and a purpose.
 

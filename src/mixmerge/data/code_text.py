@@ -18,12 +18,11 @@ out. Texts that hold no string, or no comment, aren't parsed at all.
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tree_sitter import Node, Parser, Query
+import tree_sitter_java
+import tree_sitter_python
+from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
 #: The authors' regular expression. A literal that has its lines to itself takes them along; one
 #: within a line leaves the rest.
@@ -32,23 +31,27 @@ _ALONE = re.compile(rf"^[ \t]*{_TRIPLE}[ \t]*;?[ \t]*(?:\n|\Z)", re.DOTALL | re.
 _ANYWHERE = re.compile(_TRIPLE, re.DOTALL)
 
 _SPACE = rb"(?:[ \t\f]|\\\r?\n)*"
-_AFTER = re.compile(_SPACE + rb"(?:;" + _SPACE + rb")?")
+#: What goes with a docstring, and with a doc comment, behind it.
+_AFTER, _BLANK = re.compile(_SPACE + rb"(?:;" + _SPACE + rb")?"), re.compile(rb"[ \t\f]*")
 _LINE_END = re.compile(rb"\r?\n|\r|\Z")
 _OLD_MAC = re.compile(rb"\r(?!\n)")
-_BLANK = re.compile(rb"[ \t\f]*")
 
-_BODIES = "(function_definition body: (block) @node) (class_definition body: (block) @node)"
+_PYTHON, _JAVA = Language(tree_sitter_python.language()), Language(tree_sitter_java.language())
+_BODIES = Query(
+    _PYTHON,
+    "(function_definition body: (block) @node) (class_definition body: (block) @node)",
+)
 #: Below these a comment right above counts as well as a doc comment.
 _CODE = {
     "class_declaration", "interface_declaration", "enum_declaration", "record_declaration",
     "annotation_type_declaration", "method_declaration", "constructor_declaration",
     "compact_constructor_declaration",
 }  # fmt: skip
-_DECLARATIONS = _CODE | {
-    "field_declaration", "constant_declaration", "enum_constant",
-    "annotation_type_element_declaration",
-}  # fmt: skip
-_COMMENTS = {"line_comment", "block_comment"}
+_DECLARATIONS = Query(
+    _JAVA,
+    f"[({') ('.join(sorted(_CODE))}) (field_declaration) (constant_declaration) (enum_constant)"
+    " (annotation_type_element_declaration)] @node",
+)
 
 Cut = tuple[int, int, bytes]
 """Start, end, and what takes the place."""
@@ -65,21 +68,25 @@ def without_docstrings(code: str, language: str = "python") -> str:
     Raises:
         KeyError: a language that is none of `LANGUAGES`.
     """
-    finder, signs = LANGUAGES[language]
+    find_cuts, signs = LANGUAGES[language]
     if not any(sign in code for sign in signs):
         return code
     # A lone surrogate (half an emoji) has no UTF-8 of its own, but must survive.
     source = code.encode("utf-8", "surrogatepass")
-    parts, position = [], 0
-    for start, end, instead in sorted(finder(source)):
-        parts += [source[position:start], instead]
-        position = end
-    parts.append(source[position:])
-    return b"".join(parts).decode("utf-8", "surrogatepass")
+    for start, end, instead in sorted(find_cuts(source), reverse=True):
+        source = source[:start] + instead + source[end:]
+    return source.decode("utf-8", "surrogatepass")
+
+
+def _parsed(query: Query, language: Language, source: bytes) -> tuple[Node, list[Node]]:
+    """A syntax tree, and the nodes in it that a query asks for."""
+    # A lone \r ends a line in both languages, which the parsers don't know; no place moves.
+    root = Parser(language).parse(_OLD_MAC.sub(b"\n", source)).root_node
+    return root, QueryCursor(query).captures(root).get("node", [])
 
 
 def _python_cuts(source: bytes) -> Iterator[Cut]:
-    root, bodies = _parsed("python", source)
+    root, bodies = _parsed(_BODIES, _PYTHON, source)
     for body in [root, *bodies]:
         statements = [child for child in body.named_children if child.type != "comment"]
         docstrings = list(takewhile(_is_string, statements))
@@ -91,7 +98,7 @@ def _python_cuts(source: bytes) -> Iterator[Cut]:
                 yield _whole_lines(source, statement.start_byte, statement.end_byte, _AFTER)
 
 
-def _is_string(node: "Node") -> bool:
+def _is_string(node: Node) -> bool:
     """Whether a statement is nothing but a text literal."""
     if node.type in ("expression_statement", "parenthesized_expression"):
         inner = [child for child in node.children if child.type not in ("(", ")", "comment")]
@@ -100,25 +107,24 @@ def _is_string(node: "Node") -> bool:
         return all(_is_string(child) for child in node.children if child.type != "comment")
     if node.type != "string" or node.has_error:
         return False
-    prefix = (node.children[0].text or b"").rstrip(b"\"'").lower()
-    return prefix in (b"", b"r", b"u", b"ur")
+    return (node.children[0].text or b"").rstrip(b"\"'").lower() in (b"", b"r", b"u", b"ur")
 
 
 def _java_cuts(source: bytes) -> Iterator[Cut]:
     # A constructor or a method with its annotations stands alone in the corpora; where it doesn't
     # parse so, it may within a class.
     shift, before, after = 0, b"class _{", b"\n}"
-    root, declarations = _parsed("java", source)
+    root, declarations = _parsed(_DECLARATIONS, _JAVA, source)
     if root.has_error:
-        wrapped, within = _parsed("java", before + source + after)
+        wrapped, within = _parsed(_DECLARATIONS, _JAVA, before + source + after)
         if not wrapped.has_error:
             declarations, shift = within, len(before)
     for node in declarations:
         below, attached = node, node.type in _CODE
-        while (above := below.prev_sibling) is not None and above.type in _COMMENTS:
+        while (above := below.prev_sibling) and above.type in ("line_comment", "block_comment"):
             start, end = above.start_byte - shift, above.end_byte - shift
             between = source[end : below.start_byte - shift]
-            attached = attached and between.count(b"\n") <= 1 and _alone_before(source, start)
+            attached = attached and between.count(b"\n") <= 1 and _leads_line(source, start)
             is_doc = source.startswith(b"/**", start) and end - start > len(b"/**/")
             if is_doc or attached:
                 yield _whole_lines(source, start, end, _BLANK)
@@ -127,9 +133,9 @@ def _java_cuts(source: bytes) -> Iterator[Cut]:
             below = above
 
 
-def _alone_before(source: bytes, start: int) -> bool:
+def _leads_line(source: bytes, place: int) -> bool:
     """Whether only white space stands before a place on its line."""
-    return not source[_line_start(source, start) : start].strip()
+    return not source[_line_start(source, place) : place].strip()
 
 
 def _line_start(source: bytes, place: int) -> int:
@@ -140,37 +146,10 @@ def _whole_lines(source: bytes, start: int, end: int, after: re.Pattern[bytes]) 
     """A cut with what follows it (``after``), and with its lines if nothing else is on them."""
     follows = after.match(source, end)
     assert follows is not None
-    end = follows.end()
-    line_end = _LINE_END.match(source, end)
-    if line_end and _alone_before(source, start):
+    line_end = _LINE_END.match(source, follows.end())
+    if line_end and _leads_line(source, start):
         return _line_start(source, start), line_end.end(), b""
-    return start, end, b""
-
-
-def _parsed(language: str, source: bytes) -> "tuple[Node, list[Node]]":
-    """A syntax tree, and in it Python's bodies or Java's declarations."""
-    from tree_sitter import QueryCursor
-
-    parser, query = _grammar(language)
-    # A lone \r ends a line in both languages, which the parsers don't know; no place moves.
-    root = parser.parse(_OLD_MAC.sub(b"\n", source)).root_node
-    return root, QueryCursor(query).captures(root).get("node", [])
-
-
-@cache
-def _grammar(language: str) -> "tuple[Parser, Query]":
-    from tree_sitter import Language, Parser, Query
-
-    if language == "python":
-        import tree_sitter_python
-
-        loaded, pattern = Language(tree_sitter_python.language()), _BODIES
-    else:
-        import tree_sitter_java
-
-        loaded = Language(tree_sitter_java.language())
-        pattern = "\n".join(f"({name}) @node" for name in sorted(_DECLARATIONS))
-    return Parser(loaded), Query(loaded, pattern)
+    return start, follows.end(), b""
 
 
 LANGUAGES: dict[str, tuple[Callable[[bytes], Iterator[Cut]], tuple[str, ...]]] = {

@@ -7,20 +7,18 @@ n-grams held out and 300 million looked up, a false match has a chance of about 
 run, and each match is reported with its words.
 """
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import write_json, write_jsonl
+from mixmerge.core.io import digest, write_json, write_jsonl
 from mixmerge.data.rows import DROPPED, REPORT, ROWS, TEXTS, Row, progress, read_rows
 from mixmerge.data.settings import Decontamination
 
@@ -33,19 +31,13 @@ Hashes = npt.NDArray[np.uint64]
 
 def decontaminate(
     task: str, settings: Decontamination, rows: Path, heldout: dict[str, Path], out: Path
-) -> dict[str, Any]:
+) -> Row:
     """Write ``out``/rows.jsonl (chat rows), dropped.jsonl and report.json; returns the report.
 
     What is compared are the values of the templates' fields on the training side (all of them, or
     those that ``settings.fields`` names and the row has) with the texts of the suites' items; the
-    words of the templates themselves are on neither side.
-
-    Args:
-        task: the task's key.
-        settings: the section `data.decontamination`.
-        rows: the prepared task's directory.
-        heldout: suite -> its held-out directory.
-        out: target directory.
+    words of the templates themselves are on neither side. ``rows`` is the prepared task's
+    directory, ``heldout`` names each suite's.
 
     Raises:
         UserError: nothing is left, or no held-out text was given though enabled.
@@ -53,11 +45,12 @@ def decontaminate(
     total = read_manifest(rows, "rows")["facts"]["rows"]
     if settings.enabled and not heldout:
         raise UserError("decontamination is enabled, but no --heldout directory was given")
-    indices = {
-        suite: NgramIndex(settings.ngram, _items(suite, directory))
-        for suite, directory in heldout.items()
-        if settings.enabled
-    }
+    indices: dict[str, NgramIndex] = {}
+    for suite, directory in heldout.items() if settings.enabled else ():
+        items = read_manifest(directory, "heldout")["facts"]["items"]
+        texts = progress(read_rows(directory / TEXTS), f"index {suite}", items)
+        pairs = ((item["id"], list(item["texts"].values())) for _, item in texts)
+        indices[suite] = NgramIndex(settings.ngram, pairs)
     sources: dict[str, dict[str, int]] = {}
     by_suite: Counter[str] = Counter()
     dropped: list[Row] = []
@@ -67,8 +60,8 @@ def decontaminate(
             counts = sources.setdefault(row["source"], {"read": 0, "dropped": 0})
             counts["read"] += 1
             overlaps = _overlaps(indices, settings, row) if indices else []
-            by_suite.update(overlap["suite"] for overlap in overlaps)
             if overlaps:
+                by_suite.update(overlap["suite"] for overlap in overlaps)
                 counts["dropped"] += 1
                 dropped.append({"id": row["id"], **overlaps[0], "overlaps": overlaps})
             else:
@@ -84,32 +77,16 @@ def decontaminate(
                 f"task {task!r}: decontamination left none of {total} rows; a longer "
                 f"data.decontamination.ngram than {settings.ngram} finds fewer overlaps"
             )
-        report = {
-            "task": task,
-            **settings.model_dump(),
-            "read": total,
-            "dropped": total - count,
-            "rows": count,
-            "ngrams": sum(map(len, indices.values())),
-            "sources": sources,
-            "suites": {
-                suite: {
-                    "items": len(index.items),
-                    "too_short": index.short,
-                    "rows": by_suite[suite],
-                }
-                for suite, index in indices.items()
-            },
+        suites = {
+            suite: {"items": len(index.items), "too_short": index.short, "rows": by_suite[suite]}
+            for suite, index in indices.items()
         }
+        report = {"task": task, "read": total, "dropped": total - count, "rows": count}
+        report |= {"ngrams": sum(map(len, indices.values())), "sources": sources, "suites": suites}
+        report |= settings.model_dump()
         write_json(artifact.path / REPORT, report)
         artifact.facts["rows"] = count
     return report
-
-
-def _items(suite: str, directory: Path) -> Iterator[tuple[str, list[str]]]:
-    total = read_manifest(directory, "heldout")["facts"]["items"]
-    for _, item in progress(read_rows(directory / TEXTS), f"index {suite}", total):
-        yield item["id"], list(item["texts"].values())
 
 
 def _overlaps(
@@ -148,9 +125,7 @@ def ngram_hashes(words: list[str], n: int) -> Hashes:
 # 700,000 rows of code have millions of tokens, most of them seen once.
 @lru_cache(maxsize=500_000)
 def _token_hash(token: str) -> int:
-    """64 random-looking bits, the same in every process."""
-    digest = hashlib.blake2b(token.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big")
+    return int.from_bytes(digest(token, 8), "big")
 
 
 class NgramIndex:

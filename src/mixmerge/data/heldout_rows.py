@@ -11,22 +11,20 @@ import they lack.
 
 import ast
 import builtins
-import hashlib
 import sys
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
-from mixmerge.core.errors import UserError, nearest
-from mixmerge.core.io import read_jsonl, write_json, write_jsonl
+from mixmerge.core.errors import UserError, nearest, one_line
+from mixmerge.core.io import digest, read_jsonl, write_json, write_jsonl
 from mixmerge.data.prepare import RowMapping
 from mixmerge.data.problems import problem_texts
 from mixmerge.data.rows import PROBLEMS, REPORT, ROWS, TEXTS, TRAIN, VALIDATION, Row, progress
-from mixmerge.data.suite_settings import CodeItems, HeldOutFields, SuiteSettings
+from mixmerge.data.settings import CodeItems, HeldOutFields, SuiteSettings
 
 #: Modules whose use makes a verdict depend on the machine and what else it does.
 _CLOCKS = {"time", "timeit", "signal"}
@@ -40,18 +38,12 @@ class Unusable(Exception):
 
 def hold_out_validation(
     suite: str, settings: SuiteSettings, source: Path, split: Path, out: Path
-) -> dict[str, Any]:
+) -> Row:
     """Write problems.jsonl, texts.jsonl and report.json of a `held-out` suite.
 
     A problem is ``{"task_id", "prompt", "entry_point", "names", "canonical_solution", "test"}``;
     its id is that of the training stage's row, such as ``codegen/kodcode/Algorithm_7_I``.
-
-    Args:
-        suite: the suite's key, for messages.
-        settings: the suite's entry, the task's templates and the source's columns.
-        source: the fetched source's directory, named like the source.
-        split: the task's split, named like the task.
-        out: target directory.
+    ``source`` is the fetched source's directory, ``split`` the task's, each named like it.
 
     Returns:
         The report: rows held out, problems, and rows left out by reason.
@@ -76,8 +68,12 @@ def hold_out_validation(
         if name in trained:
             tests_of_others[_digest(mapped.row, fields)] = "trained_twin"
         elif name in held_out:
-            where = f"{source / ROWS}:{mapped.number}: suites.{suite}.fields"
-            _check_columns(mapped.row, fields, where)
+            for field, column in fields.model_dump().items():
+                if column not in mapped.row:
+                    raise UserError(
+                        f"{mapped.where}: suites.{suite}.fields.{field}: no column {column!r} in "
+                        f"the source{nearest(column, set(mapped.row))}"
+                    )
             rows[name] = mapped.row
     if len(rows) != len(held_out):
         raise UserError(
@@ -95,9 +91,9 @@ def hold_out_validation(
                 raise Unusable(tests_of_others[tests])
         except Unusable as reason:
             left_out[str(reason)] += 1
-            continue
-        tests_of_others[tests] = "twin"
-        problems.append(problem)
+        else:
+            tests_of_others[tests] = "twin"
+            problems.append(problem)
     reasons = dict(sorted(left_out.items()))
     if not problems:
         raise UserError(
@@ -110,13 +106,8 @@ def hold_out_validation(
             f"problem: {reasons}",
             file=sys.stderr,
         )
-    report = {
-        "suite": suite,
-        "source": source.name,
-        "held_out": len(rows),
-        "problems": len(problems),
-        "left_out": reasons,
-    }
+    report: Row = {"suite": suite, "source": source.name, "held_out": len(rows)}
+    report |= {"problems": len(problems), "left_out": reasons}
     inputs = [source / MANIFEST, split / MANIFEST]
     with publish(out, "heldout", inputs=inputs, settings=settings) as artifact:
         write_jsonl(artifact.path / PROBLEMS, problems)
@@ -126,17 +117,9 @@ def hold_out_validation(
     return report
 
 
-def _check_columns(row: Row, fields: HeldOutFields, where: str) -> None:
-    for field, column in fields.model_dump().items():
-        if column not in row:
-            hint = nearest(column, set(row))
-            raise UserError(f"{where}.{field}: no column {column!r} in the source{hint}")
-
-
 def _digest(row: Row, fields: HeldOutFields) -> bytes:
     """A digest of a row's tests without regard to white space."""
-    text = " ".join(str(row.get(fields.tests)).split())
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return digest(one_line(row.get(fields.tests)), 16)
 
 
 def _problem(name: str, row: Row, fields: HeldOutFields) -> Row:
@@ -165,23 +148,35 @@ def read_tests(tests: object, solution: object) -> tuple[str, list[str]]:
             parse), ``clock`` (verdicts would depend on the machine's load), ``tests_itself`` (the
             program uses nothing of the solution, or defines it anew).
     """
-    if not isinstance(tests, str) or not tests.strip():
-        raise Unusable("no_tests")
-    if not isinstance(solution, str) or not solution.strip():
-        raise Unusable("no_solution")
+    for text, reason in ((tests, "no_tests"), (solution, "no_solution")):
+        if not isinstance(text, str) or not text.strip():
+            raise Unusable(reason)
+    assert isinstance(tests, str) and isinstance(solution, str)
     program, reference = _parse(tests), _parse(solution)
-    imported, modules = _imports(program)
-    if modules & _CLOCKS:
+    nodes = list(ast.walk(program))
+    from_imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    imports = [alias for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    modules = [node.module or "" for node in from_imports] + [alias.name for alias in imports]
+    if _CLOCKS & {name.split(".")[0] for name in modules}:
         raise Unusable("clock")
-    own = _defined(program, assigned=False)
+    imported = [a.name for n in from_imports if n.module == "solution" for a in n.names]
+    aliases = {alias.asname or alias.name for alias in imports if alias.name == "solution"}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            imported += [node.attr] if node.value.id in aliases else []
+    own = {node.name for node in program.body if isinstance(node, _DEFINITIONS)}
     if imported and "*" not in imported:
-        names = [name for name in imported if name not in own]
+        names = [name for name in dict.fromkeys(imported) if name not in own]
         text = tests
     else:
-        offered = _defined(reference) - own - set(dir(builtins))
-        used = [node for node in ast.walk(program) if isinstance(node, ast.Name)]
+        offered = {node.name for node in reference.body if isinstance(node, _DEFINITIONS)}
+        for node in reference.body:
+            if isinstance(node, ast.Assign):
+                offered |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        offered -= own | set(dir(builtins))
+        used = [node for node in nodes if isinstance(node, ast.Name) and node.id in offered]
         used.sort(key=lambda node: (node.lineno, node.col_offset))
-        names = list(dict.fromkeys(node.id for node in used if node.id in offered))
+        names = list(dict.fromkeys(node.id for node in used))
         text = tests if imported else f"from solution import {', '.join(names)}\n{tests}"
     if not names:
         raise Unusable("tests_itself")
@@ -195,31 +190,3 @@ def _parse(text: str) -> ast.Module:
             return ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise Unusable("not_python") from None
-
-
-def _imports(program: ast.Module) -> tuple[list[str], set[str]]:
-    """Names imported from the solution (``*`` for all of them), and all modules imported."""
-    names: list[str] = []
-    modules: set[str] = set()
-    aliases: set[str] = set()
-    for node in ast.walk(program):
-        if isinstance(node, ast.ImportFrom):
-            modules.add((node.module or "").split(".")[0])
-            if node.module == "solution":
-                names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.Import):
-            modules |= {alias.name.split(".")[0] for alias in node.names}
-            aliases |= {a.asname or a.name for a in node.names if a.name == "solution"}
-    for node in ast.walk(program):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            names += [node.attr] if node.value.id in aliases else []
-    return list(dict.fromkeys(names)), modules
-
-
-def _defined(module: ast.Module, assigned: bool = True) -> set[str]:
-    """Names that a module's top level defines, as functions and classes or also by assignment."""
-    names = {node.name for node in module.body if isinstance(node, _DEFINITIONS)}
-    for node in module.body:
-        if assigned and isinstance(node, ast.Assign):
-            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    return names

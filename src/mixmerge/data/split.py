@@ -1,15 +1,17 @@
-"""Training and validation rows of a task, nested subsets of them, and the tasks' mixture.
+"""Training and validation rows of a task, their subsets, the tasks' mixture, and statistics.
 
 Rows are chosen and shuffled by a seeded hash of their ids, their rank. It depends on the seed and
 the row's own id only: not on the order of the file, on the other rows, or on how many are taken. So
 a quarter is inside the half, which is inside the whole.
 """
 
-import hashlib
 import json
 import shutil
+from array import array
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import ExitStack
+from itertools import compress
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,8 +20,8 @@ import numpy.typing as npt
 
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import encode_line
-from mixmerge.data.rows import ROWS, TRAIN, VALIDATION, progress, read_lines, read_rows
+from mixmerge.core.io import digest, encode_line, read_json
+from mixmerge.data.rows import REPORT, ROWS, TRAIN, VALIDATION, progress, read_lines, read_rows
 
 Ranks = npt.NDArray[np.uint64]
 #: How often each row of a file is taken.
@@ -32,7 +34,7 @@ def split(task: str, fraction: float, rows: Path, out: Path, seed: int) -> tuple
     ``round(n * fraction)`` rows, at least one and not all, are held out: those of lowest rank.
     Both files keep the order of the rows. Fewer than two rows raise `UserError`.
     """
-    total = read_manifest(rows, "rows")["facts"]["rows"]
+    total = _facts(rows)["rows"]
     if total < 2:
         raise UserError(
             f"{rows / ROWS}: task {task!r} has {total} row; a split into training and validation "
@@ -40,8 +42,7 @@ def split(task: str, fraction: float, rows: Path, out: Path, seed: int) -> tuple
         )
     count = min(max(1, round(total * fraction)), total - 1)
     held_out = lowest(ranks(rows / ROWS, seed, f"split {task}"), count)
-    inputs, settings = [rows / MANIFEST], {"validation_fraction": fraction}
-    with _publish(out, inputs, settings, seed) as artifact:
+    with _publish(out, [rows / MANIFEST], {"validation_fraction": fraction}, seed) as artifact:
         _copy_lines(rows / ROWS, ~held_out, artifact.path / TRAIN)
         _copy_lines(rows / ROWS, held_out, artifact.path / VALIDATION)
         artifact.facts |= {"train": total - count, "validation": count}
@@ -53,7 +54,7 @@ def subset(task: str, percent: int, source: Path, out: Path, seed: int) -> int:
 
     Subsets of one seed are nested. Returns the number of training rows, at least one.
     """
-    whole = read_manifest(source, "rows")["facts"]
+    whole = _facts(source)
     count = share(whole["train"], percent)
     with _publish(out, [source / MANIFEST], {"percent": percent}, seed) as artifact:
         shutil.copyfile(source / VALIDATION, artifact.path / VALIDATION)
@@ -64,17 +65,6 @@ def subset(task: str, percent: int, source: Path, out: Path, seed: int) -> int:
             _copy_lines(source / TRAIN, chosen, artifact.path / TRAIN)
         artifact.facts |= {"train": count, "validation": whole["validation"]}
     return count
-
-
-def _publish(out: Path, inputs: list[Path], settings: Any, seed: int) -> Any:
-    return publish(out, "rows", inputs=inputs, settings=settings, seed=seed, packages=["numpy"])
-
-
-def _copy_lines(path: Path, chosen: npt.NDArray[np.bool_], target: Path) -> None:
-    with target.open("wb") as file:
-        for is_chosen, (_, line) in zip(chosen, read_lines(path), strict=True):
-            if is_chosen:
-                file.write(line + b"\n")
 
 
 def mix(
@@ -103,11 +93,9 @@ def mix(
     Returns:
         The number of training rows of each task.
     """
-    settings = {"weights": weights, "percent": percent, "subset_seeds": subset_seeds}
-    inputs = [directory / MANIFEST for directory in splits.values()]
     train, validation, taken = [], [], {}
     for task, directory in splits.items():
-        whole = read_manifest(directory, "rows")["facts"]
+        whole = _facts(directory)
         count, weight = share(whole["train"], percent), weights.get(task, 1.0)
         passes = int(weight)
         extra = round(count * (weight - passes))
@@ -120,13 +108,28 @@ def mix(
         taken[task] = int(times.sum())
         train.append((directory / TRAIN, times))
         validation.append((directory / VALIDATION, np.ones(whole["validation"], np.int64)))
+    settings = {"weights": weights, "percent": percent, "subset_seeds": subset_seeds}
+    inputs = [directory / MANIFEST for directory in splits.values()]
     with _publish(out, inputs, settings, seed) as artifact:
-        artifact.facts |= {
-            "train": _write_shuffled(artifact.path / TRAIN, train, seed),
-            "validation": _write_shuffled(artifact.path / VALIDATION, validation, seed),
-            "tasks": taken,
-        }
+        for name, parts in ((TRAIN, train), (VALIDATION, validation)):
+            count = _write_shuffled(artifact.path / name, parts, seed)
+            artifact.facts[name.removesuffix(".jsonl")] = count
+        artifact.facts["tasks"] = taken
     return taken
+
+
+def _facts(directory: Path, content: bool = True) -> dict[str, Any]:
+    facts: dict[str, Any] = read_manifest(directory, "rows", content=content)["facts"]
+    return facts
+
+
+def _publish(out: Path, inputs: list[Path], settings: Any, seed: int) -> Any:
+    return publish(out, "rows", inputs=inputs, settings=settings, seed=seed, packages=["numpy"])
+
+
+def _copy_lines(path: Path, chosen: npt.NDArray[np.bool_], target: Path) -> None:
+    with target.open("wb") as file:
+        file.writelines(line + b"\n" for _, line in compress(read_lines(path), chosen))
 
 
 def _write_shuffled(target: Path, parts: Iterable[tuple[Path, Times]], seed: int) -> int:
@@ -134,8 +137,7 @@ def _write_shuffled(target: Path, parts: Iterable[tuple[Path, Times]], seed: int
 
     Equal ranks keep their order. Only ranks and places are in memory.
     """
-    values: list[int] = []
-    places: list[tuple[int, int, int]] = []  # number of the file, offset in it, number of the copy
+    places: list[tuple[int, int, int, int]] = []  # rank; number of the file, offset in it, copy
     with ExitStack() as stack, target.open("wb") as out:
         files: list[IO[bytes]] = []
         for path, times in parts:
@@ -144,12 +146,11 @@ def _write_shuffled(target: Path, parts: Iterable[tuple[Path, Times]], seed: int
             for count, line in progress(zip(times.tolist(), file, strict=True), "mix", len(times)):
                 name = json.loads(line)["id"] if count else ""
                 for copy in range(1, count + 1):
-                    values.append(rank(seed, _copy_id(name, copy)))
-                    places.append((len(files), offset, copy))
+                    places.append((rank(seed, _copy_id(name, copy)), len(files), offset, copy))
                 offset += len(line)
             files.append(file)
-        for index in np.argsort(np.array(values, np.uint64), kind="stable"):
-            number, offset, copy = places[index]
+        places.sort()
+        for _, number, offset, copy in places:
             files[number].seek(offset)
             line = files[number].readline()
             if copy > 1:
@@ -165,8 +166,7 @@ def _copy_id(name: str, copy: int) -> str:
 
 def rank(seed: int, name: str) -> int:
     """64 bits that follow from the seed and the name."""
-    text = f"{seed}\x1f{name}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+    return int.from_bytes(digest(f"{seed}\x1f{name}", 8), "big")
 
 
 def ranks(path: Path, seed: int, what: str) -> Ranks:
@@ -185,3 +185,70 @@ def lowest(values: Ranks, count: int) -> npt.NDArray[np.bool_]:
 def share(rows: int, percent: float) -> int:
     """``percent`` % of ``rows``, rounded half to even, but at least one."""
     return max(1, round(rows * percent / 100))
+
+
+def statistics(
+    sources: list[Path], tasks: list[Path], clean: list[Path], splits: list[Path], sets: list[Path]
+) -> dict[str, Any]:
+    """Numbers for Table 2: rows at each step, lengths of prompts and answers, sizes of sets.
+
+    Directories are called as their source, task or set is.
+
+    Returns:
+        ``sources``: source -> rows. ``tasks``: task -> rows read, empty, duplicates,
+        contaminated, kept, train, validation, lengths of prompt and answer, and the same by
+        source. ``sets``: set -> train, validation, and for mixtures rows by task.
+    """
+    # Where only the manifest is read, the files need no digest.
+    return {
+        "sources": {folder.name: {"rows": _facts(folder, False)["rows"]} for folder in sources},
+        "tasks": {
+            prepared.name: _task(prepared, cleaned) | _facts(halves, False)
+            for prepared, cleaned, halves in zip(tasks, clean, splits, strict=True)
+        },
+        "sets": {folder.name: _facts(folder, False) for folder in sets},
+    }
+
+
+def _task(prepared: Path, cleaned: Path) -> dict[str, Any]:
+    before, after = read_json(prepared / REPORT), read_json(cleaned / REPORT)
+    lengths = _lengths(cleaned, f"measure {prepared.name}")
+
+    def counted(counts: dict[str, Any], contaminated: int, source: str) -> dict[str, Any]:
+        own = {name: counts[name] for name in ("read", "empty", "duplicates")}
+        own |= {"contaminated": contaminated, "rows": counts["rows"] - contaminated}
+        return own | lengths[source]
+
+    dropped = {source: counts["dropped"] for source, counts in after["sources"].items()}
+    by_source = {
+        source: counted(counts, dropped.get(source, 0), source)
+        for source, counts in before["sources"].items()
+    }
+    by_suite = {suite: entry["rows"] for suite, entry in after["suites"].items()}
+    total = counted(before, after["dropped"], "")
+    return total | {"contaminated_by": by_suite, "sources": by_source}
+
+
+def _lengths(cleaned: Path, label: str) -> dict[str, dict[str, Any]]:
+    """Source ("" for all) -> prompt and answer -> measure -> total, mean and so on."""
+    values: dict[tuple[str, str, str], array[int]] = defaultdict(lambda: array("I"))
+    for _, row in progress(read_rows(cleaned / ROWS), label, _facts(cleaned)["rows"]):
+        for part, message in zip(("prompt", "answer"), row["messages"][-2:], strict=True):
+            text = message["content"]
+            for source in (row["source"], ""):
+                values[source, part, "characters"].append(len(text))
+                values[source, part, "words"].append(len(text.split()))
+    lengths: dict[str, dict[str, Any]] = defaultdict(dict)
+    for (source, part, measure), numbers in values.items():
+        lengths[source].setdefault(part, {})[measure] = _summary(np.array(numbers, np.uint32))
+    return lengths
+
+
+def _summary(values: np.ndarray[Any, np.dtype[np.uint32]]) -> dict[str, float]:
+    return {
+        "total": int(values.sum(dtype=np.int64)),
+        "mean": round(float(values.mean(dtype=np.float64)), 3),
+        "median": float(np.median(values)),
+        "p95": float(np.percentile(values, 95)),
+        "max": int(values.max()),
+    }

@@ -6,8 +6,9 @@ for new completions but trains nothing again.
 
 import re
 from collections.abc import Iterator
-from itertools import compress, islice
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from mixmerge.core.io import write_jsonl
 from mixmerge.data.prepare import RowMapping
 from mixmerge.data.problems import HUMAN_EVAL, locate_problems, problem_texts, read_problems
 from mixmerge.data.rows import ITEMS, PROBLEMS, ROWS, TEXTS, Row, progress, read_rows
+from mixmerge.data.settings import CodeItems, SuiteSettings
 from mixmerge.data.split import lowest, rank
-from mixmerge.data.suite_settings import CodeItems, SuiteItems, SuiteSettings
 from mixmerge.data.templates import Template
 
 
@@ -57,11 +58,12 @@ def hold_out_rows(suite: str, settings: SuiteSettings, source: Path, out: Path) 
 
     def texts(path: Path) -> Iterator[Row]:
         for number, row in progress(read_rows(path), f"hold out {suite}", total):
+            where = f"{path}:{number}"
             fields: dict[str, str] = {}
-            for turn in mapping.turns(row, path, number):
+            for turn in mapping.turns(row, where):
                 for field, start, end in turn.spans:
                     fields.setdefault(field, turn.text[start:end])
-            own = mapping.identity(row, path, number)
+            own = mapping.identity(row, where)
             yield {"id": f"line {number}" if own is None else own, "texts": fields}
 
     with publish(out, "heldout", inputs=[source / MANIFEST], settings=settings) as artifact:
@@ -96,21 +98,17 @@ def code_suite(
                 "one over {problem}, {prompt} and {entry_point}"
             )
     held_out = entry.problems == "held-out"
+    system = [] if templates.system is None else [{"role": "system", "content": templates.system}]
     lines, items, unnamed = [], [], 0
     for line, problem in read_problems(heldout / PROBLEMS, entry.unit_tests):
+        prompt = problem["prompt"]
         names = problem.get("names") or [problem["entry_point"]]
-        fields = {
-            "problem": problem["prompt"].strip(),
-            "prompt": problem["prompt"],
-            "entry_point": ", ".join(names),
-        }
+        fields = {"problem": prompt.strip(), "prompt": prompt, "entry_point": ", ".join(names)}
         text = template.render(fields, {}).text
         if held_out and not set(names) <= set(re.findall(r"\w+", text)):
             unnamed += 1
             continue
-        messages = [{"role": "user", "content": text}]
-        if templates.system is not None:
-            messages.insert(0, {"role": "system", "content": templates.system})
+        messages = [*system, {"role": "user", "content": text}]
         lines.append(line + b"\n")
         items.append({"id": problem["task_id"], "messages": messages, "reference": None})
     if not items:
@@ -118,16 +116,9 @@ def code_suite(
             f"suites.{suite}.prompt: none of {unnamed} prompts names all that the tests call; let "
             "it say so with {entry_point}"
         )
-    chosen = _chosen(items, entry, seed)
-    inputs = [heldout / MANIFEST]
-    with publish(out, "suite", inputs=inputs, settings=settings, seed=seed) as artifact:
-        count = write_jsonl(artifact.path / ITEMS, islice(compress(items, chosen), entry.limit))
-        of_items = b"".join(islice(compress(lines, chosen), entry.limit))
-        (artifact.path / PROBLEMS).write_bytes(of_items)
-        artifact.facts |= {"items": count, "kind": "code"}
-        artifact.facts |= {name: facts.get(name) for name in ("origin", "release", "md5")}
-        artifact.facts |= {"unnamed": unnamed} if held_out else {}
-    return count
+    more = {name: facts.get(name) for name in ("origin", "release", "md5")}
+    more |= {"unnamed": unnamed} if held_out else {}
+    return _write_items(settings, heldout, out, seed, items, more, lines)
 
 
 def summary_suite(
@@ -150,23 +141,34 @@ def summary_suite(
     ]
     if not items:
         raise UserError(f"suites.{suite}: source {source.name!r} has no usable rows")
-    inputs = [source / MANIFEST]
-    with publish(out, "suite", inputs=inputs, settings=settings, seed=seed) as artifact:
-        chosen = compress(items, _chosen(items, entry, seed))
-        count = write_jsonl(artifact.path / ITEMS, islice(chosen, entry.limit))
-        artifact.facts |= {"items": count, "kind": "summary", "origin": "rows"}
-    return count
+    return _write_items(settings, source, out, seed, items, {"origin": "rows"})
 
 
-def _chosen(items: list[Row], entry: SuiteItems, seed: int | None) -> list[bool]:
-    """Which items are judged on: a sample where one is asked for.
+def _write_items(
+    settings: SuiteSettings,
+    made_from: Path,
+    out: Path,
+    seed: int | None,
+    items: list[Row],
+    facts: dict[str, Any],
+    lines: list[bytes] | None = None,
+) -> int:
+    """Write a suite's items, or a sample of them, with the lines of its problems; returns how many.
 
     Whether an item is drawn depends on the seed and its id alone, so a larger sample holds a
     smaller one.
     """
-    if entry.sample is None:
-        return [True] * len(items)
-    assert seed is not None
-    values = np.array([rank(seed, item["id"]) for item in items], np.uint64)
-    chosen: list[bool] = lowest(values, entry.sample).tolist()
-    return chosen
+    entry = settings.suite
+    chosen = range(len(items))
+    if entry.sample is not None:
+        assert seed is not None
+        values = np.array([rank(seed, item["id"]) for item in items], np.uint64)
+        chosen = np.flatnonzero(lowest(values, entry.sample)).tolist()
+    chosen = chosen[: entry.limit]
+    inputs = [made_from / MANIFEST]
+    with publish(out, "suite", inputs=inputs, settings=settings, seed=seed) as artifact:
+        write_jsonl(artifact.path / ITEMS, (items[place] for place in chosen))
+        if lines is not None:
+            (artifact.path / PROBLEMS).write_bytes(b"".join(lines[place] for place in chosen))
+        artifact.facts |= {"items": len(chosen), "kind": entry.kind, **facts}
+    return len(chosen)

@@ -1,9 +1,8 @@
 """Templates of turns: literal text and fields to fill in, as in `str.format`.
 
-``{code}`` is the row's field ``code``; ``{messages[0][content]}`` reaches into a list or an object;
-a literal brace is written twice. Only the template is parsed, never a value, so code full of braces
-passes through untouched.
-After a colon come filters, from left to right:
+``{code}`` is the row's column ``code``; ``{messages[0][content]}`` reaches into a list or object; a
+literal brace is written twice. Only the template is parsed, never a value, so code full of braces
+passes through untouched. After a colon come filters, from left to right:
 
 - ``{docstring:strip}``: without white space at both ends;
 - ``{code:without_docstrings}``: Python source without its docstrings. In brackets stands another
@@ -25,8 +24,8 @@ from mixmerge.data.rows import Row
 
 _WITHOUT_DOCSTRINGS = "without_docstrings"
 
-#: Filters that know nothing but the text.
-FILTERS: dict[str, Callable[[str], str]] = {
+#: Filters by name; one of them takes a language besides the text.
+FILTERS: dict[str, Callable[..., str]] = {
     "strip": str.strip,
     _WITHOUT_DOCSTRINGS: without_docstrings,
     "without_triple_quoted": without_triple_quoted,
@@ -43,10 +42,6 @@ class FieldError(Exception):
 class MissingField(FieldError):
     """The row has no such column, or it has nothing at the path's place in it."""
 
-    def __init__(self, field: str, column: str) -> None:
-        super().__init__(column)
-        self.field, self.column = field, column
-
 
 @dataclass(frozen=True)
 class Turn:
@@ -62,12 +57,8 @@ class Turn:
         return not any(self.text[start:end].strip() for _, start, end in self.spans)
 
 
-#: A filter's name, and what stands in brackets: a language, or the field that holds it.
-_Filter = tuple[str, str | None]
-
-
 class Template:
-    """A parsed template."""
+    """A parsed template; ``fields`` are all that it reads, those that name a language last."""
 
     def __init__(self, text: str, where: str) -> None:
         """Parse; ``where`` is the template's place in the config, for messages.
@@ -76,14 +67,14 @@ class Template:
             UserError: unbalanced braces, a conversion such as ``!r``, an unknown filter, or no
                 field at all.
         """
-        #: Literal text, the field after it, and the field's filters.
-        self._pieces: list[tuple[str, str | None, list[_Filter]]] = []
         try:
             parsed = list(string.Formatter().parse(text))
         except ValueError as error:
             raise UserError(
                 f"{where}: not a template ({error}); write a literal brace twice: {{{{ }}}}"
             ) from None
+        #: Literal text, the field after it, and the field's filters with their arguments.
+        self._pieces: list[tuple[str, str | None, list[tuple[str, str | None]]]] = []
         for literal, field, spec, conversion in parsed:
             if field == "" or conversion:
                 raise UserError(
@@ -91,8 +82,8 @@ class Template:
                     "brace twice: {{ }}"
                 )
             place = f"{where}: {{{field}:{spec}}}"
-            names = filter(None, (spec or "").split(":"))
-            self._pieces.append((literal, field, [_parse_filter(name, place) for name in names]))
+            filters = [_parse_filter(name, place) for name in (spec or "").split(":") if name]
+            self._pieces.append((literal, field, filters))
         fields = [field for _, field, _ in self._pieces if field is not None]
         if not fields:
             raise UserError(f"{where}: names no field; write the column to fill in as {{column}}")
@@ -112,25 +103,22 @@ class Template:
         for literal, field, filters in self._pieces:
             text += literal
             if field is not None:
-                value = _value(row, field, columns)
+                value = _text(row, columns.get(field, field))
                 for name, argument in filters:
-                    if argument is None:
-                        value = FILTERS[name](value)
-                    else:
-                        value = without_docstrings(value, _language(row, argument, columns))
+                    languages = [_language(row, argument, columns)] if argument else []
+                    value = FILTERS[name](value, *languages)
                 spans.append((field, len(text), len(text) + len(value)))
                 text += value
-        end = len(text.rstrip())
-        lead = re.match(r"(?:[^\S\n]*\n)*", text[:end])
-        start = lead.end() if lead else 0
+        text = text.rstrip()
+        start = text.rfind("\n", 0, len(text) - len(text.lstrip())) + 1
 
         def moved(place: int) -> int:
-            return min(max(place, start), end) - start if end > start else 0
+            return min(max(place, start), len(text)) - start
 
-        return Turn(text[start:end], tuple((name, moved(a), moved(b)) for name, a, b in spans))
+        return Turn(text[start:], tuple((field, moved(a), moved(b)) for field, a, b in spans))
 
 
-def _parse_filter(text: str, where: str) -> _Filter:
+def _parse_filter(text: str, where: str) -> tuple[str, str | None]:
     """Parse ``name`` or ``name[argument]``; raises `UserError` where there is no such one."""
     parts = re.fullmatch(r"([^\[\]]*)(?:\[(.+)\])?", text)
     name, argument = parts.groups() if parts else (text, None)
@@ -145,32 +133,36 @@ def _language(row: Row, argument: str, columns: Fields) -> str:
     """A language named in brackets, or the row's by the field that is named there."""
     if argument in LANGUAGES:
         return argument
-    language = _value(row, argument, columns)
+    column = columns.get(argument, argument)
+    language = _text(row, column)
     if language not in LANGUAGES:
         raise FieldError(
-            f"column {columns.get(argument, argument)!r} says {language!r}, but docstrings can be "
-            f"told apart only in {' and '.join(LANGUAGES)}; leave those rows out, or use another "
-            "filter in the template (`without_triple_quoted`)"
+            f"column {column!r} says {language!r}, but docstrings can be told apart only in "
+            f"{' and '.join(LANGUAGES)}; leave those rows out, or use another filter in the "
+            "template (`without_triple_quoted`)"
         )
     return language
 
 
-def _value(row: Row, field: str, columns: Fields) -> str:
-    """A field's value as text; empty for null."""
-    column = columns.get(field, field)
+def find_column(row: Row, column: str) -> Any:
+    """What a row has in a column or at a path; raises `MissingField`."""
     value: Any = row
     # A column of that very name comes before a path such as ``messages[0][content]``.
     for key in [column] if column in row else re.findall(r"[^\[\]]+", column) or [column]:
         try:
             value = value[int(key)] if isinstance(value, list) else value[key]
         except (KeyError, IndexError, ValueError, TypeError):
-            raise MissingField(field, column) from None
-    if value is None:
-        return ""
-    if isinstance(value, str | int | float):
-        return str(value)
-    kind = "a list" if isinstance(value, list) else "an object"
-    raise FieldError(
-        f"column {column!r} holds {kind}, not text; reach into it as {column}[0] or {column}[key] "
-        "in the source's `columns`"
-    )
+            raise MissingField(column) from None
+    return value
+
+
+def _text(row: Row, column: str) -> str:
+    """What a row has in a column as text; empty for null."""
+    value = find_column(row, column)
+    if isinstance(value, list | dict):
+        kind = "a list" if isinstance(value, list) else "an object"
+        raise FieldError(
+            f"column {column!r} holds {kind}, not text; reach into it as {column}[0] or "
+            f"{column}[key] in the source's `columns`"
+        )
+    return "" if value is None else str(value)

@@ -1,7 +1,7 @@
 """Settings of generation and scoring: of each suite, and what all of them share.
 
 A suite's entry in the config is made of parts, each of which is what one stage's job is given:
-its items (`mixmerge.data.suite_settings`), its decoding, and how it is judged.
+its items (`mixmerge.data.settings`), its decoding, and how it is judged.
 """
 
 from typing import Annotated, Any, Literal, TypeVar
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from mixmerge.core.section import Name, Section, validated
-from mixmerge.data.suite_settings import CodeItems, SummaryItems
+from mixmerge.data.settings import CodeItems, SummaryItems
 
 #: Summary metrics, in the order of the paper's columns.
 SummaryMetric = Literal["bleu4", "chrfpp", "rouge_l", "meteor"]

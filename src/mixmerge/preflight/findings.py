@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mixmerge.config.study import StudyConfig
 from mixmerge.core.errors import UserError
+from mixmerge.data.settings import PackageSource
 from mixmerge.study.plan import Study
 
 T = TypeVar("T")
@@ -21,6 +22,8 @@ class Context:
     study: Study
     repository: Path
     """The directory of the Snakefile."""
+    choose_packages: Callable[[PackageSource, str], dict[str, list[Any]]]
+    """Tells the parts of a source of kind ``packages``; it belongs to the tools."""
     executor: str = "local"
     """Where jobs would run: ``local`` or a plugin's name."""
     partition: str = ""

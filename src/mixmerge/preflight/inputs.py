@@ -23,11 +23,8 @@ from mixmerge.data.problems import (
     read_problems,
     release_location,
 )
-from mixmerge.data.rows import ROWS, Row, Seen, plain_row, read_lines, read_parquet
-from mixmerge.data.settings import LocalSource, PackageSource, PrepareSettings
-from mixmerge.data.sources import chosen_packages
-from mixmerge.data.suite_settings import SuiteSettings
-from mixmerge.data.templates import FieldError, MissingField, Template
+from mixmerge.data.rows import ROWS, Row, plain_row, read_lines, read_parquet
+from mixmerge.data.settings import LocalSource, PackageSource, PrepareSettings, SuiteSettings
 from mixmerge.evaluate.settings import CodeSuite, SummarySuite
 from mixmerge.merge.settings import RecipeSettings
 from mixmerge.preflight.findings import Area, Context, few
@@ -63,7 +60,7 @@ def check_data(context: Context, area: Area) -> None:
         folder = Path(study.path("data", "sources", key))
         if isinstance(source, PackageSource):
             is_told = source.lock is not None and unusable(source.lock)
-            if not is_told and (packages := area.attempt(chosen_packages, source, key)):
+            if not is_told and (packages := area.attempt(context.choose_packages, source, key)):
                 area.checked.append(f"{key}: {len(packages[source.part])} packages")
         elif isinstance(source, LocalSource):
             if not unusable(source.path):
@@ -101,28 +98,21 @@ def _check_rows(study: Study, key: str, path: Path, seconds: float, area: Area) 
         text = " ".join(str(message).split())
         faults.setdefault(re.sub(r":\d+:", ":", text, count=1), []).append(text)
 
-    mappings, ids = _mappings(study, key), Seen()
+    mappings = _mappings(study, key)
     deadline, count, extent = time.monotonic() + seconds, 0, "all"
     try:
         for number, row in _rows(path, note):
             if count == study.config.sources[key].limit:
                 break
             if count == 0:
-                missing = {mapping.owner: _missing(mapping, row) for mapping in mappings}
+                missing = {mapping.owner: mapping.missing(row) for mapping in mappings}
                 for text in [*_missing_held_out(study, key, row), *chain(*missing.values())]:
                     note(f"{path}:1: {text}")
                 mappings = [mapping for mapping in mappings if not missing[mapping.owner]]
             count += 1
             for mapping in mappings:
                 try:
-                    own = mapping.identity(row, path, number)
-                    if own is not None and not ids.add(f"{mapping.owner} {own}"):
-                        note(
-                            f"{path}:{number}: an id that another row has too, {own!r}, in column "
-                            f"{mapping.columns.id_column!r}; mend the data, or leave "
-                            f"sources.{key}.id_column out"
-                        )
-                    mapping.is_blank(*mapping.turns(row, path, number), number)
+                    mapping.map(row, path, number)
                 except UserError as error:
                     note(error)
             if time.monotonic() > deadline:
@@ -132,7 +122,7 @@ def _check_rows(study: Study, key: str, path: Path, seconds: float, area: Area) 
         note(error)
     for mapping in mappings:
         try:
-            mapping.check_blanks(path)
+            mapping.finish()
         except UserError as error:
             note(error)
     for texts in list(faults.values())[:_MOST_FAULTS]:
@@ -173,23 +163,6 @@ def _rows(path: Path, note: Callable[[object], None]) -> Iterator[tuple[int, Row
             yield number, plain_row(line, path, number)
         except UserError as error:
             note(error)
-
-
-def _missing(mapping: RowMapping, row: Row) -> list[str]:
-    """All columns that a task or suite reads and the first row lacks."""
-    missing = []
-    for name in mapping.fields:
-        try:
-            Template(f"{{{name}}}", mapping.owner).render(row, mapping.columns.columns)
-        except MissingField as error:
-            missing.append(mapping.missing(error, row))
-        except FieldError:
-            continue  # told with its line
-    own = mapping.columns.id_column
-    if own is not None and own not in row:
-        hint = nearest(own, set(row))
-        missing.append(f"sources.{mapping.source}.id_column: no column {own!r}{hint}")
-    return missing
 
 
 def _missing_held_out(study: Study, key: str, row: Row) -> Iterator[str]:

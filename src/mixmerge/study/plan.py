@@ -14,8 +14,7 @@ from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.config.checks import unusable_files
 from mixmerge.config.study import MIX, EmbeddedBase, StudyConfig, checkpoint_settings
 from mixmerge.core.errors import UserError
-from mixmerge.data.settings import Columns, PrepareSettings
-from mixmerge.data.suite_settings import SuiteSettings
+from mixmerge.data.settings import Columns, PrepareSettings, SuiteSettings
 from mixmerge.evaluate.settings import GenerateSettings, ScoreSettings
 from mixmerge.sft.settings import Sft
 from mixmerge.study.graph import Graph
