@@ -6,12 +6,12 @@ are counted out exactly over the binomial distribution; the rest is simulated.
 
 import numpy as np
 from scipy.stats import binom, norm
+from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from mixmerge.uncertainty.settings import Measure, Uncertainty
 from mixmerge.uncertainty.statistics import (
     averages,
-    mcnemar_p,
     paired_interval,
     percentile_interval,
     resampled_means,
@@ -61,7 +61,8 @@ def pairs() -> None:
                 items = draw.choice([1.0, -1.0, 0.0], p=chances, size=(problems, BLOCK))
                 low, high = _interval(items, block)
                 hits += ((low <= gain - loss) & (gain - loss <= high)).sum()
-            rejected = np.mean([mcnemar_p(int(a), int(b)) < 1 - LEVEL for a, b, _ in counts])
+            p_values = [mcnemar([[0, a], [b, 0]], exact=True).pvalue for a, b, _ in counts]
+            rejected = np.mean(np.array(p_values) < 1 - LEVEL)
             print(
                 f"| {problems} | {gain:.2f} | {loss:.2f} | {adjusted:.3f} "
                 f"| {hits / BLOCK / BLOCKS:.3f} | {rejected:.3f} |"

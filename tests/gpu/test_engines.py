@@ -16,9 +16,8 @@ from fixtures.checkpoints import write_tokenizer
 from fixtures.engines import decode, first_differences, prompts_of, texts
 from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.core.io import read_jsonl, write_jsonl
-from mixmerge.evaluate.engine import Engine, Prompt
-from mixmerge.evaluate.engines import load_engine
-from mixmerge.evaluate.generation import generate
+from mixmerge.evaluate.engines import Engine, Prompt
+from mixmerge.evaluate.generation import generate, load_engine
 from mixmerge.evaluate.settings import Decoding, GenerateSettings, SuiteDecoding
 
 pytestmark = pytest.mark.skipif(

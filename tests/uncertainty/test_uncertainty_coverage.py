@@ -17,32 +17,17 @@ from statsmodels.stats.multitest import multipletests
 from mixmerge.uncertainty.statistics import (
     averages,
     holm,
-    mcnemar_p,
     paired_interval,
     percentile_interval,
     resampled_means,
-    share_interval,
     two_sided_p,
 )
 
 LEVEL, ALPHA = 0.95, 0.05
-p_value = cache(mcnemar_p)
 
 
 def error(trials: int, rate: float = LEVEL) -> float:
     return sqrt(rate * (1 - rate) / trials)
-
-
-@pytest.mark.parametrize("problems", [40, 164, 25_834])
-@pytest.mark.parametrize("level", [0.8, LEVEL])
-def test_pass_at_1_over_all_shares(problems: int, level: float) -> None:
-    trials = 40_000
-    draw = np.random.default_rng(problems)
-    truth = draw.uniform(0.02, 0.98, trials)
-    low, high = share_interval(draw.binomial(problems, truth), problems, level)
-    covered = np.mean((low <= truth) & (truth <= high))
-    # Averaged over shares, Wilson's interval is off by 0.002 at 40 problems, less with more.
-    assert covered == pytest.approx(level, abs=4 * error(trials, level) + 0.08 / problems)
 
 
 @pytest.mark.parametrize(("gain", "loss"), [(0.05, 0.05), (0.15, 0.15), (0.06, 0.02), (0.2, 0.05)])
@@ -54,14 +39,6 @@ def test_paired_difference(gain: float, loss: float) -> None:
     covered = np.mean((low <= gain - loss) & (gain - loss <= high))
     # Cautious where few problems decide.
     assert LEVEL - 4 * error(trials) <= covered <= 0.97
-
-
-def test_mcnemar_is_the_binomial_test_of_the_problems_that_differ() -> None:
-    for gained in range(0, 30, 3):
-        for lost in range(0, 30, 4):
-            n = gained + lost
-            expected = stats.binomtest(gained, n).pvalue if n else 1.0
-            assert mcnemar_p(gained, lost) == pytest.approx(expected, rel=1e-9)
 
 
 def test_bootstrap_of_a_skewed_metric() -> None:
@@ -113,15 +90,16 @@ def test_bootstrap_test_holds_its_level_and_finds_what_is_there() -> None:
 def test_holm_keeps_the_error_of_a_sweep_by_mcnemars_test() -> None:
     """Nine ratios that are no better than the mixture they are all compared with."""
     draw, sweeps, problems = np.random.default_rng(14), 1500, 378
+    p_value = cache(lambda gained, n: stats.binomtest(gained, n).pvalue if n else 1.0)
     p_values = []
     for _ in range(sweeps):
         ease = draw.random(problems)
         lines = np.where(draw.random((10, problems)) < 0.5, ease, draw.random((10, problems))) < 0.7
         for line in lines[1:]:
             gained, lost = int((line & ~lines[0]).sum()), int((~line & lines[0]).sum())
-            p_values.append(p_value(gained, lost))
+            p_values.append(p_value(gained, gained + lost))
     single = np.array(p_values).reshape(sweeps, 9)
-    adjusted = np.array([holm(["sweep"] * 9, row) for row in single])
+    adjusted = np.array([holm(row) for row in single])
     assert adjusted[0] == pytest.approx(multipletests(single[0], method="holm")[1])
     assert np.mean((adjusted < ALPHA).any(axis=1)) <= ALPHA + 4 * error(sweeps, ALPHA)
     assert np.mean((single < ALPHA).any(axis=1)) > 2 * ALPHA

@@ -2,42 +2,125 @@
 
 import gc
 import os
-from collections.abc import Collection, Sequence
-from importlib.util import find_spec
+from abc import ABC, abstractmethod
+from bisect import bisect_left
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
-from transformers import (
-    AutoModelForCausalLM,
-    GenerationConfig,
-    LogitsProcessorList,
-    RepetitionPenaltyLogitsProcessor,
-    StoppingCriteria,
-    StoppingCriteriaList,
-)
+from transformers import AutoModelForCausalLM, GenerationConfig
+from transformers.utils import logging
 
-from mixmerge.checkpoint.code import trusts_code
+from mixmerge.checkpoint.chat import Chat, check_stops
+from mixmerge.checkpoint.code import load_config, trusts_code
+from mixmerge.checkpoint.tokenizer import load_tokenizer, stop_tokens, template_of
 from mixmerge.core.errors import UserError
-from mixmerge.evaluate.engine import Engine, Prompt, choose, holds_stop, stop_window
 from mixmerge.evaluate.settings import Decoding, SuiteDecoding
+from mixmerge.evaluate.suite import Completion
 
+_DTYPES = {"bf16": "bfloat16", "fp32": "float32"}
 #: Sizes of the continuous engine's cache on a CPU, in tokens.
 _PAGE, _CPU_CACHE, _CPU_STEP = 256, 16_384, 1024
 
 
-def load_model(checkpoint: Path, dtype: str, device: str) -> Any:
-    """Load a checkpoint's model with transformers, ready to decode.
+class Prompt(NamedTuple):
+    """One rendered prompt: the item's id and its tokens."""
 
-    Raises:
-        UserError: the weights cannot be read or do not fit the config.
-    """
+    id: str
+    tokens: list[int]
+
+
+class Engine(ABC):
+    """A checkpoint in memory that completes prompts greedily; subclasses load the weights."""
+
+    name: ClassVar[str]
+    #: Distributions whose versions matter for what is written.
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers")
+
+    def __init__(self, checkpoint: Path, decoding: Decoding) -> None:
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        torch.set_num_threads(decoding.threads)
+        self.checkpoint = checkpoint
+        #: Prompts that `complete` is to be given at a time.
+        self.batch = decoding.in_flight
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        tokenizer = load_tokenizer(checkpoint)
+        template = template_of(tokenizer)
+        if template is None:
+            raise UserError(
+                f"{checkpoint}: the tokenizer has no chat template, so prompts cannot be rendered; "
+                "put a chat_template.jinja beside tokenizer_config.json or set the model's "
+                "chat_template in the config"
+            )
+        self.chat = Chat(tokenizer, template, str(checkpoint))
+        self.stops = stop_tokens(checkpoint, tokenizer)
+        check_stops(checkpoint, self.chat, self.stops)
+        config = load_config(checkpoint)
+        #: Longest sequence in tokens that the model takes.
+        self.context: int = config.max_position_embeddings
+        # On a CPU, bf16 is slower and its noise depends on the batch.
+        own = str(config.dtype or "float32").removeprefix("torch.")
+        automatic = own if self.device == "cuda" else "float32"
+        self.dtype = _DTYPES.get(decoding.precision, automatic)
+
+    def complete(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[Completion]:
+        """Complete prompts shorter than the context greedily; rows come in their order."""
+        written = zip(batch, self._decode(batch, own), strict=True)
+        return [self.finish(prompt, tokens, own) for prompt, tokens in written]
+
+    @abstractmethod
+    def _decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
+        """The tokens after each prompt; they may run on past a completion's end."""
+
+    def close(self) -> None:  # noqa: B027 -- only some engines hold more than memory
+        """Give back threads and devices; the engine is of no use afterwards."""
+
+    def limit(self, prompt: Prompt, own: SuiteDecoding) -> int:
+        """Longest completion of a prompt in tokens; less near the context's end."""
+        return min(own.max_new_tokens, self.context - len(prompt.tokens))
+
+    def finish(self, prompt: Prompt, tokens: list[int], own: SuiteDecoding) -> Completion:
+        """Cut what was written at a stop token, the limit or a stop string; say at which."""
+        limit = self.limit(prompt, own)
+        tokens = tokens[:limit]
+        end = next((i for i, token in enumerate(tokens) if token in self.stops), None)
+        body = tokens[:end]
+        reason, length = ("length", limit) if end is None else ("stop", len(body) + 1)
+        text = self.text(body)
+        if self.holds(body, own.stop):
+            # With so many tokens the text first holds one of the strings.
+            lengths = range(1, len(body))
+            length = 1 + bisect_left(lengths, True, key=lambda n: self.holds(body[:n], own.stop))
+            reason, text = "stop_string", self.text(body[:length])
+            text = text[: min(at for at in map(text.find, own.stop) if at >= 0)]
+        elif end is None and len(tokens) < limit:
+            raise RuntimeError(
+                f"engine {self.name!r} ended {prompt.id!r} after {len(tokens)} of {limit} tokens "
+                "without a stop token or string"
+            )
+        return Completion(prompt.id, text, reason, len(prompt.tokens), length)
+
+    def text(self, tokens: list[int]) -> str:
+        """The text of a completion's tokens, or of a stretch of them."""
+        options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+        return str(self.chat.tokenizer.decode(tokens, **options))
+
+    def holds(self, tokens: list[int], strings: Sequence[str]) -> bool:
+        """Whether the text of tokens holds one of the strings."""
+        text = self.text(tokens) if strings else ""
+        return any(string in text for string in strings)
+
+
+def load_model(checkpoint: Path, dtype: str, device: str) -> Any:
+    """Load a checkpoint's model, ready to decode; weights must be those of its config."""
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             checkpoint,
-            dtype=getattr(torch, dtype),
+            dtype=dtype,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=trusts_code(checkpoint),
@@ -46,27 +129,24 @@ def load_model(checkpoint: Path, dtype: str, device: str) -> Any:
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"{checkpoint}: cannot be loaded: {error}") from error
     # transformers only warns of tensors left at random, or left over.
-    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        names = sorted(str(name) for name in report.get(what) or [])
+    for what in ("missing", "unexpected", "mismatched"):
+        names = sorted(str(name) for name in report.get(f"{what}_keys") or [])
         if names:
             raise UserError(
-                f"{checkpoint}: {what.replace('_keys', '')} tensors, such as {names[0]} "
-                f"({len(names)} in all): the weights are not those of config.json"
+                f"{checkpoint}: {what} tensors, such as {names[0]} ({len(names)} in all): the "
+                "weights are not those of config.json"
             )
     return model.to(device).eval()
 
 
-def _greedy(stops: list[int], tokenizer: Any, model: Any) -> Any:
+def _greedy(stops: list[int]) -> Any:
     """A generation config that decodes greedily and does nothing else.
 
     A hub checkpoint brings sampling settings and, for some, a repetition penalty, which
-    transformers would take where ours are unset: one decoding for all arms means none of it.
+    transformers would take where ours are unset: one decoding for all arms means none of it. A
+    tokenizer's own pad token may lack a row in the embedding table; a row's padding is cut off.
     """
-    pad = tokenizer.pad_token_id
-    # A tokenizer may add a pad token that the embedding table has no row for.
-    if pad is None or pad >= model.get_input_embeddings().num_embeddings:
-        pad = stops[0]
-    return GenerationConfig(do_sample=False, eos_token_id=stops, pad_token_id=pad)
+    return GenerationConfig(do_sample=False, eos_token_id=stops, pad_token_id=stops[0])
 
 
 class PaddedEngine(Engine):
@@ -78,74 +158,37 @@ class PaddedEngine(Engine):
         super().__init__(checkpoint, decoding)
         self.batch = decoding.batch_size
         self._model: Any = load_model(checkpoint, self.dtype, self.device)
-        self._model.generation_config = _greedy(self.stops, self.chat.tokenizer, self._model)
+        self._model.generation_config = _greedy(self.stops)
 
     @torch.inference_mode()
-    def decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
-        """See `Engine.decode`."""
+    def _decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
         rows = [torch.tensor(prompt.tokens) for prompt in batch]
-        pad = self._model.generation_config.pad_token_id
-        ids = pad_sequence(rows, True, pad, "left").to(self.device)
+        ids = pad_sequence(rows, True, self.stops[0], "left").to(self.device)
         mask = pad_sequence([torch.ones_like(row) for row in rows], True, 0, "left").to(self.device)
         width = ids.shape[1]
-        criteria = [StopStrings(self.chat.tokenizer, own.stop, width)] if own.stop else []
-        penalty = own.repetition_penalty
-        processors = [PaddedRepetitionPenalty(penalty, ids, mask)] if penalty != 1 else []
+        # A character has up to four bytes, and a token may be a single one.
+        window = 4 * max(map(len, own.stop), default=0) + 1
+
+        def met_string(ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+            # transformers' own criterion compiles tables over the whole vocabulary first, which
+            # takes longer than the decoding of a short suite.
+            tails = ids[:, width:][:, -window:].tolist()
+            return torch.tensor([self.holds(tail, own.stop) for tail in tails], device=ids.device)
+
         out = self._model.generate(
             ids,
             attention_mask=mask,
             max_new_tokens=max(self.limit(prompt, own) for prompt in batch),
-            stopping_criteria=StoppingCriteriaList(criteria),
-            logits_processor=LogitsProcessorList(processors),
+            stopping_criteria=[met_string] if own.stop else [],
+            # Blind to what the mask leaves out.
+            repetition_penalty=own.repetition_penalty,
         )
         written: list[list[int]] = out[:, width:].tolist()
         return written
 
 
-class StopStrings(StoppingCriteria):  # type: ignore[misc]
-    """Ends a row once its newest text holds one of the strings.
-
-    transformers' own `StopStringCriteria` compiles tables over the whole vocabulary first, which
-    takes longer than the decoding itself for a short suite; decoding the last few tokens does not.
-    """
-
-    def __init__(self, tokenizer: Any, strings: Sequence[str], prompt_length: int) -> None:
-        self._tokenizer, self._strings, self._prompt_length = tokenizer, strings, prompt_length
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        """True for each row that is done; ``input_ids`` is (rows, prompt + generated)."""
-        start = max(self._prompt_length, input_ids.shape[1] - stop_window(self._strings))
-        tails = input_ids[:, start:].tolist()
-        done = [holds_stop(self._tokenizer, tail, self._strings) for tail in tails]
-        return torch.tensor(done, device=input_ids.device)
-
-
-class PaddedRepetitionPenalty(RepetitionPenaltyLogitsProcessor):  # type: ignore[misc]
-    """transformers' repetition penalty, blind to left padding.
-
-    Its own processor counts pad tokens as seen. Where the pad token is a stop token, a prompt
-    would stop later or earlier depending on how long its neighbours in the batch are.
-    """
-
-    def __init__(self, penalty: float, prompts: torch.Tensor, mask: torch.Tensor) -> None:
-        super().__init__(penalty)
-        # A pad becomes the prompt's last token, which is penalised anyway: how often a token was
-        # seen does not count.
-        self._prompts = torch.where(mask == 1, prompts, prompts[:, -1:])
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Penalised ``scores`` (rows, vocabulary) for the next token."""
-        written = input_ids[:, self._prompts.shape[1] :]
-        seen = torch.cat([self._prompts, written], dim=1)
-        penalised: torch.Tensor = super().__call__(seen, scores)
-        return penalised
-
-
 class ContinuousEngine(Engine):
-    """transformers' continuous batching: a finished completion's place goes to the next prompt.
-
-    It decodes with a paged cache in a thread of its own; `close` must be called to end that.
-    """
+    """transformers' continuous batching: a finished completion's place goes to the next prompt."""
 
     name = "continuous"
 
@@ -160,7 +203,7 @@ class ContinuousEngine(Engine):
             blocks = ceil(max(self.context, _CPU_CACHE) / _PAGE) + 1
             sizes = {"page_size": _PAGE, "num_blocks": blocks, "max_batch_tokens": _CPU_STEP}
         self._manager: Any = model.init_continuous_batching(
-            generation_config=_greedy(self.stops, self.chat.tokenizer, model),
+            generation_config=_greedy(self.stops),
             # Shared prefixes would make the arithmetic of a batch depend on the batches before it,
             # and so a resumed job's completions on where it was interrupted.
             continuous_batching_config=ContinuousBatchingConfig(
@@ -169,8 +212,7 @@ class ContinuousEngine(Engine):
         )
         self._manager.start()
 
-    def decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
-        """See `Engine.decode`; stop strings save no time here."""
+    def _decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
         # All requests enter at once, so that the same batch always takes the same steps.
         with self._manager.pause():
             for number, prompt in enumerate(batch):
@@ -199,10 +241,7 @@ class ContinuousEngine(Engine):
 
 
 class VllmEngine(Engine):
-    """vLLM, where it is installed (it is not among the requirements) and there is a GPU.
-
-    It is handed token ids and gives token ids back; everything else happens here.
-    """
+    """vLLM, where it is installed (it is not among the requirements) and there is a GPU."""
 
     name = "vllm"
     packages = (*Engine.packages, "vllm")
@@ -229,8 +268,7 @@ class VllmEngine(Engine):
             trust_remote_code=trusts_code(checkpoint),
         )
 
-    def decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
-        """See `Engine.decode`."""
+    def _decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
         from vllm import SamplingParams, TokensPrompt
 
         parameters = [
@@ -260,9 +298,3 @@ class VllmEngine(Engine):
 ENGINES: dict[str, type[Engine]] = {
     engine.name: engine for engine in (PaddedEngine, ContinuousEngine, VllmEngine)
 }
-
-
-def load_engine(checkpoint: Path, decoding: Decoding, suites: Collection[SuiteDecoding]) -> Engine:
-    """Load a checkpoint into the engine that settings and machine ask for (see `choose`)."""
-    cuda, vllm = torch.cuda.is_available(), find_spec("vllm") is not None
-    return ENGINES[choose(decoding.engine, suites, cuda=cuda, vllm=vllm)](checkpoint, decoding)

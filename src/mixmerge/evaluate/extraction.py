@@ -1,10 +1,9 @@
 """The program in a completion, for tests that call one function or import a module.
 
-For the first it is EvalPlus's sanitizer, made bearable. It keeps the longest run of lines that
-parses, and of that the imports and the definitions that the entry point needs: fences, chatter
-before and after, and example calls go. EvalPlus 0.3.1 tries every pair of lines, from the shortest
-run to the longest, which takes minutes for a completion that repeats itself to its end. Here the
-same run is found from the longest down.
+For the first it is EvalPlus's sanitizer: it keeps the longest run of lines that parses, and of that
+the imports and the definitions that the entry point needs. EvalPlus 0.3.1 tries every pair of lines
+from the shortest run to the longest, minutes for a completion that repeats itself to its end; here
+the same run is found from the longest down.
 """
 
 import ast
@@ -20,10 +19,9 @@ from functools import cache
 from itertools import accumulate
 from typing import Any
 
-#: Characters that may be parsed in search of one completion's program: some ten seconds.
-_BUDGET = 20_000_000
-#: What an attempt costs at least, in the same unit.
-_ATTEMPT = 100
+#: Characters that may be parsed in search of one completion's program, some ten seconds, and what
+#: an attempt costs at least in the same unit.
+_BUDGET, _ATTEMPT = 20_000_000, 100
 #: Parse, and tell a text that may yet become a program from one that cannot.
 _PARTIAL = ast.PyCF_ONLY_AST | codeop.PyCF_ALLOW_INCOMPLETE_INPUT  # type: ignore[attr-defined]
 
@@ -37,16 +35,11 @@ class GivenUp(Exception):
 
 
 def solution(completion: str, entry_point: str, prompt: str = "") -> str:
-    """The program in a completion; empty for an empty one.
+    """The program in a completion, with the function ``entry_point``; empty for an empty one.
 
     Where the completion lacks the function, but the problem's prompt is its head, the completion is
     taken for the function's body, with or without its indentation, as EvalPlus's own sanitizing of
     completions puts the prompt first.
-
-    Args:
-        completion: the model's answer.
-        entry_point: name of the function that is tested.
-        prompt: the problem's prompt.
 
     Raises:
         GivenUp: nothing was found after some ten seconds of parsing (a limit on what is parsed, not
@@ -76,11 +69,7 @@ def longest_code(text: str) -> str:
     """The longest run of lines that parses; the same as EvalPlus's `code_extract`.
 
     Of runs with equally many lines that are not blank, the first. Runs have two lines at least;
-    where none parses, the first line.
-
-    Raises:
-        ValueError: a null byte, or a lone surrogate in what was tried.
-        GivenUp: see `solution`.
+    where none parses, the first line. A null byte or a lone surrogate is a ValueError.
     """
     lines = text.split("\n")
     if len(lines) > 1 and "\0" in text:
@@ -89,55 +78,50 @@ def longest_code(text: str) -> str:
     ends = list(accumulate((len(line) + 1 for line in lines), initial=0))
     best, first, last, spent = 0, 0, 0, 0
 
-    def parse(start: int, end: int, flags: int = ast.PyCF_ONLY_AST) -> Exception | None:
+    def parse(start: int, end: int, flags: int = ast.PyCF_ONLY_AST) -> str | None:
+        """The parser's message on a run of lines, None where it parses."""
         nonlocal spent
         spent += _ATTEMPT + ends[end] - ends[start]
         if spent > _BUDGET:
             raise GivenUp(f"no program found in {len(lines)} lines")
         try:
             compile("\n".join(lines[start:end]), "<completion>", "exec", flags)
-        except (SyntaxError, MemoryError) as error:
-            return error
+        except SyntaxError as error:
+            return str(error.msg)
+        except MemoryError:
+            return "incomplete input"
         return None
-
-    def hopeless(start: int) -> int:
-        """An end from which on no run parses: the parser gives up before it has read so far."""
-        size = 2
-        while start + size <= len(lines):
-            error = parse(start, start + size, _PARTIAL)
-            if isinstance(error, SyntaxError) and error.msg != "incomplete input":
-                return start + size
-            size *= 2
-        return len(lines) + 1
 
     for start, line in enumerate(lines):
         if filled[-1] - filled[start] <= best:
             break
         if line[:1] in (" ", "\t") and line.strip()[:1] not in ("", "#") and "\f" not in line:
             continue  # no program begins with an indented line
-        for end in range(hopeless(start) - 1, start + 1, -1):
+        # From where the parser gives up for good, no longer run parses.
+        size = 2
+        while start + size <= len(lines):
+            if parse(start, start + size, _PARTIAL) not in (None, "incomplete input"):
+                break
+            size *= 2
+        for end in range(min(start + size - 1, len(lines)), start + 1, -1):
             count = filled[end] - filled[start]
             if count <= best:
                 break
-            if not parse(start, end):
+            if parse(start, end) is None:
                 # Blank lines at the end add nothing, and the shorter run came first.
                 shorter = range(max(start + 2, filled.index(filled[end])), end)
-                shortest = next((other for other in shorter if not parse(start, other)), end)
-                best, first, last = count, start, shortest - 1
+                last = next((n for n in shorter if parse(start, n) is None), end) - 1
+                best, first = count, start
                 break
     return "\n".join(lines[first : last + 1])
 
 
 def module_of(completion: str) -> str | None:
-    """The module `solution` in a completion.
+    """The module `solution` in a completion; empty without a definition, None if given up.
 
     The whole text if it parses, else the longest fenced block that does, else the longest run of
     lines that does. All definitions stay: tests may use several, and functions that return nothing,
     which EvalPlus's sanitizer drops. Example calls at the top level and the ``__main__`` block go.
-
-    Returns:
-        The program; empty where nothing in the completion defines anything, None where the search
-        for it was given up.
     """
     blocks = sorted(_ANY_FENCED.findall(completion), key=len, reverse=True)
     with warnings.catch_warnings():
@@ -209,34 +193,35 @@ def _defines(program: str, name: str) -> bool:
 
 @cache
 def _sanitizer() -> Callable[[str, str], str]:
-    """EvalPlus's `sanitize` over `longest_code`.
+    """EvalPlus's `sanitize` over `longest_code`, without `datasets`.
 
-    EvalPlus's package imports `datasets` (seconds, hundreds of megabytes) for a benchmark that is
-    not used here; an empty module takes its place meanwhile.
+    EvalPlus imports that (seconds, hundreds of megabytes) for a benchmark that is not used here.
     """
-    absent = "datasets" not in sys.modules
-    if absent:
-        sys.modules["datasets"] = types.ModuleType("datasets")
-        sys.modules["datasets"].load_dataset = None  # type: ignore[attr-defined]
+    empty: Any = types.ModuleType("datasets")
+    empty.load_dataset = None
+    taken = sys.modules.setdefault("datasets", empty)
     try:
         from evalplus import sanitize
     finally:
-        if absent:
+        if taken is empty:
             del sys.modules["datasets"]
     sanitize.code_extract = longest_code
     function: Callable[[str, str], str] = sanitize.sanitize
     return function
 
 
-def _extract(context: object, completion: str, entry_point: str, prompt: str) -> dict[str, Any]:
-    """The program in a completion, for a worker; None where the search for it was given up."""
+def _solution(context: object, completion: str, task: dict[str, Any]) -> dict[str, str | None]:
     try:
-        return {"program": solution(completion, entry_point, prompt)}
+        return {"program": solution(completion, task["entry_point"], task["prompt"])}
     except GivenUp:
         return {"program": None}
+
+
+def _module(context: object, completion: str, task: dict[str, Any]) -> dict[str, str | None]:
+    return {"program": module_of(completion)}
 
 
 if __name__ == "__main__":
     from judgebox.workers import serve
 
-    serve({"extract": _extract})
+    serve({"solution": _solution, "module": _module})

@@ -1,11 +1,12 @@
 """All suites of one checkpoint completed in one model load; an interrupted job goes on."""
 
 import hashlib
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,11 @@ from tqdm import tqdm
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import encode_line, read_json, sha256, write_jsonl
-from mixmerge.evaluate.settings import GenerateSettings, SuiteDecoding
+from mixmerge.evaluate.settings import Decoding, GenerateSettings, SuiteDecoding
 from mixmerge.evaluate.suite import Completion, Item, read_items, read_rows
 
 if TYPE_CHECKING:
-    from mixmerge.evaluate.engine import Engine, Prompt
+    from mixmerge.evaluate.engines import Engine, Prompt
 
 
 def generate(
@@ -31,15 +32,9 @@ def generate(
 ) -> None:
     """Complete every item of every suite and publish ``{suite}.jsonl`` each into ``out``.
 
-    Args:
-        checkpoint: directory in Hugging Face layout.
-        suites: suite -> its directory.
-        out: directory that is published whole, of kind "completions".
-        scratch: where finished batches are kept until then, for a job that runs again with the same
-            checkpoint, suite and settings.
-        settings: one entry a suite.
-        manifest: the checkpoint's where it stays when the weights are deleted; their own by
-            default. The provenance names it.
+    ``scratch`` keeps finished batches for a job that runs again with the same checkpoint, suite and
+    settings. ``manifest`` is the checkpoint's where it stays when the weights are deleted; their
+    own by default.
 
     Raises:
         UserError: unfinished inputs, weights that are not those of the manifest, a checkpoint that
@@ -52,11 +47,11 @@ def generate(
             "again, which merges them once more"
         )
     items = {name: read_items(directory) for name, directory in suites.items()}
-
-    from mixmerge.evaluate.engines import load_engine
-
     with closing(load_engine(checkpoint, settings.decoding, settings.suites.values())) as engine:
-        identity = engine.identity()
+        used = {"engine": engine.name, "device": engine.device, "dtype": engine.dtype}
+        # What a completion depends on, besides checkpoint, suite and the suite's settings.
+        software = [version(package) for package in engine.packages]
+        identity = [used, engine.batch, settings.decoding.threads, software]
         prompts = {name: _prompts(engine, name, rows) for name, rows in items.items()}
         logs: dict[str, Path] = {}
         completions: dict[str, dict[str, Completion]] = {}
@@ -64,31 +59,61 @@ def generate(
         with tqdm(total=total, desc="generate", unit="prompt", mininterval=1) as bar:
             for name, directory in suites.items():
                 own = settings.suites[name]
-                key = _key(checkpoint, directory, own, identity)
+                # Other suites are no part of what a suite's completions depend on.
+                manifests = [sha256(path / MANIFEST) for path in (checkpoint, directory)]
+                parts = {"of": manifests, "own": own.model_dump(mode="json"), "by": identity}
+                key = hashlib.sha256(encode_line(parts)).hexdigest()[:16]
                 logs[name] = scratch / f"{name}-{key}.jsonl"
-                completions[name] = {}
-                for row in _complete(engine, prompts[name], own, logs[name]):
-                    completions[name][row.id] = row
-                    bar.update()
+                completions[name] = _complete(engine, prompts[name], own, logs[name], bar)
     with publish(
         out,
         "completions",
         inputs=[manifest, *(path / MANIFEST for path in suites.values())],
-        settings=settings.model_dump(mode="json")
-        | {name: identity[name] for name in ("engine", "device", "dtype")},
+        settings=settings.model_dump(mode="json") | used,
         packages=engine.packages,
     ) as artifact:
-        for name, wanted in items.items():
-            rows = (asdict(completions[name][item.id]) for item in wanted)
-            write_jsonl(artifact.path / f"{name}.jsonl", rows)
+        for name, rows in items.items():
+            answers = (asdict(completions[name][item.id]) for item in rows)
+            write_jsonl(artifact.path / f"{name}.jsonl", answers)
         artifact.facts["suites"] = {name: {"n": len(rows)} for name, rows in items.items()}
     for log in logs.values():
         log.unlink(missing_ok=True)
 
 
+def choose(engine: str, suites: Iterable[SuiteDecoding], *, cuda: bool, vllm: bool) -> str:
+    """The name of the engine that the configured one comes to, if it can do what suites ask for."""
+    penalties = [own.repetition_penalty for own in suites if own.repetition_penalty != 1]
+    if engine == "auto" and not cuda:
+        return "transformers"
+    if engine == "auto":
+        return "vllm" if vllm else "transformers" if penalties else "continuous"
+    if engine == "vllm" and not (cuda and vllm):
+        lack = "vLLM is not installed" if cuda else "there is no GPU that torch can use"
+        raise UserError(
+            f"decoding.engine: 'vllm', but {lack}; install vllm into the environment that runs "
+            "`generate` on a machine with a GPU, or set decoding.engine to 'auto'"
+        )
+    if engine == "continuous" and penalties:
+        raise UserError(
+            f"decoding.engine: 'continuous' cannot apply the repetition_penalty {penalties[0]} of "
+            "a suite: transformers' continuous batching leaves it out; set decoding.engine to "
+            "'auto', 'transformers' or 'vllm', or the suite's repetition_penalty to 1"
+        )
+    return engine
+
+
+def load_engine(checkpoint: Path, decoding: Decoding, suites: Iterable[SuiteDecoding]) -> "Engine":
+    """Load a checkpoint into the engine that settings and machine ask for (see `choose`)."""
+    import torch
+
+    from mixmerge.evaluate.engines import ENGINES
+
+    cuda, vllm = torch.cuda.is_available(), find_spec("vllm") is not None
+    return ENGINES[choose(decoding.engine, suites, cuda=cuda, vllm=vllm)](checkpoint, decoding)
+
+
 def _prompts(engine: "Engine", suite: str, items: list[Item]) -> list["Prompt"]:
-    """A suite's prompts as tokens."""
-    from mixmerge.evaluate.engine import Prompt
+    from mixmerge.evaluate.engines import Prompt
 
     prompts = [Prompt(item.id, engine.chat.prompt(item.messages)) for item in items]
     for prompt in prompts:
@@ -101,21 +126,10 @@ def _prompts(engine: "Engine", suite: str, items: list[Item]) -> list["Prompt"]:
     return prompts
 
 
-def _key(checkpoint: Path, suite: Path, own: SuiteDecoding, engine: dict[str, Any]) -> str:
-    """Digest of all that a suite's completions depend on; other suites are no part of it."""
-    parts = {
-        "checkpoint": sha256(checkpoint / MANIFEST),
-        "suite": sha256(suite / MANIFEST),
-        "own": own.model_dump(mode="json"),
-        "engine": engine,
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def _complete(
-    engine: "Engine", prompts: list["Prompt"], own: SuiteDecoding, log: Path
-) -> Iterator[Completion]:
-    """Yield a completion a prompt, batch by batch, each batch kept in ``log`` when done.
+    engine: "Engine", prompts: list["Prompt"], own: SuiteDecoding, log: Path, bar: Any
+) -> dict[str, Completion]:
+    """Complete prompts batch by batch, each batch kept in ``log`` when done; id -> completion.
 
     Prompts are sorted by length so that little is padded, longest first so that memory runs out
     at the start if at all. Batches are cut from all prompts, finished or not: a resumed job
@@ -125,11 +139,12 @@ def _complete(
     kept = _read_log(log)
     for start in range(0, len(ordered), engine.batch):
         batch = ordered[start : start + engine.batch]
-        rows = [kept[prompt.id] for prompt in batch if prompt.id in kept]
-        if len(rows) < len(batch):
+        if not all(prompt.id in kept for prompt in batch):
             rows = engine.complete(batch, own)
             _append(log, rows)
-        yield from rows
+            kept |= {row.id: row for row in rows}
+        bar.update(len(batch))
+    return kept
 
 
 def _append(log: Path, rows: list[Completion]) -> None:
@@ -142,11 +157,9 @@ def _append(log: Path, rows: list[Completion]) -> None:
 
 def _read_log(log: Path) -> dict[str, Completion]:
     """Rows that an interrupted job left; a last line cut off by the interruption is dropped."""
-    if not log.exists():
-        return {}
-    data = log.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        with log.open("r+b") as file:
-            file.truncate(len(whole))
-    return {row.id: row for row in read_rows(Completion, log, "delete it and run again")}
+    data = log.read_bytes() if log.exists() else b""
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        os.truncate(log, whole)
+    rows = read_rows(Completion, log, "delete it and run again") if whole else []
+    return {row.id: row for row in rows}

@@ -7,7 +7,7 @@ are recorded, and judge in the same way (`judgebox.reference`).
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from judgebox.evalplus import checked_problems, expect_request, reference_program
+from judgebox.evalplus import checked_problems, expect_request
 from judgebox.judging import FAIL, PASS, Program
 from judgebox.reference import TOLERANCE
 from judgebox.runtime import PackageError, SetupError
@@ -29,10 +29,9 @@ from mixmerge.evaluate.settings import CodeJudging, CodeScoring, GroundTruthSett
 #: A problem, or what is kept of it in the index.
 Row = dict[str, Any]
 
-#: Index of a ground truth's directory: one row a problem.
-INDEX = "tasks.jsonl"
-#: Problems whose tests can't be recorded, with the reason, and how many there are of each.
-DROPPED, REPORT = "dropped.jsonl", "report.json"
+#: A ground truth's files: one row a problem; problems whose unit tests can't be recorded, with the
+#: reason; how many there are of each.
+INDEX, DROPPED, REPORT = "tasks.jsonl", "dropped.jsonl", "report.json"
 #: Absolute tolerance of HumanEval/32, whose check asks that a polynomial be near zero.
 _ZERO_ATOL = 1e-4
 #: Seconds of a canonical solution's check, above EvalPlus's limit for all tests of a problem: one
@@ -46,10 +45,9 @@ def judges(code: CodeScoring, module: str = "judgebox.workers") -> Iterator[Work
     try:
         with Workers(code.workers, code.memory_bytes, code.packages, module=module) as workers:
             yield workers
-    except PackageError as error:
-        raise UserError(f"code_scoring.packages: {error}") from error
     except SetupError as error:
-        raise UserError(str(error)) from error
+        setting = "code_scoring.packages: " if isinstance(error, PackageError) else ""
+        raise UserError(f"{setting}{error}") from error
 
 
 def answered(workers: Workers, requests: list[Row], title: str) -> Iterator[tuple[int, Any]]:
@@ -61,15 +59,9 @@ def answered(workers: Workers, requests: list[Row], title: str) -> Iterator[tupl
 def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSettings) -> None:
     """Run the canonical solution of every problem and publish a directory of kind "groundtruth".
 
-    It holds ``tasks.jsonl`` and ``tests/*.tests`` (`judgebox.testcases`), and, where unit tests are
-    recorded, ``dropped.jsonl`` (``{"id", "reason"}``) and ``report.json``.
-
-    Args:
-        problems_path: the suite's ``problems.jsonl``, in EvalPlus's format; where unit tests judge:
-            ``task_id``, ``prompt``, ``entry_point``, ``canonical_solution``, ``test``, and
-            ``names`` where tests use more than one.
-        out: the directory.
-        settings: the suite's data set or the form of its tests, and how they are run.
+    Problems are in EvalPlus's format, or have ``task_id``, ``prompt``, ``entry_point``,
+    ``canonical_solution``, ``test``, and ``names`` where unit tests use more than one. Tests are
+    written as `judgebox.testcases` has them.
 
     Raises:
         UserError: a canonical solution that raises, has outputs that cannot be stored, or does
@@ -91,12 +83,9 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
         if not recorded:
             problems = [*checked_problems(problems, problems_path, settings.plus).values()]
         rows = [_row(number, problem, settings) for number, problem in enumerate(problems)]
-        files = [artifact.path / row["tests"] for row in rows]
         requests = [
-            _record_request(problem, row, file, settings)
-            if recorded
-            else expect_request(problem, settings.dataset, settings.plus, file)
-            for problem, row, file in zip(problems, rows, files, strict=True)
+            _request(problem, row, artifact.path / row["tests"], settings)
+            for problem, row in zip(problems, rows, strict=True)
         ]
         failures: dict[int, str] = {}
         for number, answer in answered(workers, requests, "reference solutions"):
@@ -118,14 +107,16 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
             rows, reasons = _without_failures(rows, failures, artifact.path, problems_path)
             artifact.facts |= {"tests": settings.tests, "dropped": reasons}
         else:
-            _check_canonical(problems, files, problems_path, settings, workers)
+            truth = GroundTruth(artifact.path, settings, {row["id"]: row for row in rows})
+            clocks = Clocks(_NO_LIMIT, 1, settings.code.memory_bytes)
+            _check_canonical(problems, truth, clocks, problems_path, workers)
         write_jsonl(artifact.path / INDEX, rows)
-        artifact.facts |= {
-            "n": len(rows),
-            "dataset": settings.dataset,
-            "plus": settings.plus,
-            "problems": sha256(problems_path),
-        }
+        artifact.facts |= {"n": len(rows), **_origin(problems_path, settings)}
+
+
+def _origin(problems: Path, judging: CodeJudging) -> Row:
+    """The facts that tell for which suite a ground truth was made."""
+    return {"problems": sha256(problems), "dataset": judging.dataset, "plus": judging.plus}
 
 
 def _row(number: int, problem: Row, settings: GroundTruthSettings) -> Row:
@@ -143,7 +134,10 @@ def _row(number: int, problem: Row, settings: GroundTruthSettings) -> Row:
     }
 
 
-def _record_request(problem: Row, row: Row, file: Path, settings: GroundTruthSettings) -> Row:
+def _request(problem: Row, row: Row, file: Path, settings: GroundTruthSettings) -> Row:
+    """The request that makes a worker run a problem's canonical solution and write its tests."""
+    if settings.tests == "inputs":
+        return expect_request(problem, settings.dataset, settings.plus, file)
     return {
         "do": "record",
         "cases": str(file.resolve()),
@@ -153,7 +147,7 @@ def _record_request(problem: Row, row: Row, file: Path, settings: GroundTruthSet
         "names": problem.get("names") or [problem["entry_point"]],
         "form": settings.tests,
         "prelude": row["prompt"],
-        "oracle": _oracle(settings),
+        "oracle": settings.oracle,
         "atol": row["atol"],
     }
 
@@ -169,36 +163,31 @@ def _without_failures(
             "check the columns that hold tests and solution"
         )
     if failures:
-        _warn(f"{source}: {len(failures)} of {len(rows)} problems are not judged: {reasons}")
+        warn(f"{source}: {len(failures)} of {len(rows)} problems are not judged: {reasons}")
     dropped = [{"id": rows[n]["id"], "reason": failures[n]} for n in sorted(failures)]
-    write_jsonl(target / DROPPED, dropped)
     for number in failures:
         (target / rows[number]["tests"]).unlink(missing_ok=True)
-    rows = [row for number, row in enumerate(rows) if number not in failures]
-    report = {"problems": len(rows) + len(dropped), "judged": len(rows), "dropped": reasons}
+    judged = [row for number, row in enumerate(rows) if number not in failures]
+    write_jsonl(target / DROPPED, dropped)
+    report = {"problems": len(rows), "judged": len(judged), "dropped": reasons}
     write_json(target / REPORT, report)
-    return rows, reasons
+    return judged, reasons
 
 
 def _check_canonical(
-    problems: list[Row],
-    files: list[Path],
-    source: Path,
-    settings: GroundTruthSettings,
-    workers: Workers,
+    problems: list[Row], truth: "GroundTruth", clocks: Clocks, source: Path, workers: Workers
 ) -> None:
     """Refuse a problem whose own solution fails; one that is merely slow is only told of."""
-    clocks = Clocks(_NO_LIMIT, 1, settings.code.memory_bytes)
     requests = [
-        judge_request(file, reference_program(problem, settings.dataset), clocks)
-        for problem, file in zip(problems, files, strict=True)
+        truth.request(row["task_id"], row["prompt"] + row["canonical_solution"], clocks)
+        for row in problems
     ]
     for number, answer in answered(workers, requests, "checked"):
         where = f"{source}: {problems[number]['task_id']}"
         verdicts = {"base": FAIL} if isinstance(answer, WorkerDied) else answer["verdicts"]
         name = next((name for name, verdict in verdicts.items() if verdict != PASS), None)
         if name and verdicts[name] == TIMEOUT:
-            _warn(
+            warn(
                 f"{where}: the canonical solution is still busy with its {name} tests after a "
                 "minute, when EvalPlus gives up: hardly any solution will pass"
             )
@@ -210,58 +199,40 @@ def _check_canonical(
             )
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
+    """Tell the user on a line of its own between progress bars."""
     tqdm.write(f"warning: {message}", file=sys.stderr)
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What a code suite's programs are judged by, as `make_ground_truth` left it."""
+    """What a code suite's programs are judged by: task id -> row of the index."""
 
     directory: Path
     judging: CodeJudging
     tasks: dict[str, Row]
-    """Task id -> row of the index."""
-    dropped: set[str]
-    """Ids of the problems whose tests can't be recorded."""
+    #: Ids of the problems whose unit tests can't be recorded.
+    dropped: Collection[str] = ()
 
     def request(self, task: str, solution: str, clocks: Clocks) -> Row:
         """The request that makes a worker judge one solution of one problem."""
         row, recorded = self.tasks[task], self.judging.tests != "inputs"
         # HumanEval's prompts import, and define helpers, that a solution may use.
         code = f"{row['prompt']}\n{solution}" if recorded else solution
-        program = Program(code, row["entry_point"], _oracle(self.judging), row["atol"], recorded)
+        program = Program(code, row["entry_point"], self.judging.oracle, row["atol"], recorded)
         return judge_request(self.directory / row["tests"], program, clocks)
-
-    def cost(self, task: str) -> tuple[float, int]:
-        """Seconds of a problem's reference and bytes of its tests, by which checks are sorted."""
-        row = self.tasks[task]
-        return row["seconds"], (self.directory / row["tests"]).stat().st_size
 
 
 def read_ground_truth(directory: Path, problems_path: Path, judging: CodeJudging) -> GroundTruth:
-    """Read a ground truth's index.
-
-    Raises:
-        UserError: it is unfinished, or was made from other problems or settings.
-    """
+    """Read a ground truth, which must be finished and made from these problems and settings."""
     facts = read_manifest(directory, "groundtruth")["facts"]
-    expected = {"problems": sha256(problems_path), "dataset": judging.dataset, "plus": judging.plus}
-    for name, value in expected.items():
+    for name, value in _origin(problems_path, judging).items():
         if facts.get(name) != value:
             raise UserError(
                 f"{directory}: was made from another {name} ({facts.get(name)!r}, not {value!r}); "
                 "run the rule ground_truth again"
             )
+    tasks = {row["id"]: row for row in read_jsonl(directory / INDEX)}
     dropped = directory / DROPPED
-    return GroundTruth(
-        directory,
-        judging,
-        {row["id"]: row for row in read_jsonl(directory / INDEX)},
-        {row["id"] for row in read_jsonl(dropped)} if dropped.exists() else set(),
-    )
-
-
-def _oracle(judging: CodeJudging) -> str:
-    """Whose special oracles judge a suite's outputs."""
-    return "humaneval" if judging.tests == "check" else judging.dataset
+    ids = {row["id"] for row in read_jsonl(dropped)} if dropped.exists() else set()
+    return GroundTruth(directory, judging, tasks, ids)

@@ -15,6 +15,7 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from sacrebleu import sentence_chrf
 from tqdm import tqdm
 
 from mixmerge.artifacts.manifest import read_manifest
@@ -25,9 +26,6 @@ from mixmerge.evaluate.suite import Completion, Item
 _WORDS = 20_000
 #: Pairs for which another process is worth its start.
 _PAIRS_A_PROCESS = 500
-
-#: A metric: (prediction, reference) -> score between 0 and 1.
-Metric = Callable[[str, str], float]
 
 # Only names of HTML elements: `a < b > c` and `List<String>` are text.
 _ELEMENTS = (
@@ -89,8 +87,6 @@ def bleu4(prediction: str, reference: str) -> float:
 
 def chrfpp(prediction: str, reference: str) -> float:
     """Sentence chrF of sacrebleu with word order 2, as a share."""
-    from sacrebleu import sentence_chrf
-
     return float(sentence_chrf(prediction, [reference], word_order=2).score) / 100
 
 
@@ -111,12 +107,9 @@ def meteor(prediction: str, reference: str) -> float:
     return float(meteor_score(*words, **tools, alpha=0.9, beta=3, gamma=0.5))
 
 
-#: Name in the config -> metric.
-METRICS: dict[str, Metric] = {
-    "bleu4": bleu4,
-    "chrfpp": chrfpp,
-    "rouge_l": rouge_l,
-    "meteor": meteor,
+#: Name in the config -> metric: (prediction, reference) -> score between 0 and 1.
+METRICS: dict[str, Callable[[str, str], float]] = {
+    metric.__name__: metric for metric in (bleu4, chrfpp, rouge_l, meteor)
 }
 
 
@@ -135,17 +128,9 @@ def score_summaries(
     metrics: Sequence[str],
     processes: int = 1,
 ) -> list[dict[str, Any]]:
-    """Score every completion against its item's reference: rows of id and metrics, in order.
+    """Score completions against their items' references: rows of id and metrics, in order.
 
-    Args:
-        completions: in the order of ``items``.
-        items: the suite's items.
-        source: their file, for messages.
-        metrics: keys of `METRICS`.
-        processes: at most so many side by side; fewer where there is little to do.
-
-    Raises:
-        UserError: an item without a reference, or a process that was killed.
+    ``source`` is the items' file, for messages. Little to do is done by fewer processes.
     """
     lacking = [item.id for item in items if item.reference is None]
     if lacking:
@@ -174,11 +159,7 @@ def score_summaries(
 
 
 def use_nltk_data(directory: Path) -> None:
-    """Make nltk look in ``directory`` and nowhere else, and load what METEOR needs from there.
-
-    Raises:
-        UserError: it is not of kind "nltk_data", or lacks WordNet or the tokenizer's data.
-    """
+    """Make nltk look in ``directory`` and nowhere else, and load what METEOR needs from there."""
     import nltk
 
     read_manifest(directory, "nltk_data")
@@ -204,20 +185,15 @@ def _reopen_files() -> None:
 
 @cache
 def _wordnet() -> Any:
-    """WordNet reader of nltk, without its mapping to other languages' WordNets.
-
-    nltk builds that mapping at every start, a third of the start-up of a scoring job.
-    """
+    """WordNet reader of nltk."""
     import nltk
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
-    class English(WordNetCorpusReader):  # type: ignore[misc]
-        def map_wn(self, version: str = "wordnet") -> None:
-            return None
-
+    # The mapping to other languages' WordNets would take a third of a scoring job's start.
+    WordNetCorpusReader.map_wn = lambda *_: None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "multilingual functions are not available"
-        reader = English(nltk.data.find("corpora/wordnet"), None)
+        reader = WordNetCorpusReader(nltk.data.find("corpora/wordnet"), None)
     reader.synsets = lru_cache(_WORDS)(reader.synsets)
     return reader
 

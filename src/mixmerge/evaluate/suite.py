@@ -14,9 +14,6 @@ from mixmerge.core.io import read_jsonl
 from mixmerge.core.section import explained
 
 _SHOWN = 5
-_COMPLETE_AGAIN = "delete the completions' manifest and generate them again"
-_MAKE_AGAIN = "delete the suite's manifest and make it again"
-
 _STRICT = ConfigDict(strict=True)
 _Row = TypeVar("_Row")
 
@@ -55,46 +52,29 @@ class Completion:
 
 
 def read_items(directory: Path) -> list[Item]:
-    """Read ``items.jsonl`` of a suite's directory, in order.
-
-    Raises:
-        UserError: unfinished directory, no items, a row of another form, an id that comes twice.
-    """
+    """Read ``items.jsonl`` of a suite's directory, in order; `UserError` where it is unfit."""
     read_manifest(directory, "suite")
-    path = directory / "items.jsonl"
-    items = read_rows(Item, path, _MAKE_AGAIN)
-    _refuse(path, "items of ids that come twice", _repeated(items), _MAKE_AGAIN)
+    path, advice = directory / "items.jsonl", "delete the suite's manifest and make it again"
+    items = read_rows(Item, path, advice)
+    _check_ids(items, "items", {item.id for item in items}, path, advice)
     if not items:
         raise UserError(f"{path}: holds no items; the suite's source or its limit leaves nothing")
     return items
 
 
 def read_completions(path: Path, ids: Iterable[str]) -> list[Completion]:
-    """Read a suite's completions, which must be of exactly these ids, in the order of the ids.
-
-    Raises:
-        UserError: naming the ids that are unknown, double or missing, or a row of another form.
-    """
-    rows = read_rows(Completion, path, _COMPLETE_AGAIN)
+    """Read a suite's completions, which must be of exactly these ids, in the order of the ids."""
+    advice = "delete the completions' manifest and generate them again"
+    rows, wanted = read_rows(Completion, path, advice), dict.fromkeys(ids)
+    _check_ids(rows, "completions", wanted, path, advice)
     completions = {row.id: row for row in rows}
-    wanted = dict.fromkeys(ids)
-    for what, wrong in (
-        ("of ids that the suite does not have", completions.keys() - wanted.keys()),
-        ("of ids that come twice", _repeated(rows)),
-        ("missing", [id_ for id_ in wanted if id_ not in completions]),
-    ):
-        _refuse(path, f"completions {what}", wrong, _COMPLETE_AGAIN)
     return [completions[id_] for id_ in wanted]
 
 
 def suite_paths(
     pairs: list[tuple[str, Path]], suites: Collection[str], option: str
 ) -> dict[str, Path]:
-    """The paths of a repeated ``NAME=PATH`` argument, by suite.
-
-    Raises:
-        UserError: it does not name each of ``suites`` once.
-    """
+    """The paths of a repeated ``NAME=PATH`` argument, by suite; each must be named once."""
     names = [name for name, _ in pairs]
     if sorted(names) != sorted(suites):
         raise UserError(
@@ -121,10 +101,14 @@ def read_rows(kind: type[_Row], path: Path, advice: str) -> list[_Row]:
     return rows
 
 
-def _repeated(rows: Iterable[Item] | Iterable[Completion]) -> list[str]:
-    return [id_ for id_, count in Counter(row.id for row in rows).items() if count > 1]
-
-
-def _refuse(path: Path, what: str, ids: Collection[str], advice: str) -> None:
-    if ids:
-        raise UserError(f"{path}: {len(ids)} {what}: {listed(ids)}; {advice}")
+def _check_ids(
+    rows: Iterable[Item | Completion], kind: str, wanted: Collection[str], path: Path, advice: str
+) -> None:
+    counts = Counter(row.id for row in rows)
+    for problem, ids in (
+        ("of ids that the suite does not have", counts.keys() - wanted),
+        ("of ids that come twice", [id_ for id_, count in counts.items() if count > 1]),
+        ("missing", [id_ for id_ in wanted if id_ not in counts]),
+    ):
+        if ids:
+            raise UserError(f"{path}: {len(ids)} {kind} {problem}: {listed(ids)}; {advice}")

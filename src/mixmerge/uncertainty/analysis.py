@@ -1,65 +1,51 @@
 """Intervals of all checkpoints of one model, and their comparisons, corrected after Holm."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import derived_seed, read_jsonl
 from mixmerge.uncertainty import statistics
-from mixmerge.uncertainty.settings import Arm, Measure, UncertaintySettings
+from mixmerge.uncertainty.settings import Measure, UncertaintySettings
 from mixmerge.uncertainty.statistics import Array
 
 #: Column key of comparisons of AVG.
 AVERAGE = "avg"
-
 #: Decimals written: far beyond them stands the order in which a processor adds up.
 _DECIMALS = 9
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """One comparison to be made: of a checkpoint with a reference, in a column or in AVG."""
 
     variant: str
     against: Literal["mixture", "specialist"]
-    reference: str
-    """A checkpoint; for AVG all specialists, joined by ``+``."""
+    reference: str  # a checkpoint; for AVG all specialists, joined by ``+``
     column: str
-    family: str
-    """The same in all comparisons that are corrected together."""
+    family: str  # the same in all comparisons that are corrected together
 
 
-@dataclass(frozen=True)
-class _Column:
+class _Column(NamedTuple):
     """The scores of all checkpoints in one column, or their AVG."""
 
-    counted: bool
-    """Whether items pass or fail."""
-    values: Array
-    """Shape (checkpoints,); NaN where AVG has none."""
-    draws: Array
-    """The values resampled, shape (checkpoints, resamples)."""
-    items: Array
-    """Shape (checkpoints, items); no items for AVG."""
+    counted: bool  # whether items pass or fail
+    values: Array  # (checkpoints,); NaN where AVG has none
+    draws: Array  # the values resampled, (checkpoints, resamples)
+    items: Array  # (checkpoints, items); no items for AVG
 
 
 def analyse(settings: UncertaintySettings, scores: Mapping[str, Path], seed: int) -> dict[str, Any]:
     """What ``uncertainty/{model}.json`` holds (docs/uncertainty.md).
 
-    Args:
-        settings: the model's checkpoints and columns, level and number of resamples.
-        scores: checkpoint -> its directory of kind "scores".
-        seed: of the resampling.
-
-    Raises:
-        UserError: see `read_rows`; also where the resamples are too few for the largest family
-            ever to tell two checkpoints apart.
+    ``scores`` names each checkpoint's directory of kind "scores". The resamples must be enough for
+    the largest family to tell two checkpoints apart.
     """
     level, resamples = settings.uncertainty.confidence, settings.uncertainty.resamples
     planned = list(matches(settings))
@@ -108,7 +94,7 @@ def matches(settings: UncertaintySettings) -> Iterator[Match]:
     """
     everyone = "+".join(settings.specialists[task] for task in settings.tasks)
     for arm in settings.arms:
-        scaled = _is_scaled(arm, settings)
+        scaled = arm.kind == "sft" and arm.name not in settings.specialists.values()
         references = {
             measure.key: settings.specialists[measure.task]
             for measure in settings.of_role("test")
@@ -116,7 +102,14 @@ def matches(settings: UncertaintySettings) -> Iterator[Match]:
         }
         if not scaled:
             references[AVERAGE] = everyone
-        sweep = _sweep(arm, settings)
+        # The checkpoints that differ only in what is swept: a ratio, or a share of the data.
+        sweep = arm.name
+        if arm.kind == "merge":
+            sweep = f"ratios of {arm.strategy}"
+        elif scaled:
+            sweep = f"shares of {arm.task}"
+        elif arm.kind == "mix" and arm.name != settings.mixture:
+            sweep = "shares of the mixture"
         for column, reference in references.items():
             if reference != arm.name:
                 family = f"{sweep}, {column}, against specialist"
@@ -124,22 +117,6 @@ def matches(settings: UncertaintySettings) -> Iterator[Match]:
         for column in references if arm.kind == "merge" else ():
             family = f"{sweep}, {column}, against mixture"
             yield Match(arm.name, "mixture", settings.mixture, column, family)
-
-
-def _is_scaled(arm: Arm, settings: UncertaintySettings) -> bool:
-    """Whether it is a specialist that others are not compared with."""
-    return arm.kind == "sft" and arm.name not in settings.specialists.values()
-
-
-def _sweep(arm: Arm, settings: UncertaintySettings) -> str:
-    """The checkpoints that differ only in what is swept: a ratio, or a share of the data."""
-    if arm.kind == "merge":
-        return f"ratios of {arm.strategy}"
-    if _is_scaled(arm, settings):
-        return f"shares of {arm.task}"
-    if arm.kind == "mix" and arm.name != settings.mixture:
-        return "shares of the mixture"
-    return arm.name
 
 
 def _columns(
@@ -160,50 +137,36 @@ def _columns(
 
 
 def read_rows(measures: Sequence[Measure], files: Sequence[Path]) -> Array:
-    """Read one suite's score rows of all checkpoints, paired by item id.
+    """Read one suite's score rows of all checkpoints, which must be of the same items.
 
     Returns:
         Shape (columns, checkpoints, items in the order of ids); 1 and 0 where items pass or fail.
-
-    Raises:
-        UserError: a row lacks its id or a metric, an id is there twice, or two checkpoints were
-            not scored on the same items.
     """
     tables: list[dict[str, list[float]]] = []
     for file in tqdm(files, desc=f"read {files[0].stem}", unit="file", mininterval=1):
-        tables.append(_read_file(measures, file))
-        first, other = tables[0].keys(), tables[-1].keys()
-        if first != other:
-            example = min(first ^ other)
-            holds, lacks = (files[0], file) if example in first else (file, files[0])
+        tables.append(table := {})
+        for row in read_jsonl(file):
+            name = str(row.get("id"))
+            try:
+                if name in table or "id" not in row:
+                    raise ValueError(f"item {name!r} is there twice, or has no id")
+                table[name] = [_value(row, measure) for measure in measures]
+            except (KeyError, TypeError, ValueError) as error:
+                raise UserError(
+                    f"{file}: row {name!r} is not a row of scores ({error}); delete the directory "
+                    "and run its rule (score) again"
+                ) from None
+        if not table:
+            raise UserError(f"{file}: holds no row; run its rule (score) again")
+        if different := tables[0].keys() ^ table.keys():
+            example = min(different)
+            holds, lacks = (files[0], file) if example in tables[0] else (file, files[0])
             raise UserError(
                 f"{lacks}: has no item {example!r}, which {holds} has; checkpoints can only be "
                 "compared on the same items. Generate and score again what is older than its suite"
             )
     rows = np.array([[table[name] for name in sorted(tables[0])] for table in tables])
     return np.ascontiguousarray(np.moveaxis(rows, 2, 0))
-
-
-def _read_file(measures: Sequence[Measure], file: Path) -> dict[str, list[float]]:
-    """Item -> its value in each column."""
-    table: dict[str, list[float]] = {}
-    for row in read_jsonl(file):
-        name = row.get("id")
-        try:
-            if not isinstance(name, str):
-                raise TypeError("the id is no text")
-            values = [_value(row, measure) for measure in measures]
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{file}: row {name!r} is not a row of scores ({error}); delete the directory and "
-                "run its rule (score) again"
-            ) from None
-        if name in table:
-            raise UserError(f"{file}: item {name!r} is there twice; run its rule (score) again")
-        table[name] = values
-    if not table:
-        raise UserError(f"{file}: holds no row; run its rule (score) again")
-    return table
 
 
 def _value(row: Mapping[str, Any], measure: Measure) -> float:
@@ -224,20 +187,19 @@ def _averages(settings: UncertaintySettings, columns: Mapping[str, _Column], rol
     measures = settings.of_role(role)
     names = [arm.name for arm in settings.arms]
     references = [names.index(settings.specialists[measure.task]) for measure in measures]
-    values = np.stack([columns[measure.key].values for measure in measures])
-    draws = np.stack([columns[measure.key].draws for measure in measures])
-    rows = range(len(measures))
-    averages = statistics.averages(values, values[rows, references, None], measures)
-    resampled = statistics.averages(draws, draws[rows, references, None, :], measures)
-    items = np.empty((len(names) + 1, 0))
-    return _Column(False, np.append(averages, 0), np.pad(resampled, [(0, 1), (0, 0)]), items)
+    used = [columns[measure.key] for measure in measures]
+    # The values, and beside them the same resampled.
+    values = np.stack([np.column_stack([column.values, column.draws]) for column in used])
+    specialists = values[range(len(used)), references, None]
+    averages = np.pad(statistics.averages(values, specialists, measures), [(0, 1), (0, 0)])
+    return _Column(False, averages[:, 0], averages[:, 1:], np.empty((len(names) + 1, 0)))
 
 
 def _interval(column: _Column, place: int, level: float) -> dict[str, float]:
     """A checkpoint's value in a column, with its interval."""
     if column.counted:
         items = column.items[place]
-        low, high = statistics.share_interval(items.sum(), len(items), level)
+        low, high = proportion_confint(items.sum(), len(items), 1 - level, method="wilson")
     else:
         low, high = statistics.percentile_interval(column.draws[place], level)
     return _rounded(value=column.values[place], low=low, high=high)
@@ -250,31 +212,33 @@ def _comparisons(
     level: float,
 ) -> list[dict[str, Any]]:
     entries = []
+    families = defaultdict(list)
     for match in planned:
         column, place = columns[match.column], places[match.variant]
         if not np.isnan(column.values[place]):  # AVG where every specialist's value prints as 0
             reference = places.get(match.reference, -1)
-            entries.append(asdict(match) | _difference(column, place, reference, level))
-    families, p_values = [e["family"] for e in entries], [e["p"] for e in entries]
-    for entry, adjusted in zip(entries, statistics.holm(families, p_values), strict=True):
-        entry["p_adjusted"] = adjusted
-        entry["distinguishable"] = adjusted < 1 - level
+            entries.append(match._asdict() | _difference(column, place, reference, level))
+            families[match.family].append(entries[-1])
+    for family in families.values():
+        adjusted = statistics.holm([entry["p"] for entry in family])
+        for entry, p_value in zip(family, adjusted, strict=True):
+            entry |= {"p_adjusted": p_value, "distinguishable": p_value < 1 - level}
     return entries
 
 
 def _difference(column: _Column, one: int, other: int, level: float) -> dict[str, Any]:
     """Difference of two checkpoints in one column, with interval and p-value."""
-    change = column.items[one] - column.items[other]
     if column.counted:
+        change = column.items[one] - column.items[other]
         gained, lost = int((change > 0).sum()), int((change < 0).sum())
         low, high = statistics.paired_interval(gained, lost, len(change), level)
-        p, method = statistics.mcnemar_p(gained, lost), "mcnemar"
+        p, method = mcnemar([[0, gained], [lost, 0]], exact=True).pvalue, "mcnemar"
     else:
         draws = column.draws[one] - column.draws[other]
         low, high = statistics.percentile_interval(draws, level)
-        p, method = float(statistics.two_sided_p(draws)), "bootstrap"
-    value = change.mean() if change.size else column.values[one] - column.values[other]
-    return {**_rounded(difference=value, low=low, high=high), "p": p, "method": method}
+        p, method = statistics.two_sided_p(draws), "bootstrap"
+    value = column.values[one] - column.values[other]
+    return {**_rounded(difference=value, low=low, high=high), "p": float(p), "method": method}
 
 
 def _rounded(**numbers: Any) -> dict[str, float]:

@@ -1,8 +1,5 @@
-"""The statistics of scores: intervals, tests, the bootstrap over items, AVG and Holm's correction.
+"""What statsmodels lacks: paired intervals, the bootstrap over items, AVG, Holm's correction.
 
-statsmodels does shares and McNemar's test. The interval of a paired difference, which it lacks, is
-Bonett and Price's adjusted Wald interval (2012, Journal of Educational and Behavioral Statistics
-37(4)), recommended by Fagerland, Lydersen and Laake (2014, Statistics in Medicine 33(16)).
 Intervals are pairs of lower and upper ends, at a level such as 0.95.
 """
 
@@ -11,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import norm
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 
 from mixmerge.uncertainty.settings import Measure
@@ -21,40 +16,19 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 #: Numbers in a block of counts: 32 MB.
 _BLOCK = 4_000_000
-
 #: Differences below this are rounding: sums of the same numbers in another order.
 _DECIMALS = 12
-
-
-def share_interval(passed: Any, problems: Any, confidence: float) -> tuple[Array, Array]:
-    """Wilson's score interval of the share of problems passed, one or an array."""
-    low, high = proportion_confint(passed, problems, alpha=1 - confidence, method="wilson")
-    # At 0 and 1 the ends are exact but for rounding.
-    passed, problems = np.asarray(passed), np.asarray(problems)
-    return np.where(passed == 0, 0.0, low), np.where(passed == problems, 1.0, high)
-
-
-def mcnemar_p(gained: int, lost: int) -> float:
-    """Two-sided p-value of McNemar's exact test.
-
-    Args:
-        gained: problems that only the first checkpoint solves.
-        lost: problems that only the second one solves.
-    """
-    # The problems that both or neither solve have no part in it.
-    return float(mcnemar([[0, gained], [lost, 0]], exact=True).pvalue)
 
 
 def paired_interval(
     gained: Any, lost: Any, problems: int, confidence: float
 ) -> tuple[Array, Array]:
-    """Interval of the difference of two shares of the same problems, after Bonett and Price.
+    """Interval of the difference of two shares of the same problems.
 
-    Args:
-        gained: problems that only the first checkpoint solves, one or an array.
-        lost: problems that only the second one solves.
-        problems: number of problems.
-        confidence: level.
+    It is Bonett and Price's adjusted Wald interval (2012, Journal of Educational and Behavioral
+    Statistics 37(4)), which Fagerland, Lydersen and Laake recommend (2014, Statistics in Medicine
+    33(16)). Only the first checkpoint solves what is gained, only the second what is lost: numbers
+    of problems, one or an array.
     """
     one, two = (np.asarray(count) + 1 for count in (gained, lost))
     size = problems + 2
@@ -70,18 +44,11 @@ def resampled_means(values: Array, resamples: int, seed: int, label: str = "resa
     `scipy.stats.bootstrap` gathers the values of every resample anew; a mean needs only how often
     each item was drawn, and those counts serve all columns at once, which also pairs them.
 
-    Args:
-        values: shape (items, columns).
-        resamples: how often as many items as there are are drawn.
-        seed: of the draws.
-        label: what the progress bar is called.
-
-    Returns:
-        Means, shape (resamples, columns).
+    From shape (items, columns) to (resamples, columns); ``label`` names the progress bar.
     """
     items = len(values)
     generator = np.random.default_rng(seed)
-    means = np.empty((resamples, values.shape[1]))
+    blocks = []
     step = max(1, _BLOCK // items)
     with tqdm(total=resamples, desc=label, unit="resample", mininterval=1) as bar:
         for start in range(0, resamples, step):
@@ -89,9 +56,9 @@ def resampled_means(values: Array, resamples: int, seed: int, label: str = "resa
             drawn = generator.integers(0, items, size=(rows, items))
             drawn += np.arange(rows)[:, None] * items
             counts = np.bincount(drawn.ravel(), minlength=rows * items).reshape(rows, items)
-            means[start : start + rows] = counts.astype(np.float64) @ values / items
+            blocks.append(counts.astype(np.float64) @ values / items)
             bar.update(rows)
-    return means
+    return np.concatenate(blocks)
 
 
 def percentile_interval(draws: Array, confidence: float) -> tuple[Array, Array]:
@@ -126,13 +93,8 @@ def averages(values: Array, specialists: Array, measures: Sequence[Measure]) -> 
     A specialist's value that prints as 0 has no percentage, and its column is left out, in each
     resample anew: that is part of what AVG is.
 
-    Args:
-        values: shape (columns, ...).
-        specialists: the reference in each column, of a shape that fits values'.
-        measures: the columns.
-
-    Returns:
-        AVG in percent, without the first axis; NaN where no column has a percentage.
+    ``values`` has the shape (columns, ...), which the references' fits; AVG, in percent, lacks the
+    first axis, and is NaN where no column has a percentage.
     """
     total, known = np.zeros(values.shape[1:]), np.zeros(values.shape[1:])
     for value, reference, measure in zip(values, specialists, measures, strict=True):
@@ -144,23 +106,15 @@ def averages(values: Array, specialists: Array, measures: Sequence[Measure]) -> 
     return mean
 
 
-def holm(families: Sequence[str], p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values (1979, Scandinavian Journal of Statistics 6(2)), family by family.
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values (1979, Scandinavian Journal of Statistics 6(2)) of one family.
 
     Not statsmodels' own, which collects garbage at each call: a tenth of a second.
-
-    Args:
-        families: the family of each comparison.
-        p_values: p-value of each comparison.
-
-    Returns:
-        Adjusted p-values in the same order.
     """
-    names, values = np.array(families), np.array(p_values, dtype=np.float64)
+    values = np.array(p_values)
+    order = np.argsort(values)
     adjusted = np.empty_like(values)
-    for family in dict.fromkeys(families):
-        (members,) = np.nonzero(names == family)
-        ordered = members[np.argsort(values[members])]
-        scaled = values[ordered] * np.arange(len(ordered), 0, -1)
-        adjusted[ordered] = np.minimum(np.maximum.accumulate(scaled), 1)
-    return [float(value) for value in adjusted]
+    scaled = values[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    result: list[float] = adjusted.tolist()
+    return result
