@@ -172,7 +172,7 @@ def test_training_and_generation_say_which_checkpoint(tmp_path: Path) -> None:
         load_encoder(base)
     # One that turns hostile on a certain row only: the row is named.
     turning = "{% for m in messages %}{% if m.content == 'go' %}" + LOOP + "{% endif %}{% endfor %}"
-    encoder = Encoder(Chat(load_tokenizer(base), turning, "own.jinja"), frozenset([256]))
+    encoder = Encoder(Chat(load_tokenizer(base), turning, "own.jinja"), [256])
     message = r"^rows.jsonl:7: chat template \(own.jinja\): takes over 1"
     with pytest.raises(UserError, match=message):
         encoder.encode([{"role": "user", "content": "go"}], "rows.jsonl:7")

@@ -9,7 +9,8 @@ import pytest
 
 from fixtures import checkpoints
 from fixtures.chats import CHATML, DEEP, EMBEDDED, KINDS, SHIPPED, Parts, trl_template, turns, write
-from mixmerge.checkpoint.chat import Chat, first_difference
+from mixmerge.checkpoint.chat import Chat
+from mixmerge.checkpoint.snapshot import first_difference
 from mixmerge.checkpoint.tokenizer import load_tokenizer
 from mixmerge.core.errors import UserError
 from mixmerge.sft.encoding import IGNORED, Encoder, load_encoder
@@ -128,10 +129,10 @@ def test_stop_tokens_stand_where_generation_looks_for_them(tmp_path: Path) -> No
     ids = {name: load_tokenizer(base).convert_tokens_to_ids(name) for name in CHATML}
     both = sorted([ids["<|im_end|>"], ids["<|endoftext|>"]])
     (base / "generation_config.json").write_text(json.dumps({"eos_token_id": both}))
-    assert load_encoder(base).stops == set(both)
+    assert load_encoder(base).stops == both
     # The tokenizer's own eos counts only where the configs name none.
     (base / "generation_config.json").write_text(json.dumps({"temperature": 0.7}))
-    assert load_encoder(base).stops == {ids["<|im_end|>"]}
+    assert load_encoder(base).stops == [ids["<|im_end|>"]]
     (base / "generation_config.json").write_text(json.dumps({"eos_token_id": 99_999}))
     with pytest.raises(UserError, match=r"generation_config.json: eos_token_id: 99999 is no token"):
         load_encoder(base)

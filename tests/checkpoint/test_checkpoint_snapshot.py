@@ -14,12 +14,11 @@ from pydantic import ValidationError
 
 from fixtures.checkpoints import values, write_checkpoint, write_tokenizer
 from mixmerge.artifacts.manifest import read_manifest
-from mixmerge.checkpoint.chat import Chat, check_stops
-from mixmerge.checkpoint.code import code_digest, names_code, trusts_code
 from mixmerge.checkpoint.index import SINGLE
 from mixmerge.checkpoint.settings import HubCheckpoint, LocalCheckpoint
+from mixmerge.checkpoint.side_files import code_digest, names_code, trusts_code
 from mixmerge.checkpoint.snapshot import snapshot
-from mixmerge.checkpoint.tokenizer import load_tokenizer, stop_tokens, template_of
+from mixmerge.checkpoint.tokenizer import load_chat, load_tokenizer, stop_tokens
 from mixmerge.core.errors import UserError
 
 
@@ -300,8 +299,7 @@ def test_what_transformers_saves_is_taken_as_it_is(tmp_path: Path, family: str) 
     for name in BESIDE:
         (source / name).write_bytes(b"{}")
     out = publish(source, tmp_path / "base")
-    tokenizer = load_tokenizer(out)
-    check_stops(out, Chat(tokenizer, str(template_of(tokenizer))), stop_tokens(out, tokenizer))
+    assert stop_tokens(out, load_chat(out)) == [256]
     again = AutoModelForCausalLM.from_pretrained(out, dtype="auto").state_dict()
     held = model.state_dict()
     assert held.keys() == again.keys()

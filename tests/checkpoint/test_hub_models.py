@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ import pytest
 from fixtures import checkpoints as material
 from fixtures.hub_server import TOKEN, Hub, files_of, serving
 from mixmerge.artifacts.manifest import read_manifest
-from mixmerge.checkpoint.hub import HubFile, Repository
+from mixmerge.checkpoint.hub import matching
 from mixmerge.checkpoint.index import read_index
 from mixmerge.core.io import read_json
 
@@ -217,6 +218,6 @@ def test_a_repository_s_names_never_lead_out_of_the_target() -> None:
         "c\n.py",
         "d.py",
     ]
-    files = tuple(HubFile(name, 1, "") for name in names)
-    matching = Repository("model", ID, "0" * 40, files).matching(["*.safetensors", "*.py"])
-    assert [file.name for file in matching] == ["model.safetensors", "d.py"]
+    repository = SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in names])
+    files = matching(repository, ["*.safetensors", "*.py"])
+    assert [file.rfilename for file in files] == ["model.safetensors", "d.py"]

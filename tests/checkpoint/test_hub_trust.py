@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fixtures import sft_studies as material
-from mixmerge.checkpoint.code import code_digest
 from mixmerge.checkpoint.settings import LocalCheckpoint
+from mixmerge.checkpoint.side_files import code_digest
 from mixmerge.checkpoint.snapshot import snapshot
 from mixmerge.core.errors import UserError
 from mixmerge.sft.job import Job

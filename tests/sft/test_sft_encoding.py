@@ -99,7 +99,7 @@ def test_an_answer_that_a_template_leaves_out_is_noticed(tmp_path: Path) -> None
 
 def test_no_tokenizer_no_template_and_one_without_marks_are_named(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    with pytest.raises(UserError, match="tokenizer cannot be read"):
+    with pytest.raises(UserError, match="holds no tokenizer"):
         load_encoder(tmp_path / "a")
     with pytest.raises(UserError, match="no chat template"):
         encoder(tmp_path / "b", None)

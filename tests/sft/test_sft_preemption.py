@@ -10,8 +10,7 @@ import pytest
 
 from mixmerge.core.io import read_json
 from mixmerge.sft import stage
-from mixmerge.sft.job import Job
-from mixmerge.sft.resume import EXIT_CODE, Preempted, last_checkpoint, step_of
+from mixmerge.sft.job import EXIT_CODE, Job, Preempted, last_checkpoint, step_of
 from mixmerge.sft.stage import fine_tune
 from mixmerge.sft.trainer import Schedule, Trainer
 
@@ -100,7 +99,7 @@ def test_the_last_evaluation_and_publishing_are_waited_for(
     made = job(tmp_path)
     with pytest.MonkeyPatch.context() as patched:
         signal_at(patched, Trainer, "evaluate", 2)
-        signal_at(patched, stage, "publish")
+        signal_at(patched, stage, "publish_run")
         signal_at(patched, stage, "close_job")
         finishes_as(made, calm)
     assert not made.scratch.exists()
@@ -113,7 +112,7 @@ def test_a_crash_before_publishing_costs_no_training(
         raise OSError("disk full, or trained again")
 
     made = job(tmp_path)
-    for step, refused in (("publish", True), ("train", False)):
+    for step, refused in (("publish_run", True), ("train", False)):
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(stage, step, fail)
             if refused:

@@ -34,7 +34,7 @@ def test_adapters_are_folded_as_peft_folds_them(tmp_path: Path, targets: str | l
             torch.nn.init.normal_(parameter)
     adapted.save_pretrained(tmp_path / "checkpoint-1")
     (tmp_path / "out").mkdir()
-    publish.write_weights(base, tmp_path / "checkpoint-1", tmp_path / "out", "fp32")
+    publish.write_weights(base, tmp_path / "checkpoint-1", tmp_path / "out", torch.float32)
     folded, before = tensors(tmp_path / "out"), tensors(base)
     oracle = adapted.merge_and_unload().state_dict()
     assert set(folded) == set(before)
@@ -56,14 +56,14 @@ def test_a_shell_is_refused_by_name(tmp_path: Path) -> None:
     save_file({k: v for k, v in whole.items() if k != lost}, checkpoint / "model.safetensors")
     (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match=lost):
-        publish.write_weights(base, checkpoint, tmp_path / "out", "fp32")
+        publish.write_weights(base, checkpoint, tmp_path / "out", torch.float32)
 
 
 def test_large_models_come_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = material.write_base(tmp_path / "base", "llama")
     monkeypatch.setattr(publish, "SHARD_BYTES", 40_000)
     (tmp_path / "out").mkdir()
-    publish.write_weights(base, base, tmp_path / "out", "bf16")
+    publish.write_weights(base, base, tmp_path / "out", torch.bfloat16)
     assert len(list((tmp_path / "out").glob("model-*-of-*.safetensors"))) > 1
     index = read_index(tmp_path / "out")
     assert {info.dtype for info in index.values()} == {"BF16"}

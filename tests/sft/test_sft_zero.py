@@ -13,8 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from mixmerge.core.io import read_json
-from mixmerge.sft.job import Job
-from mixmerge.sft.resume import last_checkpoint, step_of
+from mixmerge.sft.job import Job, last_checkpoint, step_of
 from mixmerge.sft.stage import fine_tune
 
 pytestmark = pytest.mark.long

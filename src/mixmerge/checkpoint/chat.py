@@ -15,7 +15,6 @@ import sys
 import threading
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -28,11 +27,9 @@ Span = tuple[int, int]
 
 #: Bounds of one chat; the longest rows take milliseconds.
 CPU_SECONDS = 10.0
-MEMORY_BYTES = 1 << 30
-TEXT_BYTES = 64 << 20
+_MEMORY_MIB, _TEXT_MIB = 1024, 64
 #: By the clock; only a machine that stands still comes near.
 _WALL_SECONDS = 600
-_MEGABYTE = 1 << 20
 
 #: A non-character of Unicode, in no text that may be exchanged: splits what must not be joined.
 _BREAK = "\ufdd0"
@@ -41,15 +38,10 @@ _MARK = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
 
 class BadTemplate(UserError):
-    """A chat template that refuses a chat, or was stopped; the message says which and why.
+    """A chat template that refuses a chat, or was stopped; the message says which and why."""
 
-    Attributes:
-        line: where in the template, if that is known.
-    """
-
-    def __init__(self, message: str, line: int | None = None) -> None:
-        super().__init__(message)
-        self.line = line
+    line: int | None = None
+    """Where in the template, if that is known."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +73,6 @@ class Chat:
         Returns:
             The text, and the character spans that stand within ``{% generation %}`` marks. The
             text is for `encode` only: marks split what looks like a special token in a message.
-
-        Raises:
-            BadTemplate: it raises an error, reaches for what the sandbox forbids, takes over
-                `CPU_SECONDS`, needs over `MEMORY_BYTES`, or writes over `TEXT_BYTES`.
         """
         answer = _ask(
             {
@@ -100,11 +88,12 @@ class Chat:
         where, kind = f"chat template ({self.source})", answer["kind"]
         if kind == chat_process.REFUSED:
             error = "" if answer["error"] == "TemplateError" else f"{answer['error']}: "
-            message = f"{where}: refuses a chat: {error}{answer['message']}"
-            raise BadTemplate(message, answer["line"])
+            refusal = BadTemplate(f"{where}: refuses a chat: {error}{answer['message']}")
+            refusal.line = answer["line"]
+            raise refusal
         fault = {
-            chat_process.TOO_MUCH: f"needs over {MEMORY_BYTES // _MEGABYTE} MiB for one chat",
-            chat_process.TOO_LONG: f"writes over {TEXT_BYTES // _MEGABYTE} MiB for one chat",
+            chat_process.TOO_MUCH: f"needs over {_MEMORY_MIB} MiB for one chat",
+            chat_process.TOO_LONG: f"writes over {_TEXT_MIB} MiB for one chat",
             "slow": f"takes over {CPU_SECONDS:g} s for one chat",
         }.get(kind, f"ended the process that renders it ({kind})")
         raise BadTemplate(
@@ -138,38 +127,6 @@ class Chat:
         return next((id_ for id_ in self.encode([whole[len(opened) :]])[0] if id_ in added), None)
 
 
-def check_stops(checkpoint: Path, chat: Chat, stops: list[int]) -> None:
-    """Check that generation stops where the template closes an answer; `UserError` where not."""
-    closing = chat.closing_token()
-    if closing is not None and closing not in stops:
-        names = chat.tokenizer.convert_ids_to_tokens([closing, *stops])
-        raise UserError(
-            f"{checkpoint}: the chat template closes an answer with {names[0]!r} ({closing}), but "
-            f"generation stops only at {', '.join(map(repr, names[1:]))} ({stops}): it would run "
-            "on after each answer. Set eos_token_id in generation_config.json of a copy of the "
-            "checkpoint (kind: local), or set the model's `chat_template` to one that closes with "
-            "a stop token"
-        )
-
-
-def first_difference(tokenizer: Any, first: str, second: str) -> tuple[str, str] | None:
-    """What two chat templates write for a plain chat, from where they part; None if the same."""
-    question, answer = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}
-    system = {"role": "system", "content": "S"}
-    chats = ([question], [system, question], [question, answer, question, answer])
-    for messages, prompt in product(chats, (True, False)):
-        texts = []
-        for template in (first, second):
-            try:
-                texts.append(Chat(tokenizer, template).render(messages, prompt=prompt)[0])
-            except BadTemplate as error:
-                texts.append(f"(refused: {error})")
-        if texts[0] != texts[1]:
-            start = len(os.path.commonprefix(texts))  # noqa: RUF071 -- characters are compared
-            return texts[0][start:], texts[1][start:]
-    return None
-
-
 _lock = threading.Lock()
 #: The rendering process: started at the first request, and again where a template ended it.
 _kept: "tuple[subprocess.Popen[bytes], Connection] | None" = None
@@ -182,7 +139,7 @@ def _ask(request: dict[str, Any]) -> dict[str, Any]:
         process, connection = _kept = _kept or _start()
         try:
             connection.send_bytes(json.dumps(request).encode())
-            answer: dict[str, Any] = json.loads(connection.recv_bytes(TEXT_BYTES))
+            answer: dict[str, Any] = json.loads(connection.recv_bytes(_TEXT_MIB << 20))
             return answer
         except (EOFError, OSError):
             pass
@@ -194,7 +151,7 @@ def _ask(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _start() -> "tuple[subprocess.Popen[bytes], Connection]":
-    bounds = [str(bound) for bound in (CPU_SECONDS, MEMORY_BYTES, TEXT_BYTES)]
+    bounds = [str(bound) for bound in (CPU_SECONDS, _MEMORY_MIB << 20, _TEXT_MIB << 20)]
     # Nothing of the environment goes along: tokens, proxies, paths.
     quiet = {"LC_ALL": "C.UTF-8", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}

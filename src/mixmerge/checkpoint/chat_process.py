@@ -30,10 +30,7 @@ REFUSED, TOO_LONG, TOO_MUCH = "refused", "too long", "too much memory"
 def serve(cpu_seconds: float, memory_bytes: int, text_bytes: int) -> None:
     """Answer requests, each the arguments of transformers' renderer, until the caller is gone.
 
-    Args:
-        cpu_seconds: of one chat; a chat that takes longer ends the process by SIGPROF.
-        memory_bytes: beside what the libraries take.
-        text_bytes: longest answer.
+    A chat that takes longer ends the process by SIGPROF.
     """
     caller = Connection(os.dup(0))
     nowhere = os.open(os.devnull, os.O_RDWR)

@@ -8,13 +8,12 @@ that the hub lists before it gets its name.
 The library is imported late: it reads its variables only then, and takes a second.
 """
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
@@ -25,36 +24,10 @@ from mixmerge.core.io import read_json, sha256
 from mixmerge.core.section import is_commit
 
 
-class HubFile(NamedTuple):
-    """A file as the hub lists it."""
-
-    name: str
-    size: int
-    checksum: str
-    """SHA-256 where it is in LFS, else the name that git gives its blob."""
-
-
-class Repository(NamedTuple):
-    """A repository at one commit."""
-
-    kind: Literal["model", "dataset"]
-    id: str
-    commit: str
-    files: tuple[HubFile, ...]
-
-    def matching(self, patterns: list[str]) -> list[HubFile]:
-        """The files at the top whose names match one of the patterns.
-
-        A checkpoint needs none in folders, and a name with slashes could lead out of the target.
-        """
-        flat = [file for file in self.files if file.name.isprintable() and "/" not in file.name]
-        return [file for file in flat if any(fnmatch(file.name, p) for p in patterns)]
-
-
 def resolve(
     kind: Literal["model", "dataset"], id: str, revision: str, where: str, out: Path
-) -> Repository:
-    """Ask the hub which commit a revision is and what it holds.
+) -> Any:
+    """Ask the hub which commit a revision is and what it holds: its ``ModelInfo``.
 
     Args:
         kind: what sort of repository.
@@ -63,14 +36,11 @@ def resolve(
         where: the config's section, such as ``models.qwen``, for messages.
         out: where the job publishes; what stands there or beside it says which commit a tag or
             branch stood at before: all splits of a study are of one commit.
-
-    Raises:
-        UserError: not there, no access or connection, or another commit than pinned or recorded.
     """
     check_endpoint()
     from huggingface_hub import HfApi
 
-    with hub_errors(kind, id, revision, where):
+    with _hub_errors(kind, id, revision, where):
         # Sizes and checksums cost the hub time; data sets are left to their own library.
         sizes = kind == "model"
         info = HfApi().repo_info(id, repo_type=kind, revision=revision, files_metadata=sizes)
@@ -89,11 +59,7 @@ def resolve(
                 f"when {path.parent} was made, and stands at {info.sha} now. Write a commit as "
                 "`revision`: the first keeps the study as it is, the second takes what is new"
             )
-    files = [
-        HubFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else file.blob_id or "")
-        for file in info.siblings or []
-    ]
-    return Repository(kind, id, str(info.sha), tuple(files))
+    return info
 
 
 def check_endpoint() -> None:
@@ -110,101 +76,92 @@ def check_endpoint() -> None:
         )
 
 
-def download(repository: Repository, patterns: list[str], target: Path, where: str) -> None:
-    """Fetch a repository's files into ``target``, going on where an earlier call stopped.
+def matching(repository: Any, patterns: list[str]) -> list[Any]:
+    """The files at a repository's top whose names match one of the patterns.
+
+    A checkpoint needs none in folders, and a name with slashes could lead out of the target.
+    """
+    return [
+        file
+        for file in repository.siblings or ()
+        if file.rfilename.isprintable() and "/" not in file.rfilename
+        if any(fnmatch(file.rfilename, pattern) for pattern in patterns)
+    ]
+
+
+def download(repository: Any, patterns: list[str], target: Path, where: str) -> None:
+    """Fetch a model's files into ``target``, going on where an earlier call stopped.
 
     Args:
-        repository: what `resolve` found.
+        repository: what `resolve` gave.
         patterns: glob patterns over names; other files are not fetched, and deleted if there.
         target: a directory for this commit's files alone.
         where: the config's section, for messages.
-
-    Raises:
-        UserError: no access, no connection, or bytes that are not those the hub lists.
     """
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils.sha import git_hash
 
-    kind, id, commit, _ = repository
-    wanted = repository.matching(patterns)
-    known = {target / name for file in wanted for name in (file.name, f"{file.name}.part")}
-    for stale in [path for path in target.rglob("*") if path.is_file() and path not in known]:
-        stale.unlink()
-    total = sum(file.size for file in wanted)
-    with tqdm(total=total, unit="B", unit_scale=True, mininterval=1, desc=id) as bar:
-        for file in wanted:
-            done, part = target / file.name, target / f"{file.name}.part"
-            if done.exists() and done.stat().st_size == file.size:
-                bar.update(file.size)
+    id, commit, wanted = repository.id, repository.sha, matching(repository, patterns)
+    sizes = {file.rfilename: file.size or 0 for file in wanted}
+    for path in target.iterdir():
+        if path.name.removesuffix(".part") not in sizes:
+            path.unlink()
+    with tqdm(total=sum(sizes.values()), unit="B", unit_scale=True, mininterval=1, desc=id) as bar:
+        for file, (name, size) in zip(wanted, sizes.items(), strict=True):
+            done, part = target / name, target / f"{name}.part"
+            if done.exists() and done.stat().st_size == size:
+                bar.update(size)
                 continue
-            if part.exists() and part.stat().st_size > file.size:
+            if part.exists() and part.stat().st_size > size:
                 part.unlink()
-            with hub_errors(kind, id, commit, where), part.open("ab") as stream:
+            with _hub_errors("model", id, commit, where), part.open("ab") as stream:
                 bar.update(stream.tell())
                 http_get(
-                    hf_hub_url(id, file.name, repo_type=kind, revision=commit),
+                    hf_hub_url(id, name, revision=commit),
                     stream,
                     resume_size=stream.tell(),
                     headers=build_hf_headers(),
-                    expected_size=file.size,
-                    displayed_filename=file.name,
+                    expected_size=size,
+                    displayed_filename=name,
                     _tqdm_bar=bar,
                 )
-            in_lfs = len(file.checksum) == 64
-            if file.checksum != (sha256(part) if in_lfs else _git_name(part)):
+            listed = file.lfs.sha256 if file.lfs else file.blob_id
+            if listed != (sha256(part) if file.lfs else git_hash(part.read_bytes())):
                 part.unlink()
                 raise UserError(
-                    f"{where}: {file.name} of {id}@{commit} arrived damaged (its checksum is not "
-                    f"{file.checksum}) and was deleted; run this rule again"
+                    f"{where}: {name} of {id}@{commit} arrived damaged (its checksum is not "
+                    f"{listed}) and was deleted; run this rule again"
                 )
             part.rename(done)
 
 
-def _git_name(path: Path) -> str:
-    """The name that git gives a file of these bytes."""
-    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 @contextmanager
-def hub_errors(
-    kind: Literal["model", "dataset"], id: str, revision: str, where: str
-) -> Iterator[None]:
+def _hub_errors(kind: str, id: str, revision: str, where: str) -> Iterator[None]:
     """Turn what the hub's client raises into one message with the way out."""
     from httpx2 import HTTPError
-    from huggingface_hub import constants
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub import constants, errors
 
     page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{id}"
     try:
         yield
         return
-    except GatedRepoError:
+    except errors.GatedRepoError:
         message = (
             f".id: {page} is gated; accept its terms in the browser and log in with `hf auth "
             "login` (or set HF_TOKEN), or download it by hand and use kind 'local'"
         )
-    except RevisionNotFoundError:
+    except errors.RevisionNotFoundError:
         message = f".revision: {page} has no revision {revision!r}; see {page}/commits/main"
-    except (RepositoryNotFoundError, HFValidationError):
+    except (errors.RepositoryNotFoundError, errors.HFValidationError):
         message = (
             f".id: {id!r} is not on the hub ({page}), or is private; mend the name, or log in with "
             "`hf auth login` (or set HF_TOKEN)"
         )
-    except HfHubHTTPError as error:
+    except errors.HfHubHTTPError as error:
         message = f": {page} was refused ({_first_line(error)})"
-    except OfflineModeIsEnabled:
+    except errors.OfflineModeIsEnabled:
         message = (
             f": {id}@{revision} is to be fetched, but HF_HUB_OFFLINE forbids it; unset it for this "
             "rule, or download the files by hand and use kind 'local'"

@@ -1,8 +1,7 @@
 """Index of a checkpoint directory: its tensors, from the headers of its safetensors files alone.
 
-`safetensors` checks a file's header and length in milliseconds, without torch; where each tensor's
-bytes lie follows from the header (https://huggingface.co/docs/safetensors). Weights in pickles are
-told by name or first bytes and refused: to unpickle a file is to run whatever program it holds.
+Weights in pickles are told by name or first bytes and refused: to unpickle a file is to run
+whatever program it holds.
 """
 
 import json
@@ -18,15 +17,25 @@ from mixmerge.core.io import read_object
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-
-#: Names of safetensors files in the index's own directory.
 _SHARD = re.compile(r"[^/\\]+\.safetensors")
 
 #: Names of files that torch, JAX or scikit-learn write with pickle: weights, adapters, optimizers.
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.joblib", "*.dill")
-
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.joblib", "*.dill")
 #: How a pickle begins, and how the zip does in which torch keeps one since 2020.
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_TRAINING = "it is what a training left behind, and no model; name the model's own directory"
+#: The way out by how a pickle's name begins.
+_WAYS = {
+    "adapter_model": "merge the adapter into its base model, save that with save_pretrained, and "
+    "name it",
+    "consolidated": "take the repository that its authors publish for transformers",
+    **dict.fromkeys(("optimizer.", "scheduler.", "rng_state.", "training_args."), _TRAINING),
+    "": "choose a revision with safetensors, or convert it once where it can do no harm (a "
+    'container without network and without your files): python -c "from transformers import '
+    "AutoModelForCausalLM as M; M.from_pretrained('IN', use_safetensors=False)"
+    ".save_pretrained('OUT')\", copy the tokenizer's files and generation_config.json to OUT, and "
+    "use kind 'local' with path OUT",
+}
 #: Bytes of the longest header that safetensors reads.
 _MAX_HEADER = 100_000_000
 _AGAIN = "fetch or write the checkpoint again"
@@ -50,15 +59,7 @@ class TensorInfo:
 
 
 def read_index(directory: Path) -> dict[str, TensorInfo]:
-    """List the tensors of a checkpoint, sorted by name, checking every file's length.
-
-    Args:
-        directory: Hugging Face layout with `model.safetensors`, or shards and their index.
-
-    Raises:
-        UserError: no such directory, no safetensors weights, a missing or truncated shard, a
-            broken header, or an index that names a tensor which its shard does not hold.
-    """
+    """List the tensors of a checkpoint, sorted by name; `UserError` where it isn't whole."""
     if not directory.is_dir():
         kind = f" ({not_a_file(directory)})" if directory.is_symlink() else ""
         raise UserError(f"{directory}: no such checkpoint directory{kind}; mend the path")
@@ -67,45 +68,42 @@ def read_index(directory: Path) -> dict[str, TensorInfo]:
     elif (directory / SINGLE).exists():
         tensors = read_header(directory / SINGLE)
     else:
-        if shards := sorted(path.name for path in directory.glob("*.safetensors")):
+        names = [path.name for path in directory.iterdir()]
+        if shards := sorted(name for name in names if name.endswith(".safetensors")):
             raise UserError(
                 f"{directory}: holds {shards[0]} but neither {SINGLE} nor {INDEX}; {_AGAIN}"
             )
-        if pickles := pickled(path.name for path in directory.iterdir()):
+        if pickles := pickled(names):
             raise UserError(pickle_refusal(f"{directory}:", pickles[0]))
         raise UserError(f"{directory}: holds no weights (no {SINGLE}, no {INDEX})")
     return dict(sorted(tensors.items()))
 
 
 def read_header(file: Path) -> dict[str, TensorInfo]:
-    """Read one safetensors file's header.
+    """Read one safetensors file's header (https://huggingface.co/docs/safetensors).
 
-    Raises:
-        UserError: the file is missing, is no safetensors file, or is shorter or longer than its
-            header says.
+    Raises `UserError` where the file is none, or shorter or longer than its header says.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         # safetensors takes whatever cannot be opened for a file that is not there.
-        with file.open("rb") as stream, safe_open(file, framework="np"):
-            length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(length))
+        with file.open("rb") as stream:
+            start = stream.read(8)
+            length = int.from_bytes(start, "little")
+            with safe_open(file, framework="np"):
+                header = json.loads(stream.read(length))
     except FileNotFoundError:
         raise UserError(f"{file}: file not found") from None
     except SafetensorError as error:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            magic = stream.read(8)
         # A header of 640 bytes begins as a pickle does, but claims no more than it could have.
-        claims = int.from_bytes(magic, "little")
-        if magic.startswith(_PICKLE_STARTS) and (claims > _MAX_HEADER or magic[:2] == b"PK"):
+        if start.startswith(_PICKLE_STARTS) and (length > _MAX_HEADER or start[:2] == b"PK"):
             where = f"{file}: is no safetensors file whatever its name;"
             raise UserError(pickle_refusal(where, file.name)) from None
         reason = " ".join(str(error).rpartition("header: ")[2].split())[:200]
         raise UserError(
-            f"{file}: cut off, damaged, or no safetensors file ({size} bytes; {reason}); fetch or "
-            "write the file again"
+            f"{file}: cut off, damaged, or no safetensors file ({file.stat().st_size} bytes; "
+            f"{reason}); fetch or write the file again"
         ) from None
     header.pop("__metadata__", None)
     tensors = {}
@@ -153,44 +151,15 @@ def _read_shards(directory: Path, index: Path) -> dict[str, TensorInfo]:
 def pickled(names: Iterable[str]) -> list[str]:
     """Those of some file names that stand for pickles, weights of whole models first."""
     starts = ("pytorch_model", "model", "consolidated", "adapter_model")
-    matches = [name for name in sorted(names) if any(fnmatch(name.lower(), p) for p in PICKLES)]
+    matches = [name for name in sorted(names) if any(fnmatch(name.lower(), p) for p in _PICKLES)]
     leaf = {name: PurePosixPath(name).name.lower() for name in matches}
     return sorted(matches, key=lambda name: [not leaf[name].startswith(start) for start in starts])
 
 
 def pickle_refusal(where: str, name: str) -> str:
-    """The one message about a checkpoint that only pickles hold.
-
-    Args:
-        where: the directory, or the config's field and the repository.
-        name: the first of the files.
-    """
-    leaf = PurePosixPath(name)
-    if leaf.name.startswith("adapter_model"):
-        way = "merge the adapter into its base model, save that with save_pretrained, and name it"
-    elif leaf.name.startswith("consolidated"):
-        way = "take the repository that its authors publish for transformers"
-    elif leaf.stem in ("optimizer", "scheduler", "rng_state", "training_args"):
-        way = "it is what a training left behind, and no model; name the model's own directory"
-    else:
-        way = (
-            "choose a revision with safetensors, or convert it once where it can do no harm (a "
-            'container without network and without your files): python -c "from transformers '
-            "import AutoModelForCausalLM as M; M.from_pretrained('IN', use_safetensors=False)"
-            ".save_pretrained('OUT')\", copy the tokenizer's files and generation_config.json to "
-            "OUT, and use kind 'local' with path OUT"
-        )
+    """The message about a checkpoint at ``where`` that only pickles, such as ``name``, hold."""
+    way = next(way for start, way in _WAYS.items() if PurePosixPath(name).name.startswith(start))
     return (
         f"{where} holds no safetensors weights, only pickles ({name}), and a pickle may run any "
         f"code when it is read, so it is never opened here; {way}"
     )
-
-
-def parameter_count(index: dict[str, TensorInfo]) -> int:
-    """Number of elements of all tensors listed."""
-    return sum(info.size for info in index.values())
-
-
-def weight_files(index: dict[str, TensorInfo]) -> list[Path]:
-    """The safetensors files that hold the tensors listed, sorted."""
-    return sorted({info.file for info in index.values()})

@@ -1,24 +1,27 @@
 """Settings of base checkpoints: where each comes from, or how it is made. Imports nothing heavy."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from mixmerge.core.section import Pinned, Section, is_commit
-
-_DIGEST = re.compile("[0-9a-f]{64}")
+from mixmerge.core.section import Pinned, Section
 
 
-def _allowed(value: Any, fits: Callable[[str], object], what: str) -> Any:
-    """What stands under `trust_remote_code`: nothing, or the exact code that may run."""
-    if value is None or value is False:
-        return None
-    if not isinstance(value, str) or not fits(value):
-        raise ValueError(f"found {value!r}; name {what}, or leave it out")
-    return value
+def _trusted(digits: int, what: str) -> BeforeValidator:
+    """Checks of `trust_remote_code` that it is nothing, or names the exact code that may run."""
+
+    def check(value: Any) -> Any:
+        if value is None or value is False:
+            return None
+        if not isinstance(value, str) or not re.fullmatch(f"[0-9a-f]{{{digits}}}", value):
+            raise ValueError(
+                f"found {value!r}; name the {what} ({digits} hexadecimal digits), or leave it out"
+            )
+        return value
+
+    return BeforeValidator(check)
 
 
 class Checkpoint(Section):
@@ -35,14 +38,9 @@ class HubCheckpoint(Checkpoint, Pinned):
     id: str
     """Repository on the hub, such as `Qwen/Qwen2.5-Coder-1.5B-Instruct`."""
 
-    trust_remote_code: str | None = None
+    trust_remote_code: Annotated[str | None, _trusted(40, "commit that you read")] = None
     """The commit whose Python code may run; it must be `revision`, so that another revision is not
     trusted by oversight. Null: no code of the repository ever runs. Read the code first."""
-
-    @field_validator("trust_remote_code", mode="before")
-    @classmethod
-    def _names_a_commit(cls, value: Any) -> Any:
-        return _allowed(value, is_commit, "the commit (40 hexadecimal digits) that you have read")
 
     @model_validator(mode="after")
     def _trusts_what_it_takes(self) -> Self:
@@ -61,14 +59,9 @@ class LocalCheckpoint(Checkpoint):
     path: Path
     """The directory with config.json, *.safetensors and the tokenizer."""
 
-    trust_remote_code: str | None = None
+    trust_remote_code: Annotated[str | None, _trusted(64, "SHA-256 of its code")] = None
     """SHA-256 of the directory's Python code, which then may run; the message that refuses the
     code says it. Null: no code of the directory ever runs. Read the code first."""
-
-    @field_validator("trust_remote_code", mode="before")
-    @classmethod
-    def _names_a_digest(cls, value: Any) -> Any:
-        return _allowed(value, _DIGEST.fullmatch, "the SHA-256 (64 hexadecimal digits) of its code")
 
 
 class GgufCheckpoint(Checkpoint):

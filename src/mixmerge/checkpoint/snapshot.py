@@ -4,107 +4,85 @@ import hashlib
 import logging
 import os
 import shutil
+from itertools import product
 from pathlib import Path
+from typing import Any
 
-from mixmerge.checkpoint.chat import first_difference
-from mixmerge.checkpoint.code import RECORD, settle_code
-from mixmerge.checkpoint.finalize import SIDE_FILES, copy_named, finalize
-from mixmerge.checkpoint.hub import Repository, download, resolve
-from mixmerge.checkpoint.index import (
-    INDEX,
-    SINGLE,
-    pickle_refusal,
-    pickled,
-    read_index,
-    weight_files,
-)
+from mixmerge.artifacts.manifest import publish
+from mixmerge.checkpoint.chat import BadTemplate, Chat
+from mixmerge.checkpoint.hub import download, matching, resolve
+from mixmerge.checkpoint.index import INDEX, SINGLE, pickle_refusal, pickled, read_index
 from mixmerge.checkpoint.settings import HubCheckpoint, LocalCheckpoint
+from mixmerge.checkpoint.side_files import SIDE_FILES, finish, settle_code
 from mixmerge.checkpoint.tensors import check_finite
-from mixmerge.checkpoint.tokenizer import load_tokenizer, template_of
+from mixmerge.checkpoint.tokenizer import load_chat, load_tokenizer, template_of
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import read_object, replace_dir, write_json
+from mixmerge.core.io import read_object, write_json
 
 logger = logging.getLogger(__name__)
 
-#: What is fetched of a repository's weights.
-_SHARDS = "model-*-of-*.safetensors"
+#: Chats on which a template is held against the one it replaces.
+_QUESTION, _ANSWER = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}
+_TRIALS = (
+    [_QUESTION],
+    [{"role": "system", "content": "S"}, _QUESTION],
+    [_QUESTION, _ANSWER, _QUESTION, _ANSWER],
+)
 
 
 def snapshot(model: str, settings: HubCheckpoint | LocalCheckpoint, out: Path) -> None:
-    """Publish a base checkpoint at ``out``, checked, with its manifest.
+    """Publish a model's base checkpoint at ``out``, checked, with its manifest.
 
-    What was downloaded before an interruption is kept in a hidden directory beside ``out``.
-
-    Args:
-        model: its key in the config, for messages.
-        settings: where it comes from.
-        out: target directory; replaced as a whole when everything is there.
-
-    Raises:
-        UserError: the source cannot be had, or is not a whole checkpoint with a chat template.
+    What was downloaded before an interruption is kept in a hidden directory beside ``out``, which
+    is replaced as a whole when everything is there.
     """
-    where = f"models.{model}"
+    where, own = f"models.{model}", settings.chat_template
     if isinstance(settings, HubCheckpoint):
         repository = resolve("model", settings.id, settings.revision, where, out)
         _check_weights(repository, where)
-        source = {"id": settings.id, "revision": settings.revision, "commit": repository.commit}
-        source["kind"] = "hub"
-        scratch = _scratch(out, source)
-        (scratch / RECORD).unlink(missing_ok=True)
-        patterns = [*SIDE_FILES, SINGLE, INDEX, _SHARDS]
+        origin = {"id": settings.id, "revision": settings.revision, "commit": repository.sha}
+        origin["kind"] = "hub"
+        # Only the same origin resumes a download.
+        key = hashlib.sha256(repr(sorted(origin.items())).encode()).hexdigest()[:12]
+        source = out.with_name(f".{out.name}.{key}.snapshot")
+        source.mkdir(parents=True, exist_ok=True)
         code = [] if settings.trust_remote_code is None else ["*.py"]
-        download(repository, patterns + code, scratch, where)
-        _finish(where, settings, source, scratch, out)
-        return
-    source = {"path": settings.path.as_posix(), "kind": "local"}
-    scratch = _scratch(out, source)
-    try:
-        _copy_checkpoint(settings.path, scratch)
-        _finish(where, settings, source, scratch, out)
-    except UserError as error:
-        message = str(error).replace(scratch.as_posix(), settings.path.as_posix())
-        raise UserError(message) from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        patterns = [*SIDE_FILES, SINGLE, INDEX, "model-*-of-*.safetensors", *code]
+        download(repository, patterns, source, where)
+    else:
+        source = settings.path
+        origin = {"path": source.as_posix(), "kind": "local"}
+    with publish(
+        out,
+        "checkpoint",
+        inputs=[] if own is None else [own],
+        settings=origin,
+        packages=["huggingface_hub"],
+    ) as made:
+        try:
+            _copy_checkpoint(source, made.path)
+            settle_code(made.path, where, settings.trust_remote_code, origin.get("commit"))
+            if own is not None:
+                _replace_template(where, made.path, own)
+            load_chat(made.path, run_code=False)
+            check_finite(made.path)
+        except UserError as error:
+            message = str(error).replace(made.path.as_posix(), source.as_posix())
+            raise UserError(message) from None
+        made.facts.update(finish(made.path))
+    if isinstance(settings, HubCheckpoint):
+        shutil.rmtree(source)
 
 
-def _scratch(out: Path, source: dict[str, str]) -> Path:
-    """A directory beside ``out`` whose name holds the source: only the same resumes a download."""
-    key = hashlib.sha256(repr(sorted(source.items())).encode()).hexdigest()[:12]
-    scratch = out.with_name(f".{out.name}.{key}.snapshot")
-    scratch.mkdir(parents=True, exist_ok=True)
-    return scratch
-
-
-def _finish(
-    where: str,
-    settings: HubCheckpoint | LocalCheckpoint,
-    source: dict[str, str],
-    scratch: Path,
-    out: Path,
-) -> None:
-    """Check a fetched or copied checkpoint, and publish it."""
-    settle_code(scratch, where, settings.trust_remote_code, source.get("commit"))
-    inputs = []
-    if settings.chat_template is not None:
-        _compare_templates(where, scratch, settings.chat_template)
-        install_chat_template(settings.chat_template, scratch)
-        inputs.append(settings.chat_template)
-    check_finite(scratch)
-    finalize(scratch, inputs=inputs, settings=source, seed=None, packages=["huggingface_hub"])
-    replace_dir(scratch, out)
-
-
-def _compare_templates(where: str, checkpoint: Path, own: Path) -> None:
-    """Say so where the config's chat template writes another text than the checkpoint's own.
+def _replace_template(where: str, checkpoint: Path, own: Path) -> None:
+    """Take the config's chat template; tell where it writes another text than the one it replaces.
 
     A template that only adds marks around the answer should not; one that is meant to may.
     """
-    tokenizer = load_tokenizer(checkpoint)
+    tokenizer = load_tokenizer(checkpoint, run_code=False)
     original = template_of(tokenizer)
-    if original is None or not own.is_file():
-        return
-    texts = first_difference(tokenizer, original, own.read_text(encoding="utf-8"))
+    text = install_chat_template(own, checkpoint)
+    texts = first_difference(tokenizer, original, text) if original else None
     if texts is not None:
         logger.warning(
             "%s.chat_template: %s writes another text than the checkpoint's own template: %r, "
@@ -113,15 +91,30 @@ def _compare_templates(where: str, checkpoint: Path, own: Path) -> None:
         )
 
 
-def _check_weights(repository: Repository, where: str) -> None:
+def first_difference(tokenizer: Any, first: str, second: str) -> tuple[str, str] | None:
+    """What two chat templates write for a plain chat, from where they part; None if the same."""
+    for messages, prompt in product(_TRIALS, (True, False)):
+        texts = []
+        for template in (first, second):
+            try:
+                texts.append(Chat(tokenizer, template).render(messages, prompt=prompt)[0])
+            except BadTemplate as error:
+                texts.append(f"(refused: {error})")
+        if texts[0] != texts[1]:
+            start = len(os.path.commonprefix(texts))  # noqa: RUF071 -- characters are compared
+            return texts[0][start:], texts[1][start:]
+    return None
+
+
+def _check_weights(repository: Any, where: str) -> None:
     """Refuse a repository without safetensors before anything is fetched."""
-    if repository.matching([SINGLE, INDEX]):
+    if matching(repository, [SINGLE, INDEX]):
         return
-    where = f"{where}.id: {repository.id}@{repository.commit}"
-    if pickles := pickled(file.name for file in repository.files):
+    where = f"{where}.id: {repository.id}@{repository.sha}"
+    if pickles := pickled(file.rfilename for file in repository.siblings or ()):
         raise UserError(pickle_refusal(where, pickles[0]))
-    others = [file.name for file in repository.matching(["*.gguf", "*.safetensors", "*.h5"])]
-    held = f" (it holds {others[0]})" if others else ""
+    others = matching(repository, ["*.gguf", "*.safetensors", "*.h5"])
+    held = f" (it holds {others[0].rfilename})" if others else ""
     raise UserError(
         f"{where} has neither {SINGLE} nor {INDEX}{held}; choose a model in transformers' layout, "
         "or save it with save_pretrained and use kind 'local'"
@@ -129,31 +122,21 @@ def _check_weights(repository: Repository, where: str) -> None:
 
 
 def _copy_checkpoint(source: Path, target: Path) -> None:
-    """Copy a local checkpoint's known files into ``target``: hard links where possible.
-
-    Raises:
-        UserError: the directory holds no whole safetensors checkpoint.
-    """
-    index = read_index(source)
-    for stale in target.iterdir():
-        stale.unlink()
-    for file in weight_files(index):
+    """Copy a local checkpoint's known files into ``target``: hard links where possible."""
+    weights = {info.file for info in read_index(source).values()}
+    for file in weights:
         try:
             os.link(file.resolve(), target / file.name)
         except OSError:  # another file system, or one without hard links
             shutil.copyfile(file, target / file.name)
-    if (source / INDEX).exists():
-        shutil.copyfile(source / INDEX, target / INDEX)
-    # A foreign directory: its code goes along for now, its own word on what it may do does not.
-    copy_named(source, target, (), [path.name for path in source.glob("*.py")])
+    # Its code goes along for now, a foreign directory's word on what the code may do does not.
+    for name in (*SIDE_FILES, INDEX, *(path.name for path in source.glob("*.py"))):
+        if (source / name).exists():
+            shutil.copyfile(source / name, target / name)
 
 
-def install_chat_template(template: Path, directory: Path) -> None:
-    """Replace a checkpoint's chat template by a Jinja file.
-
-    Raises:
-        UserError: the file is missing or names no message.
-    """
+def install_chat_template(template: Path, directory: Path) -> str:
+    """Replace a checkpoint's chat template by a Jinja file, whose text is returned."""
     try:
         text = template.read_text(encoding="utf-8")
     except OSError:
@@ -168,3 +151,4 @@ def install_chat_template(template: Path, directory: Path) -> None:
         if content.pop("chat_template", None) is not None:
             write_json(config, content)
     (directory / "chat_template.jinja").write_text(text, encoding="utf-8")
+    return text

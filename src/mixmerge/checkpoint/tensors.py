@@ -1,8 +1,7 @@
 """Tensors of checkpoints: their values, tied embeddings, and what must hold.
 
 numpy has no bfloat16, but a bfloat16 is the upper half of a float32: shifting its bits is exact and
-spares the two seconds that importing torch takes. MergeKit, transformers and torch let most of what
-is checked here through: NaN spreads over a tensor, flipped bytes are just other numbers.
+spares the two seconds that importing torch takes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,31 +18,23 @@ from mixmerge.core.io import read_object
 
 #: Elements of a piece: small enough for the processor's cache, large enough to hide Python.
 CHUNK = 1 << 17
-
-Floats = npt.NDArray[np.float64]
-
-#: How the raw elements of each float dtype are read; all integers of the same width.
+#: How the raw elements of each float dtype are read.
 RAW: dict[str, np.dtype[Any]] = {
     "BF16": np.dtype("<u2"),
-    "F16": np.dtype("<u2"),
-    "F32": np.dtype("<u4"),
-    "F64": np.dtype("<u8"),
+    "F16": np.dtype("<f2"),
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
 }
-
-#: Bits of a float's exponent, by dtype (all set means NaN or infinity), and of its fraction (any
-#: set beside a full exponent means NaN).
-_EXPONENT = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000, "F64": 0x7FF0000000000000}
-_FRACTION = {"BF16": 0x007F, "F16": 0x03FF, "F32": 0x007FFFFF, "F64": 0x000FFFFFFFFFFFFF}
+Floats = npt.NDArray[np.float64]
 
 HEAD = "lm_head.weight"
 EMBEDDINGS = ("model.embed_tokens.weight", "transformer.wte.weight", "gpt_neox.embed_in.weight")
 
 
 def raw_values(info: TensorInfo) -> npt.NDArray[Any]:
-    """A float tensor's bit patterns, flat, mapped from its file.
+    """A float tensor's values, flat, mapped from its file; bfloat16 as its bits.
 
-    Raises:
-        UserError: the tensor holds no float16, bfloat16, float32 or float64 (quantised weights).
+    Raises `UserError` where it is quantised.
     """
     if info.dtype not in RAW:
         raise UserError(
@@ -61,27 +52,25 @@ def _mapped(info: TensorInfo, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 
 
 def to_float64(raw: npt.NDArray[Any], dtype: str) -> Floats:
-    """Turn bit patterns of a float dtype into float64, exactly."""
+    """Turn values as `raw_values` gives them into float64, exactly."""
     if dtype == "BF16":
-        return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32).astype(np.float64)
-    native = {"F16": np.float16, "F32": np.float32, "F64": np.float64}[dtype]
-    return raw.view(native).astype(np.float64)
+        raw = (raw.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return raw.astype(np.float64)
 
 
-def aligned(infos: Sequence[TensorInfo], chunk: int = CHUNK) -> Iterator[tuple[Floats, ...]]:
+def aligned(infos: Sequence[TensorInfo]) -> Iterator[tuple[Floats, ...]]:
     """Yield stretches of equally shaped tensors side by side, as float64; dtypes may differ."""
     assert len({info.shape for info in infos}) == 1, "tensors of different shape"
     raw = [(raw_values(info), info.dtype) for info in infos]
-    for start in range(0, infos[0].size, chunk):
-        yield tuple(to_float64(bits[start : start + chunk], dtype) for bits, dtype in raw)
+    for start in range(0, infos[0].size, CHUNK):
+        yield tuple(to_float64(values[start : start + CHUNK], dtype) for values, dtype in raw)
 
 
 def same_bytes(a: TensorInfo, b: TensorInfo) -> bool:
     """Whether two tensors hold the same shape, dtype and bits."""
-    if (a.shape, a.dtype) != (b.shape, b.dtype):
-        return False
     byte = np.dtype(np.uint8)
-    return np.array_equal(_mapped(a, byte), _mapped(b, byte))
+    alike = (a.shape, a.dtype) == (b.shape, b.dtype)
+    return alike and np.array_equal(_mapped(a, byte), _mapped(b, byte))
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -103,28 +92,24 @@ def embeddings(index: dict[str, TensorInfo]) -> TensorInfo | None:
     return next((index[name] for name in EMBEDDINGS if name in index), None)
 
 
-def without_tied_head(directory: Path, index: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
-    """Drop an output head that the config ties and that repeats the input embeddings' bytes.
+def parameter_count(directory: Path, index: dict[str, TensorInfo]) -> int:
+    """Number of weights; an output head that repeats tied embeddings' bytes does not count.
 
-    Some tools store a tied head a second time. One that differs stays: transformers 5 loads such a
+    Some tools store a tied head a second time. One that differs counts: transformers 5 loads such a
     checkpoint untied.
     """
     head, source = index.get(HEAD), embeddings(index)
-    if head is None or source is None or not is_tied(directory, index):
-        return index
-    if not same_bytes(head, source):
-        return index
-    return {name: info for name, info in index.items() if name != HEAD}
+    count = sum(info.size for info in index.values())
+    if head and source and is_tied(directory, index) and same_bytes(head, source):
+        count -= head.size
+    return count
 
 
 def check_same_tensors(directory: Path, like: Path) -> None:
     """Check that a checkpoint holds the tensors of another one in the same shapes, any dtype.
 
     Where both tie their embeddings, `lm_head.weight` may be stored in one and left out in the
-    other.
-
-    Raises:
-        UserError: a missing or extra tensor or another shape, naming the first of them.
+    other. Raises `UserError` that names the first missing, extra or reshaped tensor.
     """
     mine, theirs = read_index(directory), read_index(like)
     extra, missing = set(mine) - set(theirs), set(theirs) - set(mine)
@@ -149,24 +134,18 @@ def check_same_tensors(directory: Path, like: Path) -> None:
 
 
 def check_finite(directory: Path) -> None:
-    """Check that no weight is NaN or infinite, by bit patterns: no conversion, one pass.
-
-    Raises:
-        UserError: naming file, tensor, index and kind of the first bad element.
-    """
+    """Check that no weight is NaN or infinite; `UserError` names the first that is."""
     tensors = read_index(directory).values()
     total = sum(info.nbytes for info in tensors)
     title = f"finite? {directory.name}"
     with tqdm(total=total, unit="B", unit_scale=True, mininterval=1, desc=title) as bar:
         for info in tensors:
-            bits = raw_values(info)
-            exponent = bits.dtype.type(_EXPONENT[info.dtype])
-            for start in range(0, info.size, CHUNK):
-                bad = (bits[start : start + CHUNK] & exponent) == exponent
+            for number, (values,) in enumerate(aligned([info])):
+                bad = ~np.isfinite(values)
                 if bad.any():
-                    first = start + int(np.argmax(bad))
-                    kind = "NaN" if int(bits[first]) & _FRACTION[info.dtype] else "infinity"
-                    where = np.unravel_index(first, info.shape) if info.shape else ()
+                    first = int(np.argmax(bad))
+                    kind = "NaN" if np.isnan(values[first]) else "infinity"
+                    where = np.unravel_index(number * CHUNK + first, info.shape)
                     raise UserError(
                         f"{info.file}: tensor {info.name!r} holds {kind} at "
                         f"{[int(i) for i in where]}; the checkpoint is spoilt (diverged training, "

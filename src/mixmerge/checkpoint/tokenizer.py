@@ -8,21 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mixmerge.checkpoint.code import trusts_code
+from mixmerge.checkpoint.chat import Chat
+from mixmerge.checkpoint.side_files import trusts_code
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_object
 
-FILE = "tokenizer.json"
-SENTENCEPIECE = "tokenizer.model"
+_FILE, _SENTENCEPIECE = "tokenizer.json", "tokenizer.model"
 
 #: The way out for tokenizers of the older forms; SentencePiece's wants a newer protobuf than ours.
-CONVERSION = (
+_CONVERSION = (
     "make a tokenizer.json of its files once, in an environment of its own (pip install "
     "transformers sentencepiece protobuf): python -c 'from transformers import AutoTokenizer as T; "
     'T.from_pretrained("IN").save_pretrained("OUT")\', put it beside them in a copy of the '
     "checkpoint, and name that copy (kind 'local')"
 )
-
 #: Texts on which tokenizers that are written differently must still agree.
 _PROBES = (
     "def mean(xs: list[float]) -> float:\n    return sum(xs) / len(xs)  # ½ naïve\n",
@@ -33,25 +32,30 @@ _PROBES = (
 _ROUND_TRIP = "def f(x):\n    return x + 1  # é 你\n"
 
 
-def load_tokenizer(checkpoint: Path) -> Any:
+def load_tokenizer(checkpoint: Path, *, run_code: bool = True) -> Any:
     """Load a checkpoint's tokenizer and make sure that it gives a text back as it was.
 
     transformers 5 reads a tokenizer of class ``LlamaTokenizer`` with Llama's own rules for blanks
     unless it notices that the file has others, as DeepSeek-Coder's has (issues 45488 and 46489 of
-    huggingface/transformers): every blank and line end was lost, silently.
-
-    Raises:
-        UserError: no tokenizer, or one that loses text.
+    huggingface/transformers): every blank and line end was lost, silently. Without ``run_code`` a
+    tokenizer's own class is not used even where it is trusted.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
     from transformers import __version__ as version
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            checkpoint, local_files_only=True, trust_remote_code=trusts_code(checkpoint)
+    if not any((checkpoint / name).exists() for name in (_FILE, _SENTENCEPIECE)):
+        # transformers makes an empty one for some models.
+        older = (checkpoint / "vocab.json").exists()
+        way = _CONVERSION if older else "copy the base model's tokenizer files there"
+        raise UserError(
+            f"{checkpoint}: holds no tokenizer (no {_FILE}, no {_SENTENCEPIECE}); {way}"
         )
-    except UserError:
-        raise
+    trusted = trusts_code(checkpoint)
+    kind = AutoTokenizer if run_code or not trusted else PreTrainedTokenizerFast
+    try:
+        tokenizer = kind.from_pretrained(
+            checkpoint, local_files_only=True, trust_remote_code=trusted
+        )
     except Exception as error:  # the tokenizers library raises nothing else than that
         raise _unreadable(checkpoint, error) from None
     ids = tokenizer(_ROUND_TRIP, add_special_tokens=False)["input_ids"]
@@ -68,82 +72,74 @@ def load_tokenizer(checkpoint: Path) -> Any:
 
 def _unreadable(checkpoint: Path, error: Exception) -> UserError:
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-    return UserError(
-        f"{checkpoint}: the tokenizer cannot be read: {reason}; {_way_out(checkpoint)}"
-    )
-
-
-def _way_out(checkpoint: Path) -> str:
-    """What to do about a tokenizer that is missing or cannot be read."""
-    if (checkpoint / FILE).exists():
-        return "fetch or write its files again"
-    older = any((checkpoint / name).exists() for name in (SENTENCEPIECE, "vocab.json"))
-    return CONVERSION if older else "copy the base model's tokenizer files there"
+    exists = (checkpoint / _FILE).exists()
+    way = "fetch or write its files again" if exists else _CONVERSION
+    return UserError(f"{checkpoint}: the tokenizer cannot be read: {reason}; {way}")
 
 
 def template_of(tokenizer: Any) -> str | None:
     """The tokenizer's own chat template, the default one where it has several."""
     template = tokenizer.chat_template
-    if isinstance(template, dict):
-        template = template.get("default")
-    return template or None
+    return (template.get("default") if isinstance(template, dict) else template) or None
 
 
-def stop_tokens(checkpoint: Path, tokenizer: Any) -> list[int]:
+def load_chat(checkpoint: Path, *, run_code: bool = True) -> Chat:
+    """Load a checkpoint's tokenizer, as `load_tokenizer` does, with its own chat template."""
+    tokenizer = load_tokenizer(checkpoint, run_code=run_code)
+    if template := template_of(tokenizer):
+        return Chat(tokenizer, template, str(checkpoint))
+    note = ""
+    if tokenizer.chat_template:
+        note = " (of several templates one must be named 'default')"
+    elif (checkpoint / "chat_template.json").exists():
+        note = " (chat_template.json is not the tokenizer's)"
+    raise UserError(
+        f"{checkpoint}: the tokenizer has no chat template{note}; name one under "
+        "`chat_template` of the model in the config"
+    )
+
+
+def stop_tokens(checkpoint: Path, chat: Chat) -> list[int]:
     """Ids at which generation stops, ascending, found as transformers and vLLM do.
 
-    Raises:
-        UserError: generation_config.json, config.json and the tokenizer name none, or no token.
+    Raises `UserError` where they are none, or not what the template closes an answer with.
     """
-    for name in ("generation_config.json", "config.json"):
+    tokens, source = chat.tokenizer.eos_token_id, checkpoint
+    for name in ("config.json", "generation_config.json"):
         path = checkpoint / name
         value = read_object(path).get("eos_token_id") if path.exists() else None
         if value is not None:
-            tokens = value if isinstance(value, list) else [value]
-            for token in tokens:
-                if not isinstance(token, int) or not 0 <= token < len(tokenizer):
-                    raise UserError(
-                        f"{path}: eos_token_id: {token!r} is no token; ids go from 0 to "
-                        f"{len(tokenizer) - 1}"
-                    )
-            return sorted(set(tokens))
-    if tokenizer.eos_token_id is None:
+            tokens, source = value, path
+    if tokens is None:
         raise UserError(
             f"{checkpoint}: no stop token in generation_config.json, config.json or the "
             "tokenizer; set eos_token_id in generation_config.json"
         )
-    return [tokenizer.eos_token_id]
-
-
-def _backend(directory: Path) -> Any:
-    """A checkpoint's `tokenizers.Tokenizer`: as its file says, else as transformers makes it."""
-    from tokenizers import Tokenizer
-
-    if (directory / FILE).exists():
-        try:
-            tokenizer = Tokenizer.from_file(str(directory / FILE))
-        except Exception as error:  # the library raises nothing narrower
-            raise _unreadable(directory, error) from None
-    elif (directory / SENTENCEPIECE).exists():
-        tokenizer = load_tokenizer(directory).backend_tokenizer
-    else:  # transformers makes an empty one for some models
+    size = len(chat.tokenizer)
+    for token in tokens if isinstance(tokens, list) else [tokens]:
+        if not isinstance(token, int) or not 0 <= token < size:
+            raise UserError(
+                f"{source}: eos_token_id: {token!r} is no token; ids go from 0 to {size - 1}"
+            )
+    stops = sorted(set(tokens)) if isinstance(tokens, list) else [tokens]
+    closing = chat.closing_token()
+    if closing is not None and closing not in stops:
+        names = chat.tokenizer.convert_ids_to_tokens([closing, *stops])
         raise UserError(
-            f"{directory}: holds no tokenizer (no {FILE}, no {SENTENCEPIECE}); "
-            f"{_way_out(directory)}"
+            f"{checkpoint}: the chat template closes an answer with {names[0]!r} ({closing}), but "
+            f"generation stops only at {', '.join(map(repr, names[1:]))} ({stops}): it would run "
+            "on after each answer. Set eos_token_id in generation_config.json of a copy of the "
+            "checkpoint (kind: local), or set the model's `chat_template` to one that closes with "
+            "a stop token"
         )
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
+    return stops
 
 
 def check_same_tokenizer(directories: Sequence[Path]) -> None:
     """Check that checkpoints turn text into the same token ids.
 
     Their files may be written in other ways, as libraries do: each token's number must be the same,
-    and a few texts must be split into the same tokens.
-
-    Raises:
-        UserError: a checkpoint without a tokenizer, or the first difference, with both places.
+    and a few texts must be split into the same tokens. `UserError` names the first difference.
     """
     first, *others = directories
     base = _backend(first)
@@ -158,39 +154,28 @@ def check_same_tokenizer(directories: Sequence[Path]) -> None:
                 f"number {ids[token]}" if token in ids else "absent" for ids in (own, numbers)
             )
             raise UserError(
-                f"{other / FILE}: vocabulary: token {token!r} is {here}, but {there} in "
-                f"{first / FILE}; {advice}"
+                f"{other / _FILE}: vocabulary: token {token!r} is {here}, but {there} in "
+                f"{first / _FILE}; {advice}"
             )
         for text in _PROBES:
             if base.encode(text).ids != tokenizer.encode(text).ids:
                 raise UserError(
-                    f"{other / FILE}: splits text into other tokens than {first / FILE} (merges or "
-                    f"pre-tokenizer differ), for instance {text[:30]!r}; {advice}"
+                    f"{other / _FILE}: splits text into other tokens than {first / _FILE} (merges "
+                    f"or pre-tokenizer differ), for instance {text[:30]!r}; {advice}"
                 )
 
 
-def check_chat_template(directory: Path) -> None:
-    """Check that a checkpoint has a tokenizer that can be read, and a chat template.
+def _backend(directory: Path) -> Any:
+    """A checkpoint's `tokenizers.Tokenizer`: as its file says, else as transformers makes it."""
+    from tokenizers import Tokenizer
 
-    The template stands in ``chat_template.jinja`` or in ``tokenizer_config.json``, there perhaps
-    as the one of several that is named ``default``.
-
-    Raises:
-        UserError: either is missing, or the tokenizer cannot be read here.
-    """
-    _backend(directory)
-    if (directory / "chat_template.jinja").exists():
-        return
-    config = directory / "tokenizer_config.json"
-    templates = read_object(config).get("chat_template") if config.exists() else None
-    note = ""
-    if isinstance(templates, list):
-        templates = "default" in [e.get("name") for e in templates if isinstance(e, dict)]
-        note = " (of several templates one must be named 'default')"
-    elif (directory / "chat_template.json").exists():
-        note = " (chat_template.json is not the tokenizer's)"
-    if not templates:
-        raise UserError(
-            f"{directory}: the tokenizer has no chat template{note}; name one under "
-            "`chat_template` of the model in the config"
-        )
+    if (directory / _FILE).exists():
+        try:
+            tokenizer = Tokenizer.from_file(str(directory / _FILE))
+        except Exception as error:  # the library raises nothing narrower
+            raise _unreadable(directory, error) from None
+    else:
+        tokenizer = load_tokenizer(directory).backend_tokenizer
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer

@@ -135,7 +135,7 @@ def pin(source: HubSource, name: str, out: Path) -> HubSource:
     # A cached copy of a commit needs no hub; see `read_hub`.
     if constants.HF_HUB_OFFLINE and is_commit(source.revision):
         return source
-    commit = resolve("dataset", source.id, source.revision, f"sources.{name}", out).commit
+    commit = resolve("dataset", source.id, source.revision, f"sources.{name}", out).sha
     return source.model_copy(update={"revision": commit})
 
 

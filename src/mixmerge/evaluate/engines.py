@@ -14,9 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, GenerationConfig
 from transformers.utils import logging
 
-from mixmerge.checkpoint.chat import Chat, check_stops
-from mixmerge.checkpoint.code import load_config, trusts_code
-from mixmerge.checkpoint.tokenizer import load_tokenizer, stop_tokens, template_of
+from mixmerge.checkpoint.side_files import load_config, trusts_code
+from mixmerge.checkpoint.tokenizer import load_chat, stop_tokens
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate.settings import Decoding, SuiteDecoding
 from mixmerge.evaluate.suite import Completion
@@ -48,17 +47,8 @@ class Engine(ABC):
         #: Prompts that `complete` is to be given at a time.
         self.batch = decoding.in_flight
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        tokenizer = load_tokenizer(checkpoint)
-        template = template_of(tokenizer)
-        if template is None:
-            raise UserError(
-                f"{checkpoint}: the tokenizer has no chat template, so prompts cannot be rendered; "
-                "put a chat_template.jinja beside tokenizer_config.json or set the model's "
-                "chat_template in the config"
-            )
-        self.chat = Chat(tokenizer, template, str(checkpoint))
-        self.stops = stop_tokens(checkpoint, tokenizer)
-        check_stops(checkpoint, self.chat, self.stops)
+        self.chat = load_chat(checkpoint)
+        self.stops = stop_tokens(checkpoint, self.chat)
         config = load_config(checkpoint)
         #: Longest sequence in tokens that the model takes.
         self.context: int = config.max_position_embeddings

@@ -8,10 +8,14 @@ from typing import Any, Literal
 import yaml
 from pydantic import ValidationError
 
-from mixmerge.artifacts.manifest import MANIFEST, read_manifest
-from mixmerge.checkpoint.code import load_config, trusts_code
-from mixmerge.checkpoint.finalize import copy_side_files, finalize
+from mixmerge.artifacts.manifest import (
+    MANIFEST,
+    read_manifest,
+    write_manifest,
+    write_provenance,
+)
 from mixmerge.checkpoint.index import INDEX, read_index
+from mixmerge.checkpoint.side_files import copy_side_files, finish, load_config, trusts_code
 from mixmerge.checkpoint.tensors import (
     HEAD,
     check_dtypes,
@@ -19,7 +23,7 @@ from mixmerge.checkpoint.tensors import (
     check_same_tensors,
     is_tied,
 )
-from mixmerge.checkpoint.tokenizer import check_chat_template, check_same_tokenizer
+from mixmerge.checkpoint.tokenizer import check_same_tokenizer, load_chat
 from mixmerge.core.errors import UserError, one_line
 from mixmerge.core.io import atomic_dir, read_json, write_json
 from mixmerge.core.section import explained
@@ -95,13 +99,16 @@ def merge(
         _drop_tied_head(scratch)
         check_same_tensors(scratch, base)
         check_finite(scratch)
-        finalize(
+        load_chat(scratch)
+        facts = finish(scratch)
+        write_provenance(
             scratch,
             inputs=[path, *(manifest for manifest in manifests if manifest.exists())],
             settings={"recipe": recipe, "shard_bytes": shard_bytes, "device": device},
             seed=seed,
             packages=["mergekit", "torch", "transformers", "safetensors"],
         )
+        write_manifest(scratch, "checkpoint", facts)
         if check is not None:
             check(scratch)
 
@@ -141,7 +148,7 @@ def check_inputs(base: Path, models: Sequence[Path], named_dtype: bool = True) -
             read_manifest(directory, "checkpoint")
         check_same_tensors(directory, base)
     check_same_tokenizer(checkpoints)
-    check_chat_template(base)
+    load_chat(base)
     # transformers fills in defaults and knows older spellings: a specialist that another release
     # saved than the base writes `rope_theta` elsewhere.
     wanted = load_config(base).to_dict()

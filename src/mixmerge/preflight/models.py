@@ -8,19 +8,19 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
-from mixmerge.checkpoint.chat import BadTemplate, Chat, check_stops
-from mixmerge.checkpoint.code import names_code
-from mixmerge.checkpoint.index import parameter_count, read_index
+from mixmerge.checkpoint.chat import BadTemplate, Chat
+from mixmerge.checkpoint.index import read_index
+from mixmerge.checkpoint.side_files import names_code
 from mixmerge.checkpoint.tensors import (
     HEAD,
     RAW,
     embeddings,
     is_tied,
+    parameter_count,
     read_config,
-    without_tied_head,
 )
 from mixmerge.checkpoint.tokenizer import (
-    check_chat_template,
+    load_chat,
     load_tokenizer,
     stop_tokens,
     template_of,
@@ -87,7 +87,7 @@ def _check_base(context: Context, key: str, directory: Path, area: Area) -> bool
         length = context.config.sft_settings(key, training_set).max_length
         area.attempt(check_length, directory, length)
     if model.chat_template is None:
-        area.attempt(check_chat_template, directory)
+        area.attempt(load_chat, directory)
     kind = str(config.get("model_type") or "")
     if not kind:
         area.error(f"{file}: model_type: missing; transformers cannot tell what model this is")
@@ -98,7 +98,7 @@ def _check_base(context: Context, key: str, directory: Path, area: Area) -> bool
             f"transformers{more}; if it cannot be loaded, upgrade transformers or set "
             f"models.{key}.trust_remote_code after reading its code"
         )
-    counted = parameter_count(without_tied_head(directory, index))
+    counted = parameter_count(directory, index)
     _check_count(f"{where}.parameters", model, directory, counted, area)
     return True
 
@@ -192,7 +192,7 @@ def _check_template(
         return None
     chat = Chat(tokenizer, template, where)
     if _check_chat(chat, field, context, area) and has_tokenizer and directory is not None:
-        check_stops(directory, chat, stop_tokens(directory, tokenizer))
+        stop_tokens(directory, chat)
     return Path(where).name
 
 

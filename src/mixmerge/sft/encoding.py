@@ -1,11 +1,12 @@
 """From chat messages to token ids and labels: the loss is on the answer and its stop token."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mixmerge.checkpoint.chat import BadTemplate, Chat, Messages, Span, check_stops
-from mixmerge.checkpoint.tokenizer import load_tokenizer, stop_tokens, template_of
+from mixmerge.checkpoint.chat import BadTemplate, Chat, Messages, Span
+from mixmerge.checkpoint.tokenizer import load_chat, stop_tokens
 from mixmerge.core.errors import UserError
 
 #: Label of a token outside the loss, as torch's cross-entropy has it.
@@ -13,9 +14,9 @@ IGNORED = -100
 
 
 class Encoder:
-    """A tokenizer with its training template and the tokens that end an answer."""
+    """A chat whose template marks what the assistant says, and the tokens that end an answer."""
 
-    def __init__(self, chat: Chat, stops: frozenset[int]) -> None:
+    def __init__(self, chat: Chat, stops: list[int]) -> None:
         """The template encloses what the assistant says in ``{% generation %}``, up to a stop."""
         self.chat = chat
         self.stops = stops
@@ -24,18 +25,13 @@ class Encoder:
     def encode(self, messages: Messages, where: str) -> tuple[list[int], list[int]]:
         """Tokenise one conversation, prompts and answers apart, as generation does.
 
-        Args:
-            messages: chat messages, the last one the assistant's.
-            where: what to call the example in messages, ``file:line``.
-
         Returns:
             Token ids and labels. A label is the token itself inside an answer up to and including
             its stop token, and -100 elsewhere: what generation's prompt brings along, and what the
             template writes after the stop token, is never generated and so never learnt.
 
         Raises:
-            UserError: the template marks no answer, leaves the stop token outside, or renders the
-                conversation up to an answer otherwise than generation's prompt.
+            UserError: naming ``where`` and what the template does otherwise.
         """
         try:
             text, marked = self.chat.render(messages)
@@ -84,7 +80,7 @@ class Encoder:
         names = self.tokenizer.convert_ids_to_tokens
         raise UserError(
             f"{where}: with the chat template ({self.chat.source}) the loss ends on token "
-            f"{names(tokens[-1])!r}, but generation stops only at {names(sorted(self.stops))} "
+            f"{names(tokens[-1])!r}, but generation stops only at {names(self.stops)} "
             "(eos_token_id of generation_config.json): the model would never learn to stop. Move "
             "the stop token before `{% endgeneration %}` and set the model's `chat_template` to "
             "that file"
@@ -106,27 +102,17 @@ def load_encoder(base: Path) -> Encoder:
 
     A template without generation marks is replaced by TRL's training variant of the same template,
     which renders the same text.
-
-    Raises:
-        UserError: no tokenizer, no template, no known training variant, no stop token, or one
-            that is not what closes an answer.
     """
     from trl import chat_template_utils as trl
 
-    tokenizer = load_tokenizer(base)
-    template = template_of(tokenizer)
-    if not template:
-        raise UserError(
-            f"{base}: the tokenizer has no chat template; set the model's `chat_template` to a "
-            "Jinja file with `{% generation %}` marks around the assistant's answer"
-        )
-    if not trl.has_generation_markers(template):
+    chat = load_chat(base)
+    if not trl.has_generation_markers(chat.template):
         # TRL renders what it is asked about, without bounds: only its own templates get that far.
         shipped = {text for name, text in vars(trl).items() if name.endswith("_chat_template")}
         try:
-            if template not in shipped:
+            if chat.template not in shipped:
                 raise ValueError
-            template = str(trl.get_training_chat_template(tokenizer))
+            template = str(trl.get_training_chat_template(chat.tokenizer))
         except ValueError:
             raise UserError(
                 f"{base}: the chat template has no `{{% generation %}}` marks, so the answer "
@@ -134,7 +120,5 @@ def load_encoder(base: Path) -> Encoder:
                 "model's `chat_template` to a copy with `{% generation %}` before and "
                 "`{% endgeneration %}` after the assistant's answer and its stop token"
             ) from None
-    chat = Chat(tokenizer, template, str(base))
-    stops = stop_tokens(base, tokenizer)
-    check_stops(base, chat, stops)
-    return Encoder(chat, frozenset(stops))
+        chat = replace(chat, template=template)
+    return Encoder(chat, stop_tokens(base, chat))

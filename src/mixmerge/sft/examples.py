@@ -18,49 +18,38 @@ from mixmerge.sft.job import Job
 
 logger = logging.getLogger(__name__)
 
+#: In a job's directory of tokenised sets: the `Counts` of ``train`` and ``validation``.
+COUNTS = "prepared.json"
+_BATCH = 1000
+
 #: What became of one split: ``examples`` kept, and ``dropped`` for being longer than `max_length`;
 #: ``tokens`` of the kept ones, prompts included; ``answer_tokens`` of them, which are inside the
 #: loss; ``rows`` that batches are made of: packed rows with `packing`, else examples.
 Counts = dict[str, int]
-
-_BATCH = 1000
-_PREPARED = "prepared.json"
 
 
 def prepare(job: Job, encoder: Encoder) -> dict[str, Counts]:
     """Tokenise both splits of a job's data, pack them, and check every example on the way.
 
     Streams: memory is bound by a batch of examples. What an interrupted run left complete is used
-    again.
-
-    Returns:
-        Counts of ``train`` and ``validation``.
-
-    Raises:
-        UserError: a base whose weights, vocabulary or positions do not do, an example that the
-            template or the embedding cannot take, or an empty split.
+    again. Returns the counts of ``train`` and ``validation``.
     """
-    if (job.tokens / _PREPARED).exists():
-        return read_counts(job.tokens)
+    record = job.tokens / COUNTS
+    counts: dict[str, Counts] = read_json(record) if record.exists() else {}
+    if counts:
+        return counts
     check_length(job.base, job.settings.max_length)
     check_finite(job.base)
-    vocabulary = _embedding_rows(job.base, encoder)
+    _check_vocabulary(job.base, encoder.tokenizer)
     job.tokens.mkdir(parents=True, exist_ok=True)
-    counts = {}
     for name in ("train", "validation"):
         rows, target = (job.tokens / f"{name}{kind}.arrow" for kind in (".rows", ""))
-        counts[name] = _tokenise(job, job.data / f"{name}.jsonl", rows, encoder, vocabulary)
+        counts[name] = _tokenise(job, job.data / f"{name}.jsonl", rows, encoder)
         if job.settings.packing:
             counts[name]["rows"] = _pack(rows, target, job.settings.max_length)
         else:
             rows.rename(target)
-    write_json(job.tokens / _PREPARED, counts)
-    return counts
-
-
-def read_counts(tokens: Path) -> dict[str, Counts]:
-    """What `prepare` left in a job's directory of tokenised sets."""
-    counts: dict[str, Counts] = read_json(tokens / _PREPARED)
+    write_json(record, counts)
     return counts
 
 
@@ -93,11 +82,7 @@ def fill_up(dataset: Any, batch_size: int) -> Any:
 
 
 def check_length(base: Path, max_length: int) -> None:
-    """Check that rows of ``max_length`` tokens have positions in the base model.
-
-    Raises:
-        UserError: the model was not made for sequences that long.
-    """
+    """Check that rows of ``max_length`` tokens have positions in the base; `UserError` if not."""
     positions = read_config(base).get("max_position_embeddings")
     if isinstance(positions, int) and max_length > positions:
         raise UserError(
@@ -107,8 +92,8 @@ def check_length(base: Path, max_length: int) -> None:
         )
 
 
-def _embedding_rows(base: Path, encoder: Encoder) -> int:
-    """Number of token ids that a base model knows; `UserError` where its tokenizer has more."""
+def _check_vocabulary(base: Path, tokenizer: Any) -> None:
+    """Check that each token of a base's tokenizer has its row in the embedding."""
     index = read_index(base)
     embedding = embeddings(index)
     if embedding is None:
@@ -116,33 +101,30 @@ def _embedding_rows(base: Path, encoder: Encoder) -> int:
             f"{base}: no input embedding under a known name among its tensors "
             f"({', '.join(list(index)[:3])}, ...); this architecture is not supported"
         )
-    rows = embedding.shape[0]
-    if len(encoder.tokenizer) > rows:
+    tokens = 1 + max(tokenizer.get_vocab().values())
+    if tokens > embedding.shape[0]:
         raise UserError(
-            f"{base}: the tokenizer has {len(encoder.tokenizer)} tokens, but the embedding "
-            f"({embedding.name}) only {rows} rows; tokenizer and weights do not belong together. "
-            "Take both from the same revision"
+            f"{base}: the tokenizer has {tokens} tokens, but the embedding ({embedding.name}) only "
+            f"{embedding.shape[0]} rows; tokenizer and weights do not belong together. Take both "
+            "from the same revision"
         )
-    return rows
 
 
-def _tokenise(job: Job, source: Path, target: Path, encoder: Encoder, vocabulary: int) -> Counts:
+def _tokenise(job: Job, source: Path, target: Path, encoder: Encoder) -> Counts:
     """Write the examples of a split that are not too long to an Arrow stream, in batches."""
     import pyarrow as pa
 
     max_length = job.settings.max_length
     counts = Counter(dict.fromkeys(("examples", "dropped", "tokens", "answer_tokens", "rows"), 0))
     schema = pa.schema({name: pa.list_(pa.int32()) for name in ("input_ids", "labels")})
-    encoded = _encoded(source, encoder, vocabulary)
+    encoded = _encoded(source, encoder)
     with pa.ipc.new_stream(str(target), schema) as stream:
         while batch := list(islice(encoded, _BATCH)):
             kept = [row for row in batch if len(row["input_ids"]) <= max_length]
-            counts["dropped"] += len(batch) - len(kept)
-            counts["examples"] += len(kept)
-            counts["rows"] += len(kept)
             for row in kept:
                 counts["tokens"] += len(row["input_ids"])
                 counts["answer_tokens"] += sum(label != IGNORED for label in row["labels"])
+            counts.update(examples=len(kept), rows=len(kept), dropped=len(batch) - len(kept))
             stream.write_table(pa.Table.from_pylist(kept, schema=schema))
     if counts["dropped"]:
         logger.warning(
@@ -157,39 +139,16 @@ def _tokenise(job: Job, source: Path, target: Path, encoder: Encoder, vocabulary
     return dict(counts)
 
 
-def _encoded(source: Path, encoder: Encoder, vocabulary: int) -> Iterator[dict[str, list[int]]]:
+def _encoded(source: Path, encoder: Encoder) -> Iterator[dict[str, list[int]]]:
     """Token ids and labels of each example of a split."""
     title = f"tokenise {source.stem}"
     progress = tqdm(read_jsonl(source), desc=title, unit=" rows", mininterval=1)
     for number, row in enumerate(progress, start=1):
-        where = f"{source}:{number}"
-        messages = _messages(row, where)
+        where, messages = f"{source}:{number}", row["messages"]
         ids, labels = encoder.encode(messages, where)
         if number <= 8:
             encoder.check_answer(messages[-1]["content"], labels, where)
-        if max(ids) >= vocabulary:
-            raise UserError(
-                f"{where}: token id {max(ids)} lies outside the base's embedding "
-                f"({vocabulary} rows); tokenizer and weights do not belong together"
-            )
         yield {"input_ids": ids, "labels": labels}
-
-
-def _messages(row: dict[str, Any], where: str) -> list[dict[str, str]]:
-    """A row's messages, of the form that training takes."""
-    messages: Any = row.get("messages")
-    fits = isinstance(messages, list) and all(
-        isinstance(message, dict)
-        and isinstance(message.get("role"), str)
-        and isinstance(message.get("content"), str)
-        for message in messages
-    )
-    if not fits or not messages or messages[-1]["role"] != "assistant":
-        raise UserError(
-            f"{where}: messages: expected a list that ends with the assistant's answer, each with "
-            f"`role` and `content`, found {str(messages)[:80]}; make the training set again"
-        )
-    return list(messages)
 
 
 def _pack(rows: Path, target: Path, max_length: int) -> int:

@@ -1,14 +1,24 @@
-"""One fine-tuning job: what it is made of, and the scratch directory it may resume in."""
+"""One fine-tuning job: what it is made of, where it may resume, signals that ask it to stop.
+
+Whoever takes a machine away (a batch system before a time limit, or for somebody with more right to
+it) sends SIGTERM or SIGUSR1 some time before it kills: training saves after the step at hand and
+leaves. One process of a run gets the signal, or all do: it becomes a file that all look for.
+"""
 
 import logging
+import os
 import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import read_object, sha256, write_json
+from mixmerge.core.io import read_json, read_object, replace_dir, sha256, write_json
 from mixmerge.core.section import Section
 from mixmerge.sft.settings import Sft
 
@@ -17,6 +27,13 @@ logger = logging.getLogger(__name__)
 #: Distributions whose versions matter for the weights a run ends with.
 PACKAGES = ["torch", "transformers", "trl", "accelerate", "deepspeed", "peft"]
 _RECORD = "job.json"
+
+#: Exit code of a job that was asked to stop and can go on: EX_TEMPFAIL of sysexits.h.
+EXIT_CODE = os.EX_TEMPFAIL
+#: The signals that ask. SIGINT is a person at the keyboard, who wants the end at once.
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+#: Seconds within which one request may arrive twice: sent to a process and to its group.
+_ECHO = 2.0
 
 
 class Job(Section):
@@ -58,26 +75,20 @@ class Job(Section):
 def open_job(job: Job) -> bool:
     """Check the job's inputs and take its scratch directory, emptied if it was another job's.
 
-    Returns:
-        Whether the work of an interrupted call is taken over.
-
-    Raises:
-        UserError: an input without a manifest, or a scratch directory that holds something
-            else's files.
+    Returns whether the work of an interrupted call is taken over.
     """
     read_manifest(job.base, "checkpoint")
     read_manifest(job.data)
     record, identity = job.scratch / _RECORD, job.identity()
     if record.exists():
         before = read_object(record).get("identity", {})
-        changed = sorted(key for key in identity if before.get(key) != identity[key])
-        if not changed:
-            logger.info("%s: same job as before, resuming what is there", job.scratch)
-        else:
+        if changed := sorted(key for key in identity if before.get(key) != identity[key]):
             logger.warning(
                 "%s: holds another job (%s differ); discarded", job.scratch, ", ".join(changed)
             )
             shutil.rmtree(job.scratch)
+        else:
+            logger.info("%s: same job as before, resuming what is there", job.scratch)
     elif job.scratch.exists() and any(not p.name.startswith(".") for p in job.scratch.iterdir()):
         raise UserError(
             f"{job.scratch}: --scratch: holds files but no {_RECORD}, so it is not a scratch "
@@ -97,3 +108,128 @@ def close_job(job: Job) -> None:
     """Delete the scratch directory of a job whose checkpoint is published."""
     if (job.scratch / _RECORD).exists():
         shutil.rmtree(job.scratch)
+
+
+def step_of(checkpoint: Path | None) -> int:
+    """Optimiser step of a directory named ``checkpoint-N``; 0 without one."""
+    return int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+
+
+def last_checkpoint(trainer: Path) -> Path | None:
+    """The checkpoint to resume from."""
+    return max(trainer.glob("checkpoint-*"), key=step_of, default=None)
+
+
+def state_of(checkpoint: Path) -> dict[str, Any]:
+    """The Trainer's state at a checkpoint: ``global_step``, ``max_steps``, ``log_history``."""
+    state: dict[str, Any] = read_json(checkpoint / "trainer_state.json")
+    return state
+
+
+def is_finished(trainer: Path) -> bool:
+    """Whether the last checkpoint is that of the run's last step.
+
+    The Trainer, resumed there, would take one step more before it notices.
+    """
+    last = last_checkpoint(trainer)
+    return last is not None and step_of(last) >= state_of(last)["max_steps"]
+
+
+def best_step(entries: list[dict[str, Any]]) -> int | None:
+    """Step of the lowest validation loss in a Trainer's log, the earliest of equals."""
+    losses = [(entry["eval_loss"], entry["step"]) for entry in entries if "eval_loss" in entry]
+    return min(losses)[1] if losses else None
+
+
+def keep_checkpoint(written: Path, keep_best: bool) -> None:
+    """Take over a checkpoint that all processes have written; delete what is no longer needed.
+
+    The last checkpoint stays whole; the best one before it keeps its weights, without the optimiser
+    states, which are the larger part. One that a kill left half-written never gets here.
+    """
+    trainer = written.parents[1]
+    last = trainer / written.name
+    replace_dir(written, last)
+    best = best_step(state_of(last)["log_history"]) if keep_best else None
+    for path in trainer.glob("checkpoint-*"):
+        if path == last:
+            continue
+        if step_of(path) != best:
+            shutil.rmtree(path)
+            continue
+        for part in path.iterdir():
+            if part.is_dir():
+                shutil.rmtree(part)
+            elif not part.name.startswith(("model", "adapter", "config.json")):
+                part.unlink()
+
+
+class Preempted(SystemExit):
+    """The job was asked to stop and has; the same call goes on from what is saved."""
+
+    def __init__(self) -> None:
+        super().__init__(EXIT_CODE)
+
+
+class StopRequest:
+    """Whether the processes of a run are asked to stop: a file in scratch that all can see."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._file, self._begun = scratch / "stop", scratch / "begun"
+        self._heard = 0.0
+        self.finishing = False
+        """Whether the end is near, so that a request is best met by going on."""
+
+    def forget(self) -> None:
+        """Delete what an earlier call of this job left; `Preempted` where one was heard by now."""
+        self._file.unlink(missing_ok=True)
+        self._begun.unlink(missing_ok=True)
+        if self._heard:
+            raise Preempted
+
+    def begin(self) -> None:
+        """From here on there is work that a request must wait for; before, it is the end."""
+        self._begun.touch()
+
+    @property
+    def signal(self) -> str:
+        """Name of the signal by which any process of the run was asked; empty if none was."""
+        return self._file.read_text(encoding="utf-8") if self._file.exists() else ""
+
+    def receive(self, number: int, frame: object = None) -> None:
+        """Handle a signal in the process that the batch system knows."""
+        name, now = signal.Signals(number).name, time.monotonic()
+        if self.finishing:
+            _print(f"{name}: training is done; publishing goes on")
+        elif not self._heard:
+            self._heard = now
+            if not self._begun.exists():
+                _print(f"{name}: stopped at once, nothing to save; exit code {EXIT_CODE}")
+                raise Preempted
+            self._file.write_text(name, encoding="utf-8")
+            _print(f"{name}: stopping as soon as the step at hand is done")
+        elif now - self._heard > _ECHO:
+            _print(f"{name} again: stopped without saving")
+            raise SystemExit(128 + number)
+
+    def pass_on(self, number: int, frame: object = None) -> None:
+        """Handle a signal in a rank: a batch system may ask every process of a job."""
+        if not self._begun.exists():
+            os._exit(EXIT_CODE)
+        self._file.write_text(signal.Signals(number).name, encoding="utf-8")
+
+
+@contextmanager
+def listening(request: StopRequest) -> Iterator[None]:
+    """Hear this process's signals while the context lasts."""
+    before = {number: signal.signal(number, request.receive) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _print(text: str) -> None:
+    """Write a line from a signal handler, where the stream's own buffer may be in use."""
+    os.write(2, f"\n{text}\n".encode())

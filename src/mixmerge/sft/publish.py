@@ -5,39 +5,30 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from mixmerge.artifacts.manifest import MANIFEST
-from mixmerge.checkpoint.finalize import copy_side_files, finalize
-from mixmerge.checkpoint.index import read_index, weight_files
-from mixmerge.checkpoint.tensors import HEAD, check_finite, check_same_tensors
+from mixmerge.artifacts.manifest import MANIFEST, publish
+from mixmerge.checkpoint.index import read_index
+from mixmerge.checkpoint.side_files import copy_side_files, finish
+from mixmerge.checkpoint.tensors import HEAD, check_finite, check_same_tensors, read_config
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import atomic_dir, read_json, write_json
-from mixmerge.sft.encoding import Encoder
+from mixmerge.core.io import read_json, write_json
 from mixmerge.sft.examples import Counts
-from mixmerge.sft.job import PACKAGES, Job
-from mixmerge.sft.resume import best_step, last_checkpoint, state_of, step_of
+from mixmerge.sft.job import PACKAGES, Job, best_step, last_checkpoint, state_of, step_of
 
 logger = logging.getLogger(__name__)
-
-#: Name of the published training log.
-TRAINING = "training.json"
 
 #: Bytes a shard.
 SHARD_BYTES = 2_000_000_000
 _ADAPTER = "adapter_model.safetensors"
-_PREFIX = "base_model.model."
 
 
-def publish(job: Job, encoder: Encoder, counts: dict[str, Counts], resumed: bool) -> None:
+def publish_run(job: Job, stops: list[int], counts: dict[str, Counts], resumed: bool) -> None:
     """Write ``job.out``: weights, config, tokenizer with its template, training log, manifest.
 
     Args:
         job: whose training has come to its end.
-        encoder: for the stop tokens.
+        stops: the tokens that end an answer.
         counts: of both splits, for the training log.
         resumed: whether an interrupted call did a part of the work.
-
-    Raises:
-        UserError: a tensor is missing, has another shape than the base's, or is not finite.
     """
     import torch
 
@@ -49,38 +40,31 @@ def publish(job: Job, encoder: Encoder, counts: dict[str, Counts], resumed: bool
     # For whoever reads the job's time; no weight hangs on it. An interrupted run's own time is not
     # in that of the call that resumed it.
     call = {"device": "cuda" if torch.cuda.is_available() else "cpu", "resumed": resumed}
-    with atomic_dir(job.out) as target:
-        write_weights(
-            job.base, job.trainer / f"checkpoint-{chosen}", target, job.settings.precision
-        )
-        _write_side_files(job, encoder, target)
-        write_json(target / TRAINING, _training_log(entries, chosen, step_of(last), counts))
+    half = job.settings.precision == "bf16"
+    with publish(
+        job.out,
+        "checkpoint",
+        inputs=[job.base / MANIFEST, job.data / MANIFEST],
+        settings=job.settings.model_dump(mode="json") | call,
+        seed=job.seed,
+        packages=PACKAGES,
+    ) as made:
+        target, weights = made.path, job.trainer / f"checkpoint-{chosen}"
+        write_weights(job.base, weights, target, torch.bfloat16 if half else torch.float32)
+        copy_side_files(job.base, target)
+        config = read_config(target)
+        config.pop("torch_dtype", None)
+        config["dtype"] = "bfloat16" if half else "float32"
+        # Keys stay in their order, so that the file stays comparable to the base's.
+        text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+        (target / "config.json").write_text(text, encoding="utf-8")
+        if not (target / "generation_config.json").exists():
+            ids = stops[0] if len(stops) == 1 else stops
+            write_json(target / "generation_config.json", {"eos_token_id": ids})
+        write_json(target / "training.json", _training_log(entries, chosen, step_of(last), counts))
         check_finite(target)
-        finalize(
-            target,
-            inputs=[job.base / MANIFEST, job.data / MANIFEST],
-            settings=job.settings.model_dump(mode="json") | call,
-            seed=job.seed,
-            packages=PACKAGES,
-        )
+        made.facts.update(finish(target))
     logger.info("%s: published step %d of %d", job.out, chosen, step_of(last))
-
-
-def _write_side_files(job: Job, encoder: Encoder, target: Path) -> None:
-    """The base's own files; the config says the precision, generation's config where to stop."""
-    copy_side_files(job.base, target)
-    config = read_json(target / "config.json")
-    config.pop("torch_dtype", None)
-    config["dtype"] = "bfloat16" if job.settings.precision == "bf16" else "float32"
-    # Keys stay as they came, so that the file stays comparable to the base's.
-    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
-    (target / "config.json").write_text(text, encoding="utf-8")
-    if not (target / "generation_config.json").exists():
-        stops = sorted(encoder.stops)
-        write_json(
-            target / "generation_config.json",
-            {"eos_token_id": stops[0] if len(stops) == 1 else stops},
-        )
 
 
 def _training_log(
@@ -102,19 +86,15 @@ def _training_log(
     }
 
 
-def write_weights(base: Path, checkpoint: Path, target: Path, precision: str) -> None:
-    """Write the weights of a Trainer checkpoint in the base's names.
+def write_weights(base: Path, checkpoint: Path, target: Path, dtype: Any) -> None:
+    """Write the weights of a Trainer checkpoint in the base's names, in shards.
 
     Args:
         base: gives the names, and under LoRA the weights that the adapters are added to.
         checkpoint: ``checkpoint-N`` of the Trainer, with full weights or adapters.
         target: directory that gets ``model.safetensors``, or shards and their index.
-        precision: ``bf16`` or ``fp32``.
-
-    Raises:
-        UserError: a tensor of the base that the checkpoint lacks, or an adapter without a target.
+        dtype: torch's, of the weights written.
     """
-    import torch
     from huggingface_hub import save_torch_state_dict
     from safetensors.torch import load_file
 
@@ -124,14 +104,13 @@ def write_weights(base: Path, checkpoint: Path, target: Path, precision: str) ->
         check_same_tensors(checkpoint, base)
     source = names if adapted else read_index(checkpoint)
     weights: dict[str, Any] = {}
-    for file in weight_files(source):
+    for file in {info.file for info in source.values()}:
         weights |= load_file(file)
     if adapted:
         _fold(weights, checkpoint)
     if HEAD not in source:
         # A tied output head is stored or not as the library likes; it goes with the embedding.
         names.pop(HEAD, None)
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     state = {name: weights.pop(name).to(dtype).contiguous() for name in names}
     save_torch_state_dict(state, target, max_shard_size=SHARD_BYTES)
 
@@ -148,7 +127,7 @@ def _fold(weights: dict[str, Any], checkpoint: Path) -> None:
     factors = load_file(checkpoint / _ADAPTER)
     for key in sorted(factors):
         stem, is_a, _ = key.partition(".lora_A.weight")
-        name = stem.removeprefix(_PREFIX) + ".weight"
+        name = stem.removeprefix("base_model.model.") + ".weight"
         if is_a and name in weights:
             a, b = factors.pop(key).float(), factors.pop(f"{stem}.lora_B.weight").float()
             weights[name] = weights[name].float() + scale * (b @ a)

@@ -114,22 +114,18 @@ class Sft(SftPlan):
 
     def problems(self) -> list[str]:
         """What does not go together, one line each, naming fields; empty where all does."""
-        problems = []
-        step = self.gradient_accumulation * self.processes
-        if self.batch_size % step:
-            problems.append(
-                f"batch_size {self.batch_size} is not divisible by gradient_accumulation x "
-                f"processes = {step}"
-            )
-        if self.processes % self.nodes:
-            problems.append(f"processes {self.processes} is not divisible by nodes = {self.nodes}")
-        if self.offload != "none" and self.zero_stage not in (2, 3):
-            problems.append(
-                f"offload {self.offload!r} needs zero_stage 2 or 3, not {self.zero_stage}"
-            )
-        elif self.offload == "all" and self.zero_stage != 3:
-            problems.append("offload 'all' (parameters too) needs zero_stage 3; use 'optimizer'")
-        return problems
+        step, stage = self.gradient_accumulation * self.processes, self.zero_stage
+        batch = f"batch_size {self.batch_size} is not divisible by gradient_accumulation x "
+        nodes = f"processes {self.processes} is not divisible by nodes = {self.nodes}"
+        offload = f"offload {self.offload!r} needs zero_stage 2 or 3, not {stage}"
+        parameters = "offload 'all' (parameters too) needs zero_stage 3; use 'optimizer'"
+        faults = {
+            f"{batch}processes = {step}": self.batch_size % step,
+            nodes: self.processes % self.nodes,
+            offload: self.offload != "none" and stage not in (2, 3),
+            parameters: self.offload == "all" and stage == 2,
+        }
+        return [fault for fault, applies in faults.items() if applies]
 
 
 def _optional_fields() -> dict[str, Any]:

@@ -19,19 +19,22 @@ from shutil import which
 from mixmerge.core.errors import UserError
 from mixmerge.core.redaction import guard_output
 from mixmerge.sft.encoding import load_encoder
-from mixmerge.sft.examples import Counts, prepare, read_counts
-from mixmerge.sft.job import Job, close_job, load_job, open_job
-from mixmerge.sft.publish import publish
-from mixmerge.sft.resume import (
+from mixmerge.sft.examples import prepare
+from mixmerge.sft.job import (
     EXIT_CODE,
     SIGNALS,
+    Job,
     Preempted,
     StopRequest,
+    close_job,
     is_finished,
     last_checkpoint,
     listening,
+    load_job,
+    open_job,
     step_of,
 )
+from mixmerge.sft.publish import publish_run
 from mixmerge.sft.settings import Sft
 from mixmerge.sft.train import environment, meeting_point, train
 
@@ -51,10 +54,8 @@ def fine_tune(job: Job) -> None:
     ``job.scratch`` and, on CPU, ends with the very weights of an undisturbed run.
 
     Raises:
-        UserError: for whatever is wrong with settings, base, data or template, and for a loss that
-            is not finite. Nothing is published then.
-        Preempted: asked to stop by SIGTERM or SIGUSR1. Nothing is published then either, and what
-            was trained is saved.
+        UserError: whatever is wrong with settings, base, data, template or loss.
+        Preempted: asked to stop by SIGTERM or SIGUSR1; what was trained is saved.
     """
     if problems := job.settings.problems():
         raise UserError("\n".join(f"sft: {problem}" for problem in problems))
@@ -66,9 +67,9 @@ def fine_tune(job: Job) -> None:
             environment(job.settings)
             encoder = load_encoder(job.base)
             counts = prepare(job, encoder)
-            _train(job, counts, request)
+            _train(job, request)
             request.finishing = True
-            publish(job, encoder, counts, resumed)
+            publish_run(job, encoder.stops, counts, resumed)
             close_job(job)
         except UserError:
             if not job.trainer.exists():  # nothing was trained that the next call could go on from
@@ -76,7 +77,7 @@ def fine_tune(job: Job) -> None:
             raise
 
 
-def _train(job: Job, counts: dict[str, Counts], request: StopRequest) -> None:
+def _train(job: Job, request: StopRequest) -> None:
     """Train to the last step, in this process or in several, or stop where that was asked for."""
     begun = step_of(last_checkpoint(job.trainer))
     if is_finished(job.trainer):
@@ -84,14 +85,10 @@ def _train(job: Job, counts: dict[str, Counts], request: StopRequest) -> None:
     elif job.settings.processes > 1:
         _launch(job.scratch, job.settings, request)
     else:
-        train(job, counts, request)
-    if not is_finished(job.trainer):
-        _stop(job.trainer, request, begun)
-
-
-def _stop(trainer: Path, request: StopRequest, begun: int) -> None:
-    """Say where the run stands, have Slurm requeue it if that helps, and raise `Preempted`."""
-    step = step_of(last_checkpoint(trainer))
+        train(job, request)
+    if is_finished(job.trainer):
+        return
+    step = step_of(last_checkpoint(job.trainer))
     # SIGTERM may be a scancel: a job that its user cancelled must not come back. And without a step
     # forward it would come back for ever; Snakemake's retries end some time, and give more time.
     requeued = request.signal == "SIGUSR1" and step > begun and requeue()
@@ -106,48 +103,50 @@ def _stop(trainer: Path, request: StopRequest, begun: int) -> None:
 def _launch(scratch: Path, settings: Sft, request: StopRequest) -> None:
     """Run a job's `settings.processes` ranks and wait for them.
 
-    A rank that fails takes all others with it. Asked to stop, the ranks save and the call returns.
-
-    Raises:
-        UserError: with the message of the rank that failed first, where it was the user's mistake.
-        Preempted: asked to stop before there was anything to save.
+    A rank that fails takes all others with it. Asked to stop, the ranks save and the call returns;
+    `Preempted` where there was nothing to save.
     """
     import torch
 
     (scratch / _ERROR).unlink(missing_ok=True)
-    nodes = settings.nodes
+    nodes, ranks = settings.nodes, settings.processes
     if nodes > 1 and not spans(nodes):
         logger.info(
             "sft.nodes: %d, but this is no Slurm job of as many; all %d processes run on this "
             "machine",
-            *(nodes, settings.processes),
+            *(nodes, ranks),
         )
         nodes = 1
-    here = settings.processes // nodes
+    here = ranks // nodes
     if 0 < (gpus := torch.cuda.device_count()) < here:
         raise UserError(
-            f"sft.processes: {settings.processes}, {here} on a machine, but this one shows only "
-            f"{gpus} GPUs"
+            f"sft.processes: {ranks}, {here} on a machine, but this one shows only {gpus} GPUs"
         )
-    # By this machine's own name nobody may reach it: no DNS need know it.
-    address = _shown("node", os.environ["SLURMD_NODENAME"], "NodeAddr") if nodes > 1 else None
-    meeting = meeting_point(settings.processes, here, address)
     command = [sys.executable, "-m", "mixmerge.sft.stage", str(scratch.resolve())]
-    ranks: list[dict[str, str]] = [{}]
     if nodes > 1:
-        command = [*_srun(settings), *command]
+        # srun asks for one CPU a task by default and binds each task to it. Each rank picks its
+        # GPU by its number on the node, so all must see all.
+        srun = (
+            f"srun --nodes={nodes} --ntasks={ranks} --ntasks-per-node={here} "
+            f"--cpus-per-task={settings.threads} --cpu-bind=none --gpu-bind=none "
+            "--kill-on-bad-exit=1 --quit-on-interrupt --quiet"
+        )
+        command = [*srun.split(), *command]
+        # By this machine's own name nobody may reach it: no DNS need know it.
+        address = _shown("node", os.environ["SLURMD_NODENAME"], "NodeAddr")
+        environments = [meeting_point(ranks, here, address)]
     else:
-        meeting[_PARENT] = str(os.getpid())
-        ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(here)]
+        meeting = {**meeting_point(ranks, here), _PARENT: str(os.getpid())}
+        environments = [{**meeting, "RANK": str(n), "LOCAL_RANK": str(n)} for n in range(here)]
     processes = [
         # In sessions of their own: signals to our group are for this process.
         subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **meeting, **rank},
+            env={**os.environ, **environment},
             start_new_session=True,
         )
-        for rank in ranks
+        for environment in environments
     ]
     try:
         while None in (codes := [process.poll() for process in processes]) and not any(codes):
@@ -162,7 +161,7 @@ def _launch(scratch: Path, settings: Sft, request: StopRequest) -> None:
     if (scratch / _ERROR).exists():
         raise UserError((scratch / _ERROR).read_text(encoding="utf-8"))
     # Where all were asked, a rank may have ended by the signal before it listened.
-    if request.asked or EXIT_CODE in codes:
+    if request.signal or EXIT_CODE in codes:
         raise Preempted
     failed, code = next((rank, code) for rank, code in enumerate(codes) if code)
     who = "srun" if nodes > 1 else f"training process {failed} of {here}"
@@ -199,32 +198,13 @@ def _shown(kind: str, name: str, field: str) -> str:
     if which("scontrol") is None:
         raise UserError("sft.nodes: in a Slurm job, but there is no scontrol on the PATH")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    for entry in done.stdout.split():
-        key, _, value = entry.partition("=")
-        if key == field and value:
-            return value
-    raise UserError(
-        f"sft.nodes: {' '.join(command)} names no {field}, without which training can't be spread "
-        f"over nodes: {(done.stderr or done.stdout).strip()[:200]}"
-    )
-
-
-def _srun(settings: Sft) -> list[str]:
-    """The command before a rank's that makes Slurm run all ranks on the nodes of this job."""
-    return [
-        "srun",
-        f"--nodes={settings.nodes}",
-        f"--ntasks={settings.processes}",
-        f"--ntasks-per-node={settings.processes // settings.nodes}",
-        # srun asks for one CPU a task by default and binds each task to it.
-        f"--cpus-per-task={settings.threads}",
-        "--cpu-bind=none",
-        # Each rank picks its GPU by its number on the node, so all must see all.
-        "--gpu-bind=none",
-        "--kill-on-bad-exit=1",
-        "--quit-on-interrupt",
-        "--quiet",
-    ]
+    values = dict(entry.split("=", 1) for entry in done.stdout.split() if "=" in entry)
+    if not values.get(field):
+        raise UserError(
+            f"sft.nodes: {' '.join(command)} names no {field}, without which training can't be "
+            f"spread over nodes: {(done.stderr or done.stdout).strip()[:200]}"
+        )
+    return values[field]
 
 
 def run_rank(scratch: Path) -> None:
@@ -245,7 +225,7 @@ def run_rank(scratch: Path) -> None:
     environment(job.settings)
     code = 0
     try:
-        train(job, read_counts(job.tokens), request)
+        train(job, request)
         import torch.distributed
 
         torch.distributed.barrier()

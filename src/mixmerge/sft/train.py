@@ -8,34 +8,22 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from mixmerge.checkpoint.code import trusts_code
-from mixmerge.checkpoint.index import parameter_count, read_index
-from mixmerge.checkpoint.tensors import without_tied_head
+from mixmerge.artifacts.manifest import read_manifest
+from mixmerge.checkpoint.side_files import trusts_code
 from mixmerge.core.errors import UserError
-from mixmerge.sft.examples import Counts, fill_up, read_examples
-from mixmerge.sft.job import Job
-from mixmerge.sft.resume import StopRequest, last_checkpoint, step_of
+from mixmerge.core.io import read_json
+from mixmerge.sft.examples import COUNTS, fill_up, read_examples
+from mixmerge.sft.job import Job, StopRequest, last_checkpoint, step_of
 from mixmerge.sft.settings import Sft
 
 logger = logging.getLogger(__name__)
 
-#: Elements a communication bucket; DeepSpeed's own 5e8 would allocate gigabytes for small models.
-_BUCKET = 200_000_000
 
-
-def train(job: Job, counts: dict[str, Counts], request: StopRequest) -> None:
+def train(job: Job, request: StopRequest) -> None:
     """Train from the base, or from the last complete checkpoint in scratch, to the last step.
 
     Leaves the checkpoints in ``job.trainer``; `publish` takes it from there. A run that is asked to
     stop returns early, its last step saved.
-
-    Args:
-        job: what to train.
-        counts: of its tokenised splits.
-        request: whether to stop early.
-
-    Raises:
-        UserError: the loss is not finite, or DeepSpeed does not work here.
     """
     import torch
 
@@ -47,7 +35,7 @@ def train(job: Job, counts: dict[str, Counts], request: StopRequest) -> None:
         _import_deepspeed()
     import transformers
 
-    from mixmerge.sft.trainer import Progress, Schedule, Stopped, Trainer
+    from mixmerge.sft.trainer import Schedule, Stopped, Trainer
 
     _quieten(transformers)
     # The arguments come first: they tell transformers about ZeRO-3, under which a model is loaded
@@ -88,10 +76,8 @@ def train(job: Job, counts: dict[str, Counts], request: StopRequest) -> None:
     trainer.keep_best = settings.checkpoint == "best"
     trainer.request = request
     trainer.remove_callback(transformers.PrinterCallback)
-    if args.process_index == 0:
-        trainer.add_callback(Progress(counts["train"]["tokens"]))
-    # After the bar, in which it shows the evaluation that an interrupted run left.
-    trainer.add_callback(Schedule(settings, trainer))
+    tokens = read_json(job.tokens / COUNTS)["train"]["tokens"]
+    trainer.add_callback(Schedule(settings, trainer, tokens))
     try:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     except Stopped:
@@ -110,25 +96,24 @@ def _quieten(transformers: Any) -> None:
 
 
 def _load_model(base: Path, settings: Sft) -> Any:
-    """The base's weights, as training takes them."""
     import torch
     from transformers import AttentionInterface, AutoModelForCausalLM
     from transformers.utils import is_flash_attn_2_available
 
     from mixmerge.sft.trainer import SAMPLEWISE, samplewise_attention
 
-    attention = "sdpa"
+    half, attention = settings.precision == "bf16", "sdpa"
     if settings.packing:
-        flash = torch.cuda.is_available() and is_flash_attn_2_available()
-        attention = "flash_attention_2" if flash and settings.precision == "bf16" else SAMPLEWISE
+        flash = half and torch.cuda.is_available() and is_flash_attn_2_available()
+        attention = "flash_attention_2" if flash else SAMPLEWISE
         AttentionInterface.register(SAMPLEWISE, samplewise_attention)
     # DeepSpeed keeps fp32 master weights beside a bf16 model; without it the weights themselves
     # stay in fp32 and the arithmetic runs in bf16 under autocast: at 1e-5 an update is smaller than
     # a bf16 weight's last digit.
-    half = settings.precision == "bf16" and settings.zero_stage is not None
+    in_half = half and settings.zero_stage is not None
     return AutoModelForCausalLM.from_pretrained(
         base,
-        dtype=torch.bfloat16 if half else torch.float32,
+        dtype=torch.bfloat16 if in_half else torch.float32,
         attn_implementation=attention,
         local_files_only=True,
         use_safetensors=True,
@@ -139,11 +124,10 @@ def _load_model(base: Path, settings: Sft) -> Any:
 def _arguments(job: Job, cuda: bool) -> Any:
     from trl import SFTConfig
 
-    settings = job.settings
-    deepspeed = None
+    settings, deepspeed = job.settings, None
     if settings.zero_stage is not None:
-        parameters = parameter_count(without_tied_head(job.base, read_index(job.base)))
-        deepspeed = zero_config(settings, parameters)
+        facts = read_manifest(job.base, content=False)["facts"]
+        deepspeed = zero_config(settings, facts["parameters"])
     distributed = settings.processes > 1 or settings.zero_stage is not None
     return SFTConfig(
         output_dir=str(job.trainer / "partial"),
@@ -186,37 +170,33 @@ def environment(settings: Sft) -> None:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
         os.environ["CUDA_VISIBLE_DEVICES"] = visible
     os.environ["OMP_NUM_THREADS"] = str(settings.threads)
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    os.environ.setdefault("DS_SKIP_CUDA_CHECK", "1")
+    quiet = ("HF_HUB_DISABLE_TELEMETRY", "TRANSFORMERS_NO_ADVISORY_WARNINGS", "DS_SKIP_CUDA_CHECK")
+    for name in quiet:
+        os.environ.setdefault(name, "1")
     # transformers imports DeepSpeed wherever it is installed, and that one probes for devices.
     if not Path("/dev/nvidiactl").exists():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
 
 
 def zero_config(settings: Sft, parameters: int) -> dict[str, Any]:
-    """The DeepSpeed configuration of a run; "auto" values are filled in by transformers.
-
-    Args:
-        settings: with `zero_stage` not None.
-        parameters: of the model; they bound the buckets.
-    """
-    bucket = min(_BUCKET, parameters)
+    """The DeepSpeed configuration of a run; "auto" values are filled in by transformers."""
+    # DeepSpeed's own 5e8 elements a communication bucket would allocate gigabytes for small models.
+    bucket = min(200_000_000, parameters)
     zero: dict[str, Any] = {
         "stage": settings.zero_stage,
         "contiguous_gradients": True,
         "reduce_bucket_size": bucket,
         "allgather_bucket_size": bucket,
-    }
-    if settings.zero_stage == 3:
-        zero["stage3_prefetch_bucket_size"] = "auto"
-        zero["stage3_param_persistence_threshold"] = "auto"
+        "stage3_prefetch_bucket_size": "auto",
+        "stage3_param_persistence_threshold": "auto",
         # Without this a ZeRO-3 save is an empty shell.
-        zero["stage3_gather_16bit_weights_on_model_save"] = True
+        "stage3_gather_16bit_weights_on_model_save": True,
+    }
+    in_memory = {"device": "cpu", "pin_memory": True}
     if settings.offload != "none":
-        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
+        zero["offload_optimizer"] = in_memory
     if settings.offload == "all":
-        zero["offload_param"] = {"device": "cpu", "pin_memory": True}
+        zero["offload_param"] = in_memory
     half = settings.precision == "bf16"
     return {
         "train_batch_size": "auto",
@@ -251,13 +231,7 @@ def _import_deepspeed() -> None:
 
 
 def meeting_point(world: int, here: int, address: str | None = None) -> dict[str, str]:
-    """Environment by which a run's ranks find each other, as torchrun sets it.
-
-    Args:
-        world: ranks on all machines.
-        here: ranks on each.
-        address: this machine's, None where all are on it.
-    """
+    """Environment by which ``world`` ranks, ``here`` on each machine, meet at this one."""
     with socket.socket() as probe:
         probe.bind(("" if address else "127.0.0.1", 0))
         port = probe.getsockname()[1]

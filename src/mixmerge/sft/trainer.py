@@ -14,7 +14,7 @@ from trl import SFTTrainer
 
 from mixmerge.core.errors import UserError
 from mixmerge.sft.encoding import IGNORED
-from mixmerge.sft.resume import StopRequest, keep_checkpoint
+from mixmerge.sft.job import StopRequest, keep_checkpoint
 from mixmerge.sft.settings import Sft
 
 #: Name under which transformers finds `samplewise_attention` (`attn_implementation`).
@@ -34,7 +34,7 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         """Whether any of the run's processes was asked to stop; all must call this together."""
         import torch
 
-        asked = torch.tensor(float(self.request.asked), device=self.args.device)
+        asked = torch.tensor(float(bool(self.request.signal)), device=self.args.device)
         return bool(self.accelerator.reduce(asked, reduction="sum").item())
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
@@ -54,12 +54,8 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         A token counts the same wherever it stands, whatever batch size, packing or number of
         processes; `transformers.Trainer.evaluate` averages means of batches.
 
-        Returns:
-            ``eval_loss``; nothing where the run was asked to stop meanwhile: the checkpoint that
-            follows is then without the loss, and the run ends with it.
-
-        Raises:
-            UserError: the loss is NaN or infinite.
+        Returns nothing where the run was asked to stop meanwhile: the checkpoint that follows is
+        then without the loss, and the run ends with it.
         """
         import torch
 
@@ -84,13 +80,12 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
             total[0] -= outputs.log_probs.double().sum()
             total[1] += outputs.label_mask.sum()
         total = self.accelerator.reduce(total, reduction="sum")
-        loss = (total[0] / total[1]).item()
-        if not math.isfinite(loss):
+        metrics = {"eval_loss": (total[0] / total[1]).item()}
+        if not math.isfinite(metrics["eval_loss"]):
             raise UserError(
-                f"validation loss is {loss} after step {self.state.global_step}; lower "
-                "sft.learning_rate or check the data. No checkpoint was published"
+                f"validation loss is {metrics['eval_loss']} after step {self.state.global_step}; "
+                "lower sft.learning_rate or check the data. No checkpoint was published"
             )
-        metrics = {"eval_loss": loss}
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
@@ -120,25 +115,28 @@ class Stopped(Exception):
 
 
 class Schedule(TrainerCallback):  # type: ignore[misc]
-    """Asks for evaluations and saves at the settings' steps, and ends a run that is to stop.
+    """Asks for evaluations and saves at the settings' steps, ends a run that is to stop; shows it.
 
     Such a run leaves a checkpoint of the step it is at. An evaluation that was due is left to the
     resumed run, which makes it first thing. Only the one after the last step is waited for: all
-    that is left then is publishing.
+    that is left then is publishing. The bar on stderr has loss and speed; an evaluation has a line.
     """
 
-    def __init__(self, settings: Sft, trainer: Trainer) -> None:
+    def __init__(self, settings: Sft, trainer: Trainer, tokens_per_epoch: int) -> None:
         self.settings = settings
         self.trainer = trainer
+        self.tokens_per_epoch = tokens_per_epoch
+        self.begun = self.epoch = 0.0
         self.evaluations: list[int] = []
+        self.bar: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Spread the evaluations over the run; measure what the run before had to leave.
-
-        Raises:
-            Stopped: asked before the first step.
-        """
+        """Spread the evaluations over the run; measure what the run before had to leave."""
         self.trainer.request.begin()
+        if state.is_world_process_zero:
+            bar = {"initial": state.global_step, "desc": "train", "unit": " steps"}
+            self.bar = tqdm(total=state.max_steps, mininterval=1, **bar)
+        self.begun, self.epoch = time.perf_counter(), state.epoch or 0.0
         self.evaluations = evaluation_steps(state.max_steps, self.settings.evaluations)
         step = state.global_step
         measured = any(entry["step"] == step for entry in state.log_history if "eval_loss" in entry)
@@ -161,43 +159,25 @@ class Schedule(TrainerCallback):  # type: ignore[misc]
         if state.global_step < state.max_steps and self.trainer.stop_agreed():
             control.should_training_stop = True
 
-
-class Progress(TrainerCallback):  # type: ignore[misc]
-    """A progress bar on stderr with loss and speed; one line for each evaluation."""
-
-    bar: Any
-
-    def __init__(self, tokens_per_epoch: int) -> None:
-        self.tokens_per_epoch = tokens_per_epoch
-        self.begun = self.epoch = 0.0
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Open the bar where the run stands."""
-        bar = {"initial": state.global_step, "desc": "train", "unit": " steps", "mininterval": 1}
-        self.bar = tqdm(total=state.max_steps, **bar)
-        self.begun, self.epoch = time.perf_counter(), state.epoch or 0.0
-
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Move on by a step and show its loss, or print a validation loss."""
-        if "loss" in logs:
+        if self.bar is not None and "loss" in logs:
             self.bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
             self.bar.update()
-        elif "eval_loss" in logs:
+        elif self.bar is not None and "eval_loss" in logs:
             step = f"step {state.global_step}/{state.max_steps}"
-            self._print(f"{step}: validation loss {logs['eval_loss']:.4f}")
+            tqdm.write(f"{step}: validation loss {logs['eval_loss']:.4f}", file=self.bar.fp)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Close the bar and print the speed."""
-        self.bar.close()
-        seconds = time.perf_counter() - self.begun
-        tokens = self.tokens_per_epoch * ((state.epoch or 0.0) - self.epoch)
-        self._print(
-            f"trained {tokens:,.0f} tokens in {seconds:.1f} s, {tokens / seconds:,.0f} tokens/s "
-            "(evaluation and saving included)"
-        )
-
-    def _print(self, text: str) -> None:
-        tqdm.write(text, file=self.bar.fp)
+        if self.bar is not None:
+            self.bar.close()
+            seconds = time.perf_counter() - self.begun
+            tokens = self.tokens_per_epoch * ((state.epoch or 0.0) - self.epoch)
+            speed = f"{tokens / seconds:,.0f} tokens/s (evaluation and saving included)"
+            tqdm.write(
+                f"trained {tokens:,.0f} tokens in {seconds:.1f} s, {speed}", file=self.bar.fp
+            )
 
 
 def samplewise_attention(

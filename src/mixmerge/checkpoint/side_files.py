@@ -1,0 +1,172 @@
+"""What a checkpoint holds beside its weights: config, tokenizer, chat template, code of its own.
+
+A config may name classes of its own (``auto_map``) which transformers imports from the checkpoint's
+Python files when told to trust them. A base checkpoint is published with such names only if its
+model's entry names the very code: the commit, or the SHA-256 of a local directory's files. Then
+``remote_code.json`` records that, and goes along wherever the code does.
+"""
+
+import hashlib
+import re
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from mixmerge.checkpoint.index import read_index
+from mixmerge.checkpoint.tensors import parameter_count, read_config
+from mixmerge.core.errors import UserError, one_line
+from mixmerge.core.io import read_object, sha256, write_json
+
+#: Everything of a checkpoint but its weights; each is optional but for the config.
+SIDE_FILES = (
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+    "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+    "chat_template.jinja", "chat_template.json",
+)  # fmt: skip
+#: Names the code that the config allows; written here alone, never copied from a foreign directory.
+CODE_RECORD = "remote_code.json"
+_CONFIG, _TOKENIZER = "config.json", "tokenizer_config.json"
+#: What names code of a repository on the hub, by key: ``owner/name--module.Class``, and where
+#: transformers looks for kernels, compiled code.
+_FOREIGN = {
+    "auto_map": "/|--",
+    "attn_implementation": "/",
+    "_attn_implementation": "/",
+    "experts_implementation": "/",
+}
+
+
+def trusts_code(directory: Path) -> bool:
+    """Whether a published checkpoint's own code may run: the value of ``trust_remote_code``.
+
+    Raises `UserError` where it names code, and other than its record says.
+    """
+    if not names_code(directory):
+        return False
+    allowed = _content(directory / CODE_RECORD).get("sha256")
+    digest = code_digest(directory)
+    if allowed != digest:
+        what = "which no model's entry allowed" if allowed is None else "which was changed since"
+        raise UserError(
+            f"{directory}: its config names code of its own (`auto_map`), {what}: its *.py files "
+            f"have SHA-256 {digest}, {directory / CODE_RECORD} says {allowed}; it was not run. "
+            "Configure the checkpoint as a model with `trust_remote_code`, and use what the rule "
+            "publishes"
+        )
+    return True
+
+
+def load_config(directory: Path) -> Any:
+    """A published checkpoint's config as transformers reads it; `UserError` where it cannot."""
+    from transformers import AutoConfig
+
+    trusted = trusts_code(directory)
+    try:
+        return AutoConfig.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=trusted
+        )
+    except Exception as error:  # a config may hold anything; each part of it refuses in its way
+        raise UserError(
+            f"{directory / _CONFIG}: transformers cannot read it: {one_line(error, 300)}; mend it, "
+            "or make or fetch the checkpoint again"
+        ) from None
+
+
+def names_code(directory: Path) -> bool:
+    """Whether a checkpoint, of whatever origin, names classes of its own."""
+    return any(_content(directory / name).get("auto_map") for name in (_CONFIG, _TOKENIZER))
+
+
+def code_digest(directory: Path) -> str:
+    """SHA-256 over names and content of the Python files that stand in a directory."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.glob("*.py")):
+        digest.update(f"{path.name}\0{sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def settle_code(directory: Path, where: str, allowed: str | None, commit: str | None) -> None:
+    """Record that a checkpoint's code may run, or take code and the names of its classes out.
+
+    A model type that transformers knows, and a tokenizer with a tokenizer.json, load without.
+
+    Args:
+        directory: the checkpoint, not yet published.
+        where: the config's section, such as ``models.qwen``, for messages.
+        allowed: the entry's ``trust_remote_code``: a commit, or a digest as `code_digest` gives it.
+        commit: what was fetched, if it was.
+    """
+    digest = code_digest(directory)
+    for name in (_CONFIG, _TOKENIZER):
+        content = _content(directory / name)
+        if allowed is None and content.pop("auto_map", None):
+            if why := _needs_code(directory, name, content):
+                raise UserError(
+                    f"{where}.trust_remote_code: not set, but the checkpoint cannot be loaded "
+                    f"without code of its own (`auto_map` in {why}); read its *.py files, then "
+                    f"name their commit (of a local directory: their SHA-256, {digest}), or choose "
+                    "another model"
+                )
+            write_json(directory / name, content)
+        for key, value in _foreign_code(content):
+            kind = "code of another repository, at whatever commit its main branch stands"
+            way = "copy the code into the checkpoint, mend auto_map, and use kind 'local'"
+            if key != "auto_map":
+                kind = "compiled code of another repository"
+                way = f"use a copy of the checkpoint without {key!r}, of kind 'local'"
+            raise UserError(f"{where}: {name}: {key}: {value!r} is {kind}; {way}")
+    if allowed is None:
+        for code in directory.glob("*.py"):
+            code.unlink()
+    elif allowed not in (commit, digest):
+        raise UserError(
+            f"{where}.trust_remote_code: allows {allowed}, but the code there is another: its *.py "
+            f"files have SHA-256 {digest}; read them, then put that"
+        )
+    elif names_code(directory):
+        write_json(directory / CODE_RECORD, {"allowed": allowed, "sha256": digest})
+
+
+def _needs_code(directory: Path, name: str, content: dict[str, Any]) -> str:
+    """Why a config's classes cannot be had without its code; empty where they can."""
+    if name == _TOKENIZER:
+        exists = (directory / "tokenizer.json").exists()
+        return "" if exists else f"{name}, and there is no tokenizer.json"
+    from transformers import CONFIG_MAPPING
+
+    kind = str(content.get("model_type"))
+    return "" if kind in CONFIG_MAPPING else f"{name}: model_type {kind!r}"
+
+
+def _foreign_code(content: Any, inherited: str = "") -> Iterator[tuple[str, str]]:
+    """Keys and values that name code of a repository, at any depth of a config."""
+    if isinstance(content, str) and inherited and re.search(_FOREIGN[inherited], content):
+        yield inherited, content
+    items = content.items() if isinstance(content, dict) else ()
+    for key, value in items or (enumerate(content) if isinstance(content, list) else ()):
+        yield from _foreign_code(value, key if key in _FOREIGN else inherited)
+
+
+def _content(file: Path) -> dict[str, Any]:
+    return read_object(file) if file.exists() else {}
+
+
+def copy_side_files(source: Path, target: Path, skip: Collection[str] = ()) -> None:
+    """Copy config, tokenizer, chat template and generation settings, and code that may run."""
+    code = [path.name for path in source.glob("*.py")] if trusts_code(source) else []
+    for name in (*SIDE_FILES, *code, *([CODE_RECORD] if code else [])):
+        if name not in skip and (source / name).exists():
+            shutil.copyfile(source / name, target / name)
+
+
+def finish(directory: Path) -> dict[str, Any]:
+    """Make a whole checkpoint's files readable by all; returns the facts of its manifest."""
+    parameters, config = parameter_count(directory, read_index(directory)), read_config(directory)
+    names = config.get("architectures") or [config.get("model_type", "unknown")]
+    for path in directory.rglob("*"):
+        # Some libraries leave 0600 behind. A hard link shares its mode with the user's own file,
+        # which is not ours to change.
+        if path.is_file() and path.stat().st_nlink == 1:
+            path.chmod(0o644)
+    return {"parameters": parameters, "architecture": names[0]}
