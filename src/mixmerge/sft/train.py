@@ -8,8 +8,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from mixmerge.artifacts.manifest import read_manifest
+from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.side_files import trusts_code
+from mixmerge.checkpoint.tensors import parameter_count
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
 from mixmerge.sft.examples import COUNTS, fill_up, read_examples
@@ -126,8 +127,7 @@ def _arguments(job: Job, cuda: bool) -> Any:
 
     settings, deepspeed = job.settings, None
     if settings.zero_stage is not None:
-        facts = read_manifest(job.base, content=False)["facts"]
-        deepspeed = zero_config(settings, facts["parameters"])
+        deepspeed = zero_config(settings, parameter_count(job.base, read_index(job.base)))
     distributed = settings.processes > 1 or settings.zero_stage is not None
     return SFTConfig(
         output_dir=str(job.trainer / "partial"),
