@@ -34,8 +34,11 @@ from mixmerge.artifacts.fingerprint import read_lock, stage_code
 from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.core.errors import UserError
 from mixmerge.resources import gpus
-from mixmerge.resources.gpus import GpuRequest
-from mixmerge.resources.requests import JobResources
+from mixmerge.resources.requests import (
+    JobResources,
+    default_resource,
+    in_cluster_words,
+)
 from mixmerge.study import stale_run
 from mixmerge.study.plan import Study
 from mixmerge.study.storage import ResultStore, check_bucket
@@ -80,7 +83,7 @@ if (
 
 CONFIG = STUDY.config
 RESOURCES = JobResources(STUDY)
-GPU_REQUEST = GpuRequest(workflow.resource_settings.default_resources)
+DEFAULT_RESOURCES = workflow.resource_settings.default_resources
 
 # Rules call their script as `script NAME.py --explicit --arguments`. Jobs do not inherit the PATH of
 # Snakemake's own environment, so its interpreter is named here; under `--sdm` the stage's
@@ -151,7 +154,7 @@ def code(script):
 
 def needs(rule, **more):
     """The resources of a rule's jobs, in the profile's words; more of what ran out at each attempt."""
-    return GPU_REQUEST.translate({**RESOURCES.of(rule), **more})
+    return in_cluster_words({**RESOURCES.of(rule), **more}, DEFAULT_RESOURCES)
 
 
 def dumps(value, keep_order=False):
@@ -245,7 +248,10 @@ def partitions():
         "slurm_partition": "--partition",
         "gpu_job_slurm_partition": "--gpu-partition",
     }
-    options = {option: GPU_REQUEST.default(name) for name, option in names.items()}
+    options = {
+        option: default_resource(DEFAULT_RESOURCES, name)
+        for name, option in names.items()
+    }
     return [
         f"{option}={value}" for option, value in options.items() if value is not None
     ]
@@ -270,7 +276,9 @@ def remember_signatures(rules):
     for owner in rules:
         items = (*owner.input, *owner.output, *owner.params)
         functions += [getattr(item, "callable", item) for item in items]
-        functions += [r._evaluator for r in owner.resources.values() if r.is_evaluable()]
+        functions += [
+            r._evaluator for r in owner.resources.values() if r.is_evaluable()
+        ]
     for function in filter(callable, functions):
         overwrite_function_params(function, inspect.signature(function).parameters)
 

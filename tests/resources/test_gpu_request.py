@@ -11,7 +11,7 @@ from snakemake.resources import Resource, Resources
 from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 
-from mixmerge.resources.gpus import GpuRequest
+from mixmerge.resources.requests import in_cluster_words
 
 PARTITIONS = {"slurm_partition": "cpu", "gpu_job_slurm_partition": "gpu"}
 
@@ -30,7 +30,7 @@ def resources(
         rule["gpu"] = lambda wildcards, attempt: gpu * attempt
     own = {
         name: Resource(name, value).evaluate(SimpleNamespace(), attempt=attempt).value
-        for name, value in GpuRequest(profile).translate(rule).items()
+        for name, value in in_cluster_words(rule, profile).items()
     }
     plain = {name: value for name, value in defaults.items() if not name.startswith("gpu_job_")}
     return {name: value for name, value in {**plain, **own}.items() if value is not None}
@@ -81,8 +81,8 @@ def test_gpus_of_each_node_and_of_each_attempt() -> None:
 
 def test_without_a_profile_rules_keep_their_resources() -> None:
     rule = {"gpu": 2, "mem_mb": 5}
-    assert GpuRequest(None).translate(rule) == rule
-    assert GpuRequest(Resources.default("bare")).translate(rule) == rule
+    assert in_cluster_words(rule, None) == rule
+    assert in_cluster_words(rule, Resources.default("bare")) == rule
 
 
 def test_the_profile_in_the_repository() -> None:

@@ -113,7 +113,7 @@ def test_merged_weights_hold_their_place_until_they_are_read() -> None:
     assert Schedule(merges(6), {}).seconds == 60
     bounded = Schedule(merges(6), {MERGED: 2})
     assert bounded.seconds == 180
-    assert bounded.disk().peak_mb == pytest.approx(2 * 100 + 6, abs=4)
+    assert bounded.peak_mb == pytest.approx(2 * 100 + 6, abs=4)
     # Alone a reader would merge for itself, and before the run nobody knows that it need not.
     readers = [job(f"l{n}", 5, [f"m{n}"], merged=1) for n in range(3)]
     plan = Schedule(merges(3) + readers, {MERGED: 1})
@@ -127,9 +127,9 @@ def test_more_merges_than_places_that_nobody_reads_do_not_stop_the_plan() -> Non
 
 
 def test_disk_counts_scratch_while_a_job_runs_and_frees_what_is_temporary() -> None:
-    everything = Schedule(merges(6), {}).disk()
+    everything = Schedule(merges(6), {})
     assert (everything.peak_mb, everything.final_mb) == (606, 6)
-    scratch = Schedule([job("train", 10, disk_mb=500, kept_mb=30)], {}).disk()
+    scratch = Schedule([job("train", 10, disk_mb=500, kept_mb=30)], {})
     assert (scratch.peak_mb, scratch.final_mb) == (500, 30)
 
 

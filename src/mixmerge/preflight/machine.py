@@ -190,13 +190,13 @@ def check_disk(context: Context, planned: Planned | None, area: Area) -> None:
     if planned is None:
         area.unchecked.append(f"the peak ({free / 1e9:,.0f} GB are free): there is no plan")
         return
-    use = Schedule(planned.jobs, planned.limits).disk()
-    peak = use.peak_mb * 1_000_000
+    schedule = Schedule(planned.jobs, planned.limits)
+    peak = schedule.peak_mb * 1_000_000
     sizes = f"peak {peak / 1e9:,.1f} GB, {free / 1e9:,.1f} GB free at {folder}"
     if peak > free:
-        stages = sorted(use.stages.items(), key=lambda entry: -entry[1])
-        most = ", ".join(f"{name} {size / 1000:,.0f} GB" for name, size in stages[:3] if size)
-        merges = "--resources merged=1, merging.keep: none, " if use.stages.get("merge") else ""
+        stages = sorted(schedule.peak_stages.items(), key=lambda entry: -entry[1])
+        most = ", ".join(f"{name} {size / 1000:,.0f} GB" for name, size in stages[:3])
+        merges = "--resources merged=1, merging.keep: none, " if "merge" in dict(stages) else ""
         area.error(
             f"{where}: {sizes} ({most}); name a directory with more room, or keep less at once "
             f"({merges}fewer models, data_scale)"

@@ -1,12 +1,13 @@
 """What a job of each rule takes at the speeds that the configuration assumes.
 
-docs/resources.md derives the formulas. Seconds are those of a slow core, or of the machine that
-`hardware` describes; megabytes are those of main memory and disk.
+docs/resources.md derives the formulas. How much there is to do comes from the manifests of what is
+there, else from the configuration's own limits and sizes, else from a guess. Seconds are those of
+a slow core, or of the machine that `hardware` describes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from math import ceil
+from typing import NamedTuple
 
 from mixmerge.config.hardware import activations_gb, states_gb, trained, width
 from mixmerge.config.study import EmbeddedBase, GgufModel
@@ -15,25 +16,23 @@ from mixmerge.resources.sizes import Sizes
 from mixmerge.sft.settings import Sft
 from mixmerge.study.plan import Study
 
-#: Bytes of a row of source, and of chat messages, as JSON.
-_ROW = 3_000
+#: MB of a row of source, and of chat messages, as JSON.
+_ROW = 0.003
 
-#: Rows a second: written, mapped, compared by n-grams.
-_COPIED, _MAPPED, _COMPARED = 40_000, 5_000, 2_000
+#: Tokens of a completion where its suite allows as many.
+_COMPLETION = {"code": 300, "summary": 80}
+
+#: Rows a second that are copied.
+_COPIED = 40_000
 
 #: MB of a job that streams rows; of an imported torch, and with transformers' Trainer, TRL and
 #: DeepSpeed; of main memory that a process on a GPU takes besides (CUDA, pinned buffers).
 _LEAN, _TORCH, _TRAINER, _CUDA = 300, 600, 1200, 4000
 
-#: Seconds until the first training step on an idle machine: imports, tokenising, loading.
-_START = 40
-
 #: Operations a weight and token of a pass: forward, backward to activations and to weights.
 _FORWARD = 2
 
-#: A padded micro-batch of several rows is this much longer than its tokens; a packed row is full.
 #: Seconds that a micro-batch takes at least: kernel launches on a GPU, Python on a CPU.
-_PADDING, _PACKED = 1.6, 1.05
 _LEAST = {"gpu": 0.1, "cpu": 0.03}
 
 #: MergeKit method -> seconds for a billion weights of two specialists, on two idle cores; all
@@ -41,69 +40,44 @@ _LEAST = {"gpu": 0.1, "cpu": 0.03}
 _MERGING = {"linear": 10, "dare_linear": 56, "slerp": 30, "task_arithmetic": 20}
 _SORTING = 230
 
-#: Tokens of the largest vocabularies: with the width they bound the largest tensor.
-_VOCABULARY = 152_000
-
-#: Bytes of each element of the largest tensor (specialists, deltas, masks and order, in fp32), and
-#: of a weight by the name of its type.
-_ELEMENT = 24
+#: Bytes of a weight by the name of its type.
 _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 
-#: Share of a CPU's training rate that decoding reaches (it is bound by memory), and tokens a second
-#: at most on a GPU, however small the model: each step is Python and kernel launches.
-_DECODING, _MOST = 0.2, 30_000
 
-#: Completions judged in a second by a worker that runs tests; pairs by one that compares texts.
-_CHECKS, _PAIRS = 3, 200
+class Assumed(NamedTuple):
+    """A job at the speeds the configuration assumes, before anything was measured."""
 
-
-@dataclass(frozen=True)
-class Assumed:
-    """A job at the speeds the configuration assumes, before anything was measured.
-
-    Attributes:
-        start: seconds before any work: imports, loading the model.
-        work: seconds of work, in proportion to what there is to do.
-        memory: MB of main memory at most, imports included.
-        disk: MB that the job writes, scratch included.
-        kept: MB of them that stay when it is over; None: all.
-        by_user: whether the user named its time (`hardware.sft_hours`): it is not doubted.
-    """
-
-    start: float
-    work: float
-    memory: float
-    disk: float = 1.0
-    kept: float | None = None
-    by_user: bool = False
+    start: float  # seconds before any work: imports, loading the model
+    work: float  # seconds of work, in proportion to what there is to do
+    memory: float  # MB of main memory at most, imports included
+    disk: float = 1.0  # MB that the job writes, scratch included
+    kept: float | None = None  # MB of them that stay when it is over; None: all
+    by_user: bool = False  # the user named its time (`hardware.sft_hours`): it is not doubted
 
 
 class Estimates:
-    """A formula for each rule.
-
-    Attributes:
-        rules: rule -> function of its wildcards, in the order of its benchmark's path.
-    """
+    """A formula for each rule: a function of its wildcards, as its benchmark's path has them."""
 
     def __init__(self, study: Study) -> None:
-        self.study, self.config = study, study.config
-        self.sizes = sizes = Sizes(study)
-        self.hardware = self.config.hardware
-        self.gpu = self.hardware.device == "gpu"
-        checkpoints = len(self.study.checkpoints())
+        self.study, self.config, self.hardware = study, study.config, study.config.hardware
+        self._gpu = self.hardware.device == "gpu"
+        self.sizes = Sizes(study)
+        checkpoints = len(study.checkpoints())
         reading = Assumed(2, checkpoints * 0.05, 300, 5)
         self.rules: dict[str, Callable[..., Assumed]] = {
             "corpus": self._corpus,
             "fetch": self._fetch,
-            "prepare": lambda task: self._rows(task, _MAPPED, _LEAN),
-            "decontaminate": lambda task: self._rows(task, _COMPARED, 1500),
-            "split": lambda task: self._rows(task, _COPIED, _LEAN),
-            "subset": self._subset,
+            "prepare": lambda task: self._pass(task, 5_000),
+            "decontaminate": lambda task: self._pass(task, 2_000, 1500),
+            "split": lambda task: self._pass(task, _COPIED),
+            "subset": lambda task, percent: self._pass(task, _COPIED)._replace(
+                kept=sum(self.sizes.set_rows(f"{task}-p{percent}")) * _ROW
+            ),
             "mix": self._mix,
             "statistics": lambda: Assumed(
-                3, 3 * sum(sum(sizes.task_rows(t)) for t in self.config.tasks) / _COPIED, 400
+                3, 3 * sum(sum(self.sizes.task_rows(t)) for t in self.config.tasks) / _COPIED, 400
             ),
-            "hold_out": lambda suite: replace(self._suite(suite), start=10),
+            "hold_out": lambda suite: self._suite(suite)._replace(start=10),
             "suite": self._suite,
             "ground_truth": self._ground_truth,
             "nltk_data": lambda: Assumed(10, 100 / self.hardware.network_mb_s, 500, 100),
@@ -113,9 +87,7 @@ class Estimates:
             "sft": self._sft,
             "recipe": lambda model, variant: Assumed(1, 0, 100),
             "merge": self._merge,
-            "winner": lambda model, strategy: self._merge(
-                model, self.study.merges(model, strategy)[0]
-            ),
+            "winner": lambda model, strategy: self._merge(model, study.merges(model, strategy)[0]),
             "layers": lambda model, variant: self._compared(model, 2),
             "merged_layers": self._merged_layers,
             "updates": lambda model: self._compared(model, 1 + len(self.config.tasks)),
@@ -132,40 +104,34 @@ class Estimates:
         return Assumed(3, documents / 1500, _LEAN, documents * 0.001)
 
     def _fetch(self, source: str) -> Assumed:
-        """A data set's download, or the installed packages' functions."""
         entry, rows = self.config.sources[source], self.sizes.source_rows(source)
-        size = rows * _ROW / 1e6
+        size = rows * _ROW
         if isinstance(entry, EmbeddedSource):
             return Assumed(2, rows / _COPIED, _LEAN, size)
         network = size / self.hardware.network_mb_s if isinstance(entry, HubSource) else 0
         return Assumed(30, network + rows / 1000, 1000, 3 * size, size)
 
-    def _rows(self, task: str, rate: float, memory: float) -> Assumed:
+    def _pass(self, task: str, rate: float, memory: float = _LEAN) -> Assumed:
         """A pass over a task's rows; hashes and ids of all of them are in memory at once."""
         rows = sum(self.sizes.task_rows(task))
-        size = rows * _ROW / 1e6
-        return Assumed(3, rows / rate, memory + rows * 300 / 1e6, 2 * size, size)
-
-    def _subset(self, task: str, percent: str) -> Assumed:
-        rows = sum(self.sizes.rows(f"{task}-p{percent}"))
-        return replace(self._rows(task, _COPIED, _LEAN), kept=rows * _ROW / 1e6)
+        return Assumed(3, rows / rate, memory + rows * 0.0003, 2 * rows * _ROW, rows * _ROW)
 
     def _mix(self, percent: str) -> Assumed:
         """All rows, sorted by hash on disk."""
-        rows = self.sizes.rows(f"{MIX}-p{percent}")[0]
-        return Assumed(3, 2 * rows / _COPIED, 400, 3 * rows * _ROW / 1e6, rows * _ROW / 1e6)
+        rows = self.sizes.set_rows(f"{MIX}-p{percent}")[0]
+        return Assumed(3, 2 * rows / _COPIED, 400, 3 * rows * _ROW, rows * _ROW)
 
     def _suite(self, suite: str) -> Assumed:
         items = self.sizes.items(suite)
-        return Assumed(5, items / _MAPPED, 500, items * _ROW / 1e6 + 50)
+        return Assumed(5, items / 5_000, 500, items * _ROW + 50)
 
     def _ground_truth(self, suite: str) -> Assumed:
         """Reference solutions run twice; EvalPlus's largest expected output takes 0.8 GB."""
         workers = self.config.code_scoring.workers
-        large = self.sizes.has_large_tests(suite)
-        seconds = self.sizes.items(suite) * (0.8 if large else 0.1) / workers
-        memory = 1500 + (2500 if large else 300) * workers
-        return Assumed(10, seconds, memory, 1500 if large else 10)
+        seconds, mb, disk = (
+            (0.8, 2500, 1500) if self.sizes.has_large_tests(suite) else (0.1, 300, 10)
+        )
+        return Assumed(10, self.sizes.items(suite) * seconds / workers, 1500 + mb * workers, disk)
 
     def _pretrain(self, model: str) -> Assumed:
         entry, parameters = self.config.models[model], self.sizes.parameters(model)
@@ -173,66 +139,58 @@ class Estimates:
         # So small a model keeps no GPU busy: the CPU's rate is the bound there too.
         flops = 3 * _FORWARD * parameters * entry.model.batch_tokens
         step = max(flops / (self.hardware.cpu_gflops * 1e9), _LEAST[self.hardware.device])
-        memory = _TORCH + 20 * parameters / 1e6 + 300 + (_CUDA if self.gpu else 0)
-        size = self.sizes.weights_mb(model, 4)
-        return Assumed(15, entry.model.steps * step, memory, size + 1)
+        memory = _TORCH + 20 * parameters / 1e6 + 300 + (_CUDA if self._gpu else 0)
+        return Assumed(15, entry.model.steps * step, memory, self.sizes.weights_mb(model, 4) + 1)
 
     def _snapshot(self, model: str) -> Assumed:
-        """A checkpoint fetched, checked and copied."""
         size = self.sizes.weights_mb(model, 2) + 20
         seconds = size / self.hardware.network_mb_s + 3 * size / self.hardware.disk_mb_s
         return Assumed(20, seconds, _TORCH + 1000, 2 * size, size)
 
     def _dequantise(self, model: str) -> Assumed:
-        """A GGUF file read and written as an ordinary checkpoint."""
         entry = self.config.models[model]
         assert isinstance(entry, GgufModel)
-        size = self.sizes.weights_mb(model, 4 if entry.dtype == "float32" else 2)
+        size = self.sizes.weights_mb(model, _BYTES.get(entry.dtype, 2))
         seconds = size / self.hardware.network_mb_s + size / 20
-        memory = _TRAINER + self.sizes.weights_mb(model, 8)
-        return Assumed(30, seconds, memory, 2.5 * size, size)
+        return Assumed(30, seconds, _TRAINER + self.sizes.weights_mb(model, 8), 2.5 * size, size)
 
     def _sft(self, model: str, variant: str) -> Assumed:
-        """One fine-tuning run: a specialist, or the mixture."""
-        sizes = self.sizes
-        settings = self.study.sft(model, variant)
+        settings, hardware = self.study.sft(model, variant), self.hardware
         training_set = self.study.training_set(model, variant)
-        parameters, processes = sizes.parameters(model), settings.processes
+        parameters, processes = self.sizes.parameters(model), settings.processes
         states, host = states_gb(settings, parameters, processes)
-        if not self.gpu:
+        if not self._gpu:
             host += (states + activations_gb(settings, parameters, processes)) * processes
-        loading = sizes.weights_mb(model, 4) if settings.zero_stage != 3 else 0
-        a_process = _TRAINER + (_CUDA + loading if self.gpu else 0)
+        loading = self.sizes.weights_mb(model, 4) if settings.zero_stage != 3 else 0
+        a_process = _TRAINER + (_CUDA + loading if self._gpu else 0)
         # Each node's, which is what clusters count.
         memory = (a_process * processes + host * 1000) / settings.nodes
-        stated_hours = self.hardware.sft_hours if self.gpu else None
-        hours = (stated_hours or {}).get(self.config.models[model].size)
+        size = self.config.models[model].size
+        hours = (hardware.sft_hours or {}).get(size) if self._gpu else None
         if hours is not None:
-            start, work = 0.0, 3600 * hours * sizes.share(training_set)
+            start, work = 0.0, 3600 * hours * self.sizes.share(training_set)
         else:
-            start = _START + sizes.weights_mb(model, 2) / self.hardware.disk_mb_s
+            # On an idle machine imports, tokenising and loading take 40 s.
+            start = 40 + self.sizes.weights_mb(model, 2) / hardware.disk_mb_s
             work = self._training_seconds(settings, parameters, training_set)
         weight = 2 if settings.precision == "bf16" else 4
-        final = sizes.weights_mb(model, weight)
-        whole = trained(settings, parameters) * (weight + 12) / 1e6
+        final = self.sizes.weights_mb(model, weight)
         # The last checkpoint, the next one beside it, the best one's weights, the published ones.
-        disk = 2 * whole + 2 * final + 1
+        disk = 2 * trained(settings, parameters) * (weight + 12) / 1e6 + 2 * final + 1
         return Assumed(start, work, memory, disk, final + 1, hours is not None)
 
     def _training_seconds(self, settings: Sft, parameters: int, training_set: str) -> float:
         """Seconds of a run's steps and of measuring its validation loss."""
-        train, held = self.sizes.rows(training_set)
+        rows, held = self.sizes.set_rows(training_set)
         tokens = min(self.sizes.row_tokens(training_set), settings.max_length)
+        # A padded micro-batch of several rows is longer than its tokens; a packed row is full.
+        a_row = round(tokens * (1.6 if settings.micro_batch > 1 else 1))
         if settings.packing:
-            a_row = settings.max_length
-            rows = ceil(train * tokens * _PACKED / a_row)
-        else:
-            a_row = round(tokens * (_PADDING if settings.micro_batch > 1 else 1))
-            rows = train
+            a_row, rows = settings.max_length, ceil(rows * tokens * 1.05 / settings.max_length)
         steps = ceil(rows * settings.epochs / settings.batch_size)
         steps = min(steps, settings.max_steps or steps)
         passes = 3 - (settings.lora is not None) + settings.gradient_checkpointing
-        if self.gpu:
+        if self._gpu:
             rate = self.hardware.training_tflops * 1e12 * settings.processes
         else:
             rate = self.hardware.cpu_gflops * 1e9 * settings.processes * settings.threads
@@ -243,15 +201,15 @@ class Estimates:
 
     def _merge(self, model: str, variant: str) -> Assumed:
         """A merged checkpoint, written shard by shard."""
-        strategy = self.config.strategies[self.study.strategy(model, variant)]
-        per_billion = _MERGING.get(strategy.method, _SORTING)
-        count = len(self.study.merged(model, variant))
+        method = self.config.strategies[self.study.strategy(model, variant)].method
+        count, parameters = len(self.study.merged(model, variant)), self.sizes.parameters(model)
         pairs = max(2, count) / 2
-        parameters = self.sizes.parameters(model)
         size = self.sizes.weights_mb(model, _BYTES[self.config.merging.dtype])
+        per_billion = _MERGING.get(method, _SORTING)
         seconds = per_billion * parameters / 1e9 * pairs / self.hardware.merging_speed
         seconds += (count + 2) * size / self.hardware.disk_mb_s
-        memory = _TORCH + _largest(parameters) * _ELEMENT * pairs / 1e6
+        # Of each element of the largest tensor: specialists, deltas, masks and order, in fp32.
+        memory = _TORCH + _largest(parameters) * 24 * pairs / 1e6
         return Assumed(15, seconds, memory + 2 * self.config.merging.shard_bytes / 1e6, size + 20)
 
     def _compared(self, model: str, count: int) -> Assumed:
@@ -264,29 +222,34 @@ class Estimates:
     def _merged_layers(self, model: str, variant: str) -> Assumed:
         """With the memory of a merge: weights that are gone are merged again."""
         once, again = self._compared(model, 2), self._merge(model, variant)
-        return replace(once, memory=max(once.memory, again.memory), disk=again.disk + 1, kept=1)
+        return once._replace(memory=max(once.memory, again.memory), disk=again.disk + 1, kept=1)
 
     def _generate(self, model: str) -> Assumed:
         """All suites of a checkpoint in one load of the model."""
         parameters = self.sizes.parameters(model)
-        if self.gpu:
-            rate = min(_MOST, self.hardware.decoding_tokens_s * 1e9 / parameters)
+        if self._gpu:
+            # However small the model, each step is Python and kernel launches.
+            rate = min(30_000, self.hardware.decoding_tokens_s * 1e9 / parameters)
         else:
+            # Decoding is bound by memory: it reaches a fifth of the training rate.
             flops = self.hardware.cpu_gflops * 1e9 * self.config.decoding.threads
-            rate = _DECODING * flops / (2 * parameters)
-        weights = self.sizes.weights_mb(model, 2 if self.gpu else 4)
-        load = (60 if self.gpu else 10) + weights / self.hardware.disk_mb_s
-        memory = _TORCH + weights * 1.2 + (_CUDA if self.gpu else 500)
-        tokens = self.sizes.completion_tokens()
+            rate = 0.2 * flops / (2 * parameters)
+        weights = self.sizes.weights_mb(model, 2 if self._gpu else 4)
+        load = (60 if self._gpu else 10) + weights / self.hardware.disk_mb_s
+        memory = _TORCH + weights * 1.2 + (_CUDA if self._gpu else 500)
+        tokens = sum(
+            self.sizes.items(key) * min(suite.max_new_tokens, _COMPLETION[suite.kind])
+            for key, suite in self.config.suites.items()
+        )
         return Assumed(load, tokens / rate, memory, 20 + tokens * 8 / 1e6)
 
     def _score(self) -> Assumed:
-        """Programs run against tests, summaries against references; on the CPU."""
+        """Programs run against tests, three a second and worker; 200 summaries compared."""
         workers = self.config.code_scoring.workers
         programs, texts = self.sizes.judged_items()
-        seconds = programs / _CHECKS / workers + texts / _PAIRS / workers
         large = any(map(self.sizes.has_large_tests, self.study.code_suites()))
         memory = 500 + (1000 if large else 250) * workers
+        seconds = programs / 3 / workers + texts / 200 / workers
         return Assumed(10, seconds, memory, 5 + (programs + texts) / 500)
 
     def _uncertainty(self, model: str) -> Assumed:
@@ -296,5 +259,5 @@ class Estimates:
 
 
 def _largest(parameters: int) -> float:
-    """Elements of a model's largest tensor at most: its embedding table."""
-    return min(parameters, _VOCABULARY * width(parameters))
+    """Elements of a model's largest tensor at most: its embedding, of 152,000 tokens."""
+    return min(parameters, 152_000 * width(parameters))

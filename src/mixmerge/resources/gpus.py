@@ -1,4 +1,4 @@
-"""GPUs: how a cluster is asked for them, and which of this machine's a local job takes.
+"""GPUs of this machine: each local job that needs some gets its own.
 
 On a cluster Slurm hands each job its GPUs. Jobs that Snakemake starts on this machine would all see
 all GPUs, and each would take the first. So a job that needs GPUs is started through this module:
@@ -15,75 +15,13 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 #: Scripts whose jobs take GPUs (`mixmerge.resources.requests.GPU_RULES`).
 SCRIPTS = ("pretrain.py", "sft.py", "generate.py")
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-
-#: A default resource ``gpu_job_X`` is the resource X of the jobs that need GPUs.
-_PREFIX = "gpu_job_"
-
-#: Seconds between two looks at GPUs that others hold.
-_PATIENCE = 2.0
-
-
-class GpuRequest:
-    """Turns "so many GPUs" into a cluster's own words: partition, ``--gres``, type, constraint.
-
-    Rules say how many GPUs a job needs and nothing else. What is called ``gpu_job_X`` among the
-    profile's default resources becomes the resource X of a job with GPUs, instead of the default
-    X; ``{gpu}`` in it stands for the number of the job's GPUs, ``{gpu_per_node}`` for those on each
-    of its nodes. Where X is ``gres``, it replaces ``gpu``: Slurm would add up the two.
-
-    Attributes:
-        words: default resources of the jobs that need GPUs, by name without ``gpu_job_``.
-    """
-
-    def __init__(self, defaults: Mapping[str, Any] | None) -> None:
-        """Take the default resources as Snakemake holds them (values or its Resource objects)."""
-        self._defaults = defaults or {}
-        names = [name for name in self._defaults if name.startswith(_PREFIX)]
-        self.words = {name.removeprefix(_PREFIX): self.default(name) for name in names}
-
-    def default(self, name: str) -> Any:
-        """A default resource as the profile words it, without quotes that keep it a string."""
-        resource = self._defaults.get(name)
-        raw = getattr(resource, "raw", None)
-        value = raw if raw is not None else getattr(resource, "value", resource)
-        quoted = re.fullmatch(r"(['\"])(.*)\1", value) if isinstance(value, str) else None
-        return quoted[2] if quoted else value
-
-    def translate(self, resources: Mapping[str, Any]) -> dict[str, Any]:
-        """A rule's resources in the cluster's words; those of a rule without GPUs stay.
-
-        Args:
-            resources: by name; ``gpu`` and ``nodes`` are functions of wildcards and attempt.
-        """
-        if "gpu" not in resources or not self.words:
-            return dict(resources)
-        gpu, nodes = resources["gpu"], resources.get("nodes", lambda wildcards, attempt: 1)
-
-        def resource(name: str) -> Callable[..., Any]:
-            def value(wildcards: Any, attempt: int) -> Any:
-                count, word = gpu(wildcards, attempt), self.words[name]
-                if not count:
-                    return self.default(name)
-                if not isinstance(word, str):
-                    return word
-                each = -(-count // nodes(wildcards, attempt))
-                return word.replace("{gpu}", str(count)).replace("{gpu_per_node}", str(each))
-
-            return value
-
-        translated = {**resources, **{name: resource(name) for name in self.words}}
-        if "gres" in self.words:
-            # Under another name, for plans and limits that count GPUs.
-            translated["gpu_count"] = translated.pop("gpu")
-        return translated
 
 
 def visible(environment: Mapping[str, str], devices: Path = Path("/dev")) -> list[str]:
@@ -96,10 +34,8 @@ def visible(environment: Mapping[str, str], devices: Path = Path("/dev")) -> lis
         # CUDA sees those before the first that is none.
         bad = next((i for i, name in enumerate(names) if name in ("", "-1")), len(names))
         return names[:bad]
-    device_files = [
-        path for path in devices.glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)
-    ]
-    return [str(number) for number in range(len(device_files))]
+    numbered = [p for p in devices.glob("nvidia*") if re.fullmatch(r"nvidia\d+", p.name)]
+    return [str(number) for number in range(len(numbered))]
 
 
 def claiming(names: Sequence[str]) -> str:
@@ -117,8 +53,6 @@ def _claim(names: Sequence[str], count: int, folder: Path) -> list[str] | None:
     """Lock so many of some GPUs, by files in a folder that child processes inherit; all or None."""
     held: dict[str, int] = {}
     for name in names:
-        if len(held) == count:
-            break
         file = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -127,8 +61,8 @@ def _claim(names: Sequence[str], count: int, folder: Path) -> list[str] | None:
             continue
         os.set_inheritable(file, True)
         held[name] = file
-    if len(held) == count:
-        return list(held)
+        if len(held) == count:
+            return list(held)
     for file in held.values():
         os.close(file)
     return None
@@ -144,7 +78,7 @@ def main() -> None:
     folder = Path(tempfile.gettempdir(), f"mixmerge-gpus-{os.getuid()}")
     folder.mkdir(parents=True, exist_ok=True)
     while (held := _claim(names, count, folder)) is None:
-        time.sleep(_PATIENCE)
+        time.sleep(2)
     os.environ[VISIBLE] = ",".join(held)
     os.execv(sys.executable, [sys.executable, "-P", script, *arguments])
 

@@ -26,27 +26,18 @@ from mixmerge.resources.schedule import (
     job_from,
 )
 
-_NAMES = {MERGED: "merges on disk"}
-
 #: The Snakefile's own where the command line names none.
 _DEFAULT_CONFIG = Path("config/config.yaml")
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A run that has not started.
+    """A run that has not started."""
 
-    Attributes:
-        jobs: what is to do; rules that only name targets are left out.
-        limits: what the command line and the profile bound, by name.
-        executor: where jobs would run, ``local`` or a plugin's name.
-        config: the study's configuration, as the config files and ``--config`` make it.
-    """
-
-    jobs: list[Job]
-    limits: dict[str, int]
-    executor: str
-    config: dict[str, Any]
+    jobs: list[Job]  # what is to do, without rules that only name targets
+    limits: dict[str, int]  # what the command line and the profile bound, by name
+    executor: str  # where jobs would run, `local` or a plugin's name
+    config: dict[str, Any]  # the study's, as the config files and `--config` make it
 
 
 def dry_run(arguments: list[str]) -> Planned | None:
@@ -71,8 +62,7 @@ def dry_run(arguments: list[str]) -> Planned | None:
     executor = args.executor or "local"
     limits = {name: bound.value for name, bound in args.resources.items() if name[0] != "_"}
     if executor in ("local", "dryrun"):
-        args.cores = args.cores or args.jobs or 1
-        limits[CORES] = args.cores
+        limits[CORES] = args.cores = args.cores or args.jobs or 1
     elif args.jobs is not None:
         limits[JOBS] = args.jobs
         # A dry run would give every job one core, whatever its rule asks for.
@@ -118,8 +108,8 @@ def misfits(planned: Planned) -> list[str]:
     except UserError:
         # Snakemake has checked the config already; what it took from elsewhere is not ours to see.
         return []
-    misfit_of = {model: config.misfit(model) for model in models} if config else {}
-    return [f"models.{model}.sft, {problem}" for model, problem in misfit_of.items() if problem]
+    problems = {model: config.misfit(model) for model in models} if config else {}
+    return [f"models.{model}.sft, {problem}" for model, problem in problems.items() if problem]
 
 
 def rendered(planned: Planned) -> str:
@@ -128,25 +118,21 @@ def rendered(planned: Planned) -> str:
         return "Nothing to do: all requested files are present and up to date."
     plan = Schedule(planned.jobs, planned.limits)
     place = "on this machine" if planned.executor == "local" else f"with {planned.executor}"
-    bounds = ", ".join(f"{_NAMES.get(name, name)} {n}" for name, n in planned.limits.items())
+    names = {MERGED: "merges on disk"}
+    bounds = ", ".join(f"{names.get(name, name)} {n}" for name, n in planned.limits.items())
     limits = f"at most at once: {bounds}" if bounds else "without a limit"
-    stages = {job.stage for job in planned.jobs}
-    rows = [
-        (stage, [n for n, job in enumerate(planned.jobs) if job.stage == stage])
-        for stage in (*(s for s in STAGES if s in stages), *sorted(stages.difference(STAGES)))
-    ]
-    rows.append(("total", list(range(len(planned.jobs)))))
-    use = plan.disk()
-    most = sorted(((size, stage) for stage, size in use.stages.items() if size), reverse=True)[:3]
-    where = ", ".join(f"{stage} {_size(size)}" for size, stage in most) or "nothing"
+    every = {job.stage for job in planned.jobs}
+    stages = [*(stage for stage in STAGES if stage in every), *sorted(every.difference(STAGES))]
+    most = sorted(((size, stage) for stage, size in plan.peak_stages.items()), reverse=True)
+    where = ", ".join(f"{stage} {_size(size)}" for size, stage in most[:3]) or "nothing"
+    peak = f"{_size(plan.peak_mb)}, {duration(plan.peak_at)} after the start ({where})"
     lines = [
         f"{place}, {limits}; hours are expected ones, without waiting in a queue",
         "",
         _row("stage", "jobs", "GPU-hours", "CPU-hours", "wall time"),
-        *(_row(stage, str(len(jobs)), *_hours(plan, jobs)) for stage, jobs in rows),
+        *(_hours(plan, stage) for stage in (*stages, "total")),
         "",
-        f"peak disk      {_size(use.peak_mb)}, {duration(use.peak_at)} after the start ({where}); "
-        f"{_size(use.final_mb)} stay",
+        f"peak disk      {peak}; {_size(plan.final_mb)} stay",
         f"critical path  {duration(plan.critical_seconds)}, whatever the limits:",
     ]
     for job in (plan.jobs[position] for position in plan.critical):
@@ -163,32 +149,31 @@ def _row(stage: str, jobs: str, *amounts: str) -> str:
     return f"{stage:<8}{jobs:>8}" + "".join(f"{amount:>11}" for amount in amounts)
 
 
-def _hours(plan: Schedule, positions: list[int]) -> tuple[str, str, str]:
-    """GPU-hours, CPU-hours and wall time of some jobs: when at least one of them runs."""
-    jobs = [plan.jobs[position] for position in positions]
+def _hours(plan: Schedule, stage: str) -> str:
+    """Jobs of a stage, GPU-hours, CPU-hours and wall time: when at least one of them runs."""
+    chosen = [n for n, job in enumerate(plan.jobs) if stage in (job.stage, "total")]
+    jobs = [plan.jobs[position] for position in chosen]
     wall, reached = 0.0, 0.0
-    for start, end in sorted((plan.start[position], plan.end[position]) for position in positions):
+    for start, end in sorted((plan.start[position], plan.end[position]) for position in chosen):
         wall += max(0.0, end - max(start, reached))
         reached = max(reached, end)
     gpu = sum(job.gpus * job.seconds for job in jobs) / 3600
     cpu = sum(job.threads * job.seconds for job in jobs) / 3600
     texts = ["-" if h == 0 else f"{h:,.2f}" if h < 10 else f"{h:,.0f}" for h in (gpu, cpu)]
-    return texts[0], texts[1], duration(wall)
+    return _row(stage, str(len(jobs)), *texts, duration(wall))
 
 
 def duration(seconds: float) -> str:
     """A length of time for people: ``35 s``, ``12 min``, ``4 h 05 min``, ``278 h``."""
     if round(seconds) < 60:
         return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if not hours:
         return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours < 100 else f"{round(seconds / 3600):,} h"
 
 
 def _size(megabytes: int) -> str:
-    """An amount of disk for people."""
     if megabytes < 1000:
         return f"{megabytes} MB"
     gigabytes = megabytes / 1000

@@ -1,10 +1,11 @@
-"""What each job asks the machine for: memory, run time, disk, GPUs.
+"""What each job asks the machine for (memory, run time, disk, GPUs), and in whose words.
 
 A rule's estimate says what its jobs would take at the speeds that the configuration assumes
 (`hardware`); where jobs of the rule have run already, their benchmark files overrule it.
 """
 
 import csv
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from inspect import signature
@@ -20,18 +21,9 @@ from mixmerge.study.plan import Study
 #: Rules whose jobs run on a GPU where `hardware.device` is one.
 GPU_RULES = frozenset({"pretrain", "sft", "generate"})
 
-#: MB that a job takes before its own: on a cluster two Snakemakes start in it.
-_FLOOR = 500
-
-#: Minutes a job gets at least: a slow node imports for minutes what an idle one does in 25 s.
-_LEAST_MINUTES = 10
-
 #: Multiple of the expected time that a job gets: where it was only assumed, and where jobs of its
-#: rule, or the user, said it.
-_DOUBTED, _TRUSTED = 3.0, 1.5
-
-#: Multiple of the most memory that jobs took; it is sampled, so peaks go unseen.
-_HEADROOM = 1.5
+#: rule, or the user, said it; and of the most memory that jobs took, which is sampled.
+_DOUBTED, _TRUSTED, _HEADROOM = 3.0, 1.5, 1.5
 
 #: What each further attempt multiplies: a job that ran out of time, or of memory.
 _MORE = {"runtime": 2.0, "mem_mb": 1.5}
@@ -44,10 +36,8 @@ _FILES = 128
 #: former run left imports nothing of weight, and its time says nothing.
 _HEAVY = {"pretrain": 150, "sft": 150, "merge": 150, "generate": 150, "score": 100}
 
-#: Share of a job's start-up that counts as work, so that jobs of next to none do not make the
-#: speed of those that have some.
-_LEAST_WORK = 0.2
-
+#: A default resource ``gpu_job_X`` of a profile is the resource X of the jobs that need GPUs.
+_GPU_JOB = "gpu_job_"
 
 #: Function of Snakemake's wildcards and the attempt.
 Resource = Callable[[Any, int], Any]
@@ -56,12 +46,9 @@ Resource = Callable[[Any, int], Any]
 class Speed(NamedTuple):
     """What a rule's finished jobs achieved."""
 
-    start: float
-    """Seconds of start-up."""
-    factor: float
-    """Seconds of the clock for each second of assumed work."""
-    memory: float | None
-    """Most MB that any of them took; None where none was sampled, or all were other models'."""
+    start: float  # seconds of start-up
+    factor: float  # seconds of the clock for each second of assumed work
+    memory: float | None  # most MB of any; None where none was sampled, or all are other models'
 
 
 class JobResources:
@@ -77,7 +64,7 @@ class JobResources:
         self._rules = Estimates(study).rules
         self.wildcards = {rule: tuple(signature(f).parameters) for rule, f in self._rules.items()}
         self._benchmarks = Path(study.path("benchmarks"))
-        self._first = cache(self._estimated)
+        self._first = cache(self._first_attempt)
         self._speed = cache(self._achieved)
 
     def estimate(self, rule: str, wildcards: Any = None) -> dict[str, int]:
@@ -101,9 +88,7 @@ class JobResources:
         """Resource -> function of wildcards and attempt, as Snakemake's `resources` takes them.
 
         Of a training run they say besides how it is started, by the names that Snakemake's Slurm
-        executor reads. Those of a run on one node are absent (None), but for `processes` and
-        `nodes`. `mpi` keeps the executor from starting the job by srun: the job does that itself,
-        one task a node.
+        executor reads; those but `processes` and `nodes` are absent (None) on one node.
         """
         names = ["mem_mb", "runtime", "disk_mb", "kept_mb", "expected_s"]
         if rule in GPU_RULES and self.study.config.hardware.device == "gpu":
@@ -111,36 +96,37 @@ class JobResources:
         resources = {name: self._resource(rule, name) for name in names}
         if rule == "sft":
             resources |= {
-                "processes": self._launch(lambda sft: sft.processes, always=True),
-                "nodes": self._launch(lambda sft: sft.nodes, always=True),
-                "mpi": self._launch(lambda sft: "srun"),
-                "tasks": self._launch(lambda sft: sft.nodes),
+                "processes": self._launch(lambda sft: sft.processes),
+                "nodes": self._launch(lambda sft: sft.nodes),
+                # Keeps the executor from starting the job by srun: the job does, one task a node.
+                "mpi": self._launch(lambda sft: "srun" if sft.nodes > 1 else None),
+                "tasks": self._launch(lambda sft: sft.nodes if sft.nodes > 1 else None),
                 # Else `tasks` would be taken for the tasks of each GPU.
-                "tasks_per_gpu": self._launch(lambda sft: 0),
-                "cpus_per_task": self._launch(lambda sft: sft.all_threads // sft.nodes),
+                "tasks_per_gpu": self._launch(lambda sft: 0 if sft.nodes > 1 else None),
+                "cpus_per_task": self._launch(
+                    lambda sft: sft.all_threads // sft.nodes if sft.nodes > 1 else None
+                ),
             }
         return resources
 
     def _resource(self, rule: str, name: str) -> Resource:
         """A resource of each attempt: more memory and time, but no more time than there is."""
         longest = self.study.config.hardware.longest_hours
-        most = {"runtime": max(1, int(longest * 60))} if longest else {}
 
         def value(wildcards: Any, attempt: int) -> int:
             amount = self.estimate(rule, wildcards)[name]
             amount = ceil(amount * _MORE.get(name, 1) ** (attempt - 1))
-            return min(amount, most.get(name, amount))
+            bounded = name == "runtime" and longest
+            return min(amount, max(1, int(longest * 60))) if bounded else amount
 
         return value
 
-    def _launch(self, setting: Callable[[Sft], Any], always: bool = False) -> Resource:
-        def value(wildcards: Any, attempt: int) -> Any:
-            sft = self.study.sft(wildcards.model, wildcards.variant)
-            return setting(sft) if always or sft.nodes > 1 else None
+    def _launch(self, setting: Callable[[Sft], Any]) -> Resource:
+        return lambda wildcards, attempt: setting(
+            self.study.sft(wildcards.model, wildcards.variant)
+        )
 
-        return value
-
-    def _estimated(self, rule: str, values: tuple[str, ...]) -> dict[str, int]:
+    def _first_attempt(self, rule: str, values: tuple[str, ...]) -> dict[str, int]:
         assumed = self._rules[rule](*values)
         names = self.wildcards[rule]
         speed = self._speed(rule, values[0] if names[:1] == ("model",) else None)
@@ -150,8 +136,10 @@ class JobResources:
             memory = memory if speed.memory is None else speed.memory * _HEADROOM
         trust = _DOUBTED if speed is None and not assumed.by_user else _TRUSTED
         return {
-            "mem_mb": _FLOOR + ceil(memory / 100) * 100,
-            "runtime": max(_LEAST_MINUTES, 5 + ceil(trust * seconds / 60)),
+            # On a cluster two Snakemakes start in a job, before its own.
+            "mem_mb": 500 + ceil(memory / 100) * 100,
+            # A slow node imports for minutes what an idle one does in 25 s.
+            "runtime": max(10, 5 + ceil(trust * seconds / 60)),
             "disk_mb": ceil(assumed.disk),
             "kept_mb": ceil(assumed.disk if assumed.kept is None else assumed.kept),
             "expected_s": max(1, round(seconds)),
@@ -165,8 +153,8 @@ class JobResources:
         files = [single] if single.is_file() else sorted(place.rglob("*.tsv"))
         runs = []
         for file in files[:: max(1, ceil(len(files) / _FILES))]:
-            assumed = self._assume(rule, file)
-            measured = assumed and _read(file, _HEAVY.get(rule, 0))
+            assumed = self._assumed(rule, file)
+            measured = assumed and _read_benchmark(file, _HEAVY.get(rule, 0))
             if assumed and measured:
                 runs.append((assumed, *measured))
         if not runs:
@@ -176,11 +164,8 @@ class JobResources:
         factor = median((seconds - start) / _work(assumed) for assumed, seconds, _ in runs)
         return Speed(start, factor, max((m for *_, m in runs if m is not None), default=None))
 
-    def _assume(self, rule: str, file: Path) -> Assumed | None:
-        """What a finished job was assumed to take; None for one that is none of the study's.
-
-        Benchmarks may be left over from a model or a ratio that the configuration lost since.
-        """
+    def _assumed(self, rule: str, file: Path) -> Assumed | None:
+        """What a finished job was assumed to take; None of one that the config lost since."""
         values = file.relative_to(self._benchmarks).with_suffix("").parts[1:]
         try:
             if self.wildcards[rule] == ("model", "variant"):
@@ -191,10 +176,11 @@ class JobResources:
 
 
 def _work(assumed: Assumed) -> float:
-    return max(assumed.work, _LEAST_WORK * assumed.start, 0.1)
+    # A share of the start-up counts, so that jobs of next to no work do not make the others' speed.
+    return max(assumed.work, 0.2 * assumed.start, 0.1)
 
 
-def _read(file: Path, heavy: float) -> tuple[float, float | None] | None:
+def _read_benchmark(file: Path, heavy: float) -> tuple[float, float | None] | None:
     """Seconds and peak MB (None: too short to sample) of a job, from Snakemake's benchmark of it.
 
     None for a file that is half-written or of another make, and a job that was less than heavy.
@@ -207,3 +193,56 @@ def _read(file: Path, heavy: float) -> tuple[float, float | None] | None:
         return None
     usable = isfinite(seconds) and seconds > 0 and (memory or 0) >= heavy
     return (seconds, memory) if usable else None
+
+
+def default_resource(defaults: Mapping[str, Any] | None, name: str) -> Any:
+    """A default resource as the profile words it, without quotes that keep it a string.
+
+    Args:
+        defaults: as Snakemake holds them (values or its Resource objects).
+        name: the resource.
+    """
+    resource = (defaults or {}).get(name)
+    raw = getattr(resource, "raw", None)
+    value = raw if raw is not None else getattr(resource, "value", resource)
+    quoted = re.fullmatch(r"(['\"])(.*)\1", value) if isinstance(value, str) else None
+    return quoted[2] if quoted else value
+
+
+def in_cluster_words(
+    resources: Mapping[str, Any], defaults: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """A rule's resources in a cluster's own words: partition, ``--gres``, GPU type, constraint.
+
+    Rules say how many GPUs a job needs and nothing else. What is called ``gpu_job_X`` among the
+    profile's default resources becomes the resource X of a job with GPUs, instead of the default
+    X; ``{gpu}`` in it stands for the number of the job's GPUs, ``{gpu_per_node}`` for those on each
+    of its nodes. Resources of a rule without GPUs stay.
+
+    Args:
+        resources: by name; ``gpu`` and ``nodes`` are functions of wildcards and attempt.
+        defaults: the profile's, as Snakemake holds them.
+    """
+    names = [name for name in defaults or {} if name.startswith(_GPU_JOB)]
+    words = {name.removeprefix(_GPU_JOB): default_resource(defaults, name) for name in names}
+    if "gpu" not in resources or not words:
+        return dict(resources)
+    gpu, nodes = resources["gpu"], resources.get("nodes", lambda wildcards, attempt: 1)
+
+    def resource(name: str, word: Any) -> Resource:
+        def value(wildcards: Any, attempt: int) -> Any:
+            count = gpu(wildcards, attempt)
+            if not count:
+                return default_resource(defaults, name)
+            if not isinstance(word, str):
+                return word
+            each = -(-count // nodes(wildcards, attempt))
+            return word.replace("{gpu}", str(count)).replace("{gpu_per_node}", str(each))
+
+        return value
+
+    translated = {**resources, **{name: resource(name, word) for name, word in words.items()}}
+    if "gres" in words:
+        # Slurm would add up the two; under another name for plans and limits that count GPUs.
+        translated["gpu_count"] = translated.pop("gpu")
+    return translated

@@ -11,11 +11,8 @@ from typing import Any
 JOBS, CORES = "jobs", "cores"
 
 #: A resource that a job holds until its temporary outputs are gone: the scheduler's bound on how
-#: many merged checkpoints are on disk at once.
-MERGED = "merged"
-
-#: How many merged checkpoints may exist where no ``--resources merged=N`` says so.
-MOST_MERGED = 8
+#: many merged checkpoints are on disk at once, and the bound where ``--resources`` names none.
+MERGED, MOST_MERGED = "merged", 8
 
 #: Stage -> its rules, both in the order in which they run. A rule in none is a stage of its own.
 STAGES = {
@@ -30,8 +27,6 @@ STAGES = {
     "weights": ("layers", "merged_layers", "updates"),
     "report": ("uncertainty", "tables", "figures", "verdict", "timing"),
 }
-
-_STAGE_OF = {rule: stage for stage, rules in STAGES.items() for rule in rules}
 
 #: What a job takes of the bounded resources, by name.
 Needs = tuple[tuple[str, int], ...]
@@ -54,7 +49,7 @@ class Job:
     @property
     def stage(self) -> str:
         """The stage the rule belongs to."""
-        return _STAGE_OF.get(self.rule, self.rule)
+        return next((stage for stage, rules in STAGES.items() if self.rule in rules), self.rule)
 
     @property
     def seconds(self) -> float:
@@ -80,41 +75,23 @@ class Job:
 
 def job_from(record: Mapping[str, Any], removed: Iterable[str] = ()) -> Job:
     """A job from Snakemake's own account of it (its ``job_info`` event), and what is temporary."""
-    files = {
+
+    def files(kind: str) -> tuple[str, ...]:
         # Without Snakemake's remark, such as ` (send to storage)`.
-        name: tuple(f.partition(" (")[0] if f.endswith(")") else f for f in record[name])
-        for name in ("input", "output")
-    }
-    resources = {n: v for n, v in record["resources"].items() if type(v) is int}
+        return tuple(f.partition(" (")[0] if f.endswith(")") else f for f in record[kind])
+
     priority = record["priority"]
     return Job(
         rule=record["rule_name"],
         wildcards=record["wildcards"],
-        inputs=files["input"],
-        outputs=files["output"],
+        inputs=files("input"),
+        outputs=files("output"),
         threads=record["threads"],
         # Snakemake writes the greatest one, of targets given with --prioritize, as a word.
         priority=priority if isinstance(priority, int) else 1_000_000,
-        resources=resources,
+        resources={n: v for n, v in record["resources"].items() if type(v) is int},
         temporary=frozenset(removed).intersection(record["output"]),
     )
-
-
-@dataclass(frozen=True)
-class Disk:
-    """Disk over a run, beside what lies there already.
-
-    Attributes:
-        peak_mb: most MB in use at once, scratch of running jobs included.
-        peak_at: seconds from the run's start to that moment.
-        final_mb: MB that the run leaves.
-        stages: stage -> MB of its jobs at the peak.
-    """
-
-    peak_mb: int
-    peak_at: float
-    final_mb: int
-    stages: dict[str, int]
 
 
 class Schedule:
@@ -124,7 +101,8 @@ class Schedule:
     critical path). Snakemake's own scheduler is greedy too, but breaks ties in another way.
     Limits are amounts by name of resource; ``jobs`` and ``cores`` as well. What is not named is
     not bounded. A job that asks for more than there is gets what there is, as Snakemake scales it
-    down.
+    down. A running job takes its ``disk_mb``, of a job that ended its outputs stay, and what is
+    temporary goes when the last planned job that reads it has ended.
 
     Attributes:
         jobs: the jobs; all below are positions in it.
@@ -133,6 +111,10 @@ class Schedule:
         end: when each ends.
         critical: the longest path through the graph, in order: what no number of machines makes
             shorter.
+        peak_mb: most MB of disk in use at once, beside what lies there already.
+        peak_at: seconds from the run's start to that moment.
+        peak_stages: stage -> MB of its jobs at that moment.
+        final_mb: MB that the run leaves.
     """
 
     def __init__(self, jobs: list[Job], limits: Mapping[str, int]) -> None:
@@ -142,28 +124,29 @@ class Schedule:
             position: {made[file] for file in job.inputs if file in made} - {position}
             for position, job in enumerate(jobs)
         }
-        self._after: dict[int, list[int]] = {position: [] for position in self.before}
+        after: dict[int, list[int]] = {position: [] for position in self.before}
         for position, earlier in self.before.items():
             for other in earlier:
-                self._after[other].append(position)
-        #: Position of a job with temporary outputs -> positions of the jobs that read those.
-        self._readers = {
-            position: {p for p in self._after[position] if job.temporary & {*jobs[p].inputs}}
-            for position, job in enumerate(jobs)
-            if job.temporary
-        }
+                after[other].append(position)
         #: Seconds from each job's start to the end along the longest path.
         self._way = [job.seconds for job in jobs]
         for position in reversed(list(TopologicalSorter(self.before).static_order())):
-            ways = [self._way[later] for later in self._after[position]]
-            self._way[position] += max(ways, default=0.0)
-        self.start, self.end = [0.0] * len(jobs), [0.0] * len(jobs)
-        self._run(limits)
+            self._way[position] += max((self._way[later] for later in after[position]), default=0.0)
         self.critical: list[int] = []
         candidates = [position for position, earlier in self.before.items() if not earlier]
         while candidates:
             self.critical.append(max(candidates, key=lambda p: (self._way[p], -p)))
-            candidates = self._after[self.critical[-1]]
+            candidates = after[self.critical[-1]]
+        #: Position of a job -> positions of those that must end before its temporary outputs go.
+        self._unread = {
+            position: {p for p in after[position] if job.temporary & {*jobs[p].inputs}}
+            or {position}
+            for position, job in enumerate(jobs)
+        }
+        self.start, self.end = [0.0] * len(jobs), [0.0] * len(jobs)
+        self.peak_mb, self.peak_at, self.peak_stages = 0, 0.0, dict[str, int]()
+        self.final_mb = sum(job.kept_mb for job in jobs if not job.temporary)
+        self._run(limits)
 
     @property
     def seconds(self) -> float:
@@ -178,20 +161,18 @@ class Schedule:
     def _needs(self, position: int, limits: Mapping[str, int]) -> Needs:
         job = self.jobs[position]
         wanted = {JOBS: 1, CORES: job.threads, **job.resources}
-        if any(
-            self.jobs[p].temporary and self.jobs[p].resources.get(MERGED)
-            for p in self.before[position]
-        ):
+        earlier = [self.jobs[p] for p in self.before[position]]
+        if any(other.temporary and other.resources.get(MERGED) for other in earlier):
             # It reads a merged checkpoint that is not there yet, or else would make one for itself.
             wanted[MERGED] = 0
         amounts = ((name, min(wanted.get(name, 0), limit)) for name, limit in limits.items())
         return tuple((name, amount) for name, amount in amounts if amount > 0)
 
     def _run(self, limits: Mapping[str, int]) -> None:
-        """Fill in start and end of each job."""
+        """Fill in start and end of each job, and the disk that all take."""
         free, now = dict(limits), 0.0
+        disk = dict.fromkeys((job.stage for job in self.jobs), 0)
         needs = [self._needs(position, limits) for position in range(len(self.jobs))]
-        unread = {maker: set(readers) for maker, readers in self._readers.items()}
         # Jobs of equal needs wait in one heap: where its best does not fit, none of it does.
         ready: dict[Needs, list[tuple[int, float, int]]] = defaultdict(list)
         running: list[tuple[float, int]] = []
@@ -210,9 +191,13 @@ class Schedule:
                 heapq.heappop(ready[need])
                 for name, amount in need:
                     free[name] -= amount
-                self.start[position] = now
-                self.end[position] = now + self.jobs[position].seconds
+                job = self.jobs[position]
+                disk[job.stage] += job.disk_mb
+                self.start[position], self.end[position] = now, now + job.seconds
                 heapq.heappush(running, (self.end[position], position))
+            if (in_use := sum(disk.values())) > self.peak_mb:
+                self.peak_mb, self.peak_at = in_use, now
+                self.peak_stages = {stage: size for stage, size in disk.items() if size}
             if not running:
                 # What has ended holds merged checkpoints: the scheduler gives one up, too.
                 (_, _, position), need = min(
@@ -226,37 +211,14 @@ class Schedule:
             while running and running[0][0] <= now:
                 _, position = heapq.heappop(running)
                 graph.done(position)
+                job = self.jobs[position]
+                disk[job.stage] += job.kept_mb - job.disk_mb
                 for name, amount in needs[position]:
-                    free[name] += amount if name != MERGED or not unread.get(position) else 0
-                for maker in self.before[position] & unread.keys():
-                    if position in unread[maker]:
-                        unread[maker].remove(position)
-                        if not unread[maker] and MERGED in free:
-                            free[MERGED] += dict(needs[maker]).get(MERGED, 0)
-
-    def disk(self) -> Disk:
-        """Disk in use over the run.
-
-        A running job takes its ``disk_mb``; of a job that ended its outputs stay. What is temporary
-        goes when the last planned job that reads it has ended.
-        """
-        changes: list[tuple[float, int, str]] = []
-        final = 0
-        for position, job in enumerate(self.jobs):
-            changes.append((self.start[position], job.disk_mb, job.stage))
-            changes.append((self.end[position], job.kept_mb - job.disk_mb, job.stage))
-            if not job.temporary:
-                final += job.kept_mb
-                continue
-            # Beside temporary weights a job leaves a manifest, whose size does not count.
-            readers = [self.end[reader] for reader in self._readers[position]]
-            changes.append((max(readers, default=self.end[position]), -job.kept_mb, job.stage))
-        peak, now = Disk(0, 0.0, final, {}), 0
-        stages: dict[str, int] = dict.fromkeys((job.stage for job in self.jobs), 0)
-        # What ends at a moment leaves before what starts then comes, as Snakemake does it.
-        for moment, change, stage in sorted(changes):
-            now += change
-            stages[stage] += change
-            if now > peak.peak_mb:
-                peak = Disk(now, moment, final, dict(stages))
-        return peak
+                    free[name] += amount if name != MERGED else 0
+                for maker in (position, *self.before[position]):
+                    # The last reader of a job's outputs, or a job whose outputs nobody reads.
+                    if self._unread[maker] == {position}:
+                        free[MERGED] = free.get(MERGED, 0) + dict(needs[maker]).get(MERGED, 0)
+                        if self.jobs[maker].temporary:
+                            disk[self.jobs[maker].stage] -= self.jobs[maker].kept_mb
+                    self._unread[maker].discard(position)
