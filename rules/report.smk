@@ -1,5 +1,5 @@
 # Reporting: tables, figures, the verdict, and where the time went.
-from mixmerge.report import entries
+from mixmerge.report import layout as entries
 from mixmerge.study.layout import layout_of
 
 try:

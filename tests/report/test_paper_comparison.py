@@ -11,12 +11,12 @@ from fixtures.paper_study import built, content
 from fixtures.report_study import decide, read, results
 from fixtures.studies import shipped
 from mixmerge.core.errors import UserError
-from mixmerge.report.entries import paper_entries, table_files
+from mixmerge.report.layout import Layout, paper_entries, table_files
 from mixmerge.report.paper_comparison import paper_table
 from mixmerge.report.paper_tables import METRICS
-from mixmerge.report.settings import Layout, PaperColumn
-from mixmerge.report.strategy_tables import write_tables
-from mixmerge.report.table import Table
+from mixmerge.report.render import Table
+from mixmerge.report.settings import PaperColumn
+from mixmerge.report.study_tables import write_tables
 
 
 @pytest.fixture

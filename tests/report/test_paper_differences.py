@@ -6,11 +6,10 @@ import pytest
 
 from fixtures.paper_study import COLUMNS, as_printed, figures, study
 from fixtures.report_study import results
-from mixmerge.report.entries import paper_entries
+from mixmerge.report.layout import Layout, paper_entries
 from mixmerge.report.paper_comparison import paper_table
+from mixmerge.report.render import Row, Table
 from mixmerge.report.results import Results
-from mixmerge.report.settings import Layout
-from mixmerge.report.table import Row, Table
 from paper_audit.consistency import averages
 
 #: Our table -> where its scores come from: the ratios of Table 3 are those of the sweeps.
@@ -54,7 +53,7 @@ def average(row: Row) -> float:
 def test_every_table_from_3_to_9_stands_beside_the_papers(layout: Layout) -> None:
     assert [entry.name for entry in paper_entries(layout)] == list(SOURCES)
     assert layout.paper is not None
-    assert [found.table for found in layout.paper.counterparts] == list("3456789")
+    assert list(layout.paper.counterparts.values()) == list("3456789")
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -143,7 +142,7 @@ def test_what_the_paper_got_wrong_is_marked(tables: Tables) -> None:
     for name, (_, table) in tables.items():
         if name[5] != "4":
             rows = lines(table, "paper")
-            far = sum(cell.change_text.endswith("*") for row in rows for cell in row.cells)
+            far = sum(cell.change.endswith("*") for row in rows for cell in row.cells)
             means = sum(row.cells[-1].text.endswith("*") for row in rows)
             repeats = sum("repeats 0.5 / 0.5" in row.cells[0].text for row in rows)
             marks[name[5]] = (far, means, repeats)

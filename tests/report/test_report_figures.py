@@ -8,7 +8,7 @@ import pytest
 from fixtures.report_study import change_json, decide, layout, read, results
 from mixmerge.core.errors import UserError
 from mixmerge.report import figures
-from mixmerge.report.entries import figure_files
+from mixmerge.report.layout import figure_files
 from mixmerge.report.results import read_distances, read_pairs
 
 

@@ -7,8 +7,7 @@ import pytest
 
 from fixtures.paper_study import built
 from fixtures.studies import shipped
-from mixmerge.report.entries import figure_entries, paper_entries, table_entries
-from mixmerge.report.settings import Layout
+from mixmerge.report.layout import Layout, figure_entries, paper_entries, table_entries
 
 
 @pytest.fixture

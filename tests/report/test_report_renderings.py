@@ -9,20 +9,24 @@ from pathlib import Path
 import pytest
 
 from fixtures.report_study import decide, layout, read
-from mixmerge.report.render import render
-from mixmerge.report.strategy_tables import write_tables
-from mixmerge.report.table import Cell, Field, Row, Table, amount, number, p_value, signed
+from mixmerge.report.render import Cell, Field, Row, Table, amount, number, p_value, render
+from mixmerge.report.study_tables import write_tables
 
 
 def test_csv_brings_the_same_floats_back() -> None:
-    cells = [Cell(1 / 3, "0.333", 2 / 3, "0.67", extra={"low": 0.1}), Cell(None, "–")]
+    cells = [Cell(1 / 3, "0.333", "0.67", extra={"pct": 2 / 3, "low": 0.1}), Cell(None, "–")]
     table = Table("x", ["X"], [Field("a", "A"), Field("b", "B")], [Row(cells, ids={"model": "m"})])
     assert render(table, "csv") == f"model,a,a_pct,a_low,b\nm,{1 / 3!r},{2 / 3!r},0.1,\n"
 
 
 def test_numbers_have_a_true_minus_and_no_negative_zero() -> None:
     assert [number(v, 2) for v in (-1.5, -0.001, None)] == ["−1.50", "0.00", "–"]
-    assert [signed(v, 2) for v in (5.0, -3.77, 0.001, -0.001)] == ["+5.00", "−3.77", "0.00", "0.00"]
+    assert [number(v, 2, "+") for v in (5.0, -3.77, 0.001, -0.001)] == [
+        "+5.00",
+        "−3.77",
+        "0.00",
+        "0.00",
+    ]
     assert [p_value(v) for v in (0.0001, 0.0123)] == ["p < 0.001", "p = 0.012"]
     shown = [amount(v) for v in (0.0001, 0.5, 1.234, 12.34, 123.4)]
     assert shown == ["< 0.001", "0.500", "1.23", "12.3", "123"]
@@ -32,9 +36,7 @@ NASTY = Table(
     name="table3-x",
     texts=("Table 3. 50 % & more_of {this}", '† : it\'s "so" – 100 %'),
     fields=(Field("a", "A_b", form="text"), Field("x", "x^2 | y", group="G & H")),
-    rows=(
-        Row((Cell("q", "<i>\\#$~*"), Cell(-1.0, "−1.0", -2.5, "−2.50", best=True)), block="M_1"),
-    ),
+    rows=(Row((Cell("q", "<i>\\#$~*"), Cell(-1.0, "−1.0", "−2.50", best=True)), block="M_1"),),
     block_header="Model",
 )
 
@@ -131,7 +133,7 @@ def test_latex_compiles(tmp_path: Path) -> None:
 
 def test_marks_and_intervals_in_each_rendering() -> None:
     marked = Cell(0.0, "0.00", mark="≈‡", interval="[−1.0, 1.0]", hint="95 %", best=True)
-    cells = [Cell("x", "x"), marked, Cell(0.5, "0.500", 0.0, "0.00", mark="≈")]
+    cells = [Cell("x", "x"), marked, Cell(0.5, "0.500", "0.00", mark="≈")]
     fields = [Field("a", "A", form="text"), Field("b", "B"), Field("c", "C")]
     table = Table(
         "x", ["X"], fields, [Row(cells), Row([Cell("y", "y"), Cell(1, "1"), Cell(2, "2")])]

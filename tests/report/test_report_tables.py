@@ -4,23 +4,25 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fixtures.report_study import change_json, csv_rows, decide, layout, read, results, spend
-from mixmerge.report.entries import (
+from mixmerge.report.layout import (
     TIMING_FILES,
     VERDICT_FILES,
     Entry,
+    Layout,
+    Strategy,
+    Variant,
     figure_files,
     table_entries,
     table_files,
 )
-from mixmerge.report.render import render
+from mixmerge.report.render import Cell, Table, render
 from mixmerge.report.results import Items, Results
-from mixmerge.report.settings import Layout, Strategy, Variant
-from mixmerge.report.strategy_tables import mark_best, study_table
-from mixmerge.report.table import Cell, Row, Table
+from mixmerge.report.study_tables import mark_best, study_table
 
 RATIOS = (0.25, 0.5, 0.75)
 
@@ -124,7 +126,7 @@ def test_lower_is_better_turns_the_sign() -> None:
     columns = [column.model_copy(update={"higher_is_better": False}) for column in study.columns]
     study = study.model_copy(update={"columns": columns})
     shown = table(results(study, {("mixed", "write-test.base"): 0.25}))
-    assert shown.rows[2].cells[1].change == pytest.approx(50)
+    assert shown.rows[2].cells[1].extra["pct"] == pytest.approx(50)
 
 
 def test_no_merges_leaves_no_ablation_and_nothing_bold() -> None:
@@ -171,10 +173,14 @@ def test_mixtures_at_several_percentages_have_lines_in_data_scale() -> None:
 
 
 def test_best_marks_ties_and_no_lonely_row() -> None:
-    rows = [Row([Cell(v, str(v))], "a", compared=i < 3) for i, v in enumerate((0.5, 0.5, 0.4, 0.9))]
-    rows.append(Row([Cell(1.0, "1")], "b", compared=True))
-    marked = mark_best(rows, [], 0)
-    assert [row.cells[0].best for row in marked] == [True, True, False, False, False]
+    values = {"a": (0.5, 0.5, 0.4, 0.9), "b": (1.0,)}
+    records: list[dict[str, Any]] = [
+        {"block": block, "x": Cell(value, str(value)), "compared": value != 0.9}
+        for block, part in values.items()
+        for value in part
+    ]
+    mark_best(records, ["x"], set())
+    assert [record["x"].best for record in records] == [True, True, False, False, False]
 
 
 def test_cut_off_completions_are_said() -> None:
@@ -223,7 +229,7 @@ def test_data_table_has_tasks_and_mixtures(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_table_names_need_no_heavy_library() -> None:
     code = (
-        "import sys; import mixmerge.report.entries, mixmerge.study.layout; "
+        "import sys; import mixmerge.report.layout, mixmerge.study.layout; "
         "heavy = {'pandas', 'matplotlib', 'numpy', 'torch', 'jinja2'} & set(sys.modules); "
         "assert not heavy, heavy"
     )

@@ -7,9 +7,8 @@ import pytest
 import yaml
 
 from fixtures.report_study import change_json, csv_rows, decide, doubt, judged, layout, spend
-from mixmerge.report.entries import VERDICT_FILES
-from mixmerge.report.settings import Strategy, Variant
-from mixmerge.report.verdict_tables import by_chance, write_verdict
+from mixmerge.report.layout import VERDICT_FILES, Strategy, Variant
+from mixmerge.report.verdict import write_verdict
 
 CASES = yaml.safe_load(Path(__file__).with_name("verdicts.yaml").read_text(encoding="utf-8"))
 
@@ -62,9 +61,3 @@ def test_the_page_in_html_and_latex(tmp_path: Path) -> None:
     assert page.count("<h2>") == 2 + 3 + 1 and page.count("<table>") == 6
     latex = (tmp_path / "verdict.tex").read_text()
     assert r"\paragraph{One model}" in latex and r"0.00 \%" in latex and "−" not in latex
-
-
-def test_tossed_coins() -> None:
-    assert by_chance(5, 5) == 1 / 32
-    assert by_chance(4, 5) == pytest.approx(6 / 32)
-    assert by_chance(0, 3) == 1

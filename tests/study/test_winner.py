@@ -14,7 +14,7 @@ from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.merge.execution import merge
 from mixmerge.merge.recipe import differing, render_recipe, write_record
 from mixmerge.merge.settings import RecipeSettings
-from mixmerge.report.settings import Layout
+from mixmerge.report.layout import Layout
 from mixmerge.study.layout import contenders, layout_of, winner_layout
 
 MODEL = "qwen2-small"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.paper_study import figures
+from mixmerge.report.layout import Column
 from mixmerge.report.paper_tables import METRICS, Line
 from mixmerge.report.results import change
-from mixmerge.report.settings import Column
 from paper_audit import average_fix, impossible_scores
 from paper_audit.consistency import Cell, averages, cells
 from paper_audit.hypotheses import Cause, Paper, causes

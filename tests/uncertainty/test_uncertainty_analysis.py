@@ -10,8 +10,8 @@ from fixtures.forks import run_script
 from fixtures.report_study import read
 from fixtures.score_rows import settings, study, write_rows
 from mixmerge.core.errors import UserError
+from mixmerge.report.layout import Layout
 from mixmerge.report.results import AVERAGES
-from mixmerge.report.settings import Layout
 from mixmerge.study.layout import uncertainty_settings
 from mixmerge.uncertainty.analysis import analyse, matches
 from mixmerge.uncertainty.settings import Uncertainty

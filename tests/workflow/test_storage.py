@@ -12,7 +12,7 @@ import pytest
 from fixtures.s3_server import BUCKET, Server
 from fixtures.workspace import Workspace
 from mixmerge.config.load import load_config
-from mixmerge.report.entries import VERDICT_FILES, figure_files, table_files
+from mixmerge.report.layout import VERDICT_FILES, figure_files, table_files
 from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study
 

@@ -12,7 +12,7 @@ from fixtures.workspace import Workspace
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.config.load import load_config
 from mixmerge.merge.recipe import differing
-from mixmerge.report import entries
+from mixmerge.report import layout as entries
 from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study
 

@@ -2,10 +2,9 @@
 
 from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import json_argument, parser, path_argument, run
-from mixmerge.report.entries import figure_files
 from mixmerge.report.figures import write_figures
+from mixmerge.report.layout import Layout, figure_files
 from mixmerge.report.results import read_results
-from mixmerge.report.settings import Layout
 
 
 def main() -> None:

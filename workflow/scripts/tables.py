@@ -2,10 +2,9 @@
 
 from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import json_argument, parser, path_argument, run
-from mixmerge.report.entries import table_files
+from mixmerge.report.layout import Layout, table_files
 from mixmerge.report.results import read_results
-from mixmerge.report.settings import Layout
-from mixmerge.report.strategy_tables import write_tables
+from mixmerge.report.study_tables import write_tables
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import parser, path_argument, run
 from mixmerge.report.costs import timing_table
-from mixmerge.report.entries import TIMING_FILES
+from mixmerge.report.layout import TIMING_FILES
 from mixmerge.report.render import write_table
 
 

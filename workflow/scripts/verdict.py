@@ -2,11 +2,9 @@
 
 from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import json_argument, parser, path_argument, run
-from mixmerge.report.entries import VERDICT_FILES
+from mixmerge.report.layout import VERDICT_FILES, Layout
 from mixmerge.report.results import read_results
-from mixmerge.report.settings import Layout
-from mixmerge.report.verdict import verdict
-from mixmerge.report.verdict_tables import write_verdict
+from mixmerge.report.verdict import ModelVerdict, write_verdict
 
 
 def main() -> None:
@@ -23,7 +21,7 @@ def main() -> None:
     layout = Layout.model_validate(options.layout)
     shelf = options.shelf or options.results
     results = read_results(layout, shelf)
-    verdicts = [verdict(results, model, options.results, shelf) for model in layout.models]
+    verdicts = [ModelVerdict(results, model, options.results, shelf) for model in layout.models]
     write_verdict(layout, verdicts, options.out)
     files = (options.out / name for name in VERDICT_FILES)
     write_sums(options.out.with_name(".verdict.sha256"), files)

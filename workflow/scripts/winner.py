@@ -11,8 +11,8 @@ from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
 from mixmerge.core.errors import UserError
 from mixmerge.merge.recipe import add_facts, differing, merge_again, write_record
+from mixmerge.report.layout import Layout
 from mixmerge.report.results import read_results
-from mixmerge.report.settings import Layout
 
 logger = logging.getLogger("mixmerge.winner")
 

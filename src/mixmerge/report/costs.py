@@ -6,9 +6,8 @@ core-hours (seconds x threads): the two are never added.
 """
 
 import csv
-from collections.abc import Iterable, Sequence
-from functools import cache
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,18 +16,15 @@ from mixmerge.artifacts.manifest import PROVENANCE
 from mixmerge.artifacts.record import recorded
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
-from mixmerge.report.render import prose
+from mixmerge.report.layout import Layout, Model, Variant
+from mixmerge.report.render import Cell, Table, amount, fields_of, table
 from mixmerge.report.results import finite, scores_path, validated_input
-from mixmerge.report.settings import Layout, Model, Variant
-from mixmerge.report.table import Cell, Field, Table, amount, fields_of, row
-
-_HOUR = 3600
 
 #: Costs that differ by less than this share of the larger are called the same: times are noisy.
 _SAME = 0.05
 
-#: Keys of the two bills that are no strategy's.
-MIXTURE, ALL = "mixture", "all"
+#: Of Snakemake's benchmarks: seconds, megabytes at the peak, seconds of CPU time.
+_SAMPLED = ("s", "max_rss", "cpu_time")
 
 
 class Cost(NamedTuple):
@@ -52,6 +48,12 @@ class Cost(NamedTuple):
             parts.append(f"{amount(self.core_hours)} core-hours")
         return ("at least " if self.resumed else "") + " and ".join(parts)
 
+    def cell(self, unit: str) -> Cell | None:
+        """The ``gpu_hours`` or ``core_hours`` in a table; None where the cost is not known."""
+        hours = getattr(self, unit)
+        text = ("≥ " if self.resumed else "") + amount(hours)
+        return None if self.unknown else Cell(hours, text)
+
 
 def total(costs: Iterable[Cost]) -> Cost:
     """The sum of costs."""
@@ -62,6 +64,7 @@ class Bill(NamedTuple):
     """What one way to a multi-task model costs."""
 
     key: str  # ``mixture``, a strategy's key, or ``all`` for the strategies together
+    title: str  # printed name
     training: Cost  # fine-tuning the mixture, or the specialists that are merged
     merging: Cost = Cost()  # every merge of the sweep
     selection: Cost = Cost()  # generation and scoring on the suites that choose among the merges
@@ -76,7 +79,7 @@ class Bill(NamedTuple):
     @property
     def marginal(self) -> Cost:
         """With the specialists at hand; the mixture still has to be trained."""
-        return self.training if self.key == MIXTURE else total((self.merging, self.selection))
+        return total((self.merging, self.selection)) if self.specialists else self.training
 
 
 def cheaper(first: Cost, second: Cost) -> int | None:
@@ -110,13 +113,8 @@ def read_bills(layout: Layout, model: Model, root: Path, shelf: Path) -> list[Bi
         shelf: directory of completions and scores.
     """
     deciding = {suite.key for suite in layout.suites if suite.role == layout.select}
+    cost = partial(_cost, root, shelf, model.key)
 
-    # All strategies together cost again what each of them does: files are read once.
-    @cache
-    def cost(rule: str, variant: str) -> Cost:
-        return _cost(root, shelf, model.key, rule, variant)
-
-    @cache
     def selection(variant: str) -> Cost:
         """The deciding suites' part of generating (by tokens) and scoring (by items)."""
         path = scores_path(shelf, model.key, variant)
@@ -130,20 +128,22 @@ def read_bills(layout: Layout, model: Model, root: Path, shelf: Path) -> list[Bi
             costs.append(cost(rule, variant).share(part / (sum(sizes.values()) or 1)))
         return total(costs)
 
-    def bill(key: str, merges: Sequence[Variant], tasks: Iterable[str]) -> Bill:
+    def bill(key: str, title: str, merges: Sequence[Variant], tasks: Iterable[str]) -> Bill:
         specialists = sorted({model.specialists[task] for task in tasks})
         names = [variant.name for variant in merges]
         training = total(cost("sft", name) for name in specialists)
         merging = total(cost("merge", name) for name in names)
         choosing = total(map(selection, names if len(names) > 1 else []))
-        return Bill(key, training, merging, choosing, len(names), len(specialists))
+        return Bill(key, title, training, merging, choosing, len(names), len(specialists))
 
-    tasks = {s.key: s.tasks or list(model.specialists) for s in layout.strategies}
-    swept = {key: merges for key in tasks if (merges := layout.merges(model, key))}
-    bills = [Bill(MIXTURE, cost("sft", model.mixture))]
-    bills += [bill(key, merges, tasks[key]) for key, merges in swept.items()]
-    if len(swept) > 1:
-        bills.append(bill(ALL, layout.merges(model), chain.from_iterable(tasks.values())))
+    bills, every = [Bill("mixture", "Data mixture", cost("sft", model.mixture))], set()
+    for strategy in layout.strategies:
+        tasks = strategy.tasks or list(model.specialists)
+        every.update(tasks)
+        if merges := layout.merges(model, strategy.key):
+            bills.append(bill(strategy.key, strategy.title, merges, tasks))
+    if len(bills) > 2:
+        bills.append(bill("all", "All strategies", layout.merges(model), every))
     return bills
 
 
@@ -168,54 +168,32 @@ def _cost(root: Path, shelf: Path, model: str, rule: str, variant: str) -> Cost:
         return Cost(unknown=1, resumed=resumed)
     # A job whose result stood already ended at once: its benchmark is not of the work.
     record = recorded(made) or {"seconds": 0.0}
-    seconds = max(sum(job.seconds for job in read_benchmark(path)), record["seconds"])
+    seconds = max(sum(job["s"] for job in read_benchmark(path)), record["seconds"])
     if device == "cuda":
-        return Cost(gpu_hours=seconds * processes / _HOUR, resumed=resumed)
-    return Cost(core_hours=seconds * cores / _HOUR, resumed=resumed)
+        return Cost(gpu_hours=seconds * processes / 3600, resumed=resumed)
+    return Cost(core_hours=seconds * cores / 3600, resumed=resumed)
 
 
-def costs_table(layout: Layout, bills: Sequence[tuple[Model, Bill]]) -> Table:
+def costs_table(layout: Layout, lines: Sequence[Mapping[str, Any]]) -> Table:
     """RQ1: what the mixture, each strategy, and all strategies together cost."""
-    costs = [bill.total for _, bill in bills]
+    costs = [line["line"].total for line in lines]
     gpu = any(cost.gpu_hours for cost in costs)
-    units = [*([("gpu_hours", "GPU-hours")] if gpu else []), ("core_hours", "Core-hours")]
-    fields = [Field("approach", "Approach", form="text"), Field("merges", "Merges", form="0")]
-    parts = fields_of("costs")
-    fields += [Field(f"{p.key}_{unit}", p.header, title) for unit, title in units for p in parts]
-    titles = {s.key: s.title for s in layout.strategies}
-    titles |= {MIXTURE: "Data mixture", ALL: "All strategies"}
-    rows = []
-    for model, bill in bills:
-        values: dict[str, Any] = {"approach": titles[bill.key], "merges": bill.merges}
-        for part in parts:
-            cost = getattr(bill, part.key)
-            for unit, _ in units if not cost.unknown else ():
-                hours = getattr(cost, unit)
-                text = ("≥ " if cost.resumed else "") + amount(hours)
-                values[f"{part.key}_{unit}"] = Cell(hours, text)
-        ids = {"model": model.key, "key": bill.key}
-        rows.append(row(fields, values, model.title, ids))
-    known = {"resumed": any(c.resumed for c in costs), "unknown": any(c.unknown for c in costs)}
-    texts = prose("verdict", "costs", layout=layout, gpu=gpu, **known)
-    return Table("verdict-costs", texts, fields, rows, "Model")
+    known = {key: any(getattr(cost, key) for cost in costs) for key in ("resumed", "unknown")}
+    fields = [field for field in fields_of("costs") if gpu or field.group != "GPU-hours"]
+    words = {"layout": layout, "gpu": gpu, **known}
+    return table("verdict-costs", "verdict.costs", lines, "Model", fields, **words)
 
 
-class Job(NamedTuple):
-    """A run of one job; NaN where it was too short for Snakemake to sample."""
+def read_benchmark(path: Path) -> list[dict[str, float]]:
+    """Read one of Snakemake's benchmark files; raises UserError where it is none.
 
-    seconds: float
-    megabytes: float  # at its peak
-    cpu_seconds: float
-
-
-def read_benchmark(path: Path) -> list[Job]:
-    """Read one of Snakemake's benchmark files; raises UserError where it is none."""
+    Returns:
+        `_SAMPLED` of each run of the job, NaN where it was too short for Snakemake to sample.
+    """
     with path.open(encoding="utf-8", newline="") as file:
-        lines = csv.DictReader(file, delimiter="\t")
-        jobs = [
-            Job(*(_number(line.get(key)) for key in ("s", "max_rss", "cpu_time"))) for line in lines
-        ]
-    if not jobs or not all(isfinite(job.seconds) for job in jobs):
+        lines = list(csv.DictReader(file, delimiter="\t"))
+    jobs = [{key: _number(line.get(key)) for key in _SAMPLED} for line in lines]
+    if not jobs or not all(isfinite(job["s"]) for job in jobs):
         raise UserError(
             f"{path}: no column 's' with seconds; not a benchmark of Snakemake. Delete it"
         )
@@ -239,29 +217,18 @@ def timing_table(directory: Path) -> Table:
     Raises:
         UserError: no benchmark file, or one that Snakemake did not write.
     """
-    jobs: dict[str, list[Job]] = {}
+    jobs: dict[str, list[dict[str, float]]] = {}
     for path in sorted(directory.rglob("*.tsv")):
         rule = path.relative_to(directory).parts[0].removesuffix(".tsv")
         jobs.setdefault(rule, []).extend(read_benchmark(path))
     if not jobs:
         raise UserError(f"{directory}: holds no benchmark of any job; run the study first")
     every = [job for part in jobs.values() for job in part]
-    whole = sum(job.seconds for job in every)
-    fields, rows = fields_of("timing"), []
-    spent = {rule: sum(job.seconds for job in part) for rule, part in jobs.items()}
+    spent = {rule: sum(job["s"] for job in part) for rule, part in jobs.items()}
     order = sorted(jobs, key=lambda rule: (-spent[rule], rule))
-    for rule, part in [*((rule, jobs[rule]) for rule in order), ("total", every)]:
-        seconds = [job.seconds for job in part]
-        cpu = [job.cpu_seconds for job in part if isfinite(job.cpu_seconds)]
-        values = {
-            "rule": rule,
-            "jobs": len(part),
-            "seconds": sum(seconds),
-            "share": 100 * sum(seconds) / whole if whole else None,
-            "mean_seconds": sum(seconds) / len(seconds),
-            "max_seconds": max(seconds),
-            "cpu_seconds": sum(cpu) if cpu else None,
-            "max_rss_mb": max((j.megabytes for j in part if isfinite(j.megabytes)), default=None),
-        }
-        rows.append(row(fields, values))
-    return Table("timing", prose("tables", "timing"), fields, rows)
+    records = [
+        {key: [job[key] for job in part if isfinite(job[key])] for key in _SAMPLED}
+        | {"rule": rule, "whole": sum(job["s"] for job in every)}
+        for rule, part in [*((rule, jobs[rule]) for rule in order), ("total", every)]
+    ]
+    return table("timing", "tables.timing", records)

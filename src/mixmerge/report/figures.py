@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mixmerge.core.io import atomic_open
-from mixmerge.report.entries import FIGURE_FORMATS, figure_entries
+from mixmerge.report.layout import FIGURE_FORMATS, Model, Variant, figure_entries
 from mixmerge.report.results import Profile, Results, read_distances, read_pairs
-from mixmerge.report.settings import Model, Variant
 
 #: Model -> printed name of a checkpoint -> distances by layer.
 Distances = Mapping[str, Mapping[str, Profile]]

@@ -44,7 +44,7 @@ METRICS: Mapping[str, Metric] = {
 #: The paper's columns in its Table 4.
 SCALE_METRICS = ("humaneval_plus", "bleu4")
 
-#: What the paper's tables show, in the words of `mixmerge.report.entries.Entry.kind`.
+#: What the paper's tables show, in the words of `mixmerge.report.layout.Entry.kind`.
 TABLES: Mapping[str, tuple[str, ...]] = {
     "strategies": ("3",),
     "ablation": ("5", "6", "7", "8"),

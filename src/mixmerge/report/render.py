@@ -1,36 +1,224 @@
-"""Renderings of tables and pages: CSV, Markdown, LaTeX, HTML and plain text; prose."""
+"""Tables as data, and all that is written of them: CSV, Markdown, LaTeX, HTML, text; and prose.
+
+``templates/fields.tsv`` lists the columns of a table with the expression that finds a column's
+value in the record of a line; ``templates/*.j2`` have the markup and every sentence.
+"""
 
 import csv
 import html
 import io
 import re
-from collections.abc import Sequence
-from functools import cache
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, partial
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
 
 from mixmerge.core.io import atomic_open
-from mixmerge.report.entries import TABLE_FORMATS
-from mixmerge.report.table import TEMPLATES, Table, amount, number, p_value, signed
+from mixmerge.report import templates
+from mixmerge.report.layout import TABLE_FORMATS
+
+_TEMPLATES = Path(templates.__file__).parent
+
+#: Printed where a value or a percentage is not defined.
+UNDEFINED = "–"
+
+#: Lines that fit a page of print with caption and notes.
+_PAGE_LINES = 32
 
 
-class Section(NamedTuple):
-    """A part of a page: its heading (empty for the first), paragraphs, then tables."""
+class Field(NamedTuple):
+    """A column of a table."""
 
-    title: str
-    paragraphs: Sequence[str] = ()
-    tables: Sequence[Table] = ()
+    key: str  # in CSV files
+    header: str
+    group: str = ""  # spanning head
+    #: How values are printed: ``text`` (the one aligned to the left), ``,`` (thousands apart),
+    #: ``p``, or a number of decimals, after a space followed by a unit.
+    form: str = ""
+    value: str = ""  # Jinja expression over a line's record; by default what it has under the key
+
+    @property
+    def align(self) -> str:
+        """``left`` or ``right``."""
+        return "left" if self.form == "text" else "right"
+
+
+class Cell(NamedTuple):
+    """A value as it is and as it is printed."""
+
+    value: float | int | str | None  # in full precision; None where it is not defined
+    text: str
+    change: str = ""  # against a reference, as printed; empty where there is no reference
+    best: bool = False  # whether it is the best of its column among the rows compared
+    mark: str = ""  # signs behind value and change, which a note explains
+    interval: str = ""  # the value's confidence interval, where it is printed
+    hint: str = ""  # what a page shows when the pointer rests on the cell
+    extra: Mapping[str, float | None] = {}  # further columns of the CSV file: suffix -> value
+
+    @property
+    def shown(self) -> str:
+        """Value and change: ``0.671 (−11.24)``."""
+        return f"{self.text} ({self.change})" if self.change else self.text
+
+    @property
+    def printed(self) -> str:
+        """Value, change, marks and interval: ``0.671 (−11.24)≈``, ``−1.38≈ [−3.20, 0.44]``."""
+        return f"{self.shown}{self.mark} {self.interval}".rstrip()
+
+
+class Row(NamedTuple):
+    """A line of a table."""
+
+    cells: Sequence[Cell]  # one a column
+    block: str = ""  # heading under which lines of the same block stand together
+    ids: Mapping[str, str] = {}  # columns of the CSV file that say what the line is about
+
+
+class Table(NamedTuple):
+    """A table with its caption."""
+
+    name: str  # stem of its files
+    texts: Sequence[str]  # title (``Table 3. Mixing and merging``), then what a reader must know
+    fields: Sequence[Field]
+    rows: Sequence[Row]
+    block_header: str = ""  # heads the blocks' names where there are no spanning lines
+
+    @property
+    def title(self) -> str:
+        """The caption's first sentence."""
+        return self.texts[0]
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What stands below the table."""
+        return self.texts[1:]
+
+    @property
+    def blocks(self) -> list[tuple[str, list[Row]]]:
+        """Neighbouring lines of the same block."""
+        return [(block, list(rows)) for block, rows in groupby(self.rows, lambda row: row.block)]
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Spanning heads with the number of columns that each spans."""
+        groups = groupby(self.fields, lambda field: field.group)
+        return [(group, len(list(fields))) for group, fields in groups]
+
+    def pages(self) -> list["Table"]:
+        """The table in parts of whole blocks that fit a page each; notes stand below the last."""
+        parts: list[list[Row]] = [[]]
+        for _, block in self.blocks:
+            if parts[-1] and len(parts[-1]) + len(block) > _PAGE_LINES:
+                parts.append([])
+            parts[-1] += block
+        if len(parts) == 1:
+            return [self]
+        texts = [self.texts[:1]] * (len(parts) - 1) + [self.texts]
+        return [
+            self._replace(name=f"{self.name}-{at}", rows=rows, texts=own)
+            for at, (rows, own) in enumerate(zip(parts, texts, strict=True), 1)
+        ]
+
+
+def table(
+    name: str,
+    part: str,
+    records: Iterable[Mapping[str, Any]],
+    block_header: str = "",
+    fields: Sequence[Field] | None = None,
+    **words: Any,
+) -> Table:
+    """A table of a line for each record.
+
+    Args:
+        name: stem of its files.
+        part: ``TEMPLATE.MACRO`` of its texts; the macro's name is that of its columns, too.
+        records: values by the columns' keys, or names that the columns' expressions use; ``block``
+            and ``ids`` are the line's own.
+        block_header: see `Table`.
+        fields: its columns where ``fields.tsv`` hasn't all of them.
+        **words: what the macro takes.
+    """
+    template, macro = part.split(".")
+    columns = fields_of(macro, **words) if fields is None else fields
+    rows = [
+        Row([_cell(f, record) for f in columns], record.get("block", ""), record.get("ids", {}))
+        for record in records
+    ]
+    return Table(name, prose(template, macro, **words), columns, rows, block_header)
+
+
+def fields_of(part: str, **words: Any) -> list[Field]:
+    """A table's columns in ``templates/fields.tsv``; words stand for ``{names}`` in the heads."""
+    lines = (_TEMPLATES / "fields.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    columns = [line.split("\t") for line in lines]
+    return [
+        Field(key, header.format(**words), *rest)
+        for name, key, header, *rest in columns
+        if name == part
+    ]
+
+
+def bounded(value: float | None, ends: tuple[float, float] | None) -> Cell:
+    """A value in percent or points with its interval, which has columns of its own in CSV."""
+    if value is None or ends is None:
+        return Cell(value, number(value))
+    extra = dict(zip(("low", "high"), ends, strict=True))
+    return Cell(value, number(value), interval=bracket(ends), extra=extra)
+
+
+def _cell(field: Field, record: Mapping[str, Any]) -> Cell:
+    """The cell of a record, printed as the column's form says; cells stand as they are."""
+    key, _, _, form, expression = field
+    value = _compiled(expression)(record) if expression else record.get(key)
+    if isinstance(value, Cell):
+        return value
+    if value is None or isinstance(value, str):
+        return Cell(value, value or UNDEFINED)
+    if form == "p":
+        return Cell(value, p_value(value).removeprefix("p ").removeprefix("= "))
+    if form == ",":
+        return Cell(value, f"{value:,}")
+    digits, space, unit = form.partition(" ")
+    return Cell(value, f"{number(value, int(digits))}{space}{unit}")
+
+
+def number(value: float | None, digits: int = 2, sign: str = "-") -> str:
+    """A number as printed, with a true minus sign and no negative zero; ``+`` as sign for both."""
+    if value is None:
+        return UNDEFINED
+    text = f"{value:{sign}.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def bracket(ends: Sequence[float], digits: int = 1) -> str:
+    """An interval: ``[−3.2, 0.4]``."""
+    return f"[{', '.join(number(end, digits) for end in ends)}]"
+
+
+def p_value(value: float) -> str:
+    """Such as ``p = 0.012`` or ``p < 0.001``."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
+
+
+def amount(value: float) -> str:
+    """Hours with three digits that count, none of them pretended."""
+    if 0 < value < 0.0005:
+        return "< 0.001"
+    return number(value, 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3)
 
 
 def render(table: Table, form: str) -> str:
     """A table as text: ``csv``, ``md``, ``tex``, ``html`` (a page of its own) or ``txt``."""
-    if form in ("csv", "txt"):
-        return _csv(table) if form == "csv" else _plain(table)
+    if form == "csv":
+        return _csv(table)
     kind = "page" if form == "html" else "table"
-    return _filled(f"{kind}.{form}.j2", table=table, title=table.title)
+    return _filled(f"{kind}.{form}", table=table, title=table.title)
 
 
 def write_table(
@@ -42,13 +230,13 @@ def write_table(
         write_text(out / f"{table.name}.{form}", "\n".join(render(part, form) for part in parts))
 
 
-def write_page(name: str, title: str, sections: Sequence[Section], out: Path) -> None:
-    """Write text and tables together as Markdown, HTML and LaTeX; what is empty is left out."""
-    sections = [s._replace(tables=[table for table in s.tables if table.rows]) for s in sections]
-    sections = [section for section in sections if section.paragraphs or section.tables]
+def write_page(
+    name: str, title: str, sections: Iterable[tuple[str, list[str], list[Table]]], out: Path
+) -> None:
+    """Write titles (empty for the first), paragraphs and tables as Markdown, HTML and LaTeX."""
+    shown = [(head, texts, [t for t in tables if t.rows]) for head, texts, tables in sections]
     for form in ("md", "html", "tex"):
-        text = _filled(f"page.{form}.j2", title=title, sections=sections)
-        write_text(out / f"{name}.{form}", text)
+        write_text(out / f"{name}.{form}", _filled(f"page.{form}", title=title, sections=shown))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -65,85 +253,59 @@ def prose(template: str, part: str, **values: Any) -> list[str]:
 
 
 def _filled(template: str, **values: Any) -> str:
-    return _environment().get_template(template).render(**values).rstrip("\n") + "\n"
+    return _environment().get_template(f"{template}.j2").render(**values).rstrip("\n") + "\n"
 
 
-def listed(parts: Sequence[str]) -> str:
-    """Words in a row: ``a``, ``a and b``, ``a, b and c``."""
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+@cache
+def _compiled(expression: str) -> Any:
+    """An expression as a function of a record; None for an attribute of what is not there."""
+    return _environment().compile_expression(expression, undefined_to_none=True)
 
 
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # each format has its own
     )
+    lines = (_TEMPLATES / "latex.tsv").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("\t") for line in lines)
+    substitutes = {int(code.removeprefix("U+"), 16): latex for code, latex in pairs}
     environment.filters |= {
         "amount": amount,
+        "bounded": bounded,
+        "cell": Cell,
         "html": html.escape,
         "label": lambda name: re.sub(r"[^A-Za-z0-9.-]", "-", name),
-        "listed": listed,
-        "md": _markdown,
+        # Keeps Markdown from reading a title's characters as markup.
+        "md": lambda text: " ".join(re.sub(r"([\\`*_|<>\[\]])", r"\\\1", text).split()),
         "number": number,
         "p_value": p_value,
-        "render": lambda table, kind: _filled(f"{kind}.j2", table=table).rstrip("\n"),
-        "signed": signed,
-        "tex": _latex,
+        "percent": lambda value: 100 * value if isinstance(value, float) else None,
+        "render": lambda table, kind: _filled(kind, table=table).rstrip("\n"),
+        "signed": partial(number, sign="+"),
+        # Characters that LaTeX reads as markup, or that pdflatex does not know.
+        "tex": lambda text: " ".join(text.split()).translate(substitutes),
     }
     return environment
 
 
-def _markdown(text: str) -> str:
-    """Keep Markdown from reading a title's characters as markup."""
-    return " ".join(re.sub(r"([\\`*_|<>\[\]])", r"\\\1", text).split())
-
-
-@cache
-def _substitutes() -> dict[int, str]:
-    """What stands for characters that LaTeX reads as markup, or that pdflatex does not know."""
-    lines = (TEMPLATES / "latex.tsv").read_text(encoding="utf-8").splitlines()
-    pairs = (line.split("\t") for line in lines)
-    return {int(code.removeprefix("U+"), 16): latex for code, latex in pairs}
-
-
-def _latex(text: str) -> str:
-    """Text that LaTeX prints as it stands."""
-    return " ".join(text.split()).translate(_substitutes())
-
-
 def _csv(table: Table) -> str:
     """Full precision: first what each line is about, then for each column its value as Python
-    writes it (17 digits bring the same float back), ``KEY_pct`` where it has changes against a
-    reference, and its cells' further columns. What is undefined is left empty.
+    writes it (17 digits bring the same float back) and its cells' further columns, such as
+    ``KEY_pct`` for changes against a reference. What is undefined is left empty.
     """
-    ids = list(dict.fromkeys(chain.from_iterable(row.ids for row in table.rows)))
-    columns: dict[str, list[Any]] = {
-        name: [row.ids.get(name) for row in table.rows] for name in ids
-    }
-    for index, entry in enumerate(table.fields):
-        cells = table.column(index)
-        columns[entry.key] = [cell.value for cell in cells]
-        if any(cell.change_text for cell in cells):
-            columns[f"{entry.key}_pct"] = [cell.change for cell in cells]
+    ids = dict.fromkeys(chain.from_iterable(row.ids for row in table.rows))
+    columns: dict[str, list[Any]] = {key: [row.ids.get(key) for row in table.rows] for key in ids}
+    for index, field in enumerate(table.fields):
+        cells = [row.cells[index] for row in table.rows]
+        columns[field.key] = [cell.value for cell in cells]
         for suffix in dict.fromkeys(chain.from_iterable(cell.extra for cell in cells)):
-            columns[f"{entry.key}_{suffix}"] = [cell.extra.get(suffix) for cell in cells]
+            columns[f"{field.key}_{suffix}"] = [cell.extra.get(suffix) for cell in cells]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([columns, *zip(*columns.values(), strict=True)])
     return text.getvalue()
-
-
-def _plain(table: Table) -> str:
-    """Title, heads and lines in aligned columns, for the terminal; no notes."""
-    columns = []
-    for index, entry in enumerate(table.fields):
-        texts = [entry.header, *(cell.printed for cell in table.column(index))]
-        pad = str.ljust if entry.align == "left" else str.rjust
-        columns.append([pad(text, max(map(len, texts))) for text in texts])
-    head, *rest = ("  ".join(line).rstrip() for line in zip(*columns, strict=True))
-    rule = "-" * max(map(len, (head, *rest)))
-    return "\n".join([table.title, "", head, rule, *rest]) + "\n"

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
-from mixmerge.report.settings import Column, Layout, Model, Role, Variant
+from mixmerge.report.layout import Column, Layout, Model, Role, Variant
 
 #: Rows of this name have each column's value of the specialist of the column's task.
 SPECIALISTS = "specialists"
@@ -47,16 +47,10 @@ class Score(NamedTuple):
 class Evidence(NamedTuple):
     """Intervals and tests of one model's scores, by checkpoint and column (or AVG)."""
 
-    level: float  # of the intervals and tests, such as 0.95
-    resamples: int
-    intervals: Mapping[tuple[str, str], tuple[float, float]]
-    tests: Mapping[tuple[str, str], Mapping[Against, Mapping[str, Any]]]
-    families: Mapping[str, int]  # family of tests that are corrected together -> their number
-
-    def of(self, score: Score, variant: str, column: str) -> Score:
-        """The score of a checkpoint in a column with its interval and tests."""
-        key = variant, column
-        return score._replace(interval=self.intervals.get(key), tests=self.tests.get(key, {}))
+    level: float = 0.0  # of the intervals and tests, such as 0.95
+    resamples: int = 0
+    intervals: Mapping[tuple[str, str], tuple[float, float]] = {}
+    tests: Mapping[tuple[str, str], Mapping[Against, Mapping[str, Any]]] = {}
 
 
 class Items(NamedTuple):
@@ -86,21 +80,22 @@ class Results:
         self.layout, self.items, self.evidence = layout, items, evidence
         self.scores: dict[tuple[str, str, str], Score] = {}
         for model in layout.models:
-            own = evidence.get(model.key)
+            own = evidence.get(model.key, Evidence())
             owners = {column.key: model.specialists[column.task] for column in layout.columns}
             lines = {v.name: dict.fromkeys(owners, v.name) for v in model.variants}
             for name, sources in {**lines, SPECIALISTS: owners}.items():
                 rows: dict[str, Score] = {}
                 for column in layout.columns:
-                    key, source = column.key, sources[column.key]
-                    value, reference = (values[model.key, v, key] for v in (source, owners[key]))
-                    score = Score(value, change(column, value, reference))
-                    rows[key] = own.of(score, source, key) if own else score
+                    pair = (sources[column.key], owners[column.key])
+                    value, reference = (values[model.key, v, column.key] for v in pair)
+                    rows[column.key] = Score(value, change(column, value, reference))
                 for role, key in AVERAGES.items():
                     mean = mean_change(rows[column.key] for column in layout.columns_of(role))
-                    if mean is not None:
-                        rows[key] = own.of(Score(mean), name, key) if own else Score(mean)
-                self.scores |= {(model.key, name, key): score for key, score in rows.items()}
+                    rows |= {} if mean is None else {key: Score(mean)}
+                for key, score in rows.items():
+                    place = sources.get(key, name), key
+                    interval, tests = own.intervals.get(place), own.tests.get(place, {})
+                    self.scores[model.key, name, key] = Score(*score[:2], interval, tests)
 
     def score(self, model: Model, variant: str, column: str) -> Score:
         """A checkpoint's score in a column, or its AVG."""
@@ -226,14 +221,15 @@ def _evidence(layout: Layout, model: Model, root: Path) -> Evidence:
             entries = {column.key: columns[column.key] for column in layout.columns}
             for key, entry in {**entries, **{AVERAGES[r]: averages[r] for r in averages}}.items():
                 intervals[name, key] = finite(entry["low"]), finite(entry["high"])
-        for test in content["comparisons"]:
-            words = {name: test[name] for name in ("family", "method", "distinguishable")}
-            numbers = ("difference", "low", "high", "p", "p_adjusted")
-            own = tests.setdefault((test["variant"], test["column"]), {})
-            own[test["against"]] = words | {name: finite(test[name]) for name in numbers}
         families = Counter(test["family"] for test in content["comparisons"])
+        for test in content["comparisons"]:
+            numbers = ("difference", "low", "high", "p", "p_adjusted")
+            entry = {name: finite(test[name]) for name in numbers}
+            entry["distinguishable"] = test["distinguishable"]
+            entry["family_size"] = families[test["family"]]  # tests that were corrected together
+            tests.setdefault((test["variant"], test["column"]), {})[test["against"]] = entry
         level, resamples = finite(content["confidence"], 0, 1), int(finite(content["resamples"]))
-    return Evidence(level, resamples, intervals, tests, families)
+    return Evidence(level, resamples, intervals, tests)
 
 
 def read_distances(root: Path, model: str, variant: str) -> tuple[Profile, float | None]:

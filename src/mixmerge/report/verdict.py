@@ -1,16 +1,29 @@
-"""The verdict in numbers: mix or merge, for each model (``templates/verdict.j2`` has the words).
+"""The verdict: mix or merge, for each model; in sentences (``templates/verdict.j2``) and tables.
 
 The mixture and the merges compete on the suites of the selection rule; what the winner is worth,
-and whether its lead is more than chance, is read on the test suites.
+and whether its lead is more than chance, is read on the test suites. RQ1 is mix or merge, RQ2 how
+much hangs on strategy, ratio and data, RQ3 what the weights say.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import isnan
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from math import comb, isnan
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, Literal, NamedTuple
 
-from mixmerge.report.costs import Bill, cheaper, read_bills
+from mixmerge.report.costs import cheaper, costs_table, read_bills
+from mixmerge.report.layout import Layout, Model, Variant
+from mixmerge.report.render import (
+    Field,
+    Table,
+    fields_of,
+    prose,
+    render,
+    table,
+    write_page,
+    write_text,
+)
 from mixmerge.report.results import (
     AVERAGES,
     MEASURES,
@@ -21,7 +34,6 @@ from mixmerge.report.results import (
     read_distances,
     read_pairs,
 )
-from mixmerge.report.settings import Model, Variant
 
 Side = Literal["mixing", "merging"]
 
@@ -39,12 +51,16 @@ class Contender(NamedTuple):
     variant: str  # name of the checkpoint
     selection: float | None  # AVG on the suites of the selection rule in percent
     test: Score  # AVG on the test suites in percent
-    family: int  # tests against the mixture that were corrected together with this one's
 
     @property
     def average(self) -> float | None:
         """AVG on the test suites."""
         return self.test.value
+
+    @property
+    def lead(self) -> Mapping[str, Any] | None:
+        """The test of AVG on the test suites against the mixture."""
+        return self.test.tests.get("mixture")
 
 
 class Sweep(NamedTuple):
@@ -53,7 +69,7 @@ class Sweep(NamedTuple):
     strategy: str  # its printed name
     averages: dict[str, float]  # merge -> AVG, where that is defined
     chosen: Variant  # the merge at the chosen ratio
-    best: Variant  # the merge with the highest AVG
+    best: Variant  # the merge with the highest AVG; the chosen one among equals
     merges: int  # number of merges
     spread: float | None  # highest minus lowest in points; None where there are not two to compare
     regret: float | None  # points that the chosen ratio lies below the best one
@@ -77,33 +93,51 @@ class Spread(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True)
 class ModelVerdict:
-    """What the study says about one model."""
+    """What the study says about one model.
 
-    model: Model
-    mixture: Contender
-    strategies: Sequence[Contender]  # each at its chosen ratio, in the configuration's order
-    merge: Contender | None  # the best of these under the selection rule
-    picked: Contender  # the best of mixture and strategies under the selection rule
-    # head, problems that mixture and merge solve, number of problems, by column
-    problems: Sequence[tuple[str, int, int, int]]
-    # how the specialists' updates compare, by measure; None where not defined
-    similarity: Mapping[str, Spread | None]
-    layers: int  # number of transformer layers
-    pairs: int  # number of pairs of tasks
-    # specialists, mixture and merge -> norm of the update over that of the base
-    distances: Mapping[str, float | None]
-    threshold: float  # correlation from which the paper's rule mixes
-    sweeps: Sequence[Sweep]
-    scales: Sequence[Scale]
-    bills: Sequence[Bill]  # of the mixture, each strategy, and all of them
-    confidence: float  # level of all intervals
+    Args:
+        results: scores of all checkpoints, with evidence.
+        model: a model of their layout.
+        root: the study's directory, for statistics of weights, and for benchmarks and provenance,
+            which give the costs.
+        shelf: directory of completions and scores.
+    """
 
-    @property
-    def contest(self) -> Mapping[str, Any] | None:
-        """The test of AVG, merge against mixture; None without a merge or AVG."""
-        return self.merge.test.tests.get("mixture") if self.merge else None
+    def __init__(self, results: Results, model: Model, root: Path, shelf: Path) -> None:
+        self.results, self.layout, self.model = results, results.layout, model
+        mixture, chosen = model.variant(model.mixture), results.chosen(model)
+        merge, picked = results.best(model, chosen), results.best(model, [mixture, *chosen])
+        contenders = {variant.name: self._contender(variant) for variant in (mixture, *chosen)}
+        #: The mixture, then each strategy at its chosen ratio.
+        self.contenders = list(contenders.values())
+        self.mixture, *self.strategies = self.contenders
+        #: The best strategy, and the best contender, under the selection rule.
+        self.merge = contenders[merge.name] if merge else None
+        self.picked = contenders[picked.name] if picked else self.mixture
+        #: The test of AVG, merge against mixture; None without a merge or AVG.
+        self.contest = self.merge.lead if self.merge else None
+        pairs = list(read_pairs(self.layout, model, root).values())
+        #: How the specialists' updates compare, by measure; numbers of pairs of tasks and layers.
+        self.similarity = {key: _spread([pair[key] for pair in pairs]) for key in MEASURES}
+        self.pairs, self.layers = len(pairs), max((len(p["pearson"]) for p in pairs), default=0)
+        names = [*self.layout.specialists(model), model.mixture, *([merge.name] if merge else [])]
+        #: Specialists, mixture and merge -> norm of the update over that of the base.
+        self.distances = {name: read_distances(root, model.key, name)[1] for name in names}
+        #: Correlation from which the paper's rule mixes, and level of all intervals.
+        self.threshold = self.layout.high_correlation
+        self.confidence = results.evidence[model.key].level
+        self.bills = read_bills(self.layout, model, root, shelf)
+        #: What it took to find the best merge: all strategies, or the only one there is.
+        self.merging_bill = self.bills[-1] if len(self.bills) > 1 else None
+
+    def _score(self, variant: str, column: str) -> Score:
+        return self.results.score(self.model, variant, column)
+
+    def _contender(self, variant: Variant) -> Contender:
+        selection = self._score(variant.name, AVERAGES[self.layout.select]).value
+        name = self.layout.label(self.model, variant)
+        return Contender(name, variant.name, selection, self._score(variant.name, AVG))
 
     @property
     def outcome(self) -> Side | Literal["undecided"] | None:
@@ -125,14 +159,11 @@ class ModelVerdict:
     @property
     def call(self) -> Literal["right", "wrong", "undecided"] | None:
         """Whether the rule was right; None where there is no rule or no outcome."""
-        if self.predicted is None or self.outcome in (None, "undecided"):
-            return "undecided" if self.predicted and self.outcome else None
+        if self.predicted is None or self.outcome is None:
+            return None
+        if self.outcome == "undecided":
+            return "undecided"
         return "right" if self.predicted == self.outcome else "wrong"
-
-    @property
-    def merging_bill(self) -> Bill | None:
-        """What it took to find the best merge: all strategies, or the only one there is."""
-        return self.bills[-1] if len(self.bills) > 1 else None
 
     def cheaper(self, part: str) -> int | None:
         """Whose ``total`` or ``marginal`` cost is lower: -1 mixing's, 1 merging's, 0 the same."""
@@ -150,61 +181,49 @@ class ModelVerdict:
             return None, "unknown cost" if order is None else "same cost"
         return ("mixing" if order < 0 else "merging"), "cost"
 
+    def problems(self, merge: Contender) -> Iterator[tuple[str, int, int, int]]:
+        """Head, problems that mixture and merge solve, number of problems, by column."""
+        for column in self.layout.columns_of("test"):
+            if column.counted:
+                count = self.results.items[self.model.key, self.model.mixture, column.suite].number
+                scores = (self._score(one.variant, column.key) for one in (self.mixture, merge))
+                mixed, merged = (round((score.value or 0) * count) for score in scores)
+                yield column.header, mixed, merged, count
 
-def verdict(results: Results, model: Model, root: Path, shelf: Path) -> ModelVerdict:
-    """The verdict on one model.
+    @property
+    def sweeps(self) -> list[Sweep]:
+        """Each strategy's sweep, in the order of the strategies."""
+        sweeps = []
+        for strategy in self.layout.strategies:
+            merges = self.layout.merges(self.model, strategy.key)
+            if chosen := self.results.best(self.model, merges):
+                values = {merge.name: self._score(merge.name, AVG).value for merge in merges}
+                averages = {name: value for name, value in values.items() if value is not None}
+                candidates = [chosen, *merges]
+                best = max(candidates, key=lambda v: averages.get(v.name, float("-inf")))
+                known = averages.values()
+                spread = max(known) - min(known) if len(known) > 1 else None
+                own = averages.get(chosen.name)
+                lost = None if own is None else averages[best.name] - own
+                numbers = (len(merges), spread, lost)
+                sweeps.append(Sweep(strategy.title, averages, chosen, best, *numbers))
+        return sweeps
 
-    Args:
-        results: scores of all checkpoints, with evidence.
-        model: a model of their layout.
-        root: the study's directory, for statistics of weights, and for benchmarks and provenance,
-            which give the costs.
-        shelf: directory of completions and scores.
-    """
-    layout = results.layout
-    mixture, chosen = model.variant(model.mixture), results.chosen(model)
-    merge, picked = results.best(model, chosen), results.best(model, [mixture, *chosen])
-    assert picked is not None
-    contenders = {v.name: _contender(results, model, v) for v in (mixture, *chosen)}
-    pairs = list(read_pairs(layout, model, root).values())
-    names = [*layout.specialists(model), model.mixture, *([merge.name] if merge else [])]
-    return ModelVerdict(
-        model=model,
-        mixture=contenders[mixture.name],
-        strategies=[contenders[variant.name] for variant in chosen],
-        merge=contenders[merge.name] if merge else None,
-        picked=contenders[picked.name],
-        problems=_problems(results, model, merge.name) if merge else [],
-        similarity={key: _spread([pair[key] for pair in pairs]) for key in MEASURES},
-        layers=max((len(pair["pearson"]) for pair in pairs), default=0),
-        pairs=len(pairs),
-        distances={name: read_distances(root, model.key, name)[1] for name in names},
-        threshold=layout.high_correlation,
-        sweeps=_sweeps(results, model),
-        scales=_scales(results, model),
-        bills=read_bills(layout, model, root, shelf),
-        confidence=results.evidence[model.key].level,
-    )
-
-
-def _contender(results: Results, model: Model, variant: Variant) -> Contender:
-    score = results.score(model, variant.name, AVG)
-    selection = results.score(model, variant.name, AVERAGES[results.layout.select]).value
-    against = score.tests.get("mixture")
-    family = results.evidence[model.key].families[against["family"]] if against else 0
-    name = results.layout.label(model, variant)
-    return Contender(name, variant.name, selection, score, family)
-
-
-def _problems(results: Results, model: Model, merge: str) -> list[tuple[str, int, int, int]]:
-    problems = []
-    for column in results.layout.columns_of("test"):
-        if column.counted:
-            count = results.items[model.key, model.mixture, column.suite].number
-            scores = [results.score(model, v, column.key).value for v in (model.mixture, merge)]
-            mixed, merged = (round((value or 0) * count) for value in scores)
-            problems.append((column.header, mixed, merged, count))
-    return problems
+    @property
+    def scales(self) -> list[Scale]:
+        """Tasks of which specialists were trained at several percentages."""
+        scales = []
+        for task in self.layout.tasks:
+            columns = [c.key for c in self.layout.columns_of("test") if c.task == task.key]
+            own = [variant for variant in self.model.variants if variant.task == task.key]
+            changes = {
+                percent: mean_change(self._score(name, key) for key in columns)
+                for percent, name in sorted((v.percent, v.name) for v in own if v.percent)
+            }
+            if len(changes) > 1:
+                merged = self.model.variant(self.model.specialists[task.key])
+                scales.append(Scale(task.title, changes, merged.percent or 0))
+        return scales
 
 
 def _spread(profiles: Sequence[Profile]) -> Spread | None:
@@ -215,35 +234,87 @@ def _spread(profiles: Sequence[Profile]) -> Spread | None:
     return Spread(sum(means) / len(means), min(layers), max(layers)) if layers else None
 
 
-def _sweeps(results: Results, model: Model) -> list[Sweep]:
-    """Each strategy's sweep, in the order of the strategies."""
-    sweeps = []
-    for strategy in results.layout.strategies:
-        merges = results.layout.merges(model, strategy.key)
-        chosen = results.best(model, merges)
-        if chosen is None:
-            continue
-        values = {variant.name: results.score(model, variant.name, AVG).value for variant in merges}
-        averages = {name: value for name, value in values.items() if value is not None}
-        # The chosen one among equals, so that a tie is no regret.
-        best = max([chosen, *merges], key=lambda variant: averages.get(variant.name, float("-inf")))
-        spread = max(averages.values()) - min(averages.values()) if len(averages) > 1 else None
-        lost = averages[best.name] - averages[chosen.name] if chosen.name in averages else None
-        title, count = strategy.title, len(merges)
-        sweeps.append(Sweep(title, averages, chosen, best, count, spread, lost))
-    return sweeps
+def write_verdict(layout: Layout, verdicts: Sequence[ModelVerdict], out: Path) -> None:
+    """Write all files of the verdict (`mixmerge.report.layout.VERDICT_FILES`)."""
+    last = closing(verdicts)
+    texts = [
+        (entry.model.title, prose("verdict", "paragraphs", layout=layout, entry=entry))
+        for entry in verdicts
+    ]
+    outcomes = [entry.outcome for entry in verdicts if entry.outcome]
+    tables = verdict_tables(layout, verdicts)
+    sections: list[tuple[str, list[str], list[Table]]] = [
+        ("", prose("verdict", "opening", outcomes=outcomes), tables[:1]),
+        *((title, paragraphs, []) for title, paragraphs in texts),
+        ("RQ1: mix or merge?", [], tables[1:3]),
+        ("RQ2: how much hangs on strategy, ratio and data?", [], tables[3:5]),
+        ("RQ3: what do the weights say?", [], tables[5:]),
+        ("What this can and cannot say", last, []),
+    ]
+    write_page("verdict", "Verdict: data mix or model merge?", sections, out)
+    for each in tables:
+        write_text(out / f"{each.name}.csv", render(each, "csv"))
+    lines = [layout.title]
+    for entry in verdicts:
+        lines += ["", entry.model.title]
+        for sentence in prose("verdict", "lines", layout=layout, entry=entry):
+            lines += wrap(sentence, 96, initial_indent="  ", subsequent_indent="    ")
+    lines += ["", *(line for sentence in last for line in wrap(sentence, 96))]
+    write_text(out / "verdict.txt", "\n".join(lines) + "\n")
 
 
-def _scales(results: Results, model: Model) -> list[Scale]:
-    """Tasks of which specialists were trained at several percentages."""
-    scales = []
-    for task in results.layout.tasks:
-        columns = [c.key for c in results.layout.columns_of("test") if c.task == task.key]
-        shares = {v.percent: v.name for v in model.variants if v.task == task.key and v.percent}
-        changes: dict[int, float | None] = {}
-        for percent, name in sorted(shares.items()):
-            changes[percent] = mean_change(results.score(model, name, key) for key in columns)
-        if len(changes) > 1:
-            reference = model.variant(model.specialists[task.key]).percent or 0
-            scales.append(Scale(task.title, changes, reference))
-    return scales
+def closing(verdicts: Sequence[ModelVerdict]) -> list[str]:
+    """What all models together say of the paper's rule, and what the intervals leave out."""
+    calls = [entry.call for entry in verdicts if entry.call]
+    right, decided = calls.count("right"), len(calls) - calls.count("undecided")
+    # That tossed coins call at least so many of the decided models right.
+    chance = sum(comb(decided, k) for k in range(right, decided + 1)) / float(2**decided)
+    # Models of which the one with the higher correlation leans more to mixing, whoever leads.
+    points = [
+        (entry.similarity["pearson"].mean, -entry.contest["difference"])
+        for entry in verdicts
+        if entry.similarity["pearson"] is not None and entry.contest is not None
+    ]
+    orders = [(a[0] - b[0]) * (a[1] - b[1]) for a, b in combinations(points, 2)]
+    pairs = sum(order > 0 for order in orders), len(orders)
+    return prose("verdict", "closing", calls=calls, chance=100 * chance, pairs=pairs)
+
+
+def verdict_tables(layout: Layout, verdicts: Sequence[ModelVerdict]) -> list[Table]:
+    """A line a model; then of RQ1 approaches and costs, of RQ2 ratios and data, of RQ3 weights."""
+
+    def lines(part: str, *ids: str) -> list[dict[str, Any]]:
+        """A line for each that the models have of a part, under the model's title."""
+        return [
+            {
+                "entry": entry,
+                "line": line,
+                "block": entry.model.title,
+                "ids": {"model": entry.model.key, **{name: getattr(line, name) for name in ids}},
+            }
+            for entry in verdicts
+            for line in getattr(entry, part)
+        ]
+
+    models = [{"entry": entry, "ids": {"key": entry.model.key}} for entry in verdicts]
+    shares = sorted({share for entry in verdicts for s in entry.scales for share in s.changes})
+    data = [Field("task", "Task", form="text", value="line.task")]
+    data += [Field(f"change_{s}", f"{s} %", form="2", value=f"line.changes[{s}]") for s in shares]
+    weights = fields_of("weights")
+    for task in layout.tasks:
+        value = f"entry.distances[entry.model.specialists[{task.key!r}]]|percent"
+        key, group = f"distance_percent.{task.key}", "Distance from base, %"
+        weights.append(Field(key, task.title, group, "1", value))
+    weights += fields_of("rule")
+    level = f"{100 * verdicts[0].confidence:g} %" if verdicts else ""
+    choice = "validation" if layout.select == "validation" else "choice"
+    approaches = lines("contenders", "variant")
+    words: dict[str, Any] = {"level": level, "choice": choice}
+    return [
+        table("verdict", "verdict.verdict", models, layout=layout),
+        table("verdict-approaches", "verdict.approaches", approaches, "Model", **words),
+        costs_table(layout, lines("bills", "key")),
+        table("verdict-ratios", "verdict.ratios", lines("sweeps"), "Model", layout=layout),
+        table("verdict-data", "verdict.data", lines("scales"), "Model", data),
+        table("verdict-weights", "verdict.weights", models, "", weights),
+    ]

@@ -10,7 +10,7 @@ from mixmerge.core.io import derived_seed
 from mixmerge.data.settings import EmbeddedSource
 from mixmerge.evaluate.settings import CodeSuite, SummarySuite
 from mixmerge.merge.settings import Ratio
-from mixmerge.report.settings import Variant
+from mixmerge.report.layout import Variant
 
 
 def task_weights(ratio: Ratio, tasks: list[str]) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """From the configuration to the report's layout: titles, columns, variants, the paper's tables."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from mixmerge.config.study import MIX, StudyConfig
@@ -8,14 +8,14 @@ from mixmerge.core.errors import UserError, nearest
 from mixmerge.core.section import Section
 from mixmerge.data.settings import HubSource, LocalSource, PackageSource
 from mixmerge.evaluate.settings import CodeSuite, Suite, SummarySuite
-from mixmerge.report import settings as report
+from mixmerge.report import layout as report
 from mixmerge.report.paper_tables import (
     SCALE_METRICS,
     TABLES,
-    Line,
     read_results,
     read_scale,
 )
+from mixmerge.report.settings import Paper
 from mixmerge.study.graph import Graph
 from mixmerge.uncertainty.settings import Arm, Measure, Uncertainty, UncertaintySettings
 
@@ -164,7 +164,7 @@ def _runs(config: StudyConfig) -> Iterator[report.Run]:
             yield report.Run(model=model, training_set=title, settings=settings)
 
 
-def _with_paper(config: StudyConfig, layout: report.Layout, named: report.Paper) -> report.Layout:
+def _with_paper(config: StudyConfig, layout: report.Layout, named: Paper) -> report.Layout:
     """The layout with the paper's counterparts of its tables."""
     lines = read_results(named.results, named.audit)
     shares = [] if named.data_scale is None else read_scale(named.data_scale)
@@ -180,28 +180,22 @@ def _with_paper(config: StudyConfig, layout: report.Layout, named: report.Paper)
         models=_names("models", named.models, config.models, theirs),
         strategies=_names("strategies", named.strategies, config.strategies, strategies),
         task=named.task or next(iter(config.tasks)),
-        counterparts=[],
+        counterparts={},
     )
-    entries = list(_counterparts(layout, paper, lines, {share.model for share in shares}))
-    return layout.model_copy(update={"paper": paper.model_copy(update={"counterparts": entries})})
-
-
-def _counterparts(
-    layout: report.Layout, paper: report.PaperMatch, lines: Sequence[Line], scale: Collection[str]
-) -> Iterator[report.Counterpart]:
-    """Our tables that the paper has, too: strategies, data scale, ablations, compact ones."""
+    scaled = bool(set(SCALE_METRICS) & set(paper.columns.values()))
     places = {(line.model, line.table) for line in lines}
-    for table in TABLES["strategies"]:
-        if any((paper.models.get(model), table) in places for model in layout.strategy_models):
-            yield report.Counterpart(kind="strategies", model=None, table=table)
-    scaled = {paper.models.get(model, "") for model in layout.scale_models} & set(scale)
-    if scaled and set(SCALE_METRICS) & set(paper.columns.values()):
-        yield report.Counterpart(kind="data-scale", model=None, table="4")
-    for kind in ("ablation", "compact"):
-        for model in getattr(layout, f"{kind}_models"):
-            for table in (*TABLES["ablation"], *TABLES["compact"]):
-                if (paper.models.get(model), table) in places:
-                    yield report.Counterpart(kind=kind, model=model, table=table)
+    places |= {(share.model, "4") for share in shares if scaled}
+    tables = {"strategies": TABLES["strategies"], "data-scale": ("4",)}
+    models = {"strategies": layout.strategy_models, "data-scale": layout.scale_models}
+    counterparts = {
+        entry.name: table
+        for entry in report.table_entries(layout)
+        for table in tables.get(entry.kind, (*TABLES["ablation"], *TABLES["compact"]))
+        for model in ([entry.model] if entry.model else models.get(entry.kind, ()))
+        if (paper.models.get(model), table) in places
+    }
+    paper = paper.model_copy(update={"counterparts": counterparts})
+    return layout.model_copy(update={"paper": paper})
 
 
 def _names(
