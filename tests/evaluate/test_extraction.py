@@ -2,7 +2,6 @@
 
 import importlib.util
 import random
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -47,15 +46,7 @@ def evalplus() -> ModuleType:
     spec = importlib.util.find_spec("evalplus.sanitize")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    absent = "datasets" not in sys.modules
-    if absent:
-        sys.modules["datasets"] = ModuleType("datasets")
-        sys.modules["datasets"].load_dataset = None  # type: ignore[attr-defined]
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        if absent:
-            del sys.modules["datasets"]
+    spec.loader.exec_module(module)
     return module
 
 

@@ -43,6 +43,8 @@ def test_from_the_registries_and_then_from_this_machine(
     except UserError as error:
         pytest.skip(f"no registry to be reached, NOT TESTED: {error}")
     read_manifest(first, "nltk_data")
+    assert "Princeton" in (first / "corpora/wordnet/LICENSE").read_text(encoding="utf-8")
+    assert (first / "tokenizers/punkt_tab/README").exists()
 
     # Data present on the machine, zipped as nltk's own server gives it.
     present = tmp_path / "present"

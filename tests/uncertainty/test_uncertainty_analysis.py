@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy.stats import binomtest
 
 from fixtures.forks import run_script
 from fixtures.report_study import read
 from fixtures.score_rows import settings, study, write_rows
 from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_jsonl
 from mixmerge.report.layout import Layout
 from mixmerge.report.results import AVERAGES
 from mixmerge.study.layout import uncertainty_settings
@@ -74,6 +76,13 @@ def test_a_real_difference_is_found_and_none_is_made_up(tmp_path: Path) -> None:
             assert far["distinguishable"] and far["difference"] < 0 and far["high"] < 0
     near = entry(result, "mixed", "specialist", "write-test.base")
     assert not near["distinguishable"] and near["low"] < 0 < near["high"]
+    counts = (
+        [row["base"] for row in read_jsonl(tmp_path / f"scores/tiny/{name}/write-test.jsonl")]
+        for name in ("mixed", "write-at-100")
+    )
+    pairs = [pair for pair in zip(*counts, strict=True) if pair[0] != pair[1]]
+    gained = sum(first == "pass" for first, _ in pairs)
+    assert near["p"] == pytest.approx(binomtest(gained, len(pairs)).pvalue, rel=1e-9)
     assert near["family"] == "mixed, write-test.base, against specialist"
 
 
@@ -109,7 +118,7 @@ def test_who_meets_whom() -> None:
     assert sweeps["blend-0.25"] == sweeps["blend-0.75"] != sweeps["mixed"]
 
 
-def test_same_bytes_and_names_and_order_do_not_matter(tmp_path: Path) -> None:
+def test_same_bytes_whatever_the_order_of_rows(tmp_path: Path) -> None:
     found = study()
     directories = write_rows(found, tmp_path, SKILLS)
     first = analyse(settings(found), directories, seed=5)
@@ -118,24 +127,6 @@ def test_same_bytes_and_names_and_order_do_not_matter(tmp_path: Path) -> None:
     for file in tmp_path.glob("scores/*/*/*.jsonl"):
         file.write_text("".join(reversed(file.read_text().splitlines(keepends=True))))
     assert analyse(settings(found), directories, seed=5) == first
-    renamed = settings(found)
-    arms = [arm.model_copy(update={"name": f"x-{arm.name}"}) for arm in reversed(renamed.arms)]
-    renamed = renamed.model_copy(
-        update={
-            "arms": arms,
-            "mixture": "x-mixed",
-            "specialists": {task: f"x-{name}" for task, name in renamed.specialists.items()},
-        }
-    )
-    other = analyse(renamed, {f"x-{name}": path for name, path in directories.items()}, seed=5)
-    assert other["averages"]["x-mixed"] == first["averages"]["mixed"]
-    for column in ("avg", "explain-test.bleu4", "write-test.plus"):
-        one, two = (
-            entry(result, name, "mixture", column)
-            for result, name in ((first, "blend-0.25"), (other, "x-blend-0.25"))
-        )
-        for key in ("difference", "low", "high", "p", "p_adjusted"):
-            assert one[key] == two[key]
 
 
 def test_average_is_left_out_where_no_specialist_scores(tmp_path: Path) -> None:
@@ -156,25 +147,6 @@ def test_plus_counts_only_with_base(tmp_path: Path) -> None:
     for metric in ("base", "plus"):
         interval = result["intervals"]["mixed"][f"write-test.{metric}"]
         assert (interval["value"], interval["low"]) == (0, 0) and 0 < interval["high"] < 0.1
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda lines: lines[:-1], r"mixed/write-test\.jsonl: has no item 'item/59', which"),
-        (lambda lines: [*lines, lines[0]], "row 'item/0' .*item 'item/0' is there twice"),
-        (lambda lines: [lines[0].replace('"base"', '"bass"')], "row 'item/0' is not a row of"),
-        (lambda lines: [], "holds no row"),
-        (lambda lines: [*lines[:-1], lines[-1].replace("59", "99")], "has no item 'item/59'"),
-    ],
-)
-def test_rows_that_do_not_pair_are_refused(tmp_path: Path, change: Any, message: str) -> None:
-    found = study()
-    directories = write_rows(found, tmp_path, {})
-    file = directories["mixed"] / "write-test.jsonl"
-    file.write_text("".join(change(file.read_text().splitlines(keepends=True))))
-    with pytest.raises(UserError, match=message):
-        analyse(settings(found), directories, seed=5)
 
 
 def test_too_few_resamples_for_a_sweep_are_refused(tmp_path: Path) -> None:

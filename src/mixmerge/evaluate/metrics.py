@@ -177,10 +177,7 @@ def use_nltk_data(directory: Path) -> None:
 def _reopen_files() -> None:
     """Give a forked process files of WordNet of its own: it would share positions with siblings."""
     if _wordnet.cache_info().currsize:
-        reader = _wordnet()
-        reader._data_file_map = {}
-        reader._key_count_file = None
-        reader._key_synset_file = None
+        _wordnet()._data_file_map = {}
 
 
 @cache

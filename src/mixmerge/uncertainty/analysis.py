@@ -146,10 +146,10 @@ def read_rows(measures: Sequence[Measure], files: Sequence[Path]) -> Array:
     for file in tqdm(files, desc=f"read {files[0].stem}", unit="file", mininterval=1):
         tables.append(table := {})
         for row in read_jsonl(file):
-            name = str(row.get("id"))
+            name = row.get("id")
             try:
-                if name in table or "id" not in row:
-                    raise ValueError(f"item {name!r} is there twice, or has no id")
+                if not isinstance(name, str) or name in table:
+                    raise ValueError("its id is no text, or is there twice")
                 table[name] = [_value(row, measure) for measure in measures]
             except (KeyError, TypeError, ValueError) as error:
                 raise UserError(
