@@ -10,10 +10,10 @@ from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
 from mixmerge.data.decontaminate import decontaminate
-from mixmerge.data.heldout_rows import Unusable, hold_out_validation, read_tests
+from mixmerge.data.problems import Unusable, read_tests
 from mixmerge.data.settings import Decontamination, SuiteSettings
 from mixmerge.data.split import split
-from mixmerge.data.suites import code_suite
+from mixmerge.data.suites import code_suite, hold_out_validation
 
 TEMPLATES = {"prompt": "{problem}", "answer": "{solution}"}
 FIELDS = {"problem": "question", "tests": "test_code", "solution": "solution"}

@@ -6,9 +6,8 @@ Settings: {"suite": {"kind", "problems", "version", "source", "fields"}, "templa
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.core.errors import UserError
 from mixmerge.core.section import validated
-from mixmerge.data.heldout_rows import hold_out_validation
 from mixmerge.data.settings import CodeItems, SuiteSettings
-from mixmerge.data.suites import hold_out_problems, hold_out_rows
+from mixmerge.data.suites import hold_out_problems, hold_out_rows, hold_out_validation
 
 
 def main() -> None:

@@ -19,8 +19,11 @@ import numpy.typing as npt
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import digest, write_json, write_jsonl
-from mixmerge.data.rows import DROPPED, REPORT, ROWS, TEXTS, Row, progress, read_rows
+from mixmerge.data.rows import REPORT, ROWS, TEXTS, Row, progress, read_directory, read_rows
 from mixmerge.data.settings import Decontamination
+
+#: Rows that were dropped, with the reason.
+_DROPPED = "dropped.jsonl"
 
 _TOKEN = re.compile(r"\w+")
 _NO_LETTERS = "0123456789_"
@@ -32,17 +35,13 @@ Hashes = npt.NDArray[np.uint64]
 def decontaminate(
     task: str, settings: Decontamination, rows: Path, heldout: dict[str, Path], out: Path
 ) -> Row:
-    """Write ``out``/rows.jsonl (chat rows), dropped.jsonl and report.json; returns the report.
+    """Write a prepared task's rows.jsonl, dropped.jsonl and report.json; returns the report.
 
     What is compared are the values of the templates' fields on the training side (all of them, or
     those that ``settings.fields`` names and the row has) with the texts of the suites' items; the
-    words of the templates themselves are on neither side. ``rows`` is the prepared task's
-    directory, ``heldout`` names each suite's.
-
-    Raises:
-        UserError: nothing is left, or no held-out text was given though enabled.
+    words of the templates themselves are on neither side. Raises `UserError` where nothing is left,
+    or no suite's held-out directory was given though enabled.
     """
-    total = read_manifest(rows, "rows")["facts"]["rows"]
     if settings.enabled and not heldout:
         raise UserError("decontamination is enabled, but no --heldout directory was given")
     indices: dict[str, NgramIndex] = {}
@@ -56,7 +55,7 @@ def decontaminate(
     dropped: list[Row] = []
 
     def kept() -> Iterator[Row]:
-        for _, row in progress(read_rows(rows / ROWS), f"decontaminate {task}", total):
+        for _, row in read_directory(rows, f"decontaminate {task}"):
             counts = sources.setdefault(row["source"], {"read": 0, "dropped": 0})
             counts["read"] += 1
             overlaps = _overlaps(indices, settings, row) if indices else []
@@ -71,7 +70,8 @@ def decontaminate(
     inputs = [directory / MANIFEST for directory in (rows, *heldout.values())]
     with publish(out, "rows", inputs=inputs, settings=settings, packages=["numpy"]) as artifact:
         count = write_jsonl(artifact.path / ROWS, kept())
-        write_jsonl(artifact.path / DROPPED, dropped)
+        total = count + len(dropped)
+        write_jsonl(artifact.path / _DROPPED, dropped)
         if not count:
             raise UserError(
                 f"task {task!r}: decontamination left none of {total} rows; a longer "
@@ -81,7 +81,7 @@ def decontaminate(
             suite: {"items": len(index.items), "too_short": index.short, "rows": by_suite[suite]}
             for suite, index in indices.items()
         }
-        report = {"task": task, "read": total, "dropped": total - count, "rows": count}
+        report = {"task": task, "read": total, "dropped": len(dropped), "rows": count}
         report |= {"ngrams": sum(map(len, indices.values())), "sources": sources, "suites": suites}
         report |= settings.model_dump()
         write_json(artifact.path / REPORT, report)

@@ -5,10 +5,10 @@ from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
-from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
+from mixmerge.artifacts.manifest import MANIFEST, publish
 from mixmerge.core.errors import UserError, nearest, one_line
 from mixmerge.core.io import digest, write_json, write_jsonl
-from mixmerge.data.rows import REPORT, ROWS, Row, progress, read_rows
+from mixmerge.data.rows import REPORT, ROWS, Row, read_directory
 from mixmerge.data.settings import Columns, PrepareSettings, Templates
 from mixmerge.data.templates import FieldError, MissingField, Template, Turn, find_column
 
@@ -31,11 +31,7 @@ class RowMapping:
     """
 
     def __init__(self, owner: str, source: str, templates: Templates, columns: Columns) -> None:
-        """Parse the templates; ``owner`` is whose they are, such as ``tasks.codegen``.
-
-        Raises:
-            UserError: a template is malformed, or ``columns`` has a slip of a field's name.
-        """
+        """Parse the templates of ``owner``, such as ``tasks.codegen``; refuse slips in columns."""
         self.owner, self.source = owner, source
         self.system, self.columns = templates.system, columns
         self.blanks, self._first_blank = 0, ""
@@ -54,18 +50,17 @@ class RowMapping:
                     f"{field!r}{hint}"
                 )
 
-    def read(self, path: Path) -> Iterator[MappedRow]:
-        """Stream the fetched rows of which neither turn is blank; raises as `map` and `finish`."""
-        for number, row in read_rows(path):
-            if (mapped := self.map(row, path, number)) is not None:
+    def read(self, source: Path, what: str) -> Iterator[MappedRow]:
+        """Stream a fetched directory's rows of which neither turn is blank, with a bar."""
+        for number, row in read_directory(source, what):
+            if (mapped := self.map(row, source / ROWS, number)) is not None:
                 yield mapped
         self.finish()
 
     def map(self, row: Row, path: Path, number: int) -> MappedRow | None:
         """Map one row of a file after the other; None for one with a blank turn.
 
-        Raises:
-            UserError: a column is missing or holds no text, an id is missing or comes twice.
+        Raises `UserError` where a column is missing or holds no text, an id is missing or twice.
         """
         where = f"{path}:{number}"
         prompt, answer = self.turns(row, where)
@@ -151,16 +146,12 @@ class RowMapping:
 
 
 def prepare(task: str, settings: PrepareSettings, sources: dict[str, Path], out: Path) -> Row:
-    """Write ``out``/rows.jsonl and report.json; returns the report: counts, also by source.
+    """Write the rows of fetched sources, in their order, and report.json; returns the report.
 
     A row is ``{"id", "messages", "source", "spans", "task"}``; ``spans`` says where in the
     messages the fields' values stand (field -> [message, start, end]), so that decontamination
     compares those and not the words of the templates, and is dropped there. Ids start with task and
-    source, hence are unique in the whole study. ``sources`` are the fetched directories by source,
-    in the order in which they are read.
-
-    Raises:
-        UserError: see `RowMapping.read`; or nothing is left.
+    source, hence are unique in the whole study. Raises as `RowMapping.read`, or if nothing is left.
     """
     by_source: dict[str, dict[str, int]] = {}
     seen: set[bytes] = set()
@@ -169,15 +160,15 @@ def prepare(task: str, settings: PrepareSettings, sources: dict[str, Path], out:
         for source, directory in sources.items():
             columns = settings.columns[source]
             mapping = RowMapping(f"tasks.{task}", source, settings.templates, columns)
-            total = read_manifest(directory, "rows")["facts"]["rows"]
-            duplicates = 0
-            for row in progress(mapping.read(directory / ROWS), f"prepare {source}", total):
+            kept = duplicates = 0
+            for row in mapping.read(directory, f"prepare {source}"):
                 turns = (row.prompt, row.answer)
                 words = digest("\x1f".join(one_line(turn.text) for turn in turns), 16)
                 if settings.deduplicate and words in seen:
                     duplicates += 1
                     continue
                 seen.add(words)
+                kept += 1
                 messages = mapping.messages(*turns)
                 spans: dict[str, list[list[int]]] = {}
                 for index, turn in enumerate(turns, start=len(messages) - 2):
@@ -185,12 +176,8 @@ def prepare(task: str, settings: PrepareSettings, sources: dict[str, Path], out:
                         spans.setdefault(field, []).append([index, start, end])
                 name = {"id": f"{task}/{source}/{row.id}", "task": task, "source": source}
                 yield {**name, "messages": messages, "spans": spans}
-            by_source[source] = {
-                "read": total,
-                "empty": mapping.blanks,
-                "duplicates": duplicates,
-                "rows": total - mapping.blanks - duplicates,
-            }
+            counts = {"empty": mapping.blanks, "duplicates": duplicates, "rows": kept}
+            by_source[source] = {"read": sum(counts.values()), **counts}
 
     inputs = [directory / MANIFEST for directory in sources.values()]
     with publish(out, "rows", inputs=inputs, settings=settings) as artifact:

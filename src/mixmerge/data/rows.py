@@ -12,24 +12,17 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.archives import Bounds
 from mixmerge.core.errors import UserError, one_line
 from mixmerge.core.io import parse_line
 
-#: Rows of a source, a prepared task, or a decontaminated task.
-ROWS = "rows.jsonl"
-#: What a job counted.
-REPORT = "report.json"
-#: Rows that decontamination dropped, with the reason.
-DROPPED = "dropped.jsonl"
+#: Rows of a source or a task; what a job counted.
+ROWS, REPORT = "rows.jsonl", "report.json"
 #: The two parts of a split and of a training set.
 TRAIN, VALIDATION = "train.jsonl", "validation.jsonl"
-#: A suite's problems in EvalPlus's format, byte for byte as they came.
-PROBLEMS = "problems.jsonl"
-#: A suite's texts that must not occur in training data.
-TEXTS = "texts.jsonl"
-#: A suite's prompts and references.
-ITEMS = "items.jsonl"
+#: A suite's problems as they came; its texts that must not occur in training data; its prompts.
+PROBLEMS, TEXTS, ITEMS = "problems.jsonl", "texts.jsonl", "items.jsonl"
 
 #: Bytes; the longest row of a known suite has 200 thousand.
 LONGEST_LINE = 256 << 20
@@ -47,9 +40,8 @@ Row = dict[str, Any]
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Stream (line number from 1, line) of a ``.jsonl`` or ``.jsonl.gz`` file; skip blank lines.
 
-    Raises:
-        UserError: the file cannot be read, is no whole gzip file although its name says so, unpacks
-            to more than text does, or has a line that is longer than memory has room for.
+    Raises `UserError` where the file cannot be read, is no whole gzip file although its name says
+    so, unpacks to more than text does, or has a line that is longer than memory has room for.
     """
     number = size = 0
     try:
@@ -85,6 +77,12 @@ def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
         yield number, parse_line(line, path, number)
 
 
+def read_directory(directory: Path, what: str) -> Iterable[tuple[int, Row]]:
+    """Check a directory of rows and stream (line number, row), with a bar."""
+    total = read_manifest(directory, "rows")["facts"]["rows"]
+    return progress(read_rows(directory / ROWS), what, total)
+
+
 def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
     """Show a bar on standard error while ``items`` are consumed."""
     bar: Iterable[T] = tqdm(items, desc=what, total=total, unit=" rows", mininterval=1)
@@ -94,9 +92,8 @@ def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterabl
 def read_parquet(path: Path) -> Iterator[Row]:
     """Stream the rows of a Parquet file as JSON-able values.
 
-    Raises:
-        UserError: the file is missing, no Parquet or cut off; has two columns of one name; or holds
-            a value that is none, such as a date after the year 9999.
+    Raises `UserError` where the file is missing, no Parquet or cut off, has two columns of one
+    name, or holds a value that is none, such as a date after the year 9999.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

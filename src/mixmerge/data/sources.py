@@ -1,8 +1,4 @@
-"""Fetches a source: its rows, columns as they are, one JSON object a line.
-
-Rows come from a data set of the Hugging Face hub at a pinned revision, a local file, the embedded
-corpus, or a reader that the caller hands in.
-"""
+"""Fetches a source: its rows, columns as they are, one JSON object a line."""
 
 import itertools
 import os
@@ -59,21 +55,17 @@ def fetch(
 
     Args:
         name: the source's key, for messages.
-        source: its section.
+        source: its section; what cannot be read or is empty raises `UserError`.
         out: target directory, replaced as a whole when all rows are there.
         corpus: directory of the embedded corpus, for sources of that kind.
         read_packages: reads sources of kind ``packages``; without it there can be none.
-
-    Raises:
-        UserError: the source cannot be read, or is empty.
     """
     settings = source.model_dump(mode="json", exclude_unset=True)
     inputs: list[Path] = []
     match source:
         case HubSource():
-            source = pin(source, name, out)
-            settings["commit"] = source.revision
-            rows = read_hub(source, name)
+            settings["commit"] = _commit(source, name, out)
+            rows = _read_hub(source.model_copy(update={"revision": settings["commit"]}), name)
         case PackageSource():
             assert read_packages is not None, "no reader for sources of kind 'packages'"
             rows = read_packages(source, name)
@@ -87,11 +79,11 @@ def fetch(
                 )
             if not path.is_file():
                 raise UserError(f"sources.{name}.path: {path}: {not_a_file(path)}")
-            rows, inputs = _bounded(path), [path]
+            rows, inputs = _read_file(path), [path]
         case EmbeddedSource():
             if corpus is None:
                 raise UserError(f"sources.{name}: of kind 'embedded', which needs --corpus")
-            rows, inputs = _read_jsonl(corpus / f"{source.part}.jsonl"), [corpus / MANIFEST]
+            rows, inputs = _read_file(corpus / f"{source.part}.jsonl"), [corpus / MANIFEST]
     columns: dict[str, None] = {}
 
     def counted() -> Iterator[Row]:
@@ -108,14 +100,10 @@ def fetch(
     return count
 
 
-def _read_jsonl(path: Path) -> Iterator[Row]:
-    return (plain_row(line, path, number) for number, line in read_lines(path))
-
-
-def _bounded(path: Path) -> Iterator[Row]:
-    """A local file's rows; raises `BadArchive` once they are more than such a file can hold."""
+def _read_file(path: Path) -> Iterator[Row]:
+    """A file's rows; raises `BadArchive` once they are more than a Parquet file can hold."""
     if path.suffix != ".parquet":
-        yield from _read_jsonl(path)
+        yield from (plain_row(line, path, number) for number, line in read_lines(path))
         return
     size, packed = 0, path.stat().st_size
     for row in read_parquet(path):
@@ -124,31 +112,23 @@ def _bounded(path: Path) -> Iterator[Row]:
         yield row
 
 
-def pin(source: HubSource, name: str, out: Path) -> HubSource:
-    """The same source with the commit that its revision is; raises as `resolve` does.
-
-    What stands at ``out`` says which commit a branch stood at before.
-    """
+def _commit(source: HubSource, name: str, out: Path) -> str:
+    """The commit that a revision is; what stands at ``out`` says at which a branch stood before."""
     check_endpoint()
     from huggingface_hub import constants
 
-    # A cached copy of a commit needs no hub; see `read_hub`.
+    # A cached copy of a commit needs no hub; see `_read_hub`.
     if constants.HF_HUB_OFFLINE and is_commit(source.revision):
-        return source
-    commit = resolve("dataset", source.id, source.revision, f"sources.{name}", out).sha
-    return source.model_copy(update={"revision": commit})
+        return source.revision
+    return resolve("dataset", source.id, source.revision, f"sources.{name}", out).sha
 
 
-def read_hub(source: HubSource, name: str) -> Iterator[Row]:
-    """Stream a data set's rows, subset after subset.
+def _read_hub(source: HubSource, name: str) -> Iterator[Row]:
+    """Stream a data set's rows, subset after subset; `UserError` for all that may go wrong.
 
     The whole set goes through the hub's cache (`HF_HOME`): files that have arrived are not fetched
     again, and a second call needs no network. With a `limit` only the rows that are read are
     downloaded, unless the machine is told to stay offline (`HF_HUB_OFFLINE`).
-
-    Raises:
-        UserError: no network and no cached copy, an unknown or gated repository, an unknown
-            revision, subset or split, or files that cannot be read.
     """
     from datasets.exceptions import DatasetsError
     from httpx2 import HTTPError

@@ -9,11 +9,10 @@ import json
 import shutil
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import compress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,7 @@ import numpy.typing as npt
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import digest, encode_line, read_json
-from mixmerge.data.rows import REPORT, ROWS, TRAIN, VALIDATION, progress, read_lines, read_rows
+from mixmerge.data.rows import REPORT, ROWS, TRAIN, VALIDATION, progress, read_directory, read_rows
 
 Ranks = npt.NDArray[np.uint64]
 #: How often each row of a file is taken.
@@ -75,23 +74,13 @@ def mix(
     seed: int,
     subset_seeds: dict[str, int],
 ) -> dict[str, int]:
-    """Write ``out``/train.jsonl and validation.jsonl, each shuffled by a seeded hash of the ids.
+    """Write train.jsonl and validation.jsonl, each shuffled; returns each task's training rows.
 
-    Of each task the mixture takes the rows of its ``percent`` % subset as often as its weight says:
-    whole parts are full passes, the rest is a nested part of the subset. Rows repeated are told
-    apart by ``#2``, ``#3``, ... after their ids. Validation rows are taken once, all of them.
-
-    Args:
-        splits: task -> its split's directory.
-        weights: task -> multiple of its size, above 0; tasks not named have 1.
-        percent: 1 to 100.
-        out: target directory.
-        seed: orders the mixture.
-        subset_seeds: task -> seed of its subsets, so that the mixture at 25 % holds the very rows
-            of the specialists at 25 %.
-
-    Returns:
-        The number of training rows of each task.
+    Of each task's split the mixture takes the rows of the ``percent`` % subset (by the seed of the
+    task's subsets, so that they are the very rows of the specialist) as often as its weight says, 1
+    where it has none: whole parts are full passes, the rest is a nested part of the subset. Rows
+    repeated are told apart by ``#2``, ``#3``, ... after their ids. Validation rows are taken once,
+    all of them.
     """
     train, validation, taken = [], [], {}
     for task, directory in splits.items():
@@ -128,27 +117,25 @@ def _publish(out: Path, inputs: list[Path], settings: Any, seed: int) -> Any:
 
 
 def _copy_lines(path: Path, chosen: npt.NDArray[np.bool_], target: Path) -> None:
-    with target.open("wb") as file:
-        file.writelines(line + b"\n" for _, line in compress(read_lines(path), chosen))
+    with path.open("rb") as lines, target.open("wb") as file:
+        file.writelines(compress(lines, chosen))
 
 
-def _write_shuffled(target: Path, parts: Iterable[tuple[Path, Times]], seed: int) -> int:
+def _write_shuffled(target: Path, parts: list[tuple[Path, Times]], seed: int) -> int:
     """Write rows of several files as often as they are taken, by their rank; returns their number.
 
     Equal ranks keep their order. Only ranks and places are in memory.
     """
     places: list[tuple[int, int, int, int]] = []  # rank; number of the file, offset in it, copy
     with ExitStack() as stack, target.open("wb") as out:
-        files: list[IO[bytes]] = []
-        for path, times in parts:
-            file = stack.enter_context(path.open("rb"))
-            offset = 0
-            for count, line in progress(zip(times.tolist(), file, strict=True), "mix", len(times)):
+        files = [stack.enter_context(path.open("rb")) for path, _ in parts]
+        for number, (_, times) in enumerate(parts):
+            lines, offset = zip(times.tolist(), files[number], strict=True), 0
+            for count, line in progress(lines, "mix", len(times)):
                 name = json.loads(line)["id"] if count else ""
                 for copy in range(1, count + 1):
-                    places.append((rank(seed, _copy_id(name, copy)), len(files), offset, copy))
+                    places.append((rank(seed, _copy_id(name, copy)), number, offset, copy))
                 offset += len(line)
-            files.append(file)
         places.sort()
         for _, number, offset, copy in places:
             files[number].seek(offset)
@@ -190,14 +177,12 @@ def share(rows: int, percent: float) -> int:
 def statistics(
     sources: list[Path], tasks: list[Path], clean: list[Path], splits: list[Path], sets: list[Path]
 ) -> dict[str, Any]:
-    """Numbers for Table 2: rows at each step, lengths of prompts and answers, sizes of sets.
-
-    Directories are called as their source, task or set is.
+    """Numbers for Table 2, by the directories' names.
 
     Returns:
-        ``sources``: source -> rows. ``tasks``: task -> rows read, empty, duplicates,
-        contaminated, kept, train, validation, lengths of prompt and answer, and the same by
-        source. ``sets``: set -> train, validation, and for mixtures rows by task.
+        ``sources``: rows. ``tasks``: rows read, empty, duplicates, contaminated, kept, train,
+        validation, lengths of prompt and answer, and the same by source. ``sets``: train,
+        validation, and for mixtures rows by task.
     """
     # Where only the manifest is read, the files need no digest.
     return {
@@ -214,25 +199,21 @@ def _task(prepared: Path, cleaned: Path) -> dict[str, Any]:
     before, after = read_json(prepared / REPORT), read_json(cleaned / REPORT)
     lengths = _lengths(cleaned, f"measure {prepared.name}")
 
-    def counted(counts: dict[str, Any], contaminated: int, source: str) -> dict[str, Any]:
-        own = {name: counts[name] for name in ("read", "empty", "duplicates")}
-        own |= {"contaminated": contaminated, "rows": counts["rows"] - contaminated}
-        return own | lengths[source]
-
-    dropped = {source: counts["dropped"] for source, counts in after["sources"].items()}
-    by_source = {
-        source: counted(counts, dropped.get(source, 0), source)
-        for source, counts in before["sources"].items()
-    }
+    by_source = {}
+    for source, counts in [("", before), *before["sources"].items()]:
+        dropped = after["sources"].get(source, {"dropped": 0}) if source else after
+        kept = {"contaminated": dropped["dropped"], "rows": counts["rows"] - dropped["dropped"]}
+        counted = {name: counts[name] for name in ("read", "empty", "duplicates")}
+        by_source[source] = counted | kept | lengths[source]
+    total = by_source.pop("")
     by_suite = {suite: entry["rows"] for suite, entry in after["suites"].items()}
-    total = counted(before, after["dropped"], "")
-    return total | {"contaminated_by": by_suite, "sources": by_source}
+    return {**total, "contaminated_by": by_suite, "sources": by_source}
 
 
 def _lengths(cleaned: Path, label: str) -> dict[str, dict[str, Any]]:
     """Source ("" for all) -> prompt and answer -> measure -> total, mean and so on."""
     values: dict[tuple[str, str, str], array[int]] = defaultdict(lambda: array("I"))
-    for _, row in progress(read_rows(cleaned / ROWS), label, _facts(cleaned)["rows"]):
+    for _, row in read_directory(cleaned, label):
         for part, message in zip(("prompt", "answer"), row["messages"][-2:], strict=True):
             text = message["content"]
             for source in (row["source"], ""):

@@ -5,20 +5,31 @@ for new completions but trains nothing again.
 """
 
 import re
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
-from mixmerge.core.errors import UserError, nearest
-from mixmerge.core.io import write_jsonl
+from mixmerge.core.errors import UserError, nearest, one_line
+from mixmerge.core.io import digest, read_jsonl, write_json, write_jsonl
+from mixmerge.data import rows as files
 from mixmerge.data.prepare import RowMapping
-from mixmerge.data.problems import HUMAN_EVAL, locate_problems, problem_texts, read_problems
-from mixmerge.data.rows import ITEMS, PROBLEMS, ROWS, TEXTS, Row, progress, read_rows
-from mixmerge.data.settings import CodeItems, SuiteSettings
+from mixmerge.data.problems import (
+    HUMAN_EVAL,
+    Unusable,
+    locate_problems,
+    problem_texts,
+    read_problems,
+    read_tests,
+)
+from mixmerge.data.rows import ITEMS, PROBLEMS, ROWS, TEXTS, Row, progress, read_directory
+from mixmerge.data.settings import CodeItems, HeldOutFields, SuiteSettings
 from mixmerge.data.split import lowest, rank
 from mixmerge.data.templates import Template
 
@@ -53,12 +64,11 @@ def hold_out_problems(suite: str, settings: SuiteSettings, out: Path, corpus: Pa
 
 def hold_out_rows(suite: str, settings: SuiteSettings, source: Path, out: Path) -> None:
     """Write a summary suite's texts.jsonl: a source's fields that the task's templates name."""
-    total = read_manifest(source, "rows")["facts"]["rows"]
     mapping = RowMapping(f"suites.{suite}", source.name, settings.templates, settings.columns)
 
-    def texts(path: Path) -> Iterator[Row]:
-        for number, row in progress(read_rows(path), f"hold out {suite}", total):
-            where = f"{path}:{number}"
+    def texts() -> Iterator[Row]:
+        for number, row in read_directory(source, f"hold out {suite}"):
+            where = f"{source / ROWS}:{number}"
             fields: dict[str, str] = {}
             for turn in mapping.turns(row, where):
                 for field, start, end in turn.spans:
@@ -67,8 +77,101 @@ def hold_out_rows(suite: str, settings: SuiteSettings, source: Path, out: Path) 
             yield {"id": f"line {number}" if own is None else own, "texts": fields}
 
     with publish(out, "heldout", inputs=[source / MANIFEST], settings=settings) as artifact:
-        count = write_jsonl(artifact.path / TEXTS, texts(source / ROWS))
+        count = write_jsonl(artifact.path / TEXTS, texts())
         artifact.facts |= {"items": count, "origin": "rows"}
+
+
+def hold_out_validation(
+    suite: str, settings: SuiteSettings, source: Path, split: Path, out: Path
+) -> Row:
+    """Write problems.jsonl, texts.jsonl and report.json of a `held-out` suite; returns the report.
+
+    Problems are rows that a split kept from training, with tests. Such a row is joined back to its
+    source's by its id, which is made again exactly as `prepare` made it: ``task/source/id``. One
+    whose tests are also those of a trained row is left out: KodCode asks most problems twice, in
+    other words and with one solution. ``source`` is the fetched source's directory, ``split`` the
+    task's, each named like it.
+
+    Raises:
+        UserError: a missing column, rows that do not fit together, or no problem left.
+    """
+    assert isinstance(settings.suite, CodeItems) and settings.suite.fields is not None
+    fields = settings.suite.fields
+    mapping = RowMapping(f"tasks.{split.name}", source.name, settings.templates, settings.columns)
+    read_manifest(split, "rows")
+    prefix = f"{split.name}/{source.name}/"
+    held_out, trained = (
+        {row["id"] for row in read_jsonl(split / part) if row["id"].startswith(prefix)}
+        for part in (files.VALIDATION, files.TRAIN)
+    )
+    rows: dict[str, Row] = {}
+    #: Digest of tests, white space aside -> why another row with the same ones is left out.
+    twins: dict[bytes, str] = {}
+    for mapped in mapping.read(source, f"hold out {suite}"):
+        name, row = prefix + mapped.id, mapped.row
+        if name in trained:
+            twins[_tests_digest(row, fields)] = "trained_twin"
+        elif name in held_out:
+            for field, column in fields.model_dump().items():
+                if column not in row:
+                    raise UserError(
+                        f"{mapped.where}: suites.{suite}.fields.{field}: no column {column!r} in "
+                        f"the source{nearest(column, set(row))}"
+                    )
+            rows[name] = row
+    if len(rows) != len(held_out):
+        raise UserError(
+            f"suites.{suite}: {split / files.VALIDATION} has {len(held_out)} rows of source "
+            f"{source.name!r}, but {len(rows)} of them are in {source / ROWS}; the two do not "
+            "belong together, so run the rules fetch and split again"
+        )
+    problems: list[Row] = []
+    left_out: Counter[str] = Counter()
+    for name, row in rows.items():
+        tests = _tests_digest(row, fields)
+        try:
+            problem = _held_out_problem(name, row, fields)
+            if tests in twins:
+                raise Unusable(twins[tests])
+        except Unusable as reason:
+            left_out[str(reason)] += 1
+        else:
+            twins[tests] = "twin"
+            problems.append(problem)
+    reasons = dict(sorted(left_out.items()))
+    if not problems:
+        raise UserError(
+            f"suites.{suite}: none of the {len(rows)} held-out rows of source {source.name!r} can "
+            f"be judged {reasons}; a larger data.validation_fraction holds out more"
+        )
+    if reasons:
+        tqdm.write(
+            f"warning: suites.{suite}: {left_out.total()} of {len(rows)} held-out rows make no "
+            f"problem: {reasons}",
+            file=sys.stderr,
+        )
+    counts: Row = {"problems": len(problems), "held_out": len(rows), "left_out": reasons}
+    report = {"suite": suite, "source": source.name, **counts}
+    inputs = [source / MANIFEST, split / MANIFEST]
+    with publish(out, "heldout", inputs=inputs, settings=settings) as artifact:
+        write_jsonl(artifact.path / PROBLEMS, problems)
+        write_jsonl(artifact.path / TEXTS, map(problem_texts, problems))
+        write_json(artifact.path / files.REPORT, report)
+        artifact.facts |= {"items": len(problems), "origin": "held-out", "left_out": reasons}
+    return report
+
+
+def _tests_digest(row: Row, fields: HeldOutFields) -> bytes:
+    return digest(one_line(row.get(fields.tests)), 16)
+
+
+def _held_out_problem(name: str, row: Row, fields: HeldOutFields) -> Row:
+    question, solution = row[fields.problem], row[fields.solution]
+    if not isinstance(question, str) or not question.strip():
+        raise Unusable("no_problem")
+    program, names = read_tests(row[fields.tests], solution)
+    problem = {"task_id": name, "prompt": question, "entry_point": names[0], "names": names}
+    return {**problem, "canonical_solution": solution, "test": program}
 
 
 def code_suite(
@@ -129,12 +232,11 @@ def summary_suite(
     Raises:
         UserError: a missing column, a blank turn, or a duplicate id.
     """
-    total = read_manifest(source, "rows")["facts"]["rows"]
     entry, templates = settings.suite, settings.templates
     if entry.prompt is not None:
         templates = templates.model_copy(update={"prompt": entry.prompt})
     mapping = RowMapping(f"suites.{suite}", source.name, templates, settings.columns)
-    rows = progress(mapping.read(source / ROWS), f"suite {suite}", total)
+    rows = mapping.read(source, f"suite {suite}")
     items = [
         {"id": row.id, "messages": mapping.messages(row.prompt), "reference": row.answer.text}
         for row in islice(rows, None if entry.sample else entry.limit)
@@ -159,7 +261,7 @@ def _write_items(
     smaller one.
     """
     entry = settings.suite
-    chosen = range(len(items))
+    chosen = list(range(len(items)))
     if entry.sample is not None:
         assert seed is not None
         values = np.array([rank(seed, item["id"]) for item in items], np.uint64)

@@ -15,10 +15,8 @@ from mixmerge.data.problems import (
     FILES,
     HUMAN_EVAL,
     KNOWN,
-    check_release,
     human_eval_problems,
     locate_problems,
-    md5_of,
     override_variable,
     read_problems,
     release_location,
@@ -192,11 +190,9 @@ def _check_suite(key: str, suite: CodeSuite, where: str, area: Area) -> None:
     if problems in FILES:
         path, url = release_location(str(problems), version)
         override = override_variable(str(problems))
-        if url is None and unusable(path):
-            raise UserError(f"{override}: {path}: file not found; mend or unset the variable")
-        if path.exists():
-            release = check_release(path, md5_of(path), str(problems), version)
-            area.checked.append(f"{key}: {release or path}")
+        if url is None or path.exists():
+            path, facts = locate_problems(problems, version, None)
+            area.checked.append(f"{key}: {facts['release'] or path}")
             return
         known = sorted(number for of, number in KNOWN.values() if of == problems)
         if version is not None and version not in known:
