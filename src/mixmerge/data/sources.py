@@ -120,7 +120,7 @@ def _commit(source: HubSource, name: str, out: Path) -> str:
     # A cached copy of a commit needs no hub; see `_read_hub`.
     if constants.HF_HUB_OFFLINE and is_commit(source.revision):
         return source.revision
-    return resolve("dataset", source.id, source.revision, f"sources.{name}", out).sha
+    return str(resolve("dataset", source.id, source.revision, f"sources.{name}", out).sha)
 
 
 def _read_hub(source: HubSource, name: str) -> Iterator[Row]:
