@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 STAMP := $(VENV)/.installed
 # Files of tests share two processes; most of a test is one process anyway.
-PYTEST_ARGS ?= -n 2 --dist loadscope
+PYTEST_ARGS ?= -n 2 --dist loadscope --durations 25 --durations-min 10
 PYTEST = $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: demo test test-long test-all check plan preflight verify setup lint docs lock conda-env

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.common import overwrite_function_params
@@ -148,8 +149,13 @@ _pinned = (
 
 
 def code(script):
-    """Fingerprint and libraries of what a script runs: as a param both are inputs of the rule."""
-    return stage_code(Path(workflow.basedir, "workflow/scripts", script), _pinned)
+    """Fingerprint and libraries of what a script runs: as a param both are inputs of the rule.
+
+    Worked out for a rule that has jobs: one of Slurm's jobs plans its own alone.
+    """
+    path = Path(workflow.basedir, "workflow/scripts", script)
+    once = cache(lambda: stage_code(path, _pinned))
+    return lambda wildcards: once()
 
 
 def needs(rule, **more):

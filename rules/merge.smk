@@ -25,7 +25,7 @@ rule recipe:
         # the merge itself is an `ancient` input. Snakemake does not look at a job's own params
         # below one that is planned, and so would miss the statistics.
         merge=lambda wildcards: [
-            MERGE_CODE,
+            MERGE_CODE(wildcards),
             STUDY.merge_seed(wildcards.model, wildcards.variant),
             CONFIG.merging.shard_bytes,
         ],
