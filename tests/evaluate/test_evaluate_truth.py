@@ -16,8 +16,7 @@ from fixtures.code_suites import (
     write_problems,
 )
 from fixtures.forks import run_script
-from judgebox.codec import Raised, unpack
-from judgebox.testcases import open_cases
+from judgebox.codec import Raised, open_cases, unpack
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_jsonl

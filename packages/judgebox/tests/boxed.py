@@ -5,12 +5,21 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
+import yaml
 
 from judgebox.box import Box
 from judgebox.check import Ended, Limits
+
+
+def table(name: str) -> Any:
+    """Programs and cases of a test module: ``tables/NAME.yaml``."""
+    path = Path(__file__).with_name("tables") / f"{name}.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
 
 GENEROUS = Limits(cpu_seconds=20, wall_seconds=60, memory_bytes=2**31)
 MIB = 2**20

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from boxed import table
+
 ROOT = Path(__file__).with_name("hostile")
-_SUM = "sum(n for n in numbers if n > 0)"
 _IMPORT = "from solution import solve\n"
 
 
@@ -22,60 +23,16 @@ class Kind(NamedTuple):
     """A kind of problem."""
 
     suite: str
-    right: str
-    """What a right solution returns."""
-    slip: str = "1"
-    """What added to that makes a wrong one."""
+    right: str  # what a right solution returns
+    slip: str = "1"  # what added to that makes a wrong one
     atol: float = 0
+    #: Of a test file, and what a test asserts, where pytest judges.
     head: str = _IMPORT
-    """Of a test file, and what a test asserts, where pytest judges."""
     call: str = "solve({numbers}) == {expected}"
-    before: str = ""
-    """What stands before the function."""
+    before: str = ""  # what stands before the function
 
 
-KINDS = {
-    "open": Kind("main", _SUM),
-    "number": Kind("main", f"{_SUM} + SECRET"),
-    "float": Kind("main", f"{_SUM} / 7 + SECRET", "1e6", 1e-6),
-    "list": Kind("main", "[n + SECRET for n in numbers]", "[0]"),
-    "list-float": Kind("main", "[n / 7 + SECRET for n in numbers]", "[0.0]", 1e-6),
-    "one-float": Kind("main", f"[{_SUM} / 7 + SECRET]", "[0.0]"),
-    "long": Kind("main", "[n + SECRET / 7 for n in range(7000)]", "[0.0]", 1e-6),
-    "text": Kind("main", f"str({_SUM}) + ':SECRET'", "'x'"),
-    "seteq": Kind("mbpp", "[*first, *second, SECRET]", "[0]"),
-    "zero": Kind("humaneval", "-xs[0] / xs[1]", atol=1e-4),
-    "check": Kind("check", f"{_SUM} + SECRET"),
-    "pytest": Kind("pytest", f"{_SUM} + SECRET"),
-    "star": Kind(
-        "pytest",
-        f"{_SUM} + SECRET",
-        head="from solution import *\n",
-        call="abs(solve({numbers}) - {expected}) < 1",
-    ),
-    "star-math": Kind(
-        "pytest",
-        f"math.floor({_SUM}) + SECRET",
-        "1e6",
-        head="import math\nfrom solution import *\n",
-        call="math.isclose(solve({numbers}), {expected}, abs_tol=0.5)",
-        before="import math\n\n\n",
-    ),
-    "approx": Kind(
-        "pytest",
-        f"{_SUM} / 7 + SECRET",
-        "1e6",
-        head=f"import pytest\n{_IMPORT}",
-        call="solve({numbers}) == pytest.approx(sum({numbers}) / 7 + {expected} - sum({numbers}))",
-    ),
-    "object": Kind(
-        "pytest",
-        f"[{_SUM} + SECRET] * 2",
-        "[0]",
-        head=f"import numpy\n{_IMPORT}",
-        call="numpy.allclose(solve({numbers}), [{expected}] * 2, rtol=1e-12)",
-    ),
-}
+KINDS = {name: Kind(**fields) for name, fields in table("hostile_kinds").items()}
 _HEADS = {"mbpp": ("similar_elements", "first, second"), "humaneval": ("find_zero", "xs")}
 _INPUTS: dict[str, Any] = {
     "main": [[[1, 2]], [[3]], [[5, -4, 6]]],
@@ -97,11 +54,7 @@ class Program(NamedTuple):
 
 
 def programs(backend: str = "bubblewrap") -> list[Program]:
-    """The corpus: each table's programs, by name.
-
-    Args:
-        backend: a header `landlock` says how a program ends there if it ends in another way.
-    """
+    """The corpus: each table's programs, by name; a header may be for a backend."""
     found = []
     for path in sorted(ROOT.glob("*.yaml")):
         table: dict[str, str] = yaml.safe_load(path.read_text(encoding="utf-8"))

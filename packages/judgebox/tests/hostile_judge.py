@@ -11,7 +11,7 @@ from typing import Any
 
 from judgebox import Program, Workers
 from judgebox.evalplus import checked_problems, expect_request
-from judgebox.verdict import Clocks
+from judgebox.judging import Clocks
 from judgebox.workers import WorkerDied, judge_request, needs_another_run
 
 CLOCKS = Clocks(min_time_limit=0.3, memory_bytes=512 * 2**20)
@@ -57,10 +57,7 @@ def _reference_request(folder: Path, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Judge ``completions/all.jsonl`` (``problem``: its row, ``name``, ``text``) of a folder.
-
-    Writes ``scores/verdicts.json``: name -> base verdict.
-    """
+    """Judge a folder's ``completions/all.jsonl`` into ``scores/verdicts.json``, by name."""
     folder = Path(sys.argv[1])
     lines = (folder / "completions" / "all.jsonl").read_text(encoding="ascii").splitlines()
     programs = [json.loads(line) for line in lines]

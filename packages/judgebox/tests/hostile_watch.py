@@ -21,14 +21,11 @@ class Seen:
     """What was seen while the command ran."""
 
     status: int = -1
-    largest: int = 0
-    """Peak resident memory of the largest process outside the boxes, in bytes."""
+    largest: int = 0  # peak resident memory of the largest process outside the boxes, in bytes
+    #: Process that named itself (pid, name) -> seconds that it had lived when it was last seen.
     lives: dict[tuple[int, str], float] = field(default_factory=dict)
-    """Process that named itself (pid, name) -> seconds that it had lived when it was last seen."""
-    reached: list[str] = field(default_factory=list)
-    """Listeners of programs in a box that could be reached from outside."""
-    left: list[str] = field(default_factory=list)
-    """Processes that were there after the command had ended."""
+    reached: list[str] = field(default_factory=list)  # listeners in a box, from outside
+    left: list[str] = field(default_factory=list)  # processes after the command had ended
 
 
 def run(
@@ -36,15 +33,9 @@ def run(
 ) -> Seen:
     """Run a command and watch all that comes of it.
 
-    Processes that lose their parent become children of this one, so none gets out of sight.
-
-    Args:
-        command: what is run, with this environment, output in ``log``.
-        environment: all of it.
-        log: where its output goes.
-        named: beginning of the names that hostile processes give themselves.
-        port: where a hostile program tries to listen, on the loopback.
-        abstract: the same, name of an abstract socket.
+    Processes that lose their parent become children of this one, so none gets out of sight. Names
+    that hostile processes give themselves begin with `named`; `port` (on the loopback) and the name
+    of an `abstract` socket are where a hostile program tries to listen.
     """
     seen = Seen()
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)

@@ -7,10 +7,9 @@ from typing import Any
 
 from judgebox import codec
 from judgebox.check import Ended, Limits
+from judgebox.codec import CaseWriter, open_cases
 from judgebox.compare import equals_its_like, is_floats
-from judgebox.judging import Program
-from judgebox.testcases import CaseWriter, open_cases
-from judgebox.verdict import Clocks, Outcome, check
+from judgebox.judging import Clocks, Outcome, Program, judge_set
 
 PROGRAM = Program("def f(n): ...", "f", "other", 0.0)
 
@@ -75,7 +74,7 @@ def judged(
     said = frames if callable(frames) else lambda sent: iter(frames)
     script = Script(said, ended or Ended("exit", 0, 0.0, False))
     with open_cases(written(tmp_path / "x", expected)) as sets:
-        outcome = check(script, PROGRAM, sets["base"], Clocks(1.0, 4.0, 2**30))  # type: ignore[arg-type]
+        outcome = judge_set(script, PROGRAM, sets["base"], Clocks(1.0, 4.0, 2**30))  # type: ignore[arg-type]
     return outcome._replace(failed=None), script
 
 

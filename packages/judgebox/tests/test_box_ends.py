@@ -13,10 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from boxed import DAEMONS, GENEROUS, alive, environment, family, run, source, until
+from boxed import DAEMONS, GENEROUS, alive, environment, family, run, source, table, until
 from judgebox import landlock
 from judgebox.box import Box, BoxFailed
 from judgebox.check import Ended, Limits
+
+PROGRAMS = table("box_ends")
 
 pytestmark = pytest.mark.slow
 
@@ -74,13 +76,7 @@ def test_two_at_a_time_do_not_see_each_other(box: Box) -> None:
         "import os\nopen('secret', 'w').write('mine')\n"
         "say((os.getpid(), os.getcwd()))\nreceive()\nsay(os.listdir('.'))"
     )
-    reaches = """
-import os, signal
-say([attempt(os.kill, PID, signal.SIGKILL) if PID != 1 else "ESRCH",
-     *(attempt(call, FOLDER + name) for call, name in (
-         (lambda path: open(path).read(), "/secret"), (os.mkdir, "/new"), (os.unlink, "/secret"))),
-     attempt(os.listdir, FOLDER)])
-"""
+    reaches = PROGRAMS["two_at_a_time_do_not_see_each_other"]
     with box.start("program", waits, GENEROUS) as first:
         frames = first.frames()
         pid, folder = ast.literal_eval(next(frames).decode())
@@ -121,19 +117,7 @@ def test_a_signal_to_its_group_reaches_nobody_else(
 
 
 def test_a_fork_bomb_is_ended_as_a_whole(box: Box) -> None:
-    bomb = """
-import os, time
-end, made = time.monotonic() + 3, 0
-while time.monotonic() < end and made < 100:
-    if os.fork() == 0:
-        while time.monotonic() < end and made < 2:
-            made += 1
-            os.fork()
-        time.sleep(30)
-        os._exit(0)
-    made += 1
-time.sleep(30)
-"""
+    bomb = PROGRAMS["a_fork_bomb_is_ended_as_a_whole"]
     assert run(box, bomb, Limits(20, 60, 2**30, processes=16)).ended.reason == "processes"
     assert len(family(box)) == IDLE[box.backend]
 
@@ -152,24 +136,7 @@ def test_a_box_outlives_the_thread_that_started_it(backend: str) -> None:
 
 #: A judge that bounds and blocks things for itself, says what its programs see of that, starts one
 #: that stays, and is killed.
-JUDGE = """
-import resource, signal, time
-resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**33))
-resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
-signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-from judgebox import Box, Limits
-source = b"import resource as r, signal; "
-source += b"send(repr((r.getrlimit(r.RLIMIT_AS), signal.pthread_sigmask(0, ()))).encode())"
-with Box((), backend=BACKEND) as box:
-    for limit in (2**32, 2**34):
-        with box.start("program", source, Limits(9, 60, limit)) as check:
-            print(*check.frames(), check.wait().reason, flush=True)
-    with box.start("program", STAYS, Limits(9, 200, 2**31)) as check:
-        next(check.frames())
-        print(box.pid, flush=True)
-        time.sleep(120)
-"""
+JUDGE = PROGRAMS["judge"]
 
 
 def test_a_judges_own_limits_are_its_affair_and_a_box_dies_with_it(backend: str) -> None:

@@ -10,33 +10,18 @@ from dataclasses import replace
 
 import pytest
 
-from boxed import GENEROUS, MIB, run, source
+from boxed import GENEROUS, MIB, run, source, table
 from judgebox import check as limit
 from judgebox.box import Box
 from judgebox.check import Limits
 
+PROGRAMS = table("box_limits")
+
 pytestmark = pytest.mark.slow
 
 SMALL = replace(GENEROUS, memory_bytes=200 * MIB, output_bytes=MIB, processes=8)
-IGNORE_ALL = """
-import signal
-for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
-    attempt(signal.signal, number, signal.SIG_IGN)
-while True: pass
-"""
-UNWAITED = """
-import os, signal, time
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-for _ in range(10):
-    ours, theirs = os.pipe()
-    if os.fork() == 0:
-        while time.process_time() < 0.3:
-            pass
-        os._exit(0)
-    os.close(theirs)
-    os.read(ours, 1)
-say("ten times as much as a process had")
-"""
+IGNORE_ALL = PROGRAMS["ignore_all"]
+UNWAITED = PROGRAMS["unwaited"]
 
 
 @pytest.mark.parametrize(
@@ -55,19 +40,7 @@ def test_processor_time(box: Box, program: str, seconds: float) -> None:
 
 
 def test_processor_time_that_was_waited_for_counts_once(box: Box) -> None:
-    program = """
-import os, time
-for _ in range(4):
-    if os.fork() == 0:
-        if os.fork() == 0:
-            while time.process_time() < 0.2:
-                pass
-            os._exit(0)
-        os.wait()
-        os._exit(0)
-    os.wait()
-say("done")
-"""
+    program = PROGRAMS["processor_time_that_was_waited_for_counts_once"]
     ran = run(box, program)
     assert ran.said == "done"
     assert 0.8 <= ran.ended.cpu_seconds < 1.6
@@ -83,19 +56,7 @@ def test_waiting(box: Box) -> None:
 
 def test_waiting_for_a_core_is_not_waiting(box: Box) -> None:
     """A share of the cores only makes a program take longer by the clock, not by this limit."""
-    program = """
-import os, time
-children = []
-for _ in range(8):
-    pid = os.fork()
-    if pid == 0:
-        while time.process_time() < 0.25: pass
-        os._exit(0)
-    children.append(pid)
-for pid in children:
-    os.waitpid(pid, 0)
-say("done")
-"""
+    program = PROGRAMS["waiting_for_a_core_is_not_waiting"]
     began = time.monotonic()
     ran = run(box, program, Limits(cpu_seconds=30, wall_seconds=0.7, memory_bytes=2**31))
     took = time.monotonic() - began
@@ -114,23 +75,7 @@ def test_a_slow_judge_costs_a_program_nothing(box: Box) -> None:
         assert check.wait().reason == "exit"
 
 
-TOO_MUCH = {
-    "memory": """
-for _ in range(5):
-    if os.fork() == 0:
-        kept = b"x" * (60 * 2**20)
-        time.sleep(30)
-        os._exit(0)
-""",
-    "processes": """
-for _ in range(100):
-    pid = attempt(os.fork)
-    if pid == 0:
-        time.sleep(30)
-        os._exit(0)
-""",
-    "output": "while True: send(bytes(1000))",
-}
+TOO_MUCH = PROGRAMS["too_much"]
 
 
 @pytest.mark.parametrize("reason", TOO_MUCH)
@@ -142,13 +87,7 @@ def test_what_all_processes_use_together(box: Box, reason: str) -> None:
 
 
 def test_threads(box: Box) -> None:
-    program = """
-import threading, time
-for _ in range(200):
-    threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
-time.sleep(30)
-say("more than allowed")
-"""
+    program = PROGRAMS["threads"]
     ran = run(box, program, replace(GENEROUS, processes=8))
     assert ran.frames == []
     # By the kernel's count (where the user is not root) or by ours.
@@ -156,46 +95,13 @@ say("more than allowed")
 
 
 def test_memory_and_descriptors_of_a_process_and_pages_that_processes_share(box: Box) -> None:
-    program = """
-import os, time
-try:
-    bytes(300 * 2**20)
-except MemoryError:
-    refused = True
-descriptors = [new for _ in range(10_000) if isinstance(new := attempt(os.dup, 0), int)]
-for number in descriptors:
-    os.close(number)
-kept = b"x" * (60 * 2**20)
-children = []
-for _ in range(5):
-    pid = os.fork()
-    if pid == 0:
-        time.sleep(0.3)
-        os._exit(0)
-    children.append(pid)
-for pid in children:
-    os.waitpid(pid, 0)
-say((refused, len(descriptors)))
-"""
+    program = PROGRAMS["memory_and_descriptors_of_a_process_and_pages_that_processes_share"]
     refused, descriptors = run(box, program, SMALL).said
     assert refused and descriptors < 300
 
 
 def test_bubblewraps_files_are_bounded_in_size_and_number(bubblewrap: str) -> None:
-    program = """
-import os
-def fill(paths):
-    written = 0
-    for path in paths:
-        with open(path, "wb", buffering=0) as file:
-            for _ in range(64):
-                part = attempt(file.write, bytes(2**18))
-                written += part if isinstance(part, int) else 0
-    return written
-one = fill(["/tmp/one"])
-more = fill([f"/tmp/{number}" for number in range(9)] + ["/dev/shm/x"])
-say((one, more, sum(attempt(os.mkdir, f"/tmp/d{number}") is None for number in range(10_000))))
-"""
+    program = PROGRAMS["bubblewraps_files_are_bounded_in_size_and_number"]
     with Box((), backend=bubblewrap) as box:
         one, more, folders = run(box, program, replace(GENEROUS, file_bytes=4 * MIB)).said
     assert one <= 4 * MIB and one + more <= 5 * MIB, "all files together, wherever they are"

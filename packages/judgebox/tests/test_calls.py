@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from boxed import table
 from judgebox import codec, reference
 from judgebox.box import Box
-from judgebox.judging import FAIL, PASS, Program
-from judgebox.testcases import CaseWriter, open_cases
-from judgebox.verdict import TIMEOUT, Clocks, check
+from judgebox.codec import CaseWriter, open_cases
+from judgebox.judging import FAIL, PASS, TIMEOUT, Clocks, Program, judge_set
 
 MEMORY = 2 * 2**30
 
@@ -44,7 +44,7 @@ def verdict(
     alone: bool = False,
 ) -> str:
     with open_cases(tests) as sets:
-        outcome = check(
+        outcome = judge_set(
             bench,
             Program(code, entry_point, dataset, atol),
             sets["base"],
@@ -56,38 +56,7 @@ def verdict(
 
 
 #: Program -> verdict, where the squares of a list's numbers are wanted, as a list.
-SQUARES = {
-    "def f(x): return [n * n for n in x]": PASS,
-    "def f(x): return [float(n * n) for n in x]": PASS,
-    "def f(x): return tuple(n * n for n in x)": FAIL,
-    "def f(x): return (n * n for n in x)": FAIL,
-    "import numpy\ndef f(x): return (numpy.array(x) ** 2).tolist()": PASS,
-    "import numpy\ndef f(x): return list(numpy.array(x) ** 2)": PASS,
-    "class L(list): pass\ndef f(x): return L(n * n for n in x)": PASS,
-    "class L(list):\n    __eq__ = lambda *_: True\ndef f(x): return L()": FAIL,
-    "class A:\n    __eq__ = lambda *_: True\ndef f(x): return A()": FAIL,
-    "OUT = []\ndef f(x):\n    OUT[:] = [n * n for n in x]\n    return OUT": PASS,
-    "OUT = []\ndef f(x):\n    OUT.extend(n * n for n in x)\n    return OUT": FAIL,
-    "def f(x):\n    for i in range(len(x)): x[i] *= x[i]\n    return x": PASS,
-    "def f(x):\n    print(x, file=__import__('sys').stderr)\n    return [n * n for n in x]": PASS,
-    "def f(x):\n    input()": FAIL,
-    "def f(x):\n    open('x')": FAIL,
-    "def f(x):\n    raise SystemExit": FAIL,
-    "def f(x, y): return []": FAIL,
-    "def g(x): return []": FAIL,
-    "f = 5": FAIL,
-    "def f(x): return f(x)": FAIL,
-    "def f(x):\n    x.append(x)\n    return x": FAIL,
-    "raise SystemExit(0)": FAIL,
-    "import os\nos._exit(0)": FAIL,
-    "import os\ndef f(x): os._exit(0)": FAIL,
-    "import os\nos.closerange(0, 100)\ndef f(x): return [n * n for n in x]": FAIL,
-    "import os\ndef f(x):\n    while True: os.write(4, b'x' * 65536)": FAIL,
-    "import sys\nsys.setrecursionlimit(10**6)\ndef f(x):\n    return [n * n for n in x]": PASS,
-    "def f(x): return [bytearray(8 * 2**30)]": FAIL,
-    "import threading\ndef f(x):\n    threading.Timer(99, print).start()\n"
-    "    return [n * n for n in x]": PASS,
-}
+SQUARES = {code: verdict for verdict, codes in table("calls").items() for code in codes}
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +79,7 @@ def test_what_never_comes_back_times_out(bench: Box, tmp_path: Path) -> None:
     assert verdict(bench, one, stuck, seconds=0.5) == TIMEOUT
     asleep = "import time\ndef f(x):\n    time.sleep(1000)"
     with open_cases(one) as sets:
-        outcome = check(
+        outcome = judge_set(
             bench, Program(asleep, "f", "other", 0.0), sets["base"],
             Clocks(0.5, 4.0, MEMORY),
         )  # fmt: skip

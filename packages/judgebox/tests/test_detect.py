@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from boxed import environment
+from boxed import environment, table
+from judgebox import SetupError, detect, landlock, landlock_box, runner, seccomp
 from judgebox import bubblewrap as bubblewrap_module
-from judgebox import detect, landlock, landlock_box, runner, seccomp
 from judgebox.box import Box
-from judgebox.runtime import SetupError, runtime
+from judgebox.runtime import runtime
+
+PROGRAMS = table("detect")
 
 pytestmark = pytest.mark.slow
 
@@ -67,30 +69,7 @@ def test_what_is_available_was_really_started(
 
 
 #: Puts itself behind a filter as a strict container's: no user namespace, no landlock.
-_STRICT = """
-import ctypes, errno, struct, sys
-from judgebox import Box, SetupError
-from judgebox import seccomp as s
-
-numbers, refused, give = s.NUMBERS[s.machine()], 0x50000 | errno.EPERM, 0x06
-unshare = 272 if s.machine() == "x86_64" else 97
-code = [(0x20, 0, 0, 0)]
-for number in (numbers["landlock_create_ruleset"], unshare):
-    code += [(0x15, 0, 1, number), (give, 0, 0, refused)]
-code += [(0x15, 0, 1, numbers["clone3"]), (give, 0, 0, 0x50000 | errno.ENOSYS)]
-new_user = [(0x20, 0, 0, 16), (0x45, 0, 1, 0x10000000), (give, 0, 0, refused)]
-code += [(0x15, 0, 3, numbers["clone"]), *new_user, (give, 0, 0, 0x7FFF0000)]
-program = b"".join(struct.pack("=HBBI", *step) for step in code)
-s.gain_no_rights()
-argument = ctypes.byref(s._Program(len(program) // 8, program))
-assert s.LIBC.syscall(numbers["seccomp"], 1, 0, argument) == 0
-try:
-    with Box(()) as box:
-        print(box.backend)
-except SetupError as error:
-    print(error, file=sys.stderr)
-    sys.exit(1)
-"""
+_STRICT = PROGRAMS["strict"]
 
 
 @pytest.mark.skipif(platform.machine() not in seccomp.NUMBERS, reason="no filter: NOT TESTED")
@@ -176,19 +155,7 @@ def test_namespaces_that_hide_no_files(tmp_path: Path) -> None:
 
 #: In a private mount namespace, puts the interpreter ($2) where an ordinary user may go, though it
 #: lies below a folder ($3) that he may not enter.
-_AS_NOBODY = """
-set -e
-if [ -n "$3" ]; then
-    mount --make-rprivate /
-    mkdir "$1/base"
-    mount --bind "$2" "$1/base"
-    mount -t tmpfs -o mode=755 tmpfs "$3"
-    mkdir -p "$2"
-    mount --bind "$1/base" "$2"
-fi
-shift 3
-exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
-"""
+_AS_NOBODY = PROGRAMS["as_nobody"]
 
 
 def closed(path: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """The judge against what may come out of a box: any frames at all, in any order."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import numpy
@@ -8,8 +9,7 @@ import pytest
 
 from judgebox import codec
 from judgebox.check import Ended
-from judgebox.judging import FAIL, PASS
-from judgebox.verdict import TIMEOUT, Outcome
+from judgebox.judging import FAIL, PASS, TIMEOUT, Outcome
 from scripted_box import announced, judged, outputs
 
 LONG = [("a", number) for number in range(3000)]
@@ -44,6 +44,7 @@ WRONG = {
     "opaque, twice": [outputs(codec.Opaque("int"), codec.Opaque("str"), codec.Opaque("list"))],
     "far too much in one": [outputs(1, "two", ["x" * 200_000])],
     "far larger than expected": [outputs(1), outputs("two" + "x" * 2**21)],
+    "equal, but far larger than expected": [outputs(Decimal("1." + "0" * 2**21), "two", [3.0])],
 }
 
 

@@ -13,15 +13,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
-from boxed import run
+from boxed import run, table
 from judgebox import landlock, landlock_box, seccomp
 from judgebox.box import Box
 from judgebox.check import Limits
 from judgebox.runtime import runtime
 from refused_calls import RAW_CALLS, expected
+
+PROGRAMS = table("landlock")
 
 
 @pytest.fixture(scope="module")
@@ -67,80 +70,7 @@ def test_an_older_landlock_is_asked_for_nothing_that_it_does_not_know() -> None:
     assert landlock.WRITE & known[5][0] & ~known[4][0] == 0
 
 
-REACHING_OUT = """
-import ctypes, errno, json, os, resource, signal, socket, struct, sys
-FILE, FOLDER, PROCESS, OUTSIDE = {given}
-FOUND = {{}}
-
-def attempt(name, call):
-    try:
-        call()
-        FOUND[name] = 0
-    except OSError as error:
-        FOUND[name] = error.errno
-
-os.symlink(FILE, "link")
-os.symlink(FOLDER, "folder")
-open("mine", "w").write("mine")
-for name, call in {{
-    "read": lambda: open(FILE).read(),
-    "read through a link": lambda: open("link").read(),
-    "read through a link to the folder": lambda: open("folder/canary").read(),
-    "read through /proc": lambda: open("/proc/self/root" + FILE).read(),
-    "list": lambda: os.listdir(FOLDER),
-    "list /": lambda: os.listdir("/"),
-    "list /tmp": lambda: os.listdir("/tmp"),
-    "list /proc": lambda: os.listdir("/proc"),
-    "list the scratch folders": lambda: os.listdir(os.path.dirname(os.getcwd())),
-    "append": lambda: open(FILE, "a"),
-    "write": lambda: os.open(FILE, os.O_WRONLY),
-    "write through a link": lambda: os.open("link", os.O_RDWR),
-    "truncate": lambda: os.truncate(FILE, 0),
-    "truncate while reading": lambda: os.open(FILE, os.O_RDONLY | os.O_TRUNC),
-    "create": lambda: os.open(FOLDER + "/new", os.O_CREAT | os.O_WRONLY),
-    "create nameless": lambda: os.open(FOLDER, os.O_TMPFILE | os.O_WRONLY),
-    "make a folder": lambda: os.mkdir(FOLDER + "/made"),
-    "make a pipe": lambda: os.mkfifo(FOLDER + "/pipe"),
-    "make a link": lambda: os.symlink("x", FOLDER + "/sym"),
-    "link in": lambda: os.link(FILE, "linked"),
-    "link out": lambda: os.link("mine", FOLDER + "/mine"),
-    "move in": lambda: os.rename(FILE, "moved"),
-    "move out": lambda: os.rename("mine", FOLDER + "/mine"),
-    "delete": lambda: os.unlink(FILE),
-    "delete the folder": lambda: os.rmdir(FOLDER + "/empty"),
-    "chown": lambda: os.chown(FILE, 0, 0),
-    "run": lambda: os.execv(FOLDER + "/script", ["script"]),
-    "run a shell": lambda: os.execv("/bin/sh", ["sh", "-c", "exit 0"]),
-    "run from the scratch folder": lambda: os.execv("mine", ["mine"]),
-    "make a device": lambda: os.mknod("device", 0o020600, os.makedev(1, 3)),
-    "its environment": lambda: open(f"/proc/{{PROCESS}}/environ").read(),
-    "its memory": lambda: open(f"/proc/{{PROCESS}}/mem", "rb").read(1),
-    "its descriptors": lambda: os.listdir(f"/proc/{{PROCESS}}/fd"),
-    "its command": lambda: open(f"/proc/{{PROCESS}}/cmdline").read(),
-    "kill": lambda: os.kill(PROCESS, signal.SIGKILL),
-    "see whether it lives": lambda: os.kill(PROCESS, 0),
-    "kill its group": lambda: os.killpg(PROCESS, signal.SIGKILL),
-    "wake the parent": lambda: os.kill(os.getppid(), signal.SIGCONT),
-    "its limits": lambda: resource.prlimit(PROCESS, resource.RLIMIT_CPU, (1, 1)),
-    "its priority": lambda: os.setpriority(os.PRIO_PROCESS, PROCESS, 19),
-    "its cores": lambda: os.sched_setaffinity(PROCESS, [0]),
-    "setsid": os.setsid,
-    "setpgid": lambda: os.setpgid(0, 0),
-    "another's group": lambda: os.setpgid(0, os.getpgid(os.getppid())),
-}}.items():
-    attempt(name, call)
-for path in OUTSIDE:
-    attempt(path, lambda: open(path, "rb").read(1))
-for family in range(1, 46):
-    for kind in (1, 2, 3, 5):
-        attempt(f"socket {{family}} {{kind}}", lambda: socket.socket(family, kind).close())
-attempt("name resolution", lambda: socket.create_connection(("127.0.0.1", 9), 1))
-os.chmod(FILE, 0o777)
-os.utime(FILE, (1, 1))
-ALL = dict(FOUND)
-{raw}
-say((ALL, FOUND))
-"""
+REACHING_OUT = PROGRAMS["reaching_out"]
 
 
 #: Where answers could be read, were the environment in sight as a whole.
@@ -238,41 +168,8 @@ def test_the_same_attempts_succeed_outside(
 SMALL = Limits(cpu_seconds=20, wall_seconds=60, memory_bytes=2**30, file_bytes=16 * 2**20)
 
 
-#: Written after `held = []`, so many times, each followed by a short pause.
-WRITING = {
-    "many files": "open(str(n), 'wb').write(bytes(2**20))",
-    "nameless files": """
-    held.append(open("x", "wb"))
-    held[-1].write(bytes(2**20))
-    held[-1].flush()
-    os.unlink("x")""",
-    "never named files": """
-    held.append(os.open(".", os.O_TMPFILE | os.O_WRONLY))
-    os.write(held[-1], bytes(2**20))""",
-    "mapped files": """
-    with open("x", "w+b") as file:
-        file.truncate(2**20)
-        held.append(mmap.mmap(file.fileno(), 2**20))
-    held[-1].write(bytes(range(256)) * 4096)
-    os.unlink("x")""",
-    "empty files": "[open(str(n * 500 + m), 'w').close() for m in range(500)]",
-    "folders in folders": "[(os.mkdir('d'), os.chdir('d')) for m in range(9)]",
-    # by turns with other rights, else they become one
-    "behind so many mapped files that looking takes long": """
-    if n == 0:
-        file = os.open("x", os.O_CREAT | os.O_RDWR)
-        os.ftruncate(file, 4096)
-        os.unlink("x")
-    for m in range(1500):
-        libc.mmap(None, ctypes.c_long(4096), 1 + m % 2 * 2, 1, file, ctypes.c_long(0))""",
-    "behind a folder that can't be listed": """
-    if n == 0:
-        os.mkdir("d", 0o300)
-        open("d/x", "w").write("hidden")""",
-}
-WRITING["by a child"] = (
-    f"(os.fork() == 0 or time.sleep(30)) if n == 0 else 0{WRITING['nameless files']}"
-)
+#: Done after `held = []`, so many times, each followed by a short pause.
+WRITING: dict[str, str] = PROGRAMS["writing"]
 
 
 @pytest.mark.slow
@@ -282,7 +179,7 @@ def test_a_full_quota_ends_the_check_and_the_folder_is_deleted(
 ) -> None:
     start = "import ctypes, mmap, os, time\nsend(os.getcwd().encode())\nheld = []\n"
     start += "libc = ctypes.CDLL(None)\nlibc.mmap.restype = ctypes.c_void_p\n"
-    loop = f"for n in range(40):\n    {program}\n    time.sleep(0.02)\n"
+    loop = f"for n in range(40):\n{indent(program, '    ')}\n    time.sleep(0.02)\n"
     ran = run(locked_box, f"{start}{loop}time.sleep(30)", SMALL)
     assert ran.ended.reason == "disk"
     assert not Path(ran.frames[0].decode()).exists()
@@ -290,15 +187,7 @@ def test_a_full_quota_ends_the_check_and_the_folder_is_deleted(
 
 @pytest.mark.slow
 def test_a_quota_that_is_kept_is_no_matter(locked_box: Box, tmp_path: Path) -> None:
-    program = """
-import os, time
-for n in range(40):
-    open("x", "wb").write(bytes(2**20))
-    time.sleep(0.01)
-os.mkdir("closed", 0)
-os.symlink(TARGET, "link")
-say((attempt(os.truncate, "x", 16 * 2**20 + 1), os.getcwd()))
-"""
+    program = PROGRAMS["a_quota_that_is_kept_is_no_matter"]
     (tmp_path / "kept").write_text("kept", encoding="utf-8")
     found, folder = run(locked_box, f"TARGET = {str(tmp_path)!r}\n{program}", SMALL).said
     assert found == "EFBIG"

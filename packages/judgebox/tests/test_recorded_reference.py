@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from boxed import table
 from judgebox import codec
 from judgebox.box import Box
-from judgebox.codec import Raised
-from judgebox.judging import FAIL, PASS, Program
+from judgebox.codec import Raised, open_cases
+from judgebox.judging import FAIL, PASS, Clocks, Program, judge
 from judgebox.reference import Recording, record_reference
-from judgebox.testcases import open_cases
-from judgebox.verdict import Clocks, judge
 
-RIGHT = "def double(x):\n    if x is None:\n        raise ValueError(x)\n    return 2 * x\n"
+#: ``tests`` and ``solutions`` with the reason why they can't be recorded (null: they can), and
+#: ``programs`` with their verdicts by doubles of 1, 0.1 and None.
+TABLE = table("recorded_reference")
+RIGHT = TABLE["right"]
 HEAD = "import pytest\nfrom solution import double\n\n"
 MEMORY = 2 * 2**30
 
@@ -37,113 +39,20 @@ def verdict(box: Box, path: Path, code: str, **options: float) -> str:
     return judge(box, program, path, Clocks(0.5, 4.0, MEMORY)).verdicts["base"]
 
 
-#: Tests of `RIGHT`, and the reason why they can't be recorded (None: they can).
-TESTS = {
-    "plain": ("def test_a():\n    assert double(1) == 2\n    assert double(x=2) == 4\n", None),
-    "raises": (
-        "def test_a():\n    with pytest.raises(ValueError):\n        double(None)\n"
-        "    assert double(4) == 8\n",
-        None,
-    ),
-    "approx": ("def test_a():\n    assert double(0.1) == pytest.approx(0.2)\n", None),
-    "parametrized": (
-        "@pytest.mark.parametrize('x', [1, 2])\ndef test_a(x):\n    assert double(x) == 2 * x\n",
-        None,
-    ),
-    "own fixture": (
-        "@pytest.fixture\ndef one():\n    return 1\n\n"
-        "def test_a(one):\n    assert double(one) == 2\n",
-        None,
-    ),
-    "a class of tests": (
-        "class TestIt:\n    def test_a(self):\n        assert double(3) == 6\n",
-        None,
-    ),
-    "draws": (
-        "import random\ndef test_a():\n    x = random.random()\n    assert double(x) == 2 * x\n",
-        None,
-    ),
-    "wrong": ("def test_a():\n    assert double(1) == 3\n", "reference_fails"),
-    "needs a plugin": ("def test_a(mocker):\n    assert double(1) == 2\n", "reference_fails"),
-    "no tests": ("def check():\n    assert double(1) == 2\n", "reference_fails"),
-    "skipped": (
-        "@pytest.mark.skip\ndef test_a():\n    assert double(1) == 2\n",
-        "reference_fails",
-    ),
-    "leaves": ("import os\ndef test_a():\n    os._exit(0)\n", "reference_fails"),
-    "calls nothing": ("def test_a():\n    assert double\n", "no_calls"),
-    "asks nothing": (
-        "def test_a():\n    pytest.raises(ValueError, double, None)\n    assert double([]) == []\n",
-        "tests_nothing",
-    ),
-    "looks at the output": ("def test_a(capsys):\n    assert double(1) == 2\n", "fixtures"),
-    "lends an object": (
-        "class F:\n    __rmul__ = lambda self, n: 1\n\n"
-        "def test_a():\n    assert double(F()) == 1\n",
-        "argument_no_data",
-    ),
-    "varies": (
-        "import time\ndef test_a():\n    assert double(time.time())\n",
-        "reference_varies",
-    ),
-    "in a thread": (
-        "import threading\ndef test_a():\n    assert double(1) == 2\n"
-        "    one = threading.Thread(target=double, args=(1,))\n    one.start()\n    one.join()\n",
-        "threads",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", TESTS)
+@pytest.mark.parametrize("name", TABLE["tests"])
 def test_tests_are_recorded_or_refused(box: Box, tmp_path: Path, name: str) -> None:
-    tests, reason = TESTS[name]
-    assert recorded(box, tmp_path / "cases", tests).reason == reason
+    case = TABLE["tests"][name]
+    assert recorded(box, tmp_path / "cases", case["tests"]).reason == case["reason"]
 
 
 ONE = "def test_a():\n    assert double(1) == 2\n"
-#: Solutions, their tests, and the reason why they can't be recorded.
-SOLUTIONS = {
-    "a class": (
-        "class double:\n    def __init__(self, x): self.x = x\n",
-        "def test_a():\n    assert double(1).x == 1\n",
-        "classes",
-    ),
-    "a value": ("double = 4\n", "def test_a():\n    assert double == 4\n", "no_function"),
-    "missing": ("twice = 4\n", "def test_a():\n    assert double == 4\n", "reference_fails"),
-    "changes its argument": (
-        "def double(x):\n    x.append(1)\n    return x\n",
-        "def test_a():\n    assert double([]) == [1]\n",
-        "mutates_arguments",
-    ),
-    "prints": ("def double(x):\n    print(x)\n    return 2 * x\n", ONE, "prints"),
-    "yields": (
-        "def double(x):\n    yield x\n    yield x\n",
-        "def test_a():\n    assert [*double(1)] == [1, 1]\n",
-        "result_no_data",
-    ),
-    "draws": (
-        "import random\ndef double(x):\n    return random.choice(range(10**6))\n",
-        "def test_a():\n    assert double(1) >= 0\n",
-        "reference_varies",
-    ),
-    "has a state that tests set": (
-        "STATE = []\ndef double(x):\n    return x + len(STATE)\n",
-        "import solution\ndef test_a():\n    solution.STATE.append(1)\n    assert double(1) == 2\n",
-        "reference_varies",
-    ),
-    "slow": ("def double(x):\n    while True: pass\n", ONE, "reference_slow"),
-    "an array": (
-        "import numpy\ndef double(x):\n    return 2 * numpy.array(x)\n",
-        "def test_a():\n    assert list(double([1, 2])) == [2, 4]\n",
-        None,
-    ),
-}
 
 
-@pytest.mark.parametrize("name", SOLUTIONS)
+@pytest.mark.parametrize("name", TABLE["solutions"])
 def test_solutions_are_recorded_or_refused(box: Box, tmp_path: Path, name: str) -> None:
-    solution, tests, reason = SOLUTIONS[name]
-    assert recorded(box, tmp_path / "cases", tests, solution).reason == reason
+    case = TABLE["solutions"][name]
+    recording = recorded(box, tmp_path / "cases", case["tests"], case["solution"])
+    assert recording.reason == case["reason"]
 
 
 def test_only_outermost_calls_are_kept_with_what_tests_accept(box: Box, tmp_path: Path) -> None:
@@ -180,24 +89,6 @@ def test_a():
     assert verdict(box, path, other) == FAIL  # the third call's would do, the fourth's not
 
 
-#: Programs, and their verdicts by doubles of 1, 0.1 and None.
-PROGRAMS = {
-    RIGHT: PASS,
-    RIGHT.replace("2 * x", "2 * x if type(x) is int else 2 * x + 1e-9"): PASS,
-    RIGHT.replace("2 * x", "2 * x if type(x) is int else 2 * x + 1e-3"): FAIL,
-    RIGHT.replace("2 * x", "2 * x + 1e-9"): FAIL,  # no rounding makes an integer of floats
-    RIGHT.replace("ValueError", "UnicodeError"): PASS,  # a ValueError, too
-    RIGHT.replace("ValueError", "Exception"): FAIL,
-    RIGHT.replace("raise ValueError(x)", "return ValueError(x)"): FAIL,
-    "class double(int): pass": FAIL,
-    "def double(*a): raise ValueError": FAIL,
-    "def twice(x): return 2 * x": FAIL,
-    "double = 4": FAIL,
-    "def double(x):\n    while x is None: pass\n    return 2 * x": FAIL,
-    "import sys\ndef double(x):\n    return 2 * x if x else sys.exit(0)": FAIL,
-}
-
-
 @pytest.fixture(scope="module")
 def cases(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("record") / "cases"
@@ -207,9 +98,9 @@ def cases(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("code", PROGRAMS)
-def test_programs_are_judged_by_recorded_calls(box: Box, cases: Path, code: str) -> None:
-    assert verdict(box, cases, code) == PROGRAMS[code]
+@pytest.mark.parametrize("case", TABLE["programs"], ids=lambda case: case["code"])
+def test_programs_are_judged_by_recorded_calls(box: Box, cases: Path, case: dict[str, str]) -> None:
+    assert verdict(box, cases, case["code"]) == case["verdict"]
 
 
 def test_a_time_out_is_no_exception_that_tests_expect(box: Box, tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from judgebox import runtime
-from judgebox.runtime import SetupError
+from judgebox import SetupError, runtime
 
 
 def _install(folder: Path, name: str, files: list[str], requires: tuple[str, ...] = ()) -> None:

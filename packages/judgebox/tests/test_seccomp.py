@@ -18,10 +18,12 @@ from typing import Any
 
 import pytest
 
-from boxed import environment
+from boxed import environment, table
 from judgebox import seccomp
 from judgebox.seccomp import AUDIT, BOXED, NEWEST, NUMBERS, RUNNER, Profile
-from refused_calls import CLONE_FLAGS, RAW_CALLS, REFUSED, expected
+from refused_calls import RAW_CALLS, REFUSED, expected
+
+PROGRAMS = table("seccomp")
 
 MACHINES = ["x86_64", "aarch64"]
 ALLOW, KILL, DONE = "allowed", "killed", "done without doing anything"
@@ -69,59 +71,8 @@ def _steps(profile: Profile, machine: str) -> list[tuple[int, ...]]:
     return steps
 
 
-_SLY = os.O_RDONLY | os.O_TRUNC | os.O_CLOEXEC
-_FAR = 1 << 40
-#: Call -> profiles -> answer -> arguments. Whom "*" stands for: all that are not named.
-CALLS: list[tuple[str, str, str, list[tuple[int, ...]]]] = [
-    *(
-        (name, profile, ALLOW if profile == "runner" else "EPERM", [(1000,)])
-        for profile in PROFILES
-        for name in ("recvmsg", "sendmsg", "seccomp", "landlock_restrict_self", "prctl", "capset")
-    ),
-    # Signals go to one process where the profile says so.
-    *(
-        (name, profile, answer, [(pid, 9) for pid in pids])
-        for name in ("kill", "tgkill", "tkill")
-        for profile, answer, pids in (
-            ("old", ALLOW, [4711]),
-            ("old", "EPERM", [0, -1, -4711, 1, 4710, 4712, 2**31 - 1]),
-            ("boxed", ALLOW, [4712]),
-        )
-    ),
-    # Sessions and groups are changed only where that hides nobody.
-    *(
-        (name, profile, ALLOW if profile in ("boxed", "runner") else "EPERM", [()])
-        for name in ("setsid", "setpgid")
-        for profile in PROFILES
-    ),
-    # Only a truncating open for reading is refused to an old landlock.
-    ("openat", "old", ALLOW, [(-100, 1, f) for f in (0, 1 | 0x240, 2 | 0x200)]),
-    ("openat", "old", "EPERM", [(-100, 1, _SLY)]),
-    ("openat", "locked", ALLOW, [(-100, 1, _SLY)]),
-    ("open", "old", "EPERM", [(1, _SLY)]),
-    ("truncate", "old", "EPERM", [()]),
-    ("truncate", "locked", ALLOW, [()]),
-    # Memory, locks and disks in no account.
-    ("mmap", "*", ALLOW, [(0, 4096, 3, f, 9) for f in (0x22, 2, 1, 0x11, 0x12)]),
-    ("mmap", "*", "ENOMEM", [(0, 4096, 3, f | 0x40000, 9) for f in (0x22, 2, 1)]),
-    ("mmap", "*", "EPERM", [(0, 4096, 3, f, 9) for f in (0x21, 0x23)]),
-    ("fcntl", "*", DONE, [(9, command, 1) for command in (6, 7, 37, 38)]),
-    ("fcntl", "*", ALLOW, [(9, command, 1) for command in (5, 36)]),
-    ("fallocate", "boxed", ALLOW, [(9,)]),
-    ("fallocate", "locked", "ENOTSUP", [(9,)]),
-    # The limit of core dumps stays, and another's limits.
-    ("prlimit64", "*", ALLOW, [(0, 4, 0, 4096), *((0, n, _FAR, 0) for n in (0, 3, 5, 7, 9))]),
-    ("prlimit64", "*", DONE, [(0, 4, limits, 0) for limits in (4096, _FAR)]),
-    ("prlimit64", "*", "EPERM", [(pid, n, 0, 4096) for pid in (1, 4711, -1) for n in (0, 4)]),
-    ("setrlimit", "*", DONE, [(4, 4096), (4, _FAR)]),
-    ("setrlimit", "*", ALLOW, [(n, 4096) for n in (0, 3, 5, 7, 9)]),
-    ("prlimit64", "runner", ALLOW, [(0, 4, 4096)]),
-    ("setrlimit", "runner", ALLOW, [(4, 4096)]),
-    # Threads and processes (what glibc asks for), but no namespaces.
-    ("clone", "*", ALLOW, [(flags,) for flags in (17, 0x3D0F00, 0x4100 | 17, 0x1200000 | 17)]),
-    ("clone", "*", "EPERM", [(17 | f | far,) for f in CLONE_FLAGS.values() for far in (0, _FAR)]),
-    ("clone3", "*", "ENOSYS", [(1, 88)]),
-]
+#: Calls, profiles ("*": all that are for checks), answers, and arguments of each try.
+CALLS: list[tuple[str, str, str, list[tuple[int, ...]]]] = table("system_calls")
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -229,21 +180,7 @@ def test_without_a_filter_the_same_calls_fail_for_other_reasons() -> None:
 
 @here
 def test_threads_that_run_already_are_behind_the_filter_too() -> None:
-    program = """
-import queue, socket, threading
-asked, answered = queue.Queue(), queue.Queue()
-def wait():
-    asked.get()
-    try:
-        socket.socket().close()
-        answered.put(0)
-    except OSError as error:
-        answered.put(error.errno)
-threading.Thread(target=wait, daemon=True).start()
-seccomp.install(seccomp.BOXED)
-asked.put(1)
-FOUND = {"errno": answered.get(timeout=10)}
-"""
+    program = PROGRAMS["threads_that_run_already_are_behind_the_filter_too"]
     assert behind(None, program) == {"errno": errno.EPERM}
 
 

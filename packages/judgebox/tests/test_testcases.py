@@ -8,9 +8,8 @@ from typing import Any
 import numpy
 import pytest
 
-from judgebox import codec
-from judgebox.runtime import SetupError
-from judgebox.testcases import CaseWriter, open_cases
+from judgebox import SetupError, codec
+from judgebox.codec import CaseWriter, open_cases
 from scripted_box import add, written
 
 SMALL = [{1, 2}, (1, [2.0]), None, "x", 2**80, 1j, [1.0], {"a": (1,)}]

@@ -15,11 +15,11 @@ from typing import Any
 
 from tqdm import tqdm
 
+from judgebox import SetupError
 from judgebox.evalplus import checked_problems, expect_request
-from judgebox.judging import FAIL, PASS, Program
+from judgebox.judging import FAIL, PASS, TIMEOUT, Clocks, Program
 from judgebox.reference import TOLERANCE
-from judgebox.runtime import PackageError, SetupError
-from judgebox.verdict import TIMEOUT, Clocks
+from judgebox.runtime import PackageError
 from judgebox.workers import WorkerDied, Workers, judge_request
 from mixmerge.artifacts.manifest import publish, read_manifest
 from mixmerge.core.errors import UserError
@@ -61,7 +61,7 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
 
     Problems are in EvalPlus's format, or have ``task_id``, ``prompt``, ``entry_point``,
     ``canonical_solution``, ``test``, and ``names`` where unit tests use more than one. Tests are
-    written as `judgebox.testcases` has them.
+    written as `judgebox.codec` has them.
 
     Raises:
         UserError: a canonical solution that raises, has outputs that cannot be stored, or does

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from judgebox.judging import FAIL, PASS
-from judgebox.verdict import Clocks
+from judgebox.judging import FAIL, PASS, Clocks
 from judgebox.workers import WorkerDied, needs_another_run
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.core.errors import UserError
@@ -147,7 +146,7 @@ def judge(
     """Judge the programs of each suite: a row a task and program, in their order.
 
     What timed out, or what the machine's load may have failed, is judged again, alone (see
-    `judgebox.verdict`). Without a program, or where it brings down its judge twice, it has failed.
+    `judgebox.judging`). Without a program, or where it brings down its judge twice, it has failed.
     """
     clocks = Clocks(code.min_time_limit, code.time_limit_factor, code.memory_bytes)
     failed = {suite: FAIL if truth.judging.plus else None for suite, truth in truths.items()}

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from judgebox.check import Limits as Limits
     from judgebox.detect import available as available
     from judgebox.judging import Program as Program
+    from judgebox.judging import judge as judge
     from judgebox.reference import record_reference as record_reference
-    from judgebox.runtime import SetupError as SetupError
-    from judgebox.verdict import judge as judge
     from judgebox.workers import Workers as Workers
 
 #: Public names -> modules; imported when asked for, since the box imports this package, too.
@@ -27,13 +26,16 @@ _PUBLIC = {
     "Box": "box",
     "Limits": "check",
     "Program": "judging",
-    "SetupError": "runtime",
     "Workers": "workers",
     "available": "detect",
-    "judge": "verdict",
+    "judge": "judging",
     "record_reference": "reference",
 }
-__all__ = list(_PUBLIC)
+__all__ = ["SetupError", *_PUBLIC]
+
+
+class SetupError(Exception):
+    """What whoever runs a judge must put right; the message says how."""
 
 
 def __getattr__(name: str) -> Any:

@@ -16,11 +16,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from judgebox import evalplus
+from judgebox import SetupError, evalplus
 from judgebox.detect import available
-from judgebox.judging import FAIL, PASS, Program
-from judgebox.runtime import PACKAGES, SetupError
-from judgebox.verdict import Clocks
+from judgebox.judging import FAIL, PASS, Clocks, Program
+from judgebox.runtime import PACKAGES
 from judgebox.workers import WorkerDied, Workers, judge_request, needs_another_run
 
 #: EvalPlus's releases of its problem files, as it caches them.
@@ -49,18 +48,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Judge samples in a sandbox; write *_eval_results.json and print pass@k.",
     ).add_argument
     add("--samples", type=Path, required=True, metavar="FILE", help="EvalPlus's samples.jsonl")
-    add(
-        "--dataset",
-        choices=["humaneval", "mbpp", "other"],
-        required=True,
-        help="whose special oracles and types of inputs apply",
-    )
-    add(
-        "--problems",
-        type=Path,
-        metavar="FILE",
-        help="problem file, .jsonl or .jsonl.gz; by default what EvalPlus has cached",
-    )
+    oracles = "whose special oracles and types of inputs apply"
+    add("--dataset", choices=["humaneval", "mbpp", "other"], required=True, help=oracles)
+    problems = "problem file, .jsonl or .jsonl.gz; by default what EvalPlus has cached"
+    add("--problems", type=Path, metavar="FILE", help=problems)
     add("--output", type=Path, metavar="FILE", help="by default SAMPLES_eval_results.json")
     add("--overwrite", action="store_true", help="replace results that are there")
     add("--base-only", action="store_true", help="run the base tests only")
@@ -68,13 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--min-time-limit", type=float, default=1.0, metavar="SECONDS")
     add("--gt-time-limit-factor", type=float, default=4.0, metavar="FACTOR")
     add("--memory-bytes", type=int, default=Clocks().memory_bytes, metavar="N")
-    add(
-        "--packages",
-        nargs="*",
-        default=[*PACKAGES],
-        metavar="NAME",
-        help="distributions that programs may import",
-    )
+    packages = "distributions that programs may import"
+    add("--packages", nargs="*", default=[*PACKAGES], metavar="NAME", help=packages)
     return parser
 
 
@@ -95,8 +81,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise SetupError(f"{output}: is there already; --overwrite replaces it")
     if options.parallel < 1:
         raise SetupError(f"--parallel: {options.parallel} is less than 1")
-    source = options.problems or _cached(options.dataset)
-    problems = evalplus.checked_problems(evalplus.read_jsonl(source), source, not options.base_only)
+    source, plus = options.problems or _cached(options.dataset), not options.base_only
+    problems = evalplus.checked_problems(evalplus.read_jsonl(source), source, plus)
     samples = evalplus.read_samples(options.samples, problems)
     with (
         tempfile.TemporaryDirectory(prefix="judgebox-cases-") as folder,
@@ -113,10 +99,9 @@ def _evaluate(options: argparse.Namespace) -> int:
         "eval": rows,
     }
     output.write_text(json.dumps(content), encoding="utf-8")
-    for plus in [False] if options.base_only else [False, True]:
-        tests = "+ (base + extra tests)" if plus else " (base tests)"
+    for tests in [" (base tests)", "+ (base + extra tests)"][: 1 + plus]:
         print(options.dataset + tests)
-        for k, share in evalplus.pass_at_k(rows, plus).items():
+        for k, share in evalplus.pass_at_k(rows, tests.startswith("+")).items():
             print(f"pass@{k}:\t{share:.3f}")
     return 0
 
@@ -146,11 +131,8 @@ def _make_cases(
     }
     for task, answer in _answers(workers, requests, "canonical solutions"):
         if isinstance(answer, WorkerDied) or {*answer["verdicts"].values()} != {PASS}:
-            print(
-                f"judgebox: warning: {task}: the canonical solution does not pass its own tests "
-                "when run again",
-                file=sys.stderr,
-            )
+            words = "the canonical solution does not pass its own tests when run again"
+            print(f"judgebox: warning: {task}: {words}", file=sys.stderr)
 
 
 def _judged(
@@ -171,12 +153,11 @@ def _judged(
             request = judge_request(cases[task], program, clocks, every_set=True)
             requests[task, number] = request
     answers = dict(_answers(workers, requests, "samples"))
-    for key in requests:  # one after another: each has the machine to itself
-        if needs_another_run(answers[key]):
-            ((_, answers[key]),) = workers.answers([requests[key] | {"alone": True}])
     rows: dict[str, list[dict[str, Any]]] = {task: [] for task in samples}
-    for task, number in requests:
+    for (task, number), request in requests.items():
         answer = answers[task, number]
+        if needs_another_run(answer):  # one after another: each has the machine to itself
+            ((_, answer),) = workers.answers([request | {"alone": True}])
         if isinstance(answer, WorkerDied):  # a program that brings down its judge twice
             answer = {"verdicts": dict.fromkeys(("base", "plus"), FAIL), "failed": {}}
         code = samples[task][number]
@@ -197,11 +178,7 @@ def _answers(
 
 
 def _cached(dataset: str) -> Path:
-    """The problem file in EvalPlus's cache.
-
-    Raises:
-        SetupError: there is none.
-    """
+    """The problem file in EvalPlus's cache, else `SetupError`."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "evalplus")
     path = cache / _CACHED.get(dataset, "other.jsonl")
     if dataset not in _CACHED or not path.is_file():

@@ -27,13 +27,9 @@ class Box(AbstractContextManager["Box"]):
     A box that died is started again by the next `start`. Several checks may be alive at once; they
     can't see each other. Not for two threads at once.
 
-    Args:
-        packages: distributions that programs may import (with what they need).
-        backend: "bubblewrap" or "landlock"; None takes what this machine offers, or what
-            ``JUDGEBOX_BACKEND`` says.
-
-    Raises:
-        SetupError: on entry, where no sandbox can be had or a package is missing.
+    Programs may import the packages' distributions (with what they need). The backend is
+    "bubblewrap" or "landlock"; None takes what this machine offers, or what ``JUDGEBOX_BACKEND``
+    says. Entry raises `SetupError` where no sandbox can be had or a package is missing.
     """
 
     def __init__(self, packages: Sequence[str] = PACKAGES, backend: str | None = None) -> None:
@@ -59,30 +55,20 @@ class Box(AbstractContextManager["Box"]):
         self._lose()
 
     def start(self, harness: str, request: bytes, limits: Limits) -> "Check":
-        """Start a check.
+        """Start a check: in an isolated process a harness ("calls", "record" or "program") runs.
 
-        Args:
-            harness: "calls", "record" or "program": the module of judgebox whose
-                ``run(request, channel)`` is called in the isolated process.
-            request: what it is given.
-            limits: what it may use.
-
-        Raises:
-            SetupError: the box had died and can't be started again.
-            BoxFailed: it died twice at once.
+        Raises `SetupError` where the box had died and can't be started again, `BoxFailed` where it
+        died twice at once.
         """
         message = json.dumps({"harness": harness, "limits": asdict(limits)}).encode()
         for _ in range(2):
-            launched = self._live()
-            check = Check(launched, limits)
-            if check.begin(message):
-                check.send(request)
-                return check
-            self._lose()
+            try:
+                return Check(self._live(), message, request, limits)
+            except OSError:  # it died while nobody looked
+                self._lose()
         raise BoxFailed("the box died twice before it could be asked for anything")
 
     def _live(self) -> detect.Launched:
-        """The box, started if there is none."""
         if self._launched is None or self._launched.process.poll() is not None:
             self._lose()
             # A box dies with the thread that started it (PR_SET_PDEATHSIG): with one that lives as
@@ -92,7 +78,6 @@ class Box(AbstractContextManager["Box"]):
         return self._launched
 
     def _lose(self) -> None:
-        """End the box, if it lives; its checks end with it."""
         if self._launched is not None:
             detect.end(self._launched)
             self._launched = None
@@ -107,12 +92,24 @@ def _thread(process: int) -> ThreadPoolExecutor:
 class Check(AbstractContextManager["Check"]):
     """One program's run, made by `Box.start`: frames go in, frames of untrusted data come out."""
 
-    def __init__(self, launched: detect.Launched, limits: Limits) -> None:
+    def __init__(
+        self, launched: detect.Launched, message: bytes, request: bytes, limits: Limits
+    ) -> None:
         self._launched, self._limits = launched, limits
-        self._output, self._theirs_out = os.pipe()
-        self._theirs_in, self._input = os.pipe()
+        self._output, theirs_out = os.pipe()
+        theirs_in, self._input = os.pipe()
         # The runner says here how the check ended; no more of a way back ends it.
-        self._report, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._report, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                numbers = [theirs_in, theirs_out, theirs.fileno()]
+                socket.send_fds(launched.control, [message], numbers)
+            except OSError:
+                self._close()
+                raise
+            finally:
+                os.close(theirs_in)
+                os.close(theirs_out)
         self._poll = select.poll()
         for descriptor in (self._output, self._input):
             os.set_blocking(descriptor, False)
@@ -122,20 +119,7 @@ class Check(AbstractContextManager["Check"]):
         self._open, self._over, self._silent = True, False, 0
         self._ended: Ended | None = None
         self._failure: str | None = None
-
-    def begin(self, message: bytes) -> bool:
-        """Have the runner start it; False where the box has died while nobody looked."""
-        theirs = [self._theirs_in, self._theirs_out, self._theirs.fileno()]
-        try:
-            socket.send_fds(self._launched.control, [message], theirs)
-        except OSError:
-            self._close()
-            return False
-        finally:
-            os.close(self._theirs_in)
-            os.close(self._theirs_out)
-            self._theirs.close()
-        return True
+        self.send(request)
 
     def frames(self) -> Iterator[bytes]:
         """Frames that the program wrote, until its end; see `wait` for how it ended."""
@@ -162,11 +146,7 @@ class Check(AbstractContextManager["Check"]):
                 self._report.shutdown(socket.SHUT_WR)
 
     def wait(self) -> Ended:
-        """Wait for the end; after this nothing of it is alive. Output not taken is dropped.
-
-        Raises:
-            BoxFailed: nothing was run.
-        """
+        """Wait for the end, dropping output; then nothing is alive, or `BoxFailed`: nothing ran."""
         while self._ended is None or self._open:
             self._data.clear()
             self._pump()
@@ -187,7 +167,6 @@ class Check(AbstractContextManager["Check"]):
             os.close(self._output)
 
     def _take(self) -> bytes | None:
-        """The next whole frame."""
         if len(self._data) < HEADER:
             return None
         end = HEADER + int.from_bytes(self._data[:HEADER], "little")

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from judgebox import check, seccomp
-from judgebox.seccomp import LIBC, NotInside
+from judgebox.seccomp import LIBC, Refused
 
 if TYPE_CHECKING:  # of the outside; this module is seen in the box, too
     from judgebox.runtime import Runtime
 
-#: Kept in the box's own user namespace by the runner until it has set itself up; checks keep none.
-#: SYS_ADMIN: namespaces and mounts of a check. The others: to prove, and to lock, the box.
+#: Kept in the box's own user namespace by the runner, not by checks: for a check's namespaces and
+#: mounts (SYS_ADMIN), and to prove and lock the box.
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SETPCAP", "CAP_SYS_RESOURCE", "CAP_NET_ADMIN")
 #: Not /dev/zero: mapped as shared, it is memory in no account (see `judgebox.seccomp`), and no file
 #: system keeps a device from being opened to be written to.
@@ -85,9 +85,8 @@ def namespaces() -> dict[str, int]:
 
 
 class Cell:
-    """The inner half of the backend.
+    """The inner half: a check's first process is that of a PID namespace, which ends with it.
 
-    A check's first process is that of its PID namespace, and what it leaves behind ends with it.
     (To itself it can't send a signal that it does not handle: such a process is immune to them.)
     """
 
@@ -105,22 +104,22 @@ class Cell:
         """Prove that this is a box, close its last doors, and try a check."""
         outer, inner = hello.get("outer"), namespaces()
         if not isinstance(outer, dict) or set(outer) != set(NAMESPACES):
-            raise NotInside("the launcher did not name its own namespaces")
+            raise Refused("the launcher did not name its own namespaces")
         shared = [name for name in NAMESPACES if outer[name] == inner[name]]
         if shared:
-            raise NotInside(f"namespaces shared with the outside: {', '.join(shared)}")
+            raise Refused(f"namespaces shared with the outside: {', '.join(shared)}")
         seccomp.prove_canary_unseen(hello)
         if not os.statvfs("/").f_flag & os.ST_RDONLY or os.access("/", os.W_OK):
-            raise NotInside("the root directory is writable")
+            raise Refused("the root directory is writable")
         names = [name for _, name in socket.if_nameindex()]
         if names not in ([], ["lo"]):
-            raise NotInside(f"network interfaces are seen: {', '.join(names)}")
+            raise Refused(f"network interfaces are seen: {', '.join(names)}")
         for name in names:  # a loopback, which bubblewrap brings up: take it down
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inet:
                 fcntl.ioctl(inet, _SET_FLAGS, struct.pack("16sH14x", name.encode(), 0))
                 flags = fcntl.ioctl(inet, _GET_FLAGS, struct.pack("16s16x", name.encode()))
             if struct.unpack("16sH14x", flags)[1] & _UP:
-                raise NotInside("the loopback is up")
+                raise Refused("the loopback is up")
         if _KERNEL >= (6, 14):
             # Tasks of the box; before, the number was the whole machine's, which root's box could
             # write. A second line of defence behind RLIMIT_NPROC and polling.
@@ -132,7 +131,7 @@ class Cell:
         if pid == 0:
             os._exit(LIBC.unshare(_NEWUSER) == 0)
         if os.waitpid(pid, 0)[1]:
-            raise NotInside("user namespaces can be made inside")
+            raise Refused("user namespaces can be made inside")
         self._try_a_check()
 
     def fork(self) -> int:
@@ -171,37 +170,32 @@ class Cell:
         """Nothing: the kernel bounds its files."""
 
     def _try_a_check(self) -> None:
-        """Run through what a check goes through; all of it must be offered here."""
+        """Run through what a check goes through, which must see and may do nothing else."""
         ours, theirs = os.pipe()
         pid = self.fork()
         if pid == 0:
             fault = "ended early"
             try:
                 self.confine(check.Limits(1, 1, 2**30))
-                _prove_isolation()
-                fault = ""
+                if os.getpid() != 1 or [n for n in os.listdir("/proc") if n.isdigit()] != ["1"]:  # noqa: PTH208
+                    raise Refused("it sees other processes")
+                if not os.statvfs("/proc").f_flag & os.ST_RDONLY:
+                    raise Refused("its /proc is writable")
+                if os.listdir("/tmp") or os.listdir("/dev/shm"):  # noqa: PTH208
+                    raise Refused("its /tmp is not empty")
+                seccomp.prove_confined(bounding_set=True)
+                fault = "none"
             except OSError as error:
                 fault = str(error)
             finally:
                 os.write(theirs, fault.encode())
                 os._exit(0)
-        os.close(theirs)
-        with open(ours, encoding="utf-8") as end:  # noqa: PTH123
-            fault = end.read()
         os.waitpid(pid, 0)
-        if fault:
-            raise NotInside(f"a check can't be isolated: {fault}")
-
-
-def _prove_isolation() -> None:
-    """Prove that this check sees nothing but its own, and can do nothing beyond that."""
-    if os.getpid() != 1 or [name for name in os.listdir("/proc") if name.isdigit()] != ["1"]:  # noqa: PTH208
-        raise NotInside("it sees other processes")
-    if not os.statvfs("/proc").f_flag & os.ST_RDONLY:
-        raise NotInside("its /proc is writable")
-    if os.listdir("/tmp") or os.listdir("/dev/shm"):  # noqa: PTH208
-        raise NotInside("its /tmp is not empty")
-    seccomp.prove_confined(bounding_set=True)
+        os.close(theirs)
+        fault = os.read(ours, 4096).decode()
+        os.close(ours)
+        if fault != "none":
+            raise Refused(f"a check can't be isolated: {fault}")
 
 
 def _thread_id() -> int:

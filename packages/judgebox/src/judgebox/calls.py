@@ -14,7 +14,7 @@ what belongs to it:
 - ``F``, ``F0``: the program raised something, or there is no function to call; the end.
 - ``T``, ``X``: a call took longer than it may and came back; one was ended. Said once each.
 - ``P``, ``O``: for ground truth, bytes of a packed value; its end, with the packed arguments of
-  `judgebox.testcases.CaseWriter.end`.
+  `judgebox.codec.CaseWriter.end`.
 - ``E``: for ground truth, what was raised.
 """
 
@@ -32,17 +32,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy.random
 
-from judgebox import codec
+from judgebox import codec, codec_types
+from judgebox.check import Channel
 from judgebox.compare import equals_its_like, is_floats
-
-if TYPE_CHECKING:
-    from judgebox.check import Channel
 
 #: Bytes of values that are sent together, and seconds for which they may wait.
 _HELD_BYTES, _HELD_SECONDS = 32 * 1024, 0.005
@@ -91,15 +89,15 @@ class _WriteOnly(io.StringIO):
         return False
 
 
-class swallow:
+@contextlib.contextmanager
+def swallow() -> Iterator[None]:
     """Standard output and error go nowhere, and nothing can be read: EvalPlus's `swallow_io`."""
-
-    def __enter__(self) -> None:
-        self._kept = sys.stdout, sys.stderr, sys.stdin
-        sys.stdout = sys.stderr = sys.stdin = _WriteOnly()
-
-    def __exit__(self, *error: object) -> None:
-        sys.stdout, sys.stderr, sys.stdin = self._kept
+    kept = sys.stdout, sys.stderr, sys.stdin
+    sys.stdout = sys.stderr = sys.stdin = _WriteOnly()
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr, sys.stdin = kept
 
 
 class TimeoutException(Exception):
@@ -131,7 +129,7 @@ def _expired(number: int, frame: FrameType | None) -> None:
 class _Results:
     """Packs values as they are returned, before the program can change them, and sends them."""
 
-    def __init__(self, channel: "Channel", alone: bool, iterated: bool) -> None:
+    def __init__(self, channel: Channel, alone: bool, iterated: bool) -> None:
         self._channel, self._at_once, self._iterated = channel, alone, iterated
         self._held: list[bytes] = []
         self._size = 0
@@ -155,7 +153,7 @@ class _Results:
     def packed(self, value: Any) -> bytes:
         """What it holds; for the set-equality oracle also what any iterable yields."""
         try:
-            if self._iterated and codec.taken_apart(value)[0] == codec.OPAQUE:
+            if self._iterated and codec_types.taken_apart(value)[0] == codec_types.OPAQUE:
                 value = codec.Opaque(type(value).__name__, list(value))
             return codec.pack(value)
         except codec.CodecError as error:
@@ -180,52 +178,53 @@ class _Results:
 _now, _sha256 = time.monotonic, hashlib.sha256
 
 
-def run(request: bytes, channel: "Channel") -> None:
+def run(request: bytes, channel: Channel) -> None:
     """Serve the judge until it has no more inputs, or until the program raises.
 
-    Args:
-        request: packed ``{"code", "entry_point", "truth", "not_none", "alone", "grace",
-            "iterated", "recorded", "seed"}``. ``truth``: the code is a reference, whose outputs
-            come whole and with their times; ``not_none``: of them, only whether there is one.
-            ``alone``: each value is sent before the next call. ``grace``: multiple of its time
-            after which a call is ended. ``iterated``: an iterable that is no data is sent with its
-            items. ``recorded``: inputs are calls by name (`judgebox.record`), and what is
-            raised is a result. ``seed``: where random generators start.
-        channel: pipes to the judge.
+    The request is packed ``{"code", "entry_point", "truth", "not_none", "alone", "grace",
+    "iterated", "recorded", "seed"}``. ``truth``: the code is a reference, whose outputs come whole
+    and with their times; ``not_none``: of them, only whether there is one. ``alone``: each value is
+    sent before the next call. ``grace``: multiple of its time after which a call is ended.
+    ``iterated``: an iterable that is no data is sent with its items. ``recorded``: inputs are calls
+    by name (`judgebox.record`), and what is raised is a result.
     """
     leave = os._exit
     try:
         program = codec.unpack(request)
         random.seed(program["seed"])
         numpy.random.seed(program["seed"])
-        sys.setrecursionlimit(_depth() + _FRAMES)
+        depth, frame = 0, sys._getframe()
+        while frame := frame.f_back:  # type: ignore[assignment]
+            depth += 1
+        sys.setrecursionlimit(depth + _FRAMES)
         if program["truth"]:
             _record(program, channel)
         else:
             guard()
-            results = _Results(channel, program["alone"], program["iterated"])
-            _call(program, channel, results)
+            _call(program, channel)
     finally:
         leave(0)
 
 
-def _depth() -> int:
-    depth, frame = 0, sys._getframe()
-    while frame := frame.f_back:  # type: ignore[assignment]
-        depth += 1
-    return depth
-
-
-def _call(program: dict[str, Any], channel: "Channel", results: _Results) -> None:
+def _call(program: dict[str, Any], channel: Channel) -> None:
     namespace: dict[str, Any] = {}
+    results = _Results(channel, program["alone"], program["iterated"])
     grace, raised = program["grace"], b"F0"
+
+    def call_by_name(name: str, arguments: list[Any], named: dict[str, Any]) -> Any:
+        function = namespace[name]
+        try:
+            return function(*arguments, **named)
+        except TimeoutException:
+            raise
+        except BaseException as error:
+            return codec.Raised.of(error)
+
     try:
         with swallow():
             exec(program["code"], namespace)
-            if program["recorded"]:
-                function = _by_name(namespace)
-            else:
-                function = namespace[program["entry_point"]]
+            recorded, entry_point = program["recorded"], program["entry_point"]
+            function = call_by_name if recorded else namespace[entry_point]
         raised = b"F"
         while message := channel.receive():
             for seconds, packed in zip(*codec.unpack(message), strict=True):
@@ -241,22 +240,7 @@ def _call(program: dict[str, Any], channel: "Channel", results: _Results) -> Non
         channel.send(raised)
 
 
-def _by_name(namespace: dict[str, Any]) -> Callable[..., Any]:
-    """What calls any function of a program, and returns exceptions as `Raised`."""
-
-    def call(name: str, arguments: list[Any], named: dict[str, Any]) -> Any:
-        function = namespace[name]
-        try:
-            return function(*arguments, **named)
-        except TimeoutException:
-            raise
-        except BaseException as error:
-            return codec.Raised.of(error)
-
-    return call
-
-
-def _record(program: dict[str, Any], channel: "Channel") -> None:
+def _record(program: dict[str, Any], channel: Channel) -> None:
     """A reference's outputs and times, as EvalPlus's `trusted_exec` takes them."""
     clock = time.process_time
     namespace: dict[str, Any] = {}

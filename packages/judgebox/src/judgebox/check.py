@@ -1,13 +1,14 @@
 """A check (one program's run): its limits, its pipes, how it ended, and what it uses.
 
 The kernel's own limits alone do not bound what all processes of a check use together, so the runner
-looks at them (`Monitor`).
+looks at them (`Running`).
 """
 
 import contextlib
 import os
 import resource
 import select
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -26,24 +27,19 @@ NO_CORE_DUMP: Final = (1, 1)
 class Limits:
     """Bounds of one check: of all its processes together where nothing else is said."""
 
+    #: Processor time of all together (polled every 20 ms; ``RLIMIT_CPU`` a little above).
     cpu_seconds: float
-    """Processor time of all together (polled every 20 ms; ``RLIMIT_CPU`` a little above)."""
-
+    #: Seconds by the clock, less those for which it waited for a core or for the judge to read.
+    #: Be generous: what really bounds a computation is its processor time.
     wall_seconds: float
-    """Seconds by the clock, less those for which it waited for a core or for the judge to read.
-    Be generous: what really bounds a computation is its processor time."""
-
+    #: Address space of each process; resident memory of all together (polled).
     memory_bytes: int
-    """Address space of each process; resident memory of all together (polled)."""
-
+    #: Processes alive at a time; of threads eight times as many.
     processes: int = 32
-    """Processes alive at a time; of threads eight times as many."""
-
+    #: Size of its file system in memory, and of a file.
     file_bytes: int = 64 * 2**20
-    """Size of its file system in memory, and of a file."""
-
+    #: What may come out of its pipe.
     output_bytes: int = 256 * 2**20
-    """What may come out of its pipe."""
 
     def longest(self) -> float:
         """Seconds after which a check ends whatever it has been waiting for."""
@@ -72,15 +68,13 @@ class Ended:
     """How a check ended; nothing of it is alive any more."""
 
     reason: Reason
+    #: Exit code ("exit"), else the signal that ended its first process, 0 where unknown.
     code: int
-    """Exit code ("exit"), else the signal that ended its first process, 0 where unknown."""
-
+    #: Processor time of all its processes, as far as the kernel added it up.
     cpu_seconds: float
-    """Processor time of all its processes, as far as the kernel added it up."""
-
+    #: Whether something other than the program may be to blame (a time-out by the clock, a kill
+    #: from outside, a box that died): run it again, alone, before it counts.
     starved: bool
-    """Whether something other than the program may be to blame (a time-out by the clock, a kill
-    from outside, a box that died): run it again, alone, before it counts."""
 
     @classmethod
     def lost(cls) -> Self:
@@ -98,26 +92,25 @@ _read, _write = os.read, os.write
 
 
 class Channel:
-    """The check's ends of its two pipes."""
+    """The check's ends of its two pipes; sending blocks while the judge has not read."""
 
     def send(self, frame: bytes) -> None:
-        """Write a frame to the judge; blocks while the judge has not read earlier ones."""
+        """Write a frame to the judge."""
         view = memoryview(len(frame).to_bytes(HEADER, "little") + frame)
         while view:
             view = view[_write(OUTPUT, view) :]
 
     def receive(self) -> bytes | None:
         """Read the judge's next frame; None once there will be no more."""
-        header = self._exactly(HEADER)
-        return None if header is None else self._exactly(int.from_bytes(header, "little"))
-
-    def _exactly(self, count: int) -> bytes | None:
-        data = bytearray()
-        while len(data) < count:
-            part = _read(INPUT, min(count - len(data), 2**20))
-            if not part:
-                return None
-            data += part
+        data, count = bytearray(), HEADER
+        for header in (True, False):
+            while len(data) < count:
+                part = _read(INPUT, min(count - len(data), 2**20))
+                if not part:
+                    return None
+                data += part
+            if header:
+                data, count = bytearray(), int.from_bytes(data, "little")
         return bytes(data)
 
 
@@ -155,13 +148,13 @@ def descendants(root: int, most: int) -> list[int]:
         if len(family) >= most:
             break
         for task in _names(f"/proc/{pid}/task"):
-            family += map(int, _content(f"/proc/{pid}/task/{task}/children").split())
+            family += map(int, content(f"/proc/{pid}/task/{task}/children").split())
     return family
 
 
 def look_at(pid: int) -> Stat | None:
     """Look at a process; None where it is gone."""
-    fields = _content(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    fields = content(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     if not fields:
         return None
     own, waited = (sum(map(int, fields[first : first + 2])) * _TICK for first in (11, 13))
@@ -169,26 +162,32 @@ def look_at(pid: int) -> Stat | None:
     return Stat(own + waited, own, started, threads, resident * _PAGE)
 
 
-class Monitor:
-    """Watches what the processes of one check use; `output` is the writing end of its pipe."""
+class Running:
+    """A check that is alive: watches what its processes use.
 
-    def __init__(self, limits: Limits, output: int) -> None:
-        self._limits = limits
+    `init` is its first process, `report` where the judge is told, `output` the writing end of the
+    pipe that its output goes to.
+    """
+
+    def __init__(self, init: int, limits: Limits, report: socket.socket, output: int) -> None:
+        self.init, self.limits, self.report, self.output = init, limits, report, output
+        self.reason: Reason | None = None
+        self.cpu_seconds = 0.0  # the most that was seen
         self._started = self._looked = time.monotonic()
         self._queued: dict[int, float] = {}
         self._own: dict[tuple[int, int], float] = {}
         self._blocked = 0.0
         self._full = select.poll()
         self._full.register(output, select.POLLOUT)
-        self.cpu_seconds = 0.0  # the most that was seen
 
-    def exceeded(self, pids: list[int]) -> Reason | None:
-        """The limit that a check's processes exceed, None where all are kept."""
-        now = time.monotonic()
+    def exceeded(self) -> Reason | None:
+        """The limit that its processes exceed, None where all are kept."""
+        now, limits = time.monotonic(), self.limits
         if not self._full.poll(0):  # it waits for the judge
             self._blocked += now - self._looked
         self._looked = now
-        limits = self._limits
+        # A few more than allowed say all.
+        pids = descendants(self.init, (limits.processes + 2) * 2)
         stats = {pid: status for pid in pids if (status := look_at(pid)) is not None}
         # Of those that have ended, what nobody waited for is in no other's account; of those that
         # came and went between two looks, only what was waited for is known.
@@ -207,21 +206,18 @@ class Monitor:
             return "memory"
         if self.cpu_seconds > limits.cpu_seconds:
             return "cpu"
-        return "wall" if self._waited(now, stats) > limits.wall_seconds else None
-
-    def _waited(self, now: float, stats: dict[int, Stat]) -> float:
-        """Seconds for which it could have got on."""
-        clock = now - self._started - self._blocked
+        waited = clock = now - self._started - self._blocked
         self._queued |= {pid: _queued(pid) for pid in stats}
-        if clock > self._limits.longest():
-            return clock
-        return clock - sum(self._queued.values()) if _QUEUES_KNOWN else clock * _LEAST_SHARE
+        if clock <= limits.longest():  # less what it waited for a core
+            known = clock - sum(self._queued.values())
+            waited = known if _QUEUES_KNOWN else clock * _LEAST_SHARE
+        return "wall" if waited > limits.wall_seconds else None
 
 
 def _queued(pid: int) -> float:
     """Seconds for which a process's threads waited for a core."""
     tasks = _names(f"/proc/{pid}/task")
-    lines = [_content(f"/proc/{pid}/task/{task}/schedstat").split() for task in tasks]
+    lines = [content(f"/proc/{pid}/task/{task}/schedstat").split() for task in tasks]
     return sum(int(fields[1]) / 1e9 for fields in lines if len(fields) == 3)
 
 
@@ -234,14 +230,14 @@ def _proportional(pid: int) -> int:
 
 def _bytes(pid: int, file: str, *names: bytes) -> int:
     """The sum of some of the lines of a file in /proc/PID."""
-    lines = [line.split() for line in _content(f"/proc/{pid}/{file}").splitlines()]
+    lines = [line.split() for line in content(f"/proc/{pid}/{file}").splitlines()]
     return sum(int(line[1]) * 1024 for line in lines if line[0] in names)
 
 
-def _content(path: str) -> bytes:
+def content(path: str, most: int = 65536) -> bytes:
     """A file of the kernel's; empty where it is gone."""
     with contextlib.suppress(OSError), open(path, "rb") as file:  # noqa: PTH123
-        return file.read(65536)
+        return file.read(most)
     return b""
 
 
@@ -251,5 +247,5 @@ def _names(folder: str) -> list[str]:
     return []
 
 
-_QUEUES_KNOWN = bool(_content("/proc/self/schedstat"))
-_SWAPS = _content("/proc/swaps").count(b"\n") > 1
+_QUEUES_KNOWN = bool(content("/proc/self/schedstat"))
+_SWAPS = content("/proc/swaps").count(b"\n") > 1

@@ -1,4 +1,4 @@
-"""Values as bytes, and back: what a program in the box returns, and what tests are kept as.
+"""Values as bytes, and back: what a program in the box returns, and files of test cases.
 
 msgpack holds the plain types; the others are extensions of it (`judgebox.codec_types`). Reading
 makes values of these types and nothing else: it imports, calls and instantiates nothing that the
@@ -15,18 +15,23 @@ bytes: a container's length is believed only once its elements are seen to be th
 becomes more than about 120 bytes of objects.
 """
 
+import hashlib
 import io
-import sys
-from collections.abc import Iterator
+import mmap
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
+from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import msgpack
 
-from judgebox.codec_types import DTYPE, KINDS, CodecError, Opaque, Raised, as_builtin, mapping
-
-__all__ = ["LARGE", "MAX_DEPTH", "OPAQUE", "CodecError", "Opaque", "Raised", "items"]
-__all__ += ["pack", "taken_apart", "unpack"]
+from judgebox import SetupError
+from judgebox.codec_types import KINDS, mapping, taken_apart
+from judgebox.codec_types import CodecError as CodecError
+from judgebox.codec_types import Opaque as Opaque
+from judgebox.codec_types import Raised as Raised
 
 #: Extensions within each other. Each level of reading takes 40 KB of the stack.
 MAX_DEPTH = 64
@@ -34,23 +39,16 @@ MAX_DEPTH = 64
 LARGE = 4096
 #: Bytes below which a container's claimed length may be believed without having been checked.
 _SMALL = 512
-_NAME = 200
-
-_CODES: dict[type | None, int] = {kind.of: code for code, kind in enumerate(KINDS, start=1)}
-_SCALAR, _ARRAY, _OBJECTS, _SUBCLASS, OPAQUE = range(23, 28)
 
 
 def pack(value: Any) -> bytes:
     """The bytes of a value; never those of the code that the value may bring along.
 
-    Raises:
-        CodecError: nested too deep (or within itself), or longer than msgpack can say (4 GiB).
+    `CodecError`: nested too deep (or within itself), or longer than msgpack can say (4 GiB).
     """
     try:
         buffer = type(value) in (bytearray, memoryview)
         return _packed(_extension(value, 0) if buffer else value, 0)
-    except CodecError:
-        raise
     except (ValueError, OverflowError, RecursionError, MemoryError) as error:
         raise CodecError(f"{type(error).__name__}: {error}") from None
 
@@ -70,34 +68,6 @@ def _extension(value: Any, depth: int) -> msgpack.ExtType:
     return msgpack.ExtType(code, content if raw else _packed(content, depth))
 
 
-def taken_apart(value: Any) -> tuple[int, Any]:
-    """The code of a value's type, and bytes or a simpler value that hold what it is.
-
-    Raises:
-        CodecError: a date with a time zone of its own making.
-    """
-    kind = type(value)
-    code = _CODES.get(kind) or _numpys_code(value)
-    if code is not None:
-        return code, KINDS[code - 1].take(value)
-    plain = as_builtin(value)
-    if plain is not None:
-        return _SUBCLASS, plain
-    return OPAQUE, [f"{kind.__module__}.{kind.__qualname__}"[:_NAME], None]
-
-
-def _numpys_code(value: Any) -> int | None:
-    numpy = sys.modules.get("numpy")
-    if numpy is None:
-        return None
-    if type(value) is numpy.ndarray:
-        if value.dtype == object:
-            return _OBJECTS
-        return _ARRAY if DTYPE.fullmatch(value.dtype.str) else None
-    plain = type(value) in numpy.sctypeDict.values() and DTYPE.fullmatch(value.dtype.str)
-    return _SCALAR if plain else None
-
-
 # One a level: a packer that calls back must not be used by what it called.
 _PACKERS = [
     msgpack.Packer(
@@ -110,46 +80,43 @@ _PACKERS = [
 ]
 
 
-def unpack(data: bytes, limit: int = 2**30, opaque: bool = True) -> Any:
-    """The value of bytes that anybody may have written.
-
-    Args:
-        data: the bytes of one value.
-        limit: the most bytes that are looked at.
-        opaque: whether parts may be `Opaque`.
-
-    Raises:
-        CodecError: whatever is wrong, memory that does not suffice included.
-    """
-    if len(data) > limit:
-        raise CodecError(f"{len(data)} bytes, of at most {limit}")
+@contextmanager
+def _as_codec_error() -> Iterator[None]:
+    """Whatever goes wrong within, in msgpack or a constructor that was given nonsense."""
     try:
-        return _read(data, 0, opaque)
-    except CodecError:
-        raise
-    except Exception as error:  # of msgpack, or of a constructor that was given nonsense
-        raise CodecError(f"{type(error).__name__}: {error}") from None
-
-
-def items(data: bytes, largest: int) -> Iterator[Any]:
-    """The items of a list's bytes, of which only one is made at a time.
-
-    Raises:
-        CodecError: see `unpack`; they hold no list, or an item of more bytes than ``largest``.
-    """
-    try:
-        _check_complete(data)
-        file = io.BytesIO(data)
-        unpacker = msgpack.Unpacker(file, max_buffer_size=largest, **_options(0, opaque=True))
-        for _ in range(unpacker.read_array_header()):
-            yield unpacker.unpack()
+        yield
     except CodecError:
         raise
     except Exception as error:
         raise CodecError(f"{type(error).__name__}: {error}") from None
 
 
-def _read(data: bytes, depth: int, opaque: bool) -> Any:
+def unpack(data: bytes, limit: int = 2**30, opaque: bool = True) -> Any:
+    """The value of bytes that anybody may have written, at most `limit`.
+
+    `CodecError`: whatever is wrong, memory that does not suffice included, or an `Opaque` part
+    where none may be.
+    """
+    if len(data) > limit:
+        raise CodecError(f"{len(data)} bytes, of at most {limit}")
+    with _as_codec_error():
+        return _unpacked(data, 0, opaque)
+
+
+def items(data: bytes, largest: int) -> Iterator[Any]:
+    """The items of a list's bytes, of which only one is made at a time.
+
+    `CodecError`: see `unpack`; they hold no list, or an item of more bytes than ``largest``.
+    """
+    with _as_codec_error():
+        _check_complete(data)
+        file = io.BytesIO(data)
+        unpacker = msgpack.Unpacker(file, max_buffer_size=largest, **_options(0, opaque=True))
+        for _ in range(unpacker.read_array_header()):
+            yield unpacker.unpack()
+
+
+def _unpacked(data: bytes, depth: int, opaque: bool) -> Any:
     if depth >= MAX_DEPTH:
         raise CodecError("nested too deep")
     if len(data) > _SMALL:
@@ -161,8 +128,8 @@ def _options(depth: int, opaque: bool) -> dict[str, Any]:
     def extension(code: int, data: bytes) -> Any:
         if not 0 < code <= len(KINDS):
             raise CodecError(f"unknown extension {code}")
-        raw = KINDS[code - 1].holds is bytes
-        value = _made(code, data if raw else _read(data, depth + 1, opaque))
+        kind = KINDS[code - 1]
+        value = kind.made(data if kind.holds is bytes else _unpacked(data, depth + 1, opaque))
         if not opaque and isinstance(value, Opaque):
             raise CodecError(f"a value of type {value.kind} is not plain data")
         return value
@@ -176,25 +143,137 @@ def _options(depth: int, opaque: bool) -> dict[str, Any]:
     }
 
 
-def _made(code: int, content: Any) -> Any:
-    """The value of what `taken_apart` gave, or somebody claims that it gave."""
-    kind = KINDS[code - 1]
-    if not isinstance(kind.holds, tuple):
-        if type(content) is not kind.holds:
-            raise CodecError(f"an extension that holds no {kind.holds.__name__}")
-        return kind.make(content)
-    if type(content) is not list or len(content) != len(kind.holds):
-        raise CodecError("an extension of another shape")
-    if not all(map(isinstance, content, kind.holds)):
-        raise CodecError("an extension's part of another type")
-    return kind.make(*content)
-
-
 def _check_complete(data: bytes) -> None:
-    """Walk over the outermost value without making anything of it.
-
-    Else a list would be made as long as it says before its items are looked for.
-    """
+    """Walk over the outermost value: else a list is made as long as it says before its items."""
     walker = msgpack.Unpacker(max_buffer_size=len(data), read_size=1)
     walker.feed(data)
     walker.skip()
+
+
+# A problem's tests on disk, never pickles. First all inputs and outputs, packed, one after another,
+# so that they can be written as they come and read one by one; then where they are; last the length
+# of that.
+_START, _END = b"mixmerge tests 1\n", b"\nend\n"
+_WORD = 8
+
+
+class CaseSet:
+    """One set of tests, base or plus; `index` says where what is in the whole file's data."""
+
+    def __init__(self, data: "mmap.mmap", index: dict[str, Any]) -> None:
+        self._data, self._index = data, index
+        self._inputs = [*accumulate(index["inputs"], initial=index["at"])]
+        self._expected = [*accumulate(index["expected"], initial=self._inputs[-1])]
+        self.times: list[float] = index["times"]
+        """Seconds that the reference took for each test, coarsely."""
+        self.output_bytes = self._expected[-1] - self._expected[0]
+        """Size of all expected outputs."""
+
+    def __len__(self) -> int:
+        return len(self._inputs) - 1
+
+    def input(self, number: int) -> bytes:
+        """A test's argument list, packed."""
+        return self._data[self._inputs[number] : self._inputs[number + 1]]
+
+    def expected(self, number: int) -> bytes:
+        """Its expected output, packed."""
+        return self._data[self._expected[number] : self._expected[number + 1]]
+
+    def expected_bytes(self, number: int) -> int:
+        """Size of that."""
+        return int(self._expected[number + 1] - self._expected[number])
+
+    def is_expected(self, number: int, output: bytes) -> bool:
+        """Whether these are the very bytes of an expected output, and right therefore.
+
+        Never so where that does not equal itself, as with NaN.
+        """
+        if len(output) != self.expected_bytes(number) or number in self._index["varying"]:
+            return False
+        return output == self.expected(number)
+
+    def digest(self, number: int) -> bytes | None:
+        """SHA-256 of an expected output that is large, and equals itself."""
+        digest: bytes | None = self._index["digests"].get(number)
+        return digest
+
+    def floats(self, number: int) -> bool:
+        """Whether one of the expected outputs so far is of floats."""
+        first = self._index["floats_from"]
+        return first is not None and number >= first
+
+
+@contextmanager
+def open_cases(path: Path) -> Iterator[dict[str, CaseSet]]:
+    """The sets of tests in a file that `CaseWriter` wrote, by name, usable within.
+
+    `SetupError`: it is no such file, as one that an earlier version made.
+    """
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))
+            data = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            end = len(data) - len(_END) - _WORD
+            start = end - int.from_bytes(data[end : end + _WORD], "little")
+            if data[: len(_START)] != _START or data[-len(_END) :] != _END or start < len(_START):
+                raise ValueError(path)
+            index = unpack(data[start:end], opaque=False)
+            sets = {name: CaseSet(data, places) for name, places in index.items()}
+        except (CodecError, OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise SetupError(
+                f"{path}: holds no tests in this version's format (earlier ones kept pickles, "
+                f"which are not read any more); remove {path.parent.parent} and run again"
+            ) from None
+        yield sets
+
+
+class CaseWriter(AbstractContextManager["CaseWriter"]):
+    """Writes a file of test sets, in place of another; whole once it was left without an error."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._file.write(_START)
+        self._sets: dict[str, dict[str, Any]] = {}
+        self._index: dict[str, Any] = {}
+        self._size, self._sum = 0, hashlib.sha256()
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            index = pack(self._sets)
+            self._file.write(index + len(index).to_bytes(_WORD, "little") + _END)
+        self._file.close()
+
+    def begin(self, name: str, inputs: Iterable[bytes]) -> None:
+        """Start a set, base or plus, with the packed argument lists of its tests."""
+        at = self._file.tell()
+        self._index = self._sets[name] = {
+            "at": at,
+            "inputs": [self._file.write(data) for data in inputs],
+            "expected": [],
+            "digests": {},
+            "varying": {},
+            "times": [],
+            "floats_from": None,
+        }
+
+    def piece(self, data: bytes) -> None:
+        """Add bytes to the expected output of the set's next test."""
+        self._size += self._file.write(data)
+        self._sum.update(data)
+
+    def end(self, seconds: float, floats: bool, same: bool) -> None:
+        """End that output, with the reference's time.
+
+        `floats`, `same`: what `judgebox.compare.is_floats` and `equals_its_like` say of it.
+        """
+        number = len(self._index["expected"])
+        self._index["expected"].append(self._size)
+        self._index["times"].append(seconds)
+        if not same:
+            self._index["varying"][number] = True
+        elif self._size > LARGE:
+            self._index["digests"][number] = self._sum.digest()
+        if floats and self._index["floats_from"] is None:
+            self._index["floats_from"] = number
+        self._size, self._sum = 0, hashlib.sha256()

@@ -1,21 +1,13 @@
 """The types that msgpack lacks: how the codec takes their values apart and makes them again.
 
-An extension's code is its type's place in `KINDS`, from 1. numpy itself is imported only where one
-of its values is met.
+An extension's code is its type's place in `KINDS`, from 1; numpy is imported where it is met.
 """
 
+import collections
 import re
 import struct
-from collections import (
-    ChainMap,
-    Counter,
-    OrderedDict,
-    UserDict,
-    UserList,
-    UserString,
-    defaultdict,
-    deque,
-)
+import sys
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
@@ -30,9 +22,8 @@ from typing import Any, NamedTuple
 _FRACTION_BYTES = 512
 #: Items of a set or keys that need no look at their hashes, and distinct ones with the same hash.
 _FEW, _SAME = 100, 64
-#: numpy's plain types (no objects, no records), and its strings without a character.
-DTYPE = re.compile(r"[<>|=](?:[biufcUS]\d{1,9}|[mM]8(?:\[[0-9a-zA-Z]{1,12}\])?)")
-_NO_TEXT = ("<U0", ">U0", "|S0")
+#: numpy's plain types: no objects, no records.
+_DTYPE = re.compile(r"[<>|=](?:[biufcUS]\d{1,9}|[mM]8(?:\[[0-9a-zA-Z]{1,12}\])?)")
 
 
 class CodecError(Exception):
@@ -43,11 +34,8 @@ class CodecError(Exception):
 class Opaque:
     """What takes the place of a value that is no data; it equals nothing, not even itself."""
 
-    kind: str
-    """Name of the type that it had."""
-
-    items: list[Any] | None = None
-    """What iterating over it gave, where somebody asked."""
+    kind: str  # name of the type that it had
+    items: list[Any] | None = None  # what iterating over it gave, where somebody asked
 
     def __eq__(self, other: object) -> bool:
         return False
@@ -59,12 +47,10 @@ class Opaque:
 class Raised:
     """Stands for an exception in place of a value; equals another if they share a type's name.
 
-    So one holds the names of an exception's types, from its own to `BaseException`, and the other
-    of those that are right.
+    One names an exception's types, from its own to `BaseException`, the other those that are right.
     """
 
     names: list[str]
-    """Names of types of exceptions, without their modules."""
 
     @classmethod
     def of(cls, error: BaseException) -> "Raised":
@@ -79,26 +65,32 @@ class Raised:
 
 
 class Kind(NamedTuple):
-    """A type of values, and how they are kept."""
+    """A type of values, and how they are kept.
+
+    `take` gives what is kept, as in `holds`: bytes, a value of one type, or a list of parts. `make`
+    makes the value of it, or of its parts. `of` is None for several types.
+    """
 
     of: type | None
-    """The type; None where there are several, which `codec.taken_apart` finds."""
-
     holds: type | tuple[Any, ...]
-    """What is kept: bytes as they are, a value of one type, or a list of parts of these types."""
-
     take: Callable[[Any], Any]
     make: Callable[..., Any]
-    """Give that for a value; make the value of it, or of its parts where it is a list of them."""
+
+    def made(self, content: Any) -> Any:
+        """The value of what `take` gave, or somebody claims that it gave."""
+        if not isinstance(self.holds, tuple):
+            if type(content) is not self.holds:
+                raise CodecError(f"an extension that holds no {self.holds.__name__}")
+            return self.make(content)
+        if type(content) is not list or len(content) != len(self.holds):
+            raise CodecError("an extension of another shape")
+        if not all(map(isinstance, content, self.holds)):
+            raise CodecError("an extension's part of another type")
+        return self.make(*content)
 
 
 def spread(items: list[Any]) -> list[Any]:
-    """The items of a set, or keys, unless they are chosen for their hashes.
-
-    Raises:
-        CodecError: many different items have the same hash: a set of them would take for ever.
-        TypeError: some have none.
-    """
+    """The items of a set, or keys, unless so many share a hash that a set would take for ever."""
     if len(items) <= _FEW or len({*map(hash, items)}) == len(items):
         return items
     seen: dict[int, list[Any]] = {}
@@ -111,14 +103,14 @@ def spread(items: list[Any]) -> list[Any]:
     return items
 
 
-def mapping(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    """The dict of pairs of which any may be hostile; raises what `spread` raises."""
+def mapping(pairs: Any) -> dict[Any, Any]:
+    """The dict of a list of pairs of which any may be hostile; raises what `spread` raises."""
     spread([key for key, _ in pairs])
     return dict(pairs)
 
 
-def _pairs(content: list[Any]) -> dict[Any, Any]:
-    return mapping([(key, item) for key, item in content])
+def _as_pairs(items: Any) -> list[list[Any]]:
+    return [[*pair] for pair in items]
 
 
 def _fields(*names: str) -> Callable[[Any], list[Any]]:
@@ -131,13 +123,17 @@ def _fields(*names: str) -> Callable[[Any], list[Any]]:
     return take
 
 
+def _folded(kind: Any) -> Callable[..., Any]:
+    return lambda *parts: kind(*parts[:-1], fold=parts[-1])
+
+
 def _fraction(*parts: int) -> Fraction:
     if any(part.bit_length() > 8 * _FRACTION_BYTES for part in parts):
         raise CodecError("a fraction of huge numbers")
     return Fraction(*parts)
 
 
-def _counter(content: dict[Any, int]) -> "Counter[Any]":
+def _counter(content: dict[Any, Any]) -> "Counter[Any]":
     made: Counter[Any] = Counter()
     dict.update(made, content)
     return made
@@ -152,7 +148,7 @@ def _raised(names: list[Any]) -> Raised:
 def _array(text: str, shape: list[Any], data: bytes) -> Any:
     import numpy
 
-    if not DTYPE.fullmatch(text):
+    if not _DTYPE.fullmatch(text):
         raise CodecError("an array of another type")
     dtype = numpy.dtype(text)
     _check_shape(shape, dtype.itemsize, len(data))
@@ -162,7 +158,8 @@ def _array(text: str, shape: list[Any], data: bytes) -> Any:
 def _scalar(text: str, data: bytes) -> Any:
     import numpy
 
-    return numpy.dtype(text).type() if text in _NO_TEXT else _array(text, [1], data)[0]
+    empty = text in ("<U0", ">U0", "|S0")
+    return numpy.dtype(text).type() if empty else _array(text, [1], data)[0]
 
 
 def _objects(shape: list[Any], items: list[Any]) -> Any:
@@ -176,14 +173,9 @@ def _objects(shape: list[Any], items: list[Any]) -> Any:
 
 
 def _check_shape(shape: list[Any], itemsize: int, size: int) -> None:
-    if not itemsize or any(type(length) is not int or length < 0 for length in shape):
-        raise CodecError("an array of no shape")
-    if prod(shape) * itemsize != size:
-        raise CodecError("an array of another size")
-
-
-def _from_items(base: Any) -> Callable[[Any], Any]:
-    return lambda value: base(base.__iter__(value))
+    numbers = itemsize and all(type(length) is int and length >= 0 for length in shape)
+    if not numbers or prod(shape) * itemsize != size:
+        raise CodecError("an array of another shape")
 
 
 #: Builtin type -> what gives the plain value of an instance of a subclass, whatever that overrides.
@@ -194,15 +186,18 @@ _PLAIN: dict[type, Callable[[Any], Any]] = {
     str: str.__str__,
     bytes: lambda value: bytes(memoryview(value)),
     bytearray: lambda value: bytearray(memoryview(value)),
-    **{base: _from_items(base) for base in (tuple, list, set, frozenset)},
+    tuple: lambda value: tuple(tuple.__iter__(value)),
+    list: lambda value: list(list.__iter__(value)),
+    set: lambda value: set(set.__iter__(value)),
+    frozenset: lambda value: frozenset(frozenset.__iter__(value)),
     dict: lambda value: dict(dict.items(value)),
 }
 #: Type that is no subclass -> the builtin as which it compares.
 _COMPARES_AS: dict[type, type] = {
-    UserString: str,
-    UserList: list,
+    collections.UserString: str,
+    collections.UserList: list,
     memoryview: bytes,
-    **dict.fromkeys((UserDict, ChainMap, MappingProxyType), dict),
+    **dict.fromkeys((collections.UserDict, collections.ChainMap, MappingProxyType), dict),
 }
 #: Name of a builtin type -> its stand-in subclass.
 _STAND_INS: dict[str, type] = {
@@ -213,7 +208,7 @@ _STAND_INS: dict[str, type] = {
 def as_builtin(value: Any) -> list[Any] | None:
     """The name of the builtin type as which a value compares, and its value as one of that.
 
-    None where it is another's, or where its class compares as it likes: that is no data.
+    None for another type, or where its class compares as it likes: that is no data.
     """
     kind = type(value)
     for base, made in _PLAIN.items():
@@ -236,61 +231,40 @@ def _subclass(name: str, value: Any) -> Any:
     return made(value)
 
 
+def _int_bytes(value: int) -> bytes:
+    return value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
+
+
+def _complex_bytes(value: complex) -> bytes:
+    return struct.pack("<dd", value.real, value.imag)
+
+
 _DATE, _CLOCK = ("year", "month", "day"), ("hour", "minute", "second", "microsecond")
-_RANGE, _ZONE = ("start", "stop", "step"), (timezone, NoneType)
+_LAST, _RANGE, _ZONE = ("tzinfo", "fold"), ("start", "stop", "step"), (timezone, NoneType)
+_INT, _SEVEN, _FOUR = (int,) * 3, (*(int,) * 7, _ZONE, int), (*(int,) * 4, _ZONE, int)
 KINDS: list[Kind] = [
     Kind(tuple, list, list, tuple),
-    Kind(set, list, list, lambda items: set(spread(items))),
-    Kind(frozenset, list, list, lambda items: frozenset(spread(items))),
-    Kind(
-        int,
-        bytes,
-        lambda v: v.to_bytes(v.bit_length() // 8 + 1, "big", signed=True),
-        lambda data: int.from_bytes(data, "big", signed=True),
-    ),
-    Kind(
-        complex,
-        bytes,
-        lambda v: struct.pack("<dd", v.real, v.imag),
-        lambda data: complex(*struct.unpack("<dd", data)),
-    ),
+    Kind(set, list, list, lambda v: set(spread(v))),
+    Kind(frozenset, list, list, lambda v: frozenset(spread(v))),
+    Kind(int, bytes, _int_bytes, lambda v: int.from_bytes(v, "big", signed=True)),
+    Kind(complex, bytes, _complex_bytes, lambda v: complex(*struct.unpack("<dd", v))),
     Kind(bytearray, bytes, bytes, bytearray),
-    Kind(range, (int,) * 3, _fields(*_RANGE), range),
+    Kind(range, _INT, _fields(*_RANGE), range),
     Kind(slice, (object,) * 3, _fields(*_RANGE), slice),
     Kind(Decimal, bytes, lambda v: str(v).encode("ascii"), lambda v: Decimal(v.decode("ascii"))),
     Kind(Fraction, (int, int), _fields("numerator", "denominator"), _fraction),
-    Kind(date, (int,) * 3, _fields(*_DATE), date),
-    Kind(
-        datetime,
-        (*(int,) * 7, _ZONE, int),
-        _fields(*_DATE, *_CLOCK, "tzinfo", "fold"),
-        lambda *parts: datetime(*parts[:-1], fold=parts[-1]),
-    ),
-    Kind(
-        time,
-        (*(int,) * 4, _ZONE, int),
-        _fields(*_CLOCK, "tzinfo", "fold"),
-        lambda *parts: time(*parts[:-1], fold=parts[-1]),
-    ),
-    Kind(timedelta, (int,) * 3, _fields("days", "seconds", "microseconds"), timedelta),
+    Kind(date, _INT, _fields(*_DATE), date),
+    Kind(datetime, _SEVEN, _fields(*_DATE, *_CLOCK, *_LAST), _folded(datetime)),
+    Kind(time, _FOUR, _fields(*_CLOCK, *_LAST), _folded(time)),
+    Kind(timedelta, _INT, _fields("days", "seconds", "microseconds"), timedelta),
     Kind(timezone, timedelta, lambda v: v.utcoffset(None), timezone),
-    Kind(
-        deque,
-        ((int, NoneType), list),
-        lambda v: [v.maxlen, list(v)],
-        lambda longest, items: deque(items, longest),
-    ),
+    Kind(deque, ((int, NoneType), list), lambda v: [v.maxlen, [*v]], lambda n, v: deque(v, n)),
     Kind(Counter, dict, dict, _counter),
-    Kind(
-        OrderedDict,
-        list,
-        lambda v: [[*pair] for pair in v.items()],
-        lambda content: OrderedDict(_pairs(content)),
-    ),
-    Kind(defaultdict, dict, dict, lambda content: defaultdict(None, content)),
+    Kind(OrderedDict, list, lambda v: _as_pairs(v.items()), lambda v: OrderedDict(mapping(v))),
+    Kind(defaultdict, dict, dict, lambda v: defaultdict(None, v)),
     Kind(type({}.keys()), list, list, lambda v: dict.fromkeys(spread(v)).keys()),
     Kind(type({}.values()), list, list, lambda v: dict(enumerate(v)).values()),
-    Kind(type({}.items()), list, lambda v: [[*pair] for pair in v], lambda v: _pairs(v).items()),
+    Kind(type({}.items()), list, _as_pairs, lambda v: mapping(v).items()),
     Kind(None, (str, bytes), lambda v: [v.dtype.str, v.tobytes()], _scalar),
     Kind(None, (str, list, bytes), lambda v: [v.dtype.str, [*v.shape], v.tobytes()], _array),
     Kind(None, (list, list), lambda v: [[*v.shape], [*v.flat]], _objects),
@@ -298,3 +272,29 @@ KINDS: list[Kind] = [
     Kind(Opaque, (str, (list, NoneType)), _fields("kind", "items"), Opaque),
     Kind(Raised, list, lambda v: v.names, _raised),
 ]
+_CODES: dict[type | None, int] = {kind.of: code for code, kind in enumerate(KINDS, start=1)}
+_SCALAR, _ARRAY, _OBJECTS, _SUBCLASS, OPAQUE = range(23, 28)
+
+
+def taken_apart(value: Any) -> tuple[int, Any]:
+    """The code of a value's type, and bytes or a simpler value that hold what it is."""
+    kind = type(value)
+    code = _CODES.get(kind) or _numpys_code(value)
+    if code is not None:
+        return code, KINDS[code - 1].take(value)
+    plain = as_builtin(value)
+    if plain is not None:
+        return _SUBCLASS, plain
+    return OPAQUE, [f"{kind.__module__}.{kind.__qualname__}"[:200], None]
+
+
+def _numpys_code(value: Any) -> int | None:
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return None
+    if type(value) is numpy.ndarray:
+        if value.dtype == object:
+            return _OBJECTS
+        return _ARRAY if _DTYPE.fullmatch(value.dtype.str) else None
+    plain = type(value) in numpy.sctypeDict.values() and _DTYPE.fullmatch(value.dtype.str)
+    return _SCALAR if plain else None

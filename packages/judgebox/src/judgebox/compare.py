@@ -21,10 +21,7 @@ SET_EQUALITY = (
     *("similar_elements", "find_char_long", "common_in_nested_lists", "extract_singly"),
     *("larg_nnum", "intersection_array", "find_dissimilar", "Diff"),
 )
-_ORACLES = (
-    *("are_equivalent", "sum_div", "surface_Area", "digit_distance_nums"),
-    *(*SET_EQUALITY, *NOT_NONE),
-)
+_ORACLES = ("are_equivalent", "sum_div", "surface_Area", "digit_distance_nums")
 #: Types of values that equal their like for sure.
 _SURE = {type(None), bool, int, str}
 #: Gives a test's argument list, which few oracles look at.
@@ -41,41 +38,24 @@ _ATOL = 1e-6
 class Comparison:
     """The comparison of one set of tests, in the tests' order.
 
-    Args:
-        dataset: whose special oracles apply: "humaneval", "mbpp" or any other.
-        entry_point: the function that is tested.
-        atol: absolute tolerance of floating-point outputs. Where it is 0, it is 1e-6 from the first
-            test on whose expected output is of floats, for all that follow, as in EvalPlus.
-        recorded: whether the expected outputs are results of recorded calls, which are compared
-            part by part (`nearly`) where no special oracle applies.
+    Special oracles of a dataset ("humaneval", "mbpp") apply to its functions. Where the absolute
+    tolerance of floats is 0, it is 1e-6 from the first test on whose expected output is of floats,
+    for all that follow, as in EvalPlus. Results of recorded calls are compared part by part
+    (`nearly`) where no special oracle applies.
     """
 
     def __init__(self, dataset: str, entry_point: str, atol: float, recorded: bool = False) -> None:
-        self._recorded = recorded
-        own = entry_point if dataset == "mbpp" else ""
-        self._mbpp = own if own in _ORACLES else ""
+        self._recorded, self._atol = recorded, atol
+        special = dataset == "mbpp" and entry_point in {*_ORACLES, *SET_EQUALITY, *NOT_NONE}
+        self._mbpp = entry_point if special else ""
         self._zero = dataset == "humaneval" and entry_point == "find_zero"
-        self.atol = atol
-        """The tolerance by now."""
-
-    @property
-    def iterates(self) -> bool:
-        """Whether what an iterable yields is compared."""
-        return self._mbpp in SET_EQUALITY
-
-    @property
-    def special(self) -> bool:
-        """Whether an oracle of its own judges this function."""
-        return bool(self._mbpp) or self._zero
+        #: Whether what an iterable yields is compared.
+        self.iterates = self._mbpp in SET_EQUALITY
+        #: Whether an oracle of its own judges this function.
+        self.special = bool(self._mbpp) or self._zero
 
     def passes(self, out: Any, expected: Any, arguments: Arguments) -> bool:
-        """Whether an output is right; whatever goes wrong in comparing it, it is not.
-
-        Args:
-            out: what the program returned.
-            expected: what the reference returned.
-            arguments: gives what both were given.
-        """
+        """Whether an output is right; whatever goes wrong in comparing it, it is not."""
         try:
             return self._passes(out, expected, arguments)
         except Exception:  # memory and recursion included: the output may be made for it
@@ -96,37 +76,33 @@ class Comparison:
                 if output == wanted:
                     continue
                 exact = False
-                if self.atol == 0 or not _item_close(output, wanted, self.atol):
+                if self._atol == 0 or not _item_close(output, wanted, self._atol):
                     return False
         except Exception:  # as in `passes`
             return False
         return exact or numeric
 
     def equal(self, floats: bool) -> None:
-        """Take note of a test whose output equals the expected one.
-
-        Args:
-            floats: whether that is of floats (`is_floats`).
-        """
-        if self.atol == 0 and floats and not self._zero:
-            self.atol = _ATOL
+        """Take note of a test whose output equals the expected one, which is of floats or not."""
+        if self._atol == 0 and floats and not self._zero:
+            self._atol = _ATOL
 
     def _passes(self, out: Any, expected: Any, arguments: Arguments) -> bool:
         if too_wide(out, expected):
             return False
         if self._zero:
-            return bool(abs(_polynomial(arguments()[0], out)) <= self.atol)
+            return bool(abs(_polynomial(arguments()[0], out)) <= self._atol)
         if self._recorded:
-            return nearly(out, expected, self.atol)
+            return nearly(out, expected, self._atol)
         exact = self._exact(out, expected, arguments)
         self.equal(is_floats(expected))
-        if exact or self.atol == 0:
+        if exact or self._atol == 0:
             return bool(exact)
         if type(out) is not type(expected):
             return False
         if isinstance(expected, list | tuple) and len(out) != len(expected):
             return False
-        return close(out, expected, self.atol)
+        return close(out, expected, self._atol)
 
     def _exact(self, out: Any, expected: Any, arguments: Arguments) -> Any:
         exact = out == expected
@@ -135,7 +111,7 @@ class Comparison:
         if self._mbpp == "sum_div":  # Mbpp/295
             return exact or out == 0
         if self._mbpp == "surface_Area":  # Mbpp/581
-            return exact or abs(out - _surface_area(*arguments())) <= self.atol
+            return exact or abs(out - _surface_area(*arguments())) <= self._atol
         if self._mbpp == "digit_distance_nums":  # Mbpp/558
             return exact or out == _digit_distance(*arguments())
         if self._mbpp in SET_EQUALITY:
@@ -183,24 +159,15 @@ def _is_array(value: Any) -> bool:
 
 
 def close(out: Any, expected: Any, atol: float) -> bool:
-    """Numpy's `allclose`, unless it would make something huge of a small output, or nothing.
-
-    Args:
-        out: what the program returned.
-        expected: what it should be close to.
-        atol: absolute tolerance.
-    """
+    """Numpy's `allclose`, unless it would make something huge of a small output, or nothing."""
     import numpy
 
     if _in_ranges(out) > _MOST_NUMBERS:
         return False
     left, right = numpy.asarray(out), numpy.asarray(expected)
-    together = math.prod(numpy.broadcast_shapes(left.shape, right.shape))
-    if not together and left.shape != right.shape:
+    if not left.size * right.size and left.shape != right.shape:
         return False  # without a number between them, `allclose` calls anything close
-    if together > 4 * max(left.size, right.size) + _MOST_NUMBERS:
-        return False
-    return bool(numpy.allclose(left, right, rtol=_RTOL, atol=atol))
+    return not too_wide(left, right) and bool(numpy.allclose(left, right, rtol=_RTOL, atol=atol))
 
 
 def _item_close(out: Any, expected: Any, atol: float) -> bool:
@@ -213,10 +180,7 @@ def _item_close(out: Any, expected: Any, atol: float) -> bool:
 def nearly(out: Any, expected: Any, tolerance: float) -> bool:
     """Whether two values are equal but for rounding of floats, wherever these stand.
 
-    Args:
-        out: what the program returned.
-        expected: what it should be.
-        tolerance: of floats, absolute and relative.
+    The tolerance of floats is absolute and relative.
     """
     if isinstance(expected, float) and isinstance(out, float | int):
         if math.isnan(expected):
@@ -224,19 +188,14 @@ def nearly(out: Any, expected: Any, tolerance: float) -> bool:
         return out == expected or math.isclose(out, expected, rel_tol=tolerance, abs_tol=tolerance)
     if isinstance(expected, complex) and isinstance(out, complex | float | int):
         return out == expected or abs(out - expected) <= tolerance * max(1.0, abs(expected))
-    for kind in (list, tuple):
+    for kind in (list, tuple, dict):
         if isinstance(expected, kind):
-            return (
-                isinstance(out, kind)
-                and len(out) == len(expected)
-                and all(nearly(*pair, tolerance) for pair in zip(out, expected, strict=True))
-            )
-    if isinstance(expected, dict):
-        return (
-            isinstance(out, dict)
-            and len(out) == len(expected)
-            and all(key in out and nearly(out[key], expected[key], tolerance) for key in expected)
-        )
+            if not isinstance(out, kind) or len(out) != len(expected):
+                return False
+            keys = expected if kind is dict else range(len(expected))
+            if kind is dict and {*out} != {*expected}:
+                return False
+            return all(nearly(out[key], expected[key], tolerance) for key in keys)
     if _is_array(expected) or _is_array(out):
         import numpy
 
@@ -267,11 +226,7 @@ def is_floats(value: Any) -> bool:
 
 
 def equals_its_like(value: Any) -> bool:
-    """Whether a value equals one of the same bytes, as NaN does not, nor an array.
-
-    Raises:
-        CodecError: it is no plain data.
-    """
+    """Whether a value equals one of the same bytes, as NaN does not; `CodecError`: no data."""
     same = True
     for part in value if type(value) is list else [value]:  # a copy of all may be huge
         if type(part) in _SURE or (type(part) in (list, tuple) and {*map(type, part)} <= _SURE):

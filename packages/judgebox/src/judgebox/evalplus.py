@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from judgebox import codec
+from judgebox import SetupError, codec
+from judgebox.codec import CaseWriter
 from judgebox.compare import NOT_NONE
 from judgebox.judging import PASS, Program
-from judgebox.runtime import SetupError
-from judgebox.testcases import CaseWriter
 
 #: A problem's fields.
 Problem = dict[str, Any]
@@ -35,14 +34,8 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
 def checked_problems(rows: Iterable[Problem], source: object, plus: bool) -> dict[str, Problem]:
     """Check the rows of a problem file; returns task id -> problem, in the file's order.
 
-    Args:
-        rows: with the fields of HumanEval+ and MBPP+.
-        source: where they come from, for messages.
-        plus: whether ``plus_input`` is needed.
-
-    Raises:
-        SetupError: a field that is missing or of another type, a task id that comes twice, a
-            problem without tests, no problem at all.
+    `SetupError`: a field that is missing or of another type (``plus_input`` only if `plus`), a task
+    id that comes twice, a problem without tests, no problem at all.
     """
     problems: dict[str, Problem] = {}
     for number, row in enumerate(rows, start=1):
@@ -92,11 +85,7 @@ def reference_program(problem: Problem, oracle: str) -> Program:
 def expect_request(problem: Problem, oracle: str, plus: bool, cases: Path) -> dict[str, Any]:
     """Write a problem's inputs; returns the request that makes a worker add the expected outputs.
 
-    Args:
-        problem: the problem.
-        oracle: "humaneval", "mbpp" or "other".
-        plus: whether there are plus tests.
-        cases: file that is written. The answer is ``{"error", "seconds"}``.
+    The worker's answer is ``{"error", "seconds"}``.
     """
     with CaseWriter(cases) as writer:
         for name in ["base", "plus"] if plus else ["base"]:
@@ -110,11 +99,7 @@ def expect_request(problem: Problem, oracle: str, plus: bool, cases: Path) -> di
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a .jsonl or .jsonl.gz file.
-
-    Raises:
-        SetupError: it can't be read, or a line is no JSON object.
-    """
+    """The objects of a .jsonl or .jsonl.gz file, else `SetupError`."""
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
@@ -132,11 +117,7 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_samples(path: Path, problems: Mapping[str, Problem]) -> dict[str, list[str]]:
-    """Programs by task id, in the file's order.
-
-    Raises:
-        SetupError: a sample without a program, of no problem, or a problem without a sample.
-    """
+    """Programs by task id, in the file's order; for every problem one at least."""
     samples: dict[str, list[str]] = defaultdict(list)
     for number, row in enumerate(read_jsonl(path), start=1):
         task = str(row.get("task_id"))
@@ -168,36 +149,27 @@ def result_row(
 ) -> dict[str, Any]:
     """One entry of a result file, as ``evalplus.evaluate`` writes it.
 
-    Args:
-        problem: the problem.
-        solution: the program.
-        answer: what a worker answered to `judgebox.workers.judge_request`.
-        oracle: "humaneval", "mbpp" or "other".
-        plus: whether the plus tests were run.
+    `answer` is a worker's to `judgebox.workers.judge_request`, `solution` the program.
     """
-    failed: dict[str, list[Any]] = {"base": [], "plus": []}
-    for name, number in answer["failed"].items():
-        if number is not None:
-            failed[name] = [inputs(problem, name, oracle)[number]]
-            if oracle == "mbpp":
-                serialize = _mbpp("mbpp_serialize_inputs")
-                failed[name] = serialize(problem["task_id"], failed[name])
-    return {
+    row = {
         "task_id": problem["task_id"],
         "solution": solution,
         "base_status": answer["verdicts"]["base"],
         "plus_status": answer["verdicts"]["plus"] if plus else None,
-        "base_fail_tests": failed["base"],
-        "plus_fail_tests": failed["plus"],
     }
+    for name in ("base", "plus"):
+        number = answer["failed"].get(name)
+        failed = [] if number is None else [inputs(problem, name, oracle)[number]]
+        if failed and oracle == "mbpp":
+            failed = _mbpp("mbpp_serialize_inputs")(problem["task_id"], failed)
+        row[f"{name}_fail_tests"] = failed
+    return row
 
 
 def pass_at_k(rows: Mapping[str, Sequence[dict[str, Any]]], plus: bool) -> dict[int, float]:
     """Unbiased pass@k (Chen et al. 2021, equation 1) for k of 1, 10, 100 that all problems allow.
 
-    Args:
-        rows: task id -> its samples' `result_row`.
-        plus: whether the plus tests must pass, too.
+    `rows`: task id -> its samples' `result_row`.
     """
     names = ("base_status", "plus_status") if plus else ("base_status",)
     counts = [
@@ -212,11 +184,7 @@ def pass_at_k(rows: Mapping[str, Sequence[dict[str, Any]]], plus: bool) -> dict[
 
 
 def _mbpp(name: str) -> Any:
-    """A function of EvalPlus's that knows MBPP's types.
-
-    Raises:
-        SetupError: EvalPlus is not installed.
-    """
+    """A function of EvalPlus's that knows MBPP's types."""
     try:
         from evalplus.data import mbpp
     except ImportError:

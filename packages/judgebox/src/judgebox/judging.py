@@ -1,28 +1,39 @@
-"""The judge's side of a check: inputs go in, outputs come out and are compared.
+"""One program judged by its test cases: in the box it is called, here its outputs are compared.
 
-Inputs go in a batch at a time; what comes out (`judgebox.calls`) is compared as it comes,
-and the first output that is wrong ends the check. Nothing of it is believed: bytes that are no
-data, more outputs than inputs, an output far larger than the expected one, or an end before the
-last output fail the program.
+Inputs go in a batch at a time; what comes out (`judgebox.calls`) is compared as it comes, and the
+first output that is wrong ends the check. Nothing of it is believed: bytes that are no data, more
+outputs than inputs, an output far larger than the expected one, or an end before the last output
+fail the program.
+
+EvalPlus 0.3.1 measures wall-clock time, so that a program may fail because its neighbours had the
+cores. Here a test may take so many seconds of the program's own processor time, so may all tests
+of a set together; EvalPlus's cap of a minute gives way where the reference needs more itself.
+Waiting (sleep, locks) counts apart, and what it waits for a core does not count.
+
+A test that takes longer than it may fails, as in EvalPlus; a set of tests that does is a time-out.
+No program fails for what its neighbours did to the caches of its core: beside others a test is let
+run for half as long again. If it comes back in between, its program is run again alone, and so is
+one whose set timed out. What does not come back by then would not have in time alone either.
 """
 
 import hashlib
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from judgebox import codec
-from judgebox.box import Check
+from judgebox.box import Box, Check
+from judgebox.check import Limits
+from judgebox.codec import CaseSet, open_cases
 from judgebox.compare import Comparison
-from judgebox.testcases import CaseSet
 
-PASS, FAIL = "pass", "fail"
+PASS, FAIL, TIMEOUT = "pass", "fail", "timeout"
 
 #: Tests of the first batch, factor by which later ones grow, and the most tests and bytes of one.
 _FIRST, _GROWTH, _MOST, _BATCH_BYTES = 16, 4, 1024, 256 * 1024
-#: What an output may exceed the expected one by, as a factor and in bytes besides. A float takes
-#: nine times as much as the small integer that it equals.
+#: What an output may exceed the expected one by: a factor (a float takes nine times as much as the
+#: small integer that it equals), and bytes besides.
 _FACTOR, _MORE = 10, 2**20
 #: An output of so many times fewer bytes than expected, but for a few, is not compared.
 _SMALLER = 32
@@ -32,33 +43,146 @@ _WHOLE_BYTES = 4 * 2**20
 #: Seconds of its own that the judge gives a message, more a megabyte, at most. Some take long to
 #: make or to compare on purpose, such as sets of numbers with the same hash.
 _SECONDS, _SECONDS_A_MEGABYTE, _MOST_SECONDS = 20.0, 1.0, 300.0
+#: Seconds that all tests of a set may take together, unless the reference is slow (EvalPlus's).
+_CAP = 60.0
+#: Beside others a test is ended at so many times its limit. Neighbours make a program take up to
+#: 1.3 times the processor time (reading 128 MB at random; eight programs, two cores, AMD EPYC).
+_GRACE = 1.5
+#: Bytes that may come out of a check, beside `_FACTOR` times those that are expected; at most all.
+_OUTPUT_MORE, _OUTPUT_MOST = 16 * 2**20, 256 * 2**20
 
 
 class Program(NamedTuple):
     """What is judged, and how its outputs are compared."""
 
     code: str
-    entry_point: str
-    """The function that is tested."""
-
-    oracle: str = "other"
-    """Whose special oracles apply: "humaneval", "mbpp", or "other" for none."""
-
-    atol: float = 0.0
-    """Absolute tolerance of floating-point outputs."""
-
-    recorded: bool = False
-    """Whether tests are calls that were recorded (`judgebox.record_reference`)."""
+    entry_point: str  # the function that is tested
+    oracle: str = "other"  # whose special oracles apply: "humaneval", "mbpp", "other" for none
+    atol: float = 0.0  # absolute tolerance of floating-point outputs
+    recorded: bool = False  # whether tests are recorded calls (`judgebox.record_reference`)
 
 
-class Judging:
-    """The judge's side of one check.
+class Clocks(NamedTuple):
+    """What a program may use."""
 
-    Args:
-        program: what is judged.
-        tests: what goes in, and what is expected.
-        limits: seconds of processor time that each call may take.
+    min_time_limit: float = 1.0  # least seconds of processor time that a test may take
+    time_limit_factor: float = 4.0  # multiple of the reference's time that it may take
+    memory_bytes: int = 8 * 2**30  # address space of the program
+
+
+class Outcome(NamedTuple):
+    """What became of a program under one set of tests."""
+
+    verdict: str  # pass, fail or timeout
+    starved: bool = False
+    """Whether it is to be run again, alone: something else may be to blame for how it ended (see
+    `judgebox.check.Ended`), or a test took longer than it may, and came back."""
+
+    timed_out: bool = False
+    """Whether it did not pass and a test, or all of them together, ran out of time."""
+
+    failed: int | None = None
+    """Number of the first test that did not pass, None where there is none."""
+
+
+class Verdict(NamedTuple):
+    """What became of a program: of each set of tests, "base" and perhaps "plus", and of any."""
+
+    verdicts: dict[str, str]
+    failed: dict[str, int | None]
+    starved: bool
+    timed_out: bool
+
+
+def judge(
+    box: Box,
+    program: Program,
+    cases: Path,
+    clocks: Clocks | None = None,
+    *,
+    alone: bool = True,
+    every_set: bool = False,
+) -> Verdict:
+    """Judge a program by a file of test cases that `record_reference` or `reference.expect` wrote.
+
+    By default it may use what EvalPlus lets it use. Unless `every_set` is to be run, those after
+    one that it did not pass fail without. `alone`: see `judge_set`. `SetupError`: no such file, or
+    no sandbox can be had.
     """
+    outcomes: dict[str, Outcome] = {}
+    with open_cases(cases) as sets:
+        for name, tests in sets.items():
+            if every_set or all(outcome.verdict == PASS for outcome in outcomes.values()):
+                outcomes[name] = judge_set(box, program, tests, clocks or Clocks(), alone=alone)
+            else:
+                outcomes[name] = Outcome(FAIL)
+    return Verdict(
+        {name: outcome.verdict for name, outcome in outcomes.items()},
+        {name: outcome.failed for name, outcome in outcomes.items()},
+        any(outcome.starved for outcome in outcomes.values()),
+        any(outcome.timed_out for outcome in outcomes.values()),
+    )
+
+
+def judge_set(
+    box: Box,
+    program: Program,
+    tests: CaseSet,
+    clocks: Clocks,
+    *,
+    alone: bool = False,
+    seed: int = 0,
+) -> Outcome:
+    """Run a program over a set of tests.
+
+    Where it is `alone`, a test has no more than its time, and each output is judged before the next
+    call. Else those of the last milliseconds may be lost with a program that ends in a time-out,
+    though one was wrong. The program's random generators start at `seed`.
+    """
+    if not len(tests):  # MBPP+ has a problem without plus tests
+        return Outcome(PASS)
+    factor = clocks.time_limit_factor
+    limits = [max(clocks.min_time_limit, factor * seconds) for seconds in tests.times]
+    total = min(max(_CAP, factor * sum(tests.times)), sum(limits)) + 1
+    judging = _Judging(program, tests, limits)
+    request = program._asdict() | {
+        "truth": False,
+        "alone": alone,
+        "grace": 1.0 if alone else _GRACE,
+        "iterated": judging.comparison.iterates,
+        "seed": seed,
+    }
+    room = 0.0 if alone else (_GRACE - 1) * max(limits)
+    bounds = Limits(
+        cpu_seconds=total + room,
+        wall_seconds=2 * (total + room),
+        memory_bytes=clocks.memory_bytes,
+        output_bytes=min(_FACTOR * tests.output_bytes + _OUTPUT_MORE, _OUTPUT_MOST),
+    )
+    try:
+        data = codec.pack(request)
+    except codec.CodecError:  # a program of gigabytes
+        return Outcome(FAIL)
+    started = time.monotonic()
+    with box.start("calls", data, bounds) as running:
+        verdict = judging.verdict(running)
+        failed = judging.judged if verdict != PASS and judging.loaded else None
+        if verdict is None:
+            ended = running.wait()
+            if ended.reason in ("cpu", "wall"):
+                return Outcome(TIMEOUT, ended.starved, True, failed)
+            return Outcome(FAIL, ended.starved, b"X" in judging.said_of_time, failed)
+        running.kill()
+        if verdict == FAIL:
+            return Outcome(FAIL, False, b"X" in judging.said_of_time, failed)
+        late = bool(judging.said_of_time)
+        if time.monotonic() - started > 1:  # those that took less have all kept to their limits
+            late = late or running.wait().cpu_seconds > total
+        return Outcome(PASS, late and not alone)
+
+
+class _Judging:
+    """The judge's side of one check; a call may take so many seconds of processor time."""
 
     def __init__(self, program: Program, tests: CaseSet, limits: list[float]) -> None:
         self._tests, self._limits, self._recorded = tests, limits, program.recorded
@@ -66,16 +190,14 @@ class Judging:
             program.oracle, program.entry_point, program.atol, program.recorded
         )
         self._asked, self._batch = 0, _FIRST
+        # Outputs that were right so far: the number of the first that was not, at the end.
         self.judged = 0
-        """Outputs that were right so far: the number of the first that was not, at the end."""
-
         self._announced: bytes | None = None
+        # T: a call took longer than it may and came back; X: one was ended. A program could hide
+        # that; the limit of all calls together is not in its hands.
         self.said_of_time: set[bytes] = set()
-        """``T``: a call took longer than it may and came back; ``X``: one was ended. A program
-        could hide that; the limit of all calls together is not in its hands."""
-
+        # Whether the program got as far as to be called, as far as its side says.
         self.loaded = True
-        """Whether the program got as far as to be called, as far as its side says."""
 
     def verdict(self, running: Check) -> str | None:
         """Pass or fail; None where the program ended before either was clear."""
@@ -86,21 +208,23 @@ class Judging:
                     self.said_of_time.add(frame)
                     continue
                 number = min(self.judged, len(self._tests) - 1)
-                with _bounded(len(frame) + self._tests.expected_bytes(number)):
-                    if not self._is_right(frame, running):
-                        return FAIL
+                megabytes = (len(frame) + self._tests.expected_bytes(number)) / 2**20
+                # One that takes the judge longer ends it, by SIGVTALRM.
+                seconds = min(_SECONDS + _SECONDS_A_MEGABYTE * megabytes, _MOST_SECONDS)
+                signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+                right = self._is_right(frame, running)
+                signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+                if not right:
+                    return FAIL
                 if self.judged == len(self._tests):
                     return PASS
                 if self.judged == self._asked:
                     running.send(self._next_batch())
         except (codec.CodecError, MemoryError):
             return FAIL
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         return None
-
-    @property
-    def timed_out(self) -> bool:
-        """Whether a call was ended because it did not come back, as far as that side says."""
-        return b"X" in self.said_of_time
 
     def _next_batch(self) -> bytes:
         """The next inputs, and the seconds of processor time that each may take."""
@@ -115,11 +239,7 @@ class Judging:
         return codec.pack([self._limits[first : self._asked], inputs])
 
     def _is_right(self, frame: bytes, running: Check) -> bool:
-        """Whether what a message holds is right.
-
-        Raises:
-            CodecError: it holds no data.
-        """
+        """Whether what a message holds is right; `CodecError` where it holds no data."""
         kind, content = frame[:1], frame[1:]
         if kind == b"F":
             self.loaded = content != b"0"
@@ -147,30 +267,25 @@ class Judging:
 
     def _is_right_output(self, output: bytes) -> bool:
         number, tests, special = self.judged, self._tests, self.comparison.special
-        if special or not tests.is_expected(number, output):
-            size = tests.expected_bytes(number)
-            if not special and size > _SMALLER * len(output) + _MORE:
-                return False
-            if max(size, len(output)) > _WHOLE_BYTES:
-                return not special and self._is_right_list(output)
-            expected = codec.unpack(tests.expected(number))
-            if not self.comparison.passes(codec.unpack(output), expected, self._arguments):
-                return False
-            self.judged += 1
+        if not special and tests.is_expected(number, output):
+            self._pass()
             return True
-        self._pass()
-        return True
-
-    def _is_right_list(self, output: bytes) -> bool:
-        self.comparison.equal(self._tests.floats(self.judged))
-        outputs_by_item = codec.items(output, _WHOLE_BYTES)
-        expected = codec.items(self._tests.expected(self.judged), _WHOLE_BYTES)
-        right = self.comparison.passes_long(outputs_by_item, expected)
+        size = tests.expected_bytes(number)
+        if not special and size > _SMALLER * len(output) + _MORE:
+            return False
+        if max(size, len(output)) <= _WHOLE_BYTES:
+            expected = codec.unpack(tests.expected(number))
+            right = self.comparison.passes(codec.unpack(output), expected, self._arguments)
+        elif special:
+            return False
+        else:
+            self.comparison.equal(tests.floats(number))
+            expected = codec.items(tests.expected(number), _WHOLE_BYTES)
+            right = self.comparison.passes_long(codec.items(output, _WHOLE_BYTES), expected)
         self.judged += right
         return right
 
     def _pass(self) -> None:
-        """The next test's output is the expected one."""
         self.comparison.equal(self._tests.floats(self.judged))
         self.judged += 1
 
@@ -178,14 +293,3 @@ class Judging:
         """The test's positional arguments."""
         arguments: list[Any] = codec.unpack(self._tests.input(self.judged))
         return arguments[1] if self._recorded else arguments
-
-
-@contextmanager
-def _bounded(size: int) -> Iterator[None]:
-    """Let a message of so many bytes not take the judge for ever: it would end, by SIGVTALRM."""
-    seconds = min(_SECONDS + _SECONDS_A_MEGABYTE * size / 2**20, _MOST_SECONDS)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)

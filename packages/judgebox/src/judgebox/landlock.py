@@ -1,30 +1,30 @@
 """Files under landlock: the kernel's lock, and a folder for one check within it.
 
-By Linux's landlock a process gives up access to files for itself and its children, for good; it
-needs no rights for that. Each call of `lock` adds a layer, and an access must pass all of them.
-What landlock does not govern, in any version: looking at a file's size and times (stat), modes,
-times, owners and locks of files. Version by version it governs: 1 opening, making and removing
-files and running programs; 2 moving files between folders (before: never allowed); 3 truncating;
-4 TCP; 5 ioctl on devices; 6 signals and abstract unix sockets, to others than processes behind the
-same lock; 7 its log.
+By Linux's landlock a process gives up access to files for itself and its children, for good,
+without any rights. Each call of `lock` adds a layer, and an access must pass all of them. What
+landlock does not govern, in any version: looking at a file's size and times (stat), modes, times,
+owners and locks of files. Version by version it governs: 1 opening, making and removing files and
+running programs; 2 moving files between folders (before: never allowed); 3 truncating; 4 TCP; 5
+ioctl on devices; 6 signals and abstract sockets, to others than behind the same lock; 7 its log.
 
 A `Scratch` folder is measured while foreign code writes to it. Nothing is deleted but what is below
 a folder that this very object made, found again by its full name and recognised by its device and
 inode.
 """
 
-import contextlib
 import ctypes
 import errno
 import os
 import stat
 import struct
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from judgebox import seccomp
+from judgebox.check import content
 from judgebox.seccomp import LIBC, Refused
 
 #: The newest version that this module makes use of.
@@ -88,10 +88,7 @@ def lock(rules: Iterable[tuple[str, int]], version: int) -> None:
     """Give up, in this process and its children to come, all that no rule allows.
 
     Sets no_new_privs, as landlock demands. For a process with one thread: others stay unlocked.
-
-    Args:
-        rules: paths (those that do not exist are left out) and what is allowed on them and below.
-        version: of landlock, see `version`.
+    Rules are paths (those that do not exist are left out) and what is allowed on them and below.
     """
     forbidden = handled(version)
     attributes = struct.pack(f"={len(forbidden)}Q", *forbidden)
@@ -106,15 +103,11 @@ def lock(rules: Iterable[tuple[str, int]], version: int) -> None:
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISDIR(os.fstat(place).st_mode):
-                rights &= _OF_FILES
-            if rights:
-                _call(_ADD, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, place), 0)
-        finally:
-            os.close(place)
+    with suppress(FileNotFoundError), _opened(path, os.O_PATH | os.O_CLOEXEC) as place:
+        if not stat.S_ISDIR(os.fstat(place).st_mode):
+            rights &= _OF_FILES
+        if rights:
+            _call(_ADD, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, place), 0)
 
 
 def _call(call: int, *arguments: int | bytes | None) -> int:
@@ -124,6 +117,15 @@ def _call(call: int, *arguments: int | bytes | None) -> int:
         number = ctypes.get_errno()
         raise Refused(_WHY.get(number) or f"landlock's call {call}: {os.strerror(number)}")
     return result
+
+
+@contextmanager
+def _opened(path: str, flags: int, dir_fd: int | None = None) -> Iterator[int]:
+    descriptor = os.open(path, flags, dir_fd=dir_fd)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 class Scratch:
@@ -141,38 +143,32 @@ class Scratch:
         where they have no name any more.
         """
         try:
-            folder = os.open(self.path, _FOLDER)
+            with _opened(self.path, _FOLDER) as folder:
+                total = _measure(folder, limit, 0)
         except OSError:
             return limit + 1
-        try:
-            total = _measure(folder, limit, 0)
-        finally:
-            os.close(folder)
         device = self._identity[0]
         nameless: _Sizes = {}
         for process in processes:
-            maps = _maps(process)
+            maps = content(f"/proc/{process}/maps", _MAPPINGS)
             if len(maps) == _MAPPINGS:
                 return limit + 1
             nameless |= _open_nameless(process)
             nameless = _mapped_nameless(maps, device) | nameless
         # Not libraries that were replaced on disk since this process, which forked them, began.
-        known = _mapped_nameless(_maps(os.getpid()), device) if nameless else {}
+        own = content("/proc/self/maps", _MAPPINGS) if nameless else b""
+        known = _mapped_nameless(own, device)
         return total + sum(size for file, size in nameless.items() if file not in known)
 
     def remove(self) -> None:
         """Delete it with all that is in it; nothing may be writing to it any more.
 
-        Raises:
-            OSError: something in it can't be deleted, or another folder has taken its name.
+        `OSError`: something in it can't be deleted, or another folder has taken its name.
         """
-        here = os.open(self.path, _FOLDER)
-        try:
+        with _opened(self.path, _FOLDER) as here:
             if _identity(os.fstat(here)) != self._identity:
                 raise FileExistsError(f"{self.path}: not the folder that was made under this name")
             _empty(here)
-        finally:
-            os.close(here)
         Path(self.path).rmdir()
 
 
@@ -186,21 +182,17 @@ def _measure(folder: int, limit: int, depth: int) -> int:
     with os.scandir(folder) as entries:
         for entry in entries:
             total += _ENTRY
-            with contextlib.suppress(OSError):  # the program has just deleted or replaced it
+            with suppress(OSError):  # the program has just deleted or replaced it
                 status = entry.stat(follow_symlinks=False)
                 total += 512 * status.st_blocks
                 if stat.S_ISDIR(status.st_mode) and total <= limit:
                     try:
-                        inner = os.open(entry.name, _FOLDER, dir_fd=folder)
+                        with _opened(entry.name, _FOLDER, dir_fd=folder) as inner:
+                            deeper = depth < _DEPTH
+                            total += _measure(inner, limit, depth + 1) if deeper else limit + 1
                     except PermissionError:
                         # Nothing can be put where its owner may not write or search.
                         total += limit + 1 if status.st_mode & 0o300 == 0o300 else 0
-                    else:
-                        try:
-                            deeper = depth < _DEPTH
-                            total += _measure(inner, limit, depth + 1) if deeper else limit + 1
-                        finally:
-                            os.close(inner)
             if total > limit:
                 break
     return total
@@ -209,20 +201,13 @@ def _measure(folder: int, limit: int, depth: int) -> int:
 def _open_nameless(process: int) -> _Sizes:
     """Files that a process has open and that have no name."""
     sizes: _Sizes = {}
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         for held in Path(f"/proc/{process}/fd").iterdir():
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 status = held.stat()
                 if stat.S_ISREG(status.st_mode) and not status.st_nlink:
                     sizes[_identity(status)] = 512 * status.st_blocks
     return sizes
-
-
-def _maps(process: int) -> bytes:
-    """What the kernel tells of a process's mapped files."""
-    with contextlib.suppress(OSError), Path(f"/proc/{process}/maps").open("rb") as file:
-        return file.read(_MAPPINGS)
-    return b""
 
 
 def _mapped_nameless(maps: bytes, device: int) -> _Sizes:

@@ -63,10 +63,7 @@ def command(runtime: "Runtime", control: int) -> list[str]:
     """The command line of a sweeper, whose runner may read what `runtime` lists.
 
     The end of the sweeper's standard input is how it knows that the judge has ended. `control` is
-    the descriptor of the runner's end of its control socket.
-
-    Raises:
-        Refused: the kernel has no landlock, or the machine no filter.
+    the runner's end of its control socket. Raises `Refused` without landlock or a filter.
     """
     seccomp.machine()
     plan = {
@@ -103,30 +100,21 @@ def main() -> NoReturn:
             finally:
                 os._exit(1)
         os.close(plan["control"])
-        ended = os.pidfd_open(runner)
-        poll = select.poll()
-        poll.register(ended, select.POLLIN)
-        poll.register(0, select.POLLIN)
-        poll.poll()
+        select.select([os.pidfd_open(runner), 0], [], [])
         os.kill(runner, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(runner, 0)[1])
-        kill_orphans()
+        while pids := children():  # whatever the runner left behind
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    group = os.getpgid(pid)
+                    # A check's group at once; only this process leads none of those.
+                    if group not in (0, os.getpgrp()):
+                        os.killpg(group, signal.SIGKILL)
+                    os.kill(pid, signal.SIGKILL)
+            os.waitpid(-1, 0)
     finally:
         place.remove()
     sys.exit(code if code >= 0 else 1)
-
-
-def kill_orphans() -> None:
-    """Kill whatever the runner left behind, until there is nothing any more."""
-    while pids := children():
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                group = os.getpgid(pid)
-                # A check's group at once; only this process leads none of those.
-                if group not in (0, os.getpgrp()):
-                    os.killpg(group, signal.SIGKILL)
-                os.kill(pid, signal.SIGKILL)
-        os.waitpid(-1, 0)
 
 
 def _become_runner(plan: dict[str, Any], place: str, sweeper: int) -> NoReturn:
@@ -146,12 +134,8 @@ def _become_runner(plan: dict[str, Any], place: str, sweeper: int) -> NoReturn:
     # The runner offers itself first where memory runs out.
     rules += [*DEVICES.items(), ("/proc/self/oom_score_adj", DEVICE)]
     cell = {"checks": checks, "reads": reads, "version": plan["version"]}
-    environment = plan["environment"] | {
-        "PYTHONPATH": str(site),
-        "HOME": checks,
-        "TMPDIR": checks,
-        PLAN: json.dumps(cell),
-    }
+    environment = plan["environment"] | {"PYTHONPATH": str(site), "HOME": checks, "TMPDIR": checks}
+    environment[PLAN] = json.dumps(cell)
     resource.setrlimit(resource.RLIMIT_CORE, check.NO_CORE_DUMP)
     # The user's processes and threads (the kernel exempts root).
     tasks = len(glob.glob("/proc/[0-9]*/task/*")) + _TASKS  # noqa: PTH207  some go meanwhile
@@ -183,21 +167,16 @@ def readable(paths: list[str], hidden: set[str]) -> Iterator[tuple[str, int]]:
 
 
 class Cell:
-    """The inner half of the backend.
-
-    A check's first process takes in its orphans itself, as the first of a PID namespace does.
-    """
+    """The inner half: a check's first process takes in its orphans, as in a PID namespace."""
 
     def __init__(self) -> None:
         if PLAN not in os.environ:
-            raise seccomp.NotInside(f"{PLAN} is not set: nobody locked this process in")
+            raise seccomp.Refused(f"{PLAN} is not set: nobody locked this process in")
         plan: dict[str, Any] = json.loads(os.environ.pop(PLAN))
-        self._checks: str = plan["checks"]
-        self._reads: list[str] = plan["reads"]
-        self._version: int = plan["version"]
+        self._checks, self._reads, self._version = plan["checks"], plan["reads"], plan["version"]
         self._scratch: dict[int, Scratch] = {}
         self._look_at: dict[int, float] = {}
-        self._own: Scratch | None = None
+        self._own = ""
         self._profile = seccomp.Profile(truncate=self._version >= landlock.TRUNCATES)
         # Assembled once; but for an old landlock every check installs the same.
         seccomp.assemble(self._profile, seccomp.machine())
@@ -226,7 +205,7 @@ class Cell:
         if pid == 0:
             die_with(parent, signal.SIGKILL)
             os.setpgid(0, 0)
-            self._own = scratch
+            self._own = scratch.path
             return 0
         # Both do it, so that neither goes on before it is done.
         with contextlib.suppress(PermissionError, ProcessLookupError):
@@ -235,22 +214,16 @@ class Cell:
         return pid
 
     def confine(self, limits: check.Limits) -> None:
-        """Lock this process in with its scratch folder.
-
-        It takes in the check's orphans: their processor time must not get lost to the limits.
-        """
-        adopt_orphans()
-        assert self._own is not None, "a check is confined in its own process"
-        os.environ["HOME"] = os.environ["TMPDIR"] = self._own.path
+        """Lock this process in with its scratch folder."""
+        adopt_orphans()  # whose processor time must not get lost to the limits
+        os.environ["HOME"] = os.environ["TMPDIR"] = self._own
         tempfile.tempdir = None
-        os.chdir(self._own.path)
+        os.chdir(self._own)
         # What of these folders the check may not see, the runner's own lock keeps from it as well.
-        rules = [*((path, READ) for path in self._reads), *DEVICES.items(), (self._own.path, WRITE)]
+        rules = [*((path, READ) for path in self._reads), *DEVICES.items(), (self._own, WRITE)]
         landlock.lock(rules, self._version)
-        if self._version >= SCOPED:
-            seccomp.install(self._profile)
-        else:
-            seccomp.install(replace(self._profile, signals_to=os.getpid()))
+        signals_to = None if self._version >= SCOPED else os.getpid()
+        seccomp.install(replace(self._profile, signals_to=signals_to))
 
     def kill(self, init: int) -> None:
         """Kill the process group, wait until it is gone, and see to its scratch folder."""

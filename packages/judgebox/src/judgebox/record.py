@@ -14,6 +14,7 @@ that look at the process around them) or by the judge, who reads what this modul
 """
 
 import functools
+import io
 import os
 import random
 import sys
@@ -21,19 +22,17 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy.random
 import pytest
 
 from judgebox import codec
 from judgebox.calls import swallow
+from judgebox.check import Channel
 from judgebox.codec import Raised
-
-if TYPE_CHECKING:
-    from judgebox.check import Channel
 
 #: Fixtures of pytest's own with which a test sees or changes more than arguments and results.
 _FIXTURES = {
@@ -54,18 +53,15 @@ class Unrecordable(BaseException):
 class Recorder:
     """Sends every call of the functions that it wraps.
 
-    Args:
-        channel: pipes to the judge.
-        strict: whether functions that change their arguments or print are refused. HumanEval's
-            checks never look at that.
+    Where it is `strict`, functions that change their arguments or print are refused; HumanEval's
+    checks never look at that.
     """
 
-    def __init__(self, channel: "Channel", strict: bool) -> None:
+    def __init__(self, channel: Channel, strict: bool) -> None:
         self._channel, self._strict = channel, strict
         self._thread = threading.get_ident()
         self._expected: list[tuple[type[BaseException], ...]] = [()]
-        self.reason: str | None = None
-        """Why the tests can't be recorded."""
+        self.reason: str | None = None  # why the tests can't be recorded
 
     def refuse(self, reason: str) -> NoReturn:
         """End the tests."""
@@ -87,19 +83,16 @@ class Recorder:
             except Unrecordable:
                 raise
             except BaseException as error:
+                seconds = time.process_time() - started
                 # What tests accept: the types that they expect, or else its own.
-                kinds = (
-                    self._expected[-1] if isinstance(error, self._expected[-1]) else [type(error)]
-                )
-                self._send(
-                    call, Raised([kind.__name__ for kind in kinds]), time.process_time() - started
-                )
+                expected = isinstance(error, self._expected[-1])
+                kinds = self._expected[-1] if expected else [type(error)]
+                self._send(call, Raised([kind.__name__ for kind in kinds]), seconds)
                 raise
             seconds = time.process_time() - started
-            if self._strict:
-                after = self._packed([name, [*arguments], named], "argument_no_data")
-                if after != call:
-                    self.refuse("mutates_arguments")
+            after = [name, [*arguments], named]
+            if self._strict and self._packed(after, "argument_no_data") != call:
+                self.refuse("mutates_arguments")
             self._send(call, result, seconds)
             return result
 
@@ -117,14 +110,12 @@ class Recorder:
 
     @contextmanager
     def _watched_output(self) -> Iterator[None]:
-        kept = sys.stdout, sys.stderr
-        written = [_Written(file) for file in kept]
-        sys.stdout, sys.stderr = written
+        written = io.StringIO()
         try:
-            yield
+            with redirect_stdout(written), redirect_stderr(written):
+                yield
         finally:
-            sys.stdout, sys.stderr = kept
-            if self._strict and any(file.used for file in written):
+            if self._strict and written.tell():
                 self.refuse("prints")
 
     def _packed(self, value: Any, reason: str) -> bytes:
@@ -138,29 +129,11 @@ class Recorder:
         self._channel.send(b"C" + codec.pack([seconds, call, packed]))
 
 
-class _Written:
-    """A file for text that notes whether anything was written to it."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self.used = False
-
-    def write(self, text: str) -> int:
-        self.used = True
-        return int(self._file.write(text) or 0)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-
-def run(request: bytes, channel: "Channel") -> None:
+def run(request: bytes, channel: Channel) -> None:
     """Run the tests of a reference solution and send its calls.
 
-    Args:
-        request: packed ``{"form", "prelude", "code", "test", "names"}``. ``form``: "pytest" or
-            "check"; ``prelude``: program before the solution, and before HumanEval's tests;
-            ``names``: what the tests use of the solution (for "check", its function).
-        channel: pipes to the judge.
+    The request is packed ``{"form", "prelude", "code", "test", "names"}``; see
+    `judgebox.record_reference`.
     """
     program = codec.unpack(request)
     leave = os._exit
@@ -173,7 +146,7 @@ def run(request: bytes, channel: "Channel") -> None:
         run_tests = _run_check if program["form"] == "check" else _run_pytest
         passed = run_tests(recorder, solution, program)
     except BaseException:  # a test's own, or `Unrecordable`
-        passed = False
+        pass
     if passed and recorder.reason is None:
         channel.send(b"D")
     else:

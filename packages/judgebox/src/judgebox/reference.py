@@ -2,8 +2,8 @@
 
 A problem brings either inputs, over which the reference is run (`expect`), or tests of its own,
 which run twice in the box with a recorder around the reference (`record_reference` and
-`judgebox.record`): what it was called with, and what it returned or raised, become test
-cases like any others. Then the reference is judged by its own calls, with other random numbers.
+`judgebox.record`): what it was called with, and what it returned or raised, become test cases like
+any others. Then the reference is judged by its own calls, with other random numbers.
 
 Tests that can't be recorded so are refused with a reason's key:
 
@@ -12,10 +12,8 @@ Tests that can't be recorded so are refused with a reason's key:
   depend on chance, on state that the tests set up, or on objects of their own kind.
 - ``classes``, ``no_function``: the tests use a class of the solution, or a value of it.
 - ``argument_no_data``, ``result_no_data``: functions, iterators, objects went in, or came out.
-- ``mutates_arguments``, ``prints``, ``threads``, ``fixtures``: arguments and results are not all
-  that the tests look at.
-- ``no_calls``: the tests call nothing.
-- ``tests_nothing``: all results are None, empty lists or exceptions: hardly anything is asked.
+- ``mutates_arguments``, ``prints``, ``threads``, ``fixtures``: tests look at more than results.
+- ``no_calls``, ``tests_nothing``: nothing is called; all results are None, empty, exceptions.
 """
 
 import math
@@ -26,10 +24,9 @@ from typing import Any, Literal, NamedTuple
 from judgebox import codec
 from judgebox.box import Box
 from judgebox.check import Limits
+from judgebox.codec import CaseWriter, open_cases
 from judgebox.compare import equals_its_like, is_floats
-from judgebox.judging import PASS, Program
-from judgebox.testcases import CaseWriter, open_cases
-from judgebox.verdict import TIMEOUT, Clocks, check
+from judgebox.judging import PASS, TIMEOUT, Clocks, Program, judge_set
 
 #: Seconds that a reference may take for all inputs of a set: it is trusted to end.
 _SECONDS = 540.0
@@ -54,14 +51,9 @@ class Refused(Exception):
 class Recording(NamedTuple):
     """What became of a reference under its own tests."""
 
-    reason: str | None
-    """Why they can't be recorded; None where they are."""
-
-    seconds: float = 0.0
-    """Processor time of all calls, coarsely."""
-
+    reason: str | None  # why they can't be recorded; None where they are
+    seconds: float = 0.0  # processor time of all calls, coarsely
     calls: int = 0
-    """Their number."""
 
 
 def coarse_seconds(seconds: float) -> float:
@@ -74,20 +66,10 @@ def coarse_seconds(seconds: float) -> float:
 
 
 def expect(box: Box, cases: Path, program: Program, memory_bytes: int, not_none: bool) -> float:
-    """Run a reference over a file's inputs and add its outputs to the file.
+    """Run a reference over a file's inputs and replace the file by one with its outputs.
 
-    Args:
-        box: where it runs.
-        cases: a file of test cases without outputs, which is replaced.
-        program: the reference.
-        memory_bytes: address space of the program.
-        not_none: whether of its outputs only their presence counts.
-
-    Returns:
-        Processor time that it took, coarsely.
-
-    Raises:
-        Failed, CodecError: it raised, or returned what can't be kept.
+    Where `not_none`, of its outputs only their presence counts. Returns the processor time that it
+    took, coarsely. `Failed`, `CodecError`: it raised, or returned what can't be kept.
     """
     request = codec.pack(program._asdict() | {"truth": True, "not_none": not_none, "seed": 0})
     new = cases.with_suffix(".new")
@@ -136,11 +118,7 @@ def _add_outputs(
 
 
 def _fields(content: bytes, *types: type) -> list[Any]:
-    """The parts of a packed message.
-
-    Raises:
-        CodecError: it holds others than these types.
-    """
+    """The parts of a packed message; `CodecError` where it holds others than these types."""
     fields = codec.unpack(content, len(content))
     if type(fields) is not list or [*map(type, fields)] != [*types]:
         raise codec.CodecError("a message of another form")
@@ -164,7 +142,7 @@ def record_reference(
     """Record a reference solution under its own tests and write its calls to a file.
 
     Args:
-        box: where it runs.
+        box: where it runs; `SetupError` where no sandbox can be had.
         cases: file that is written, of one set, "base"; its inputs are ``[name, arguments, named
             arguments]``. Programs are judged by it with ``Program.recorded``.
         solution: the reference.
@@ -178,9 +156,6 @@ def record_reference(
         seconds: processor time of the reference under its tests; slower ones make no test for many
             candidates.
         memory_bytes: address space of a program.
-
-    Raises:
-        SetupError: no sandbox can be had.
     """
     request = codec.pack(
         {"form": form, "prelude": prelude, "code": solution, "test": tests, "names": [*names]}
@@ -191,18 +166,15 @@ def record_reference(
         first, second = _recorded(box, request, limits), _recorded(box, request, limits)
         if [call[1:] for call in first] != [call[1:] for call in second]:
             raise Refused("reference_varies")
-        times = [
-            coarse_seconds(min(calls[0][0], calls[1][0]))
-            for calls in zip(first, second, strict=True)
-        ]
+        pairs = zip(first, second, strict=True)
+        times = [coarse_seconds(min(one[0], other[0])) for one, other in pairs]
         _write_calls(cases, first, times)
         program = Program(f"{prelude}\n{solution}", names[0], oracle, atol, recorded=True)
         with open_cases(cases) as sets:
             clocks = Clocks(seconds, 10.0, memory_bytes)
-            outcome = check(box, program, sets["base"], clocks, alone=True, seed=1)
-        if outcome.verdict != PASS:
-            slow = outcome.verdict == TIMEOUT
-            raise Refused("reference_slow" if slow else "reference_varies")
+            verdict = judge_set(box, program, sets["base"], clocks, alone=True, seed=1).verdict
+        if verdict != PASS:
+            raise Refused("reference_slow" if verdict == TIMEOUT else "reference_varies")
     except Refused as refused:
         return Recording(str(refused))
     return Recording(None, sum(times), len(first))
@@ -213,11 +185,7 @@ _Call = tuple[float, bytes, bytes]
 
 
 def _recorded(box: Box, request: bytes, limits: Limits) -> list[_Call]:
-    """Run the tests once.
-
-    Raises:
-        Refused: they can't be recorded.
-    """
+    """Run the tests once; `Refused` where they can't be recorded."""
     calls: list[_Call] = []
     with box.start("record", request, limits) as running:
         for frame in running.frames():
@@ -239,11 +207,7 @@ def _recorded(box: Box, request: bytes, limits: Limits) -> list[_Call]:
 
 
 def _write_calls(cases: Path, calls: list[_Call], times: list[float]) -> None:
-    """Write a file of test cases.
-
-    Raises:
-        Refused: there are none, or a function that does nothing would nearly give all results.
-    """
+    """Write a file of test cases, unless they would nearly pass a function that does nothing."""
     if not calls:
         raise Refused("no_calls")
     asks = False

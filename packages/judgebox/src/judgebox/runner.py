@@ -17,21 +17,11 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
 
-from judgebox.check import (
-    INPUT,
-    OUTPUT,
-    Channel,
-    Ended,
-    Limits,
-    Monitor,
-    Reason,
-    Run,
-    descendants,
-)
+from judgebox.check import INPUT, OUTPUT, Channel, Ended, Limits, Reason, Run, Running
 
 #: How a runner exits that found itself outside.
 EXIT: Final = 97
@@ -39,15 +29,10 @@ EXIT: Final = 97
 _REPORT = OUTPUT + 1
 #: Descriptors that a process may have open.
 _FILES = 256
-#: Seconds between two looks at a check, and looks at what the kernel counts to one at what the cell
-#: has to count.
-_TICK, _SELDOM = 0.02, 5
+#: Seconds between two looks at a check.
+_TICK = 0.02
 #: Modules with ``run(request, channel)``, which is called in an isolated process.
-_HARNESSES = {
-    "calls": "judgebox.calls",
-    "program": "judgebox.check",
-    "record": "judgebox.record",
-}
+_HARNESSES = {"calls": "judgebox.calls", "program": "judgebox.check", "record": "judgebox.record"}
 # What a program puts in its place is not what ends its process.
 _leave = os._exit
 
@@ -60,7 +45,7 @@ class Cell(Protocol):
     """
 
     def prove(self, hello: dict[str, Any]) -> None:
-        """Show that this process is inside, before any check, else raise `seccomp.NotInside`.
+        """Show that this process is inside, before any check, else raise `seccomp.Refused`.
 
         Paid for: a prototype that emptied ``/tmp`` between programs was once started outside of its
         sandbox, as root. `hello` is `judgebox.detect`'s.
@@ -76,20 +61,7 @@ class Cell(Protocol):
         """In the runner: end a check with all its processes, also if its first one has ended."""
 
     def excess(self, init: int, limits: Limits) -> Reason | None:
-        """In the runner, a few times a second: a limit that only this cell can look after."""
-
-
-@dataclass
-class _Running:
-    """A check that is alive."""
-
-    init: int
-    limits: Limits
-    report: socket.socket
-    output: int
-    monitor: Monitor
-    looks: int = 0
-    reason: Reason | None = None
+        """In the runner, at each look: a limit that only this cell can look after."""
 
 
 class Runner:
@@ -97,12 +69,19 @@ class Runner:
 
     def __init__(self, cell: Cell, control: socket.socket) -> None:
         self._cell, self._control = cell, control
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
         self._harnesses: dict[str, Run] = {}
         self._poll = select.poll()
 
     def serve(self) -> None:
-        """Serve until the control socket is closed, which ends the box."""
+        """Serve until the control socket is closed, which ends the box, or something fails."""
+        try:
+            self._serve()
+        finally:
+            for check in self._running.values():
+                self._cell.kill(check.init)
+
+    def _serve(self) -> None:
         # A byte comes out of this pipe for every child that ends.
         deaths, woken = os.pipe()
         os.set_blocking(deaths, False)
@@ -128,12 +107,10 @@ class Runner:
             if now >= next_look:
                 next_look = now + _TICK
                 for check in self._running.values():
-                    self._look(check)
-
-    def end(self) -> None:
-        """End all checks."""
-        for check in self._running.values():
-            self._cell.kill(check.init)
+                    if check.reason is None:
+                        reason = check.exceeded() or self._cell.excess(check.init, check.limits)
+                        if reason is not None:
+                            self._end(check, reason)
 
     def _start(self) -> bool:
         """Start the check that a message asks for; False at the end of all messages."""
@@ -165,23 +142,10 @@ class Runner:
             begin(self._cell, limits, self._harnesses[name], (requests, output, reporting))
         os.close(requests)
         self._poll.register(report, select.POLLIN)
-        self._running[init] = _Running(init, limits, report, output, Monitor(limits, output))
+        self._running[init] = Running(init, limits, report, output)
         return True
 
-    def _look(self, check: _Running) -> None:
-        """End a check that is over one of its limits."""
-        if check.reason is not None:
-            return
-        # A few more than allowed say all.
-        pids = descendants(check.init, (check.limits.processes + 2) * 2)
-        reason = check.monitor.exceeded(pids)
-        check.looks += 1
-        if reason is None and check.looks % _SELDOM == 0:
-            reason = self._cell.excess(check.init, check.limits)
-        if reason is not None:
-            self._end(check, reason)
-
-    def _end(self, check: _Running, reason: Reason) -> None:
+    def _end(self, check: Running, reason: Reason) -> None:
         check.reason = reason
         self._poll.unregister(check.report)  # for good: only its end is of interest now
         self._cell.kill(check.init)
@@ -195,13 +159,13 @@ class Runner:
                 else:
                     os.waitpid(dead.si_pid, 0)
 
-    def _finish(self, check: _Running) -> None:
+    def _finish(self, check: Running) -> None:
         """Kill what is left of a check, and tell the judge how it ended."""
         if check.reason is None:
             self._poll.unregister(check.report)
         self._cell.kill(check.init)
         _, status, usage = os.wait4(check.init, 0)
-        used = max(usage.ru_utime + usage.ru_stime, check.monitor.cpu_seconds)
+        used = max(usage.ru_utime + usage.ru_stime, check.cpu_seconds)
         code = os.waitstatus_to_exitcode(status)
         if check.reason is not None:
             ended = Ended(check.reason, signal.SIGKILL, used, check.reason == "wall")
@@ -226,13 +190,20 @@ def _tell(report: socket.socket, message: dict[str, Any]) -> None:
 def begin(cell: Cell, limits: Limits, run: Run, descriptors: tuple[int, int, int]) -> NoReturn:
     """In the process that `Cell.fork` made: become the check, whose harness is `run`.
 
-    The descriptors are of its input, of its output, and of its report socket, which is closed
-    before foreign code runs.
+    The descriptors: input, output, and report socket, which is closed before foreign code runs.
     """
     code = 1
     try:
         try:
-            _keep(descriptors)
+            signal.set_wakeup_fd(-1)
+            for handled in (signal.SIGCHLD, signal.SIGTERM):
+                signal.signal(handled, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            moved = [fcntl.fcntl(number, fcntl.F_DUPFD, _FILES) for number in descriptors]
+            for number, target in zip(moved, (INPUT, OUTPUT, _REPORT), strict=True):
+                os.dup2(number, target)
+            _silence()  # /dev/null anew: flags of the runner's would be every check's
+            os.closerange(_REPORT + 1, 2 * _FILES)
             limits.enforce(_FILES)
             cell.confine(limits)
         except BaseException as error:
@@ -246,19 +217,6 @@ def begin(cell: Cell, limits: Limits, run: Run, descriptors: tuple[int, int, int
             code = 0
     finally:
         _leave(code)
-
-
-def _keep(descriptors: tuple[int, int, int]) -> None:
-    """Close all descriptors but these and /dev/null, and give them their numbers."""
-    signal.set_wakeup_fd(-1)
-    for handled in (signal.SIGCHLD, signal.SIGTERM):
-        signal.signal(handled, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    moved = [fcntl.fcntl(number, fcntl.F_DUPFD, _FILES) for number in descriptors]
-    for number, target in zip(moved, (INPUT, OUTPUT, _REPORT), strict=True):
-        os.dup2(number, target)
-    _silence()  # /dev/null anew: flags of the runner's would be every check's
-    os.closerange(_REPORT + 1, 2 * _FILES)
 
 
 def _silence() -> None:
@@ -291,11 +249,7 @@ def main() -> None:
     with contextlib.suppress(PermissionError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     control.send(b"ready")
-    runner = Runner(cell, control)
-    try:
-        runner.serve()
-    finally:
-        runner.end()
+    Runner(cell, control).serve()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from judgebox import SetupError
+
 #: Where loaders look for shared libraries, besides what they are told.
 _LIBRARIES = ("/lib", "/lib32", "/lib64", "/libx32")
 _FILES = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
@@ -23,12 +25,16 @@ _FILES = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
 _NEEDED = ("numpy", "msgpack", "pytest")
 #: Libraries that a program may import, besides the standard library, unless a box is told others.
 PACKAGES = ("numpy", "pandas", "scipy", "sympy", "networkx")
+#: Variables of a box and of a worker.
+FIXED = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    # The order of a set's strings must be that of the expected outputs.
+    "PYTHONHASHSEED": "0",
+}
 #: Folders that are one distribution's alone though they hold no ``__init__.py``.
 _WHOLE = (".libs", ".dist-info", ".egg-info")
-
-
-class SetupError(Exception):
-    """What whoever runs a judge must put right; the message says how."""
 
 
 class PackageError(SetupError):
@@ -40,50 +46,30 @@ class Runtime:
     """Files that a box sees, read-only, and how its runner is started."""
 
     interpreter: Path
+    #: Files and folders, at the paths at which they are outside; what contains others first.
     readable: tuple[Path, ...]
-    """Files and folders, at the paths at which they are outside; what contains others first."""
-
+    #: Symbolic links of the root directory, such as /lib -> usr/lib.
     links: dict[Path, str]
-    """Symbolic links of the root directory, such as /lib -> usr/lib."""
-
+    #: Folders below `readable` that must not be seen: the base interpreter's packages.
     hidden: tuple[Path, ...]
-    """Folders below `readable` that must not be seen: the base interpreter's packages."""
-
+    #: Entries of the only folder on ``sys.path`` besides the standard library's.
     site: dict[str, Path]
-    """Entries of the only folder on ``sys.path`` besides the standard library's."""
-
+    #: Where that folder is in the box.
     site_at: str = "/box/site"
-    """Where that folder is in the box."""
-
+    #: Folders of ``LD_LIBRARY_PATH`` that are among `readable`.
     library_path: tuple[Path, ...] = ()
-    """Folders of ``LD_LIBRARY_PATH`` that are among `readable`."""
 
     @property
     def environment(self) -> dict[str, str]:
         """All variables of the box."""
-        variables = {
-            "HOME": "/tmp",
-            "LANG": "C.UTF-8",
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            # The order of a set's strings must be that of the expected outputs.
-            "PYTHONHASHSEED": "0",
-            "PYTHONNOUSERSITE": "1",
-            "PYTHONPATH": self.site_at,
-            "TMPDIR": "/tmp",
-        }
+        variables = FIXED | {"HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONNOUSERSITE": "1"}
+        variables |= {"PYTHONPATH": self.site_at, "TMPDIR": "/tmp"}
         if self.library_path:
             variables["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, self.library_path))
         return variables
 
     def command(self, cell: str, control: int) -> list[str]:
-        """The runner's command line.
-
-        Args:
-            cell: module of the box's inner half, see `judgebox.runner.Cell`.
-            control: number of the descriptor of its end of the control socket.
-        """
+        """The runner's command line: the `judgebox.runner.Cell`'s module, its control socket."""
         # Not -I: it would ignore the fixed hash seed. -S: site-packages is none of its business.
         flags = ("-P", "-s", "-S", "-B", "-m", "judgebox.runner")
         return [str(self.interpreter), *flags, cell, str(control)]
@@ -91,15 +77,12 @@ class Runtime:
 
 @functools.cache
 def runtime(packages: tuple[str, ...]) -> Runtime:
-    """What a box sees on this machine.
-
-    Args:
-        packages: distributions that programs may import.
-
-    Raises:
-        PackageError: one of them is not installed.
-    """
-    interpreter, base = _interpreter(), Path(sys.base_prefix)
+    """What a box sees on this machine, where programs may import these distributions."""
+    base = Path(sys.base_prefix)
+    # The base interpreter's own file: what runs, unless that is a virtual environment's copy.
+    interpreter = Path("/proc/self/exe").resolve()
+    if sys.prefix != sys.base_prefix and interpreter.is_relative_to(Path(sys.prefix).resolve()):
+        interpreter = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
     system = [Path(name) for name in (*_LIBRARIES, *(f"/usr{name}" for name in _LIBRARIES))]
     folders = [path for path in system if path.is_dir() and not path.is_symlink()]
     folders += [
@@ -134,14 +117,6 @@ def runtime(packages: tuple[str, ...]) -> Runtime:
     )
 
 
-def _interpreter() -> Path:
-    """The base interpreter's own file: what runs, unless that is a virtual environment's copy."""
-    running = Path("/proc/self/exe").resolve()
-    if sys.prefix != sys.base_prefix and running.is_relative_to(Path(sys.prefix).resolve()):
-        return Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
-    return running
-
-
 def _mapped() -> set[Path]:
     """Folders of shared libraries that this interpreter has loaded from unusual places.
 
@@ -174,18 +149,12 @@ def _below(path: Path, folders: Sequence[Path]) -> bool:
 def site_entries(packages: Iterable[str]) -> dict[str, Path]:
     """Files and folders of distributions and of all that they require.
 
-    Args:
-        packages: names of distributions.
-
-    Returns:
-        Path below site-packages (``numpy``, ``numpy.libs``, ``six.py``) -> where it is.
-
-    Raises:
-        PackageError: a named distribution is not installed, or not by copies of its files.
+    Path below site-packages (``numpy``, ``numpy.libs``, ``six.py``) -> where it is. `PackageError`:
+    a named distribution is not installed, or not by copies of its files.
     """
-    packages = [*packages]
+    named = {*_NEEDED, *packages}
     entries: dict[str, Path] = {}
-    waiting, done = [*_NEEDED, *packages], set[str]()
+    waiting, done = [*named], set[str]()
     while waiting:
         name = waiting.pop()
         if canonicalize_name(name) in done:
@@ -195,16 +164,16 @@ def site_entries(packages: Iterable[str]) -> dict[str, Path]:
             distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError as error:
             # What else programs may import by default is left out; numpy is needed in any case.
-            if name not in {*packages, *_NEEDED} or name in PACKAGES[1:]:
+            if name not in named or name in PACKAGES[1:]:
                 continue
             raise PackageError(
                 f"{name!r} is not installed here, so that no program could import it; install it "
                 f"(pip install {name}) or take it off the list"
             ) from error
         entries |= _entries(distribution)
-        for requirement in map(Requirement, distribution.requires or []):
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                waiting.append(requirement.name)
+        for wanted in map(Requirement, distribution.requires or []):
+            if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+                waiting.append(wanted.name)
     return entries
 
 

@@ -56,29 +56,22 @@ _NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16
 
 
 class Refused(OSError):
-    """The kernel or the machine does not offer a mechanism; the message says which and why."""
-
-
-class NotInside(OSError):
-    """This process is not in the box that it should be in; the message says what is wrong."""
+    """The kernel or the machine does not offer a mechanism, or this process is not in its box."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What the processes behind a filter may do, beside what all may.
+    """What the processes behind a filter may do, beside what all may."""
 
-    Attributes:
-        signals_to: the only process that signals may be sent to; None: the kernel sees to it that
-            no other is in reach (a PID namespace, or landlock's scope).
-        own_files: all files in sight are theirs (a file system of their own), and all processes
-            end with the first: modes, times, owners, sessions and process groups may be changed.
-        truncate: files may be truncated by name. Landlock before version 3 does not govern that.
-        trusted: our own code, which passes descriptors and locks itself in further.
-    """
-
+    #: The only process that signals may be sent to; None: the kernel sees to it that no other is in
+    #: reach (a PID namespace, or landlock's scope).
     signals_to: int | None = None
+    #: All files in sight are theirs (a file system of their own), and all processes end with the
+    #: first: modes, times, owners, sessions and process groups may be changed.
     own_files: bool = False
+    #: Files may be truncated by name. Landlock before version 3 does not govern that.
     truncate: bool = True
+    #: Our own code, which passes descriptors and locks itself in further.
     trusted: bool = False
 
 
@@ -197,34 +190,32 @@ def drop_capabilities() -> None:
     LIBC.capset(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24))
 
 
-# What cells prove; each raises `NotInside` where it does not hold.
+# What cells prove; each raises `Refused` where it does not hold.
 
 
 def prove_canary_unseen(hello: dict[str, Any]) -> str:
     """The launcher's canary, a file that exists outside, can't be opened; returns its path."""
     canary = hello.get("canary")
     if not isinstance(canary, str) or not canary.startswith("/"):
-        raise NotInside("the launcher named no canary")
+        raise Refused("the launcher named no canary")
     try:
         os.close(os.open(canary, os.O_RDONLY))
     except OSError:
         return canary
-    raise NotInside(f"a file of the outside can be read: {canary}")
+    raise Refused(f"a file of the outside can be read: {canary}")
 
 
 def prove_confined(bounding_set: bool) -> None:
     """This process holds no capability, its calls are filtered, and it can't gain rights.
 
-    Args:
-        bounding_set: whether that set must be empty, too. Only root can empty it, and no_new_privs
-            makes it meaningless.
+    The bounding set can only be emptied by root, and no_new_privs makes it meaningless.
     """
     for line in Path("/proc/self/status").read_text("ascii").splitlines():
         counts = line.startswith("Cap") and (bounding_set or not line.startswith("CapBnd"))
         if counts and int(line.split()[1], 16):
-            raise NotInside(f"it keeps capabilities ({line.strip()})")
+            raise Refused(f"it keeps capabilities ({line.strip()})")
     if not filter_is_on() or LIBC.prctl(_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1:
-        raise NotInside("it has no system call filter, or may gain rights")
+        raise Refused("it has no system call filter, or may gain rights")
     prove_refused("a socket of AF_UNIX", errno.EPERM, socket.socket, socket.AF_UNIX)
 
 
@@ -235,5 +226,5 @@ def prove_refused(what: str, error: int, call: Callable[..., object], *arguments
     except OSError as refusal:
         if refusal.errno == error:
             return
-        raise NotInside(f"{what} fails for another reason: {refusal}") from refusal
-    raise NotInside(f"{what} works")
+        raise Refused(f"{what} fails for another reason: {refusal}") from refusal
+    raise Refused(f"{what} works")

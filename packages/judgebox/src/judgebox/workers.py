@@ -17,15 +17,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from judgebox import codec, reference
+from judgebox import SetupError, codec, reference
 from judgebox.box import Box, BoxFailed
-from judgebox.judging import Program
-from judgebox.runtime import PACKAGES, PackageError, SetupError
-from judgebox.verdict import TIMEOUT, Clocks, judge
+from judgebox.judging import TIMEOUT, Clocks, Program, judge
+from judgebox.runtime import FIXED, PACKAGES, PackageError
 
 #: Variables of ours that a worker keeps; credentials and the rest stay out of its reach.
 _KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "JUDGEBOX_BACKEND")
@@ -40,12 +38,8 @@ class WorkerDied(Exception):
 class Workers(AbstractContextManager["Workers"]):
     """A fixed number of workers; requests are answered as they finish.
 
-    Args:
-        count: how many work side by side.
-        memory_bytes: address space of a reference.
-        packages: distributions that programs may import.
-        module: what a worker runs; it calls `serve`.
-        patience: seconds after which a silent worker is given up.
+    A reference has so many bytes of address space; programs may import the packages' distributions.
+    A worker runs the module, which calls `serve`; after `patience` seconds it is given up.
     """
 
     def __init__(
@@ -57,9 +51,8 @@ class Workers(AbstractContextManager["Workers"]):
         module: str = "judgebox.workers",
         patience: float = 600,
     ) -> None:
-        self._count = count
+        self._count, self._patience = count, patience
         self._command = [module, json.dumps([memory_bytes, [*packages]])]
-        self._patience = patience
         self._scratch = tempfile.TemporaryDirectory(prefix="judgebox-", ignore_cleanup_errors=True)
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._all: list[_Worker] = []
@@ -81,14 +74,10 @@ class Workers(AbstractContextManager["Workers"]):
     ) -> Iterator[tuple[int, dict[str, Any] | WorkerDied]]:
         """Yield ``(number of the request, answer)`` in the order in which they finish.
 
-        Raises:
-            SetupError: what a worker was asked can't be done, as where no sandbox can be had.
+        `SetupError`: what a worker was asked can't be done, as where no sandbox can be had.
         """
         with ThreadPoolExecutor(self._count) as threads:
-            futures = {
-                threads.submit(self._ask, request): number
-                for number, request in enumerate(requests)
-            }
+            futures = {threads.submit(self._ask, one): n for n, one in enumerate(requests)}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
@@ -99,29 +88,19 @@ class Workers(AbstractContextManager["Workers"]):
     def _ask(self, request: dict[str, Any]) -> dict[str, Any] | WorkerDied:
         worker = self._idle.get()
         try:
-            for _ in range(2):
-                answer = worker.ask(request, self._patience)
-                if answer is not None and "refused" in answer:
-                    error = PackageError if answer["package"] else SetupError
-                    raise error(answer["refused"])
-                if answer is not None:
-                    return answer
-            return WorkerDied()
+            answer = worker.ask(request, self._patience) or worker.ask(request, self._patience)
         finally:
             self._idle.put(worker)
+        if answer is not None and "refused" in answer:
+            raise (PackageError if answer["package"] else SetupError)(answer["refused"])
+        return WorkerDied() if answer is None else answer
 
 
 def judge_request(cases: Path, program: Program, clocks: Clocks, **options: bool) -> dict[str, Any]:
-    """The request that makes a worker judge a program; see `judgebox.judge`.
+    """The request that makes a worker judge a program by a file of test cases.
 
-    Args:
-        cases: file of test cases.
-        program: what is judged.
-        clocks: what it may use.
-        options: of `judgebox.judge`, such as ``alone``, which is false unless it is said.
-
-    Returns:
-        The answer has the fields of `judgebox.verdict.Verdict`.
+    The options are those of `judgebox.judge`, such as ``alone``, which is false unless it is said.
+    The answer has the fields of `judgebox.judging.Verdict`.
     """
     return {
         "do": "judge",
@@ -144,23 +123,25 @@ class _Worker:
     """One process, started when first asked and again after it died."""
 
     def __init__(self, directory: Path, command: list[str]) -> None:
-        self._directory = directory
-        self._command = command
+        self._directory, self._command = directory, command
         directory.mkdir()
-        self._environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {
-            "HOME": str(directory),
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            # In the box, too: the order of a set's strings is that of the expected outputs.
-            "PYTHONHASHSEED": "0",
-            "TMPDIR": str(directory),
-        }
+        self._environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        self._environment |= FIXED | {"HOME": str(directory), "TMPDIR": str(directory)}
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, request: dict[str, Any], patience: float) -> dict[str, Any] | None:
         """Send a request and wait for so many seconds; None where the worker died or was silent."""
-        process = self._process = self._process or self._started()
+        if self._process is None:
+            # -P: nothing is imported from the working directory.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", *self._command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd=self._directory,
+                env=self._environment,
+                encoding="utf-8",
+            )
+        process = self._process
         assert process.stdin is not None and process.stdout is not None
         timer = threading.Timer(patience, process.kill)
         timer.start()
@@ -178,17 +159,6 @@ class _Worker:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _started(self) -> "subprocess.Popen[str]":
-        # -P: nothing is imported from the working directory.
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", *self._command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=self._directory,
-            env=self._environment,
-            encoding="utf-8",
-        )
-
     def stop(self) -> None:
         """End the process."""
         if self._process is not None:
@@ -197,31 +167,20 @@ class _Worker:
             self._process = None
 
 
-class Context:
-    """What a worker answers with.
+class Context(NamedTuple):
+    """What a worker answers with."""
 
-    Args:
-        memory_bytes: address space of a reference.
-        packages: distributions that programs may import.
-    """
-
-    def __init__(self, memory_bytes: int, packages: Sequence[str]) -> None:
-        self.memory_bytes = memory_bytes
-        self._packages = packages
-
-    @functools.cached_property
-    def box(self) -> Box:
-        """A box, started when it is first needed."""
-        return Box(self._packages).__enter__()
+    box: Callable[[], Box]  # started when it is first needed
+    memory_bytes: int  # address space of a reference
 
 
 def serve(handlers: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
     """Answer requests until standard input ends; what a worker does.
 
-    Args:
-        handlers: what to do -> what does it, with a `Context` and the request's other fields.
+    `handlers`: what to do -> what does it, with a `Context` and the request's other fields.
     """
-    context = Context(*json.loads(sys.argv[1]))
+    memory_bytes, packages = json.loads(sys.argv[1])
+    context = Context(functools.cache(lambda: Box(packages).__enter__()), memory_bytes)
     # So that what comes out of a box can't fill the machine's memory. Only the soft limit: a box
     # may raise its own again.
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -254,17 +213,17 @@ def _judge(
     context: Context, cases: str, program: dict[str, Any], clocks: dict[str, Any], **options: bool
 ) -> dict[str, Any]:
     """Verdicts of one program; see `judge_request`."""
-    return asdict(judge(context.box, Program(**program), Path(cases), Clocks(**clocks), **options))
+    limits = Clocks(**clocks)
+    return judge(context.box(), Program(**program), Path(cases), limits, **options)._asdict()
 
 
 def _expect(
     context: Context, cases: str, program: dict[str, Any], not_none: bool
 ) -> dict[str, Any]:
     """A reference's outputs; ``error`` says what went wrong."""
+    box, memory_bytes = context.box(), context.memory_bytes
     try:
-        seconds = reference.expect(
-            context.box, Path(cases), Program(**program), context.memory_bytes, not_none
-        )
+        seconds = reference.expect(box, Path(cases), Program(**program), memory_bytes, not_none)
     except (reference.Failed, codec.CodecError) as error:
         return {"error": str(error)}
     return {"error": None, "seconds": seconds}
@@ -273,7 +232,7 @@ def _expect(
 def _record(context: Context, cases: str, **request: Any) -> dict[str, Any]:
     """A reference's calls; the fields of `judgebox.reference.Recording`."""
     recording = reference.record_reference(
-        context.box, Path(cases), memory_bytes=context.memory_bytes, **request
+        context.box(), Path(cases), memory_bytes=context.memory_bytes, **request
     )
     return recording._asdict()
 
