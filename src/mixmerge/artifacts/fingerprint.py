@@ -4,9 +4,8 @@ Snakemake sees a changed script but no changed imported module, and takes a ``gi
 mtime for a change. The fingerprint is a hash over the syntax trees of the script and of every
 first-party module it imports, directly or not, also inside functions, or starts as a program of its
 own (``-m mixmerge...``), and over the data files that lie beside those modules. Comments,
-docstrings and formatting do not count; anything that can change what runs does. The versions of the
-libraries that this code computes with stand beside the hash; what cannot change a result is left
-out, so that an upgrade of it retrains nothing.
+docstrings and formatting do not count. The versions of the libraries that this code computes with
+stand beside the hash.
 """
 
 import ast
@@ -61,25 +60,20 @@ _COMPUTES_WITH = {
 }
 
 
-def fingerprint(script: Path) -> str:
-    """Hash the code that a rule's script runs; returns 16 hexadecimal digits.
+def stage_code(script: Path, pinned: Mapping[str, str] | None = None) -> str:
+    """Code and libraries of a stage as a rule's param: ``0f3a... numpy 2.4.6 torch 2.13.0``."""
+    libraries = [f"{name} {number}" for name, number in software(script, pinned).items()]
+    return " ".join([fingerprint(script), *libraries])
 
-    Args:
-        script: a file in workflow/scripts.
-    """
+
+def fingerprint(script: Path) -> str:
+    """Hash the code that a rule's script runs; returns 16 hexadecimal digits."""
     modules = _modules(script)
     parts = [_read(script).digest]
     parts += [f"{name} {_read(file).digest}" for name, file in modules.items()]
     # Tables that lie beside the modules are read by them: they are code, too.
     parts += [_tables(folder) for folder in sorted({file.parent for file in modules.values()})]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-@cache
-def _tables(folder: Path) -> str:
-    """Names and SHA-256 of a folder's data files."""
-    files = [f for f in folder.iterdir() if f.is_file() and f.suffix not in (".py", ".pyc")]
-    return " ".join(f"{file.name} {sha256(file)}" for file in sorted(files))
 
 
 def software(script: Path, pinned: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -97,36 +91,21 @@ def software(script: Path, pinned: Mapping[str, str] | None = None) -> dict[str,
     for module in _third_party([script, *_modules(script).values()]):
         name = _DISTRIBUTIONS.get(module, module.lower().replace("_", "-"))
         names |= {name, *_COMPUTES_WITH.get(name, ())}
-    versions = {}
-    for name in sorted(names - _BYSTANDERS):
-        installed = pinned.get(name) if pinned is not None else _installed(name)
-        if installed is not None:
-            versions[name] = installed.partition("+")[0]
-    return versions
-
-
-def stage_code(script: Path, pinned: Mapping[str, str] | None = None) -> str:
-    """Code and libraries of a stage as a rule's param: ``0f3a... numpy 2.4.6 torch 2.13.0``."""
-    libraries = [f"{name} {number}" for name, number in software(script, pinned).items()]
-    return " ".join([fingerprint(script), *libraries])
+    find = _installed if pinned is None else pinned.get
+    versions = {name: find(name) for name in sorted(names - _BYSTANDERS)}
+    return {name: number.partition("+")[0] for name, number in versions.items() if number}
 
 
 def third_party(script: Path) -> set[str]:
-    """Top-level names of everything that a script may import beside ours and Python's own.
-
-    Unlike `software` it leaves out nothing: machinery and bystanders count, too.
-    """
+    """Top-level names of all that a script may import beside ours and Python's own."""
     return _third_party([script, *_modules(script, left_out=()).values()])
 
 
 def read_lock(path: Path) -> dict[str, str]:
     """Name -> version of a requirements file whose lines are ``name==version``."""
-    pins = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        name, separator, pin = line.partition("#")[0].partition("==")
-        if separator:
-            pins[name.strip().lower().replace("_", "-")] = pin.strip()
-    return pins
+    lines = [line.partition("#")[0] for line in path.read_text(encoding="utf-8").splitlines()]
+    pins = dict(line.split("==", 1) for line in lines if "==" in line)
+    return {name.strip().lower().replace("_", "-"): pin.strip() for name, pin in pins.items()}
 
 
 @cache
@@ -139,62 +118,56 @@ def _installed(name: str) -> str | None:
 
 
 @cache
-def _packages() -> frozenset[str]:
-    """Names of the packages below `ROOTS`."""
-    return frozenset(path.parent.name for root in ROOTS for path in root.glob("*/__init__.py"))
+def _sources() -> dict[str, Path]:
+    """Source files of all first-party packages and modules, by dotted name."""
+    files: dict[str, Path] = {}
+    for root in ROOTS:
+        for package in root.glob("*/__init__.py"):
+            for path in package.parent.rglob("*.py"):
+                name = ".".join(path.relative_to(root).with_suffix("").parts)
+                files.setdefault(name.removesuffix(".__init__"), path)
+    return files
+
+
+@cache
+def _tables(folder: Path) -> str:
+    """Names and SHA-256 of a folder's data files."""
+    files = [f for f in folder.iterdir() if f.is_file() and f.suffix not in (".py", ".pyc")]
+    return " ".join(f"{file.name} {sha256(file)}" for file in sorted(files))
 
 
 @cache
 def _modules(script: Path, left_out: Collection[str] = _MACHINERY) -> dict[str, Path]:
     """First-party modules that a script runs, imported directly or not, by name, sorted."""
-    seen: set[str] = set()
-    pending = set(_first_party(script))
     files: dict[str, Path] = {}
+    pending = set(_first_party(script))
     while pending:
         name = pending.pop()
-        seen.add(name)
-        file = _file(name)
-        if file is not None and name not in left_out:
-            files[name] = file
-            pending |= _first_party(file) - seen
+        if name not in left_out:
+            files[name] = _sources()[name]
+            pending |= _first_party(files[name]) - files.keys()
     return dict(sorted(files.items()))
 
 
 @cache
-def _file(module: str) -> Path | None:
-    """The source file of a first-party module, None where the name is an attribute of one."""
-    for root in ROOTS:
-        base = root.joinpath(*module.split("."))
-        for candidate in (base.with_suffix(".py"), base / "__init__.py"):
-            if candidate.is_file():
-                return candidate
-    return None
-
-
-def _third_party(files: Iterable[Path]) -> set[str]:
-    """Top-level names of what files import that is neither ours nor Python's own."""
-    names = {name.partition(".")[0] for file in files for name in _read(file).imports}
-    return names - _packages() - sys.stdlib_module_names
-
-
-@cache
-def _first_party(path: Path) -> frozenset[str]:
+def _first_party(path: Path) -> set[str]:
     """First-party modules that a file imports, or names in a string: a program that it starts.
 
     Packages on the way count, they run too.
     """
     source = _read(path)
+    programs = {text for text in source.texts & _sources().keys() if "." in text}
     names: set[str] = set()
-    for name in source.imports | {text for text in source.texts if _is_program(text)}:
+    for name in source.imports | programs:
         parts = name.split(".")
-        if parts[0] in _packages():
-            names.update(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
-    return frozenset(names)
+        names.update(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    return names & _sources().keys()
 
 
-def _is_program(text: str) -> bool:
-    is_name = "." in text and " " not in text and text.isprintable()
-    return is_name and text.partition(".")[0] in _packages() and _file(text) is not None
+def _third_party(files: Iterable[Path]) -> set[str]:
+    """Top-level names of what files import that is neither ours nor Python's own."""
+    names = {name.partition(".")[0] for file in files for name in _read(file).imports}
+    return names - _sources().keys() - sys.stdlib_module_names
 
 
 class _Source(NamedTuple):

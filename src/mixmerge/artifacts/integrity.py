@@ -1,9 +1,8 @@
 """SHA-256 of files: hashed side by side, compared with what a manifest or a list says.
 
-A bit that flips on a disk changes no time and no size, and what it spoils is only a slightly other
-number in a tensor. So no stage trusts a directory before its bytes have been compared with its
-manifest. What was compared is remembered within one process and no longer: a memory that outlives
-it could only go by times and sizes.
+A bit that flips on a disk changes no time and no size, only a number in a tensor. So no stage
+trusts a directory before its bytes were compared with its manifest. What was compared is remembered
+within one process and no longer: a longer memory could only go by times and sizes.
 """
 
 import os
@@ -31,14 +30,10 @@ _known: dict[tuple[int, ...], str] = {}
 
 
 def digests(sizes: Mapping[Path, int], label: str) -> Iterator[tuple[Path, str | OSError]]:
-    """Hash files side by side, with a progress bar where they are large.
+    """Yield each file with its SHA-256 in hexadecimal, or with why it could not be read.
 
-    Args:
-        sizes: path -> bytes; the largest are hashed first, which keeps all threads busy to the end.
-        label: what the bar is called.
-
-    Yields:
-        Each path with its SHA-256 in hexadecimal, or with why it could not be read.
+    They are hashed side by side, with a progress bar where they are large; the largest (``sizes``
+    has their bytes) first, which keeps all threads busy to the end.
     """
     paths = sorted(sizes, key=lambda path: -sizes[path])
     total = sum(sizes.values())
@@ -66,7 +61,7 @@ def difference(
 
     Args:
         directory: where the files are.
-        files: relative name -> its entry, with ``sha256`` and ``bytes``.
+        files: relative name -> its entry, as of `entry_of`.
         listing: where the entries stand, for messages.
         content: whether SHA-256 are compared, not sizes alone.
     """
@@ -105,13 +100,9 @@ def entry_of(path: Path) -> dict[str, Any]:
 
 
 def write_sums(listing: Path, files: Iterable[Path]) -> None:
-    """List the SHA-256 of files of the report, in the form of `sha256sum`; call it last.
+    """List the SHA-256 of files below the list's folder, in the form of `sha256sum`; call it last.
 
     Tables and figures lie in folders that several rules share, so no manifest fits them.
-
-    Args:
-        listing: the file to write, such as ``results/x/.tables.sha256``.
-        files: below its directory.
     """
     lines = [f"{sha256(path)}  {path.relative_to(listing.parent).as_posix()}\n" for path in files]
     with atomic_open(listing) as file:
@@ -119,11 +110,7 @@ def write_sums(listing: Path, files: Iterable[Path]) -> None:
 
 
 def read_sums(listing: Path) -> dict[Path, str]:
-    """File -> its SHA-256 when it was made, from a list of `write_sums`.
-
-    Raises:
-        UserError: the list cannot be read; names the line.
-    """
+    """File -> SHA-256, from a list of `write_sums`; `UserError` where it cannot be read."""
     sums: dict[Path, str] = {}
     try:
         lines = listing.read_text(encoding="utf-8").splitlines()

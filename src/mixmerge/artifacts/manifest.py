@@ -1,12 +1,10 @@
 """Manifests: the small files that are the edges of the DAG.
 
-A rule that makes a directory writes ``manifest.json`` into it last. It lists what the directory
-holds (bytes and SHA-256 of each file, and a few facts that readers need) and nothing else: no time,
-no host, no versions. The same content therefore gives the same bytes, and Snakemake, which compares
-small files by checksum, stops there when an upstream re-run changed nothing.
-
-How the content came about (settings, seed, software, code fingerprint, the manifests it was made
-from) stands beside it in ``provenance.json``, which no rule depends on.
+A rule that makes a directory writes ``manifest.json`` into it last. It lists bytes and SHA-256 of
+each file and a few facts that readers need, and no time, host or version: the same content gives
+the same bytes, and Snakemake, which compares small files by checksum, stops there when an upstream
+re-run changed nothing. How the content came about stands beside it in ``provenance.json``, which no
+rule depends on.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,12 +26,7 @@ PROVENANCE = "provenance.json"
 
 @dataclass
 class Artifact:
-    """A directory that is being made, under its scratch name.
-
-    Attributes:
-        path: where its files are written to.
-        facts: small values for downstream readers, such as row counts; a function of the content.
-    """
+    """A directory that is being made, under its scratch name, and the facts of its manifest."""
 
     path: Path
     facts: dict[str, Any] = field(default_factory=dict)
@@ -49,18 +42,9 @@ def publish(
     seed: int | None = None,
     packages: Sequence[str] = (),
 ) -> Iterator[Artifact]:
-    """Make a directory with provenance and manifest, all at once or not at all.
+    """Replace directory ``out`` by what the block makes, when it ends well.
 
-    Args:
-        out: target directory, replaced as a whole when the block ends well.
-        kind: what it is ("checkpoint", "rows", "completions", ...).
-        inputs: files (mostly manifests) it is made from.
-        settings: what the rule was told, a section or JSON-able.
-        seed: the seed of the job, None where nothing is random.
-        packages: distributions whose versions matter for the result.
-
-    Yields:
-        The scratch directory and the manifest's facts, both to be filled.
+    Provenance and manifest are added; arguments as of `write_provenance` and `write_manifest`.
     """
     with atomic_dir(out) as scratch:
         artifact = Artifact(scratch)
@@ -69,11 +53,11 @@ def publish(
         write_manifest(scratch, kind, artifact.facts)
 
 
-def write_manifest(directory: Path, kind: str, facts: dict[str, Any] | None = None) -> Path:
-    """Write ``manifest.json`` for all files below ``directory``, call it last; returns its path.
+def write_manifest(directory: Path, kind: str, facts: dict[str, Any] | None = None) -> None:
+    """Write ``manifest.json``, which lists all files below ``directory``; call it last.
 
     Args:
-        directory: holds the finished content; manifest and provenance themselves are not listed.
+        directory: holds the finished content.
         kind: what the directory is ("checkpoint", "rows", "completions", ...).
         facts: small values for downstream readers (row counts, parameter counts); must be a
             function of the content.
@@ -82,7 +66,6 @@ def write_manifest(directory: Path, kind: str, facts: dict[str, Any] | None = No
     own = (directory / MANIFEST, directory / PROVENANCE)
     files = {p.relative_to(directory).as_posix(): entry_of(p) for p in paths if p not in own}
     write_json(directory / MANIFEST, {"kind": kind, "facts": facts or {}, "files": files})
-    return directory / MANIFEST
 
 
 def read_manifest(
@@ -97,8 +80,7 @@ def read_manifest(
             something is made of them; a checkpoint of 3 GB takes 2 seconds.
 
     Raises:
-        UserError: no manifest or a broken one, another kind, or a file that is missing or has
-            another size or content.
+        UserError: no such manifest, or another file than it lists.
     """
     path = directory / MANIFEST
     if not path.exists():
@@ -130,15 +112,15 @@ def parse_manifest(path: Path) -> dict[str, Any]:
         # What cannot be printed can be no name of ours either.
         if not name.isprintable() or name.startswith("/") or {"", "..", "."} & set(name.split("/")):
             raise UserError(f"{path}: names a file elsewhere: {name!r}; delete it and run again")
-    return {**manifest, "facts": _Facts(path, manifest["facts"])}
+    facts = _Facts(manifest["facts"])
+    facts._path = path
+    return {**manifest, "facts": facts}
 
 
 class _Facts(dict[str, Any]):
     """The facts of a manifest; one that is asked for and not there is the user's to mend."""
 
-    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
-        super().__init__(facts)
-        self._path = path
+    _path: Path
 
     def __missing__(self, name: str) -> Any:
         raise UserError(
@@ -161,11 +143,11 @@ def write_provenance(
         directory: the one that gets the file; call before `write_manifest`.
         inputs: files (mostly manifests) it was made from; their SHA-256 is recorded, so that any
             number can be followed down to the weights and rows it came from.
-        settings: what the rule was told, JSON-able.
+        settings: what the rule passed, a section or JSON-able; a section without its defaults.
         seed: the seed of the job, None where nothing is random.
         packages: distributions whose versions matter for the result.
     """
-    if isinstance(settings, Section):  # as it was given: without its defaults
+    if isinstance(settings, Section):
         settings = settings.model_dump(mode="json", exclude_unset=True)
     write_json(
         directory / PROVENANCE,

@@ -1,10 +1,9 @@
 """Records of jobs: one that would only make again what stands already is skipped.
 
 Once a job is planned, Snakemake runs all below it, even if that job's output comes out the same. So
-a job leaves a record beside its output, a hidden file that says from what it was made (the contents
-of its inputs, its settings, its code, the versions of its libraries) and what came out (each file's
-size and SHA-256, and the text of the one file that the rule declares, which Snakemake deletes
-before it starts a job). Asked for the same again, the job puts the declared file back.
+a job leaves a hidden record beside its output that says from what it was made and what came out.
+Asked for the same again, it puts back the one file that the rule declares, which Snakemake deletes
+before it starts a job.
 
 A record ties contents to contents, so a job killed at any moment, a file cut off or edited, and a
 repository that was moved or restored from a backup all need no care. What it does not hold is the
@@ -40,10 +39,9 @@ def skip_if_unchanged(out: Path, decided_by: Mapping[str, Any], make: Callable[[
 
     Args:
         out: a file, or a directory that ``make`` ends with a manifest.
-        decided_by: all that decides what comes out, by name: settings (JSON-able), and paths, also
-            within lists and tuples, of which the content counts: a directory's by its manifest.
-            Usually ``vars()`` of the arguments; those named in `_LEFT_OUT` are left out. A path
-            that is given as text would count by its name, so give paths as `Path`.
+        decided_by: all that decides what comes out, by name: JSON-able settings, and paths (`Path`,
+            also within lists) of which the content counts: a directory's by its manifest. Usually
+            ``vars()`` of the arguments; those named in `_LEFT_OUT` are left out.
         make: makes ``out``; what it raises is passed on, and no record is written then.
     """
     identity, record = _identity(out, decided_by), recorded(out)

@@ -43,26 +43,20 @@ class BadArchive(UserError):
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an archive may unpack to."""
+    """What an archive may unpack to; text shrinks to a tenth, a bomb to a thousandth."""
 
     bytes: int = 1 << 30
-    """Bytes of all its files."""
     members: int = 100_000
-    """Entries, wanted or not."""
-    ratio: int = 300
-    """How many times its own size; text shrinks to a tenth, a bomb to a thousandth."""
-    free: int = 64 << 20
-    """Bytes up to which the ratio does not matter."""
+    ratio: int = 300  # how many times its own size
+    free: int = 64 << 20  # bytes up to which the ratio does not matter
 
     def check(self, archive: Path | str, unpacked: int, packed: int) -> None:
         """Raise `BadArchive` where ``packed`` bytes hold more than they may."""
         if unpacked > self.bytes or (unpacked > self.free and unpacked > self.ratio * packed):
-            raise BadArchive(
-                archive,
-                f"{packed:,} bytes that unpack to more than {unpacked:,}: no archive of ours does "
-                f"(at most {self.bytes:,}, and {self.ratio} times its size); it was made to fill a "
-                "disk, or is damaged",
-            )
+            sizes = f"{packed:,} bytes that unpack to more than {unpacked:,}"
+            bounds = f"at most {self.bytes:,}, and {self.ratio} times its size"
+            problem = f"{sizes}: no archive of ours does ({bounds}); it was made to fill a disk, or"
+            raise BadArchive(archive, f"{problem} is damaged")
 
 
 def unzip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds = Bounds()) -> list[str]:
@@ -74,7 +68,7 @@ def unzip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds = Bounds()
         FileExistsError: a file stands there already.
     """
     with unbroken(archive), zipfile.ZipFile(archive) as file:
-        entries = _entries(file, archive, bounds.members)
+        entries = _entries(file.infolist(), archive, bounds.members)
         chosen = {name: entry for name, entry in entries.items() if wanted(name)}
         size = sum(entry.file_size for entry in chosen.values())
         bounds.check(archive, size, archive.stat().st_size)
@@ -84,15 +78,8 @@ def unzip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds = Bounds()
     return list(chosen)
 
 
-def zip_names(archive: Path) -> list[str]:
-    """The names of a zip's files; raises what `unzip` does."""
-    with unbroken(archive), zipfile.ZipFile(archive) as file:
-        return list(_entries(file, archive, Bounds.members))
-
-
-def _entries(file: zipfile.ZipFile, archive: Path, most: int) -> dict[str, zipfile.ZipInfo]:
+def _entries(infos: list[zipfile.ZipInfo], archive: Path, most: int) -> dict[str, zipfile.ZipInfo]:
     """A zip's files by their checked names."""
-    infos = file.infolist()
     if len(infos) > most:
         raise BadArchive(archive, f"holds {len(infos):,} entries")
     entries: dict[str, zipfile.ZipInfo] = {}
@@ -132,11 +119,8 @@ def checked_name(archive: Path, name: str) -> str:
     is_plain = name.isprintable() and "\\" not in name and ":" not in parts[0]
     is_below = not name.startswith("/") and ".." not in parts and all(parts)
     if not (is_plain and is_below) or longest > _NAME_BYTES or len(parts) > _DEPTH:
-        raise BadArchive(
-            archive,
-            f"holds an entry named {name[:80]!r}, which is no plain path below the folder that it "
-            "is unpacked into",
-        )
+        problem = f"holds an entry named {name[:80]!r}, which is no plain path below the folder"
+        raise BadArchive(archive, f"{problem} that it is unpacked into")
     return "/".join(part for part in parts if part != ".")
 
 

@@ -41,10 +41,8 @@ class UserError(Exception):
     """A mistake in what the user gave us: config, data, checkpoint or machine.
 
     The message is all that is shown, so it must stand alone: it names the file (with the line
-    where there is one), the field, the offending value, and the way out. Never raise it for a
-    broken invariant of our own code; that is what ``assert`` and a traceback are for.
-
-    What the message quotes, such as a library's words or a URL, loses its secrets.
+    where there is one), the field, the offending value, and the way out. What it quotes, such as a
+    library's words or a URL, loses its secrets.
     """
 
     def __init__(self, message: str = "") -> None:

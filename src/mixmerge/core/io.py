@@ -57,11 +57,7 @@ def atomic_open(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextmanager
 def atomic_dir(path: Path) -> Iterator[Path]:
-    """Yield an empty scratch directory that becomes ``path`` when the block ends well.
-
-    What stood at ``path`` is moved aside first and deleted last, so a crash in between leaves
-    either the old directory or the new one whole.
-    """
+    """Yield an empty scratch directory that becomes ``path`` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = _scratch(path)
     scratch.mkdir()
@@ -74,7 +70,10 @@ def atomic_dir(path: Path) -> Iterator[Path]:
 
 
 def replace_dir(source: Path, target: Path) -> None:
-    """Rename directory ``source`` to ``target``, replacing what stands there (same file system)."""
+    """Rename directory ``source`` to ``target`` on its file system, replacing what stands there.
+
+    That is moved aside first and deleted last: a crash leaves one of the two whole.
+    """
     old = target.with_name(f".{target.name}.{os.getpid()}.old")
     if target.exists():
         target.rename(old)
@@ -91,11 +90,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON.
-
-    Raises:
-        UserError: the file cannot be read, or is no JSON; names file, line and column.
-    """
+    """Read JSON; `UserError` with file, line and column where it is none or cannot be read."""
     try:
         # Some editors begin a file with a mark of its encoding.
         return json.loads(path.read_text(encoding="utf-8-sig"))
@@ -152,19 +147,14 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
 def encode_line(row: dict[str, Any]) -> bytes:
     """One row as one line with its line break; the same bytes for the same content."""
     text = json.dumps(row, ensure_ascii=False, sort_keys=True, allow_nan=False)
-    # A lone surrogate (half of an emoji, escaped in the source) has no UTF-8; keep it escaped.
     try:
         return text.encode() + b"\n"
-    except UnicodeEncodeError:
+    except UnicodeEncodeError:  # half of an emoji, escaped in the source: all is kept escaped
         return json.dumps(row, sort_keys=True, allow_nan=False).encode() + b"\n"
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """Stream one JSON object a line (blank lines skipped).
-
-    Raises:
-        UserError: the file cannot be read, a line is not JSON, or a line is no object.
-    """
+    """Stream one JSON object a line (blank lines skipped); `UserError` where a line is none."""
     try:
         file = path.open("rb")
     except OSError as error:

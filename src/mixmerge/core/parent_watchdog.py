@@ -1,9 +1,8 @@
 """A job ends itself when the Snakemake that started it is gone.
 
-``kill -9`` gives Snakemake no time to end its jobs. They would go on and write the same files as
-the jobs of the run that follows, so each job watches its driver: the Snakemake process that names
-itself in the environment variable `DRIVER`. In a Slurm job that is the Snakemake inside the job. A
-script that is run by hand has no driver and is left alone.
+``kill -9`` gives Snakemake no time to end its jobs, which would go on and write the same files as
+those of the next run. So each job watches its driver: the Snakemake (in a Slurm job the one inside
+it) that names itself in the variable `DRIVER`. A script that is run by hand has none.
 """
 
 import ctypes
@@ -18,9 +17,6 @@ from pathlib import Path
 
 #: In a job's environment: the `token` of the Snakemake that started it.
 DRIVER = "MIXMERGE_DRIVER"
-
-#: Seconds between two looks at the driver.
-_INTERVAL = 0.5
 
 _PROC = Path("/proc")
 _PR_SET_CHILD_SUBREAPER = 36
@@ -82,23 +78,18 @@ def watch() -> None:
         # Signals are the main thread's: it may be waiting to be woken by one.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while os.getppid() == parent and is_alive(driver):
-            time.sleep(_INTERVAL)
+            time.sleep(0.5)
         print("error: Snakemake is gone, so this job ends", file=sys.stderr, flush=True)
-        _end()
+        # What loses its parent by this comes to us, not to init, and is found by the next look.
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        limit = time.monotonic() + 10
+        while (family := descendants(os.getpid())) and time.monotonic() < limit:
+            for pid in family:
+                kill(pid)
+            time.sleep(0.05)
+        kill(os.getpid())
 
     threading.Thread(target=look, name="orphan", daemon=True).start()
-
-
-def _end() -> None:
-    """Kill what runs below this process, then this process."""
-    # What loses its parent by this comes to us, not to init, and is found by the next look.
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    limit = time.monotonic() + 10
-    while (family := descendants(os.getpid())) and time.monotonic() < limit:
-        for pid in family:
-            kill(pid)
-        time.sleep(0.05)
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def kill(pid: int) -> None:

@@ -1,9 +1,9 @@
 """Tokens, passwords and keys stay out of everything that is written.
 
 They come in by the environment (``HF_TOKEN``, the bucket's keys, a proxy's or an index's URL) and
-by URLs that libraries quote in their messages. All that this project writes for people passes
-through `redacted`: messages (`UserError`), what a job prints (`guard_output`), provenance. A config
-that holds one is refused, since Snakemake copies settings into logs, records and command lines.
+by URLs that libraries quote. Messages (`UserError`), what a job prints (`guard_output`) and
+provenance pass through `redacted`; a config that holds one is refused, since Snakemake copies
+settings into logs, records and command lines.
 """
 
 import json
@@ -40,9 +40,8 @@ _TOKENS = re.compile(
     r"|(?:hf_(?:oauth|jwt)_)?eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?)"
 )
 
-#: Parts of a variable's name that say that its value is a secret.
+#: Parts of a variable's name that say that its value is a secret, and ends of such: PGPASSWORD.
 _WORDS = {"PASS", "PWD", "PAT", "PASSPHRASE", "CREDENTIALS", "CREDENTIAL"}
-#: Ends of such parts: PGPASSWORD.
 _ENDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD")
 _PAIRS = (
     *({kind, "KEY"} for kind in ("API", "ACCESS", "ACCOUNT", "PRIVATE", "SIGNING", "STORAGE")),
@@ -54,11 +53,10 @@ _PLACES |= {"EXPIRATION", "EXPIRY", "TTL", "LENGTH", "LIMIT"}
 
 
 def redacted(text: str) -> str:
-    """The text with each secret in it replaced by ``***``.
+    """The text with ``***`` for each secret.
 
-    Secrets are: what stands before ``@`` in a URL; values of its parameters that are named as one;
-    what looks like a vendor's token; and the values of this process's variables that are named as
-    one, or that are URLs with a password in them.
+    Secrets are what stands before ``@`` in a URL, values of its parameters and of headers that are
+    named as one, what looks like a vendor's token, and the secrets of this process's variables.
     """
     for secret in _environment():
         text = text.replace(secret, _HIDDEN)
@@ -141,8 +139,7 @@ class _Redacting:
 def guard_output() -> None:
     """Let nothing that Python prints from now on hold a secret: tracebacks, warnings, logs.
 
-    Call it before libraries are imported, some of which keep the stream that they find. What C code
-    or other programs write to the descriptors is not seen.
+    Call it before libraries are imported, some of which keep the stream that they find.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

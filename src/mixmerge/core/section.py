@@ -77,15 +77,10 @@ class Pinned(Section):
 
 
 def validated(kind: Any, value: Any, where: str) -> Any:
-    """Validate decoded JSON or YAML, such as a job's settings from the command line.
-
-    Args:
-        kind: a section, or a union of sections.
-        value: what is validated.
-        where: what to call it in messages, such as ``--settings``.
+    """Validate decoded JSON or YAML as a section or a union of sections.
 
     Raises:
-        UserError: one line for each problem, with the path of the field.
+        UserError: one line for each problem, with ``where`` (such as ``--settings``) and the field.
     """
     try:
         return TypeAdapter(kind).validate_python(value)

@@ -49,7 +49,13 @@ def build_recipe(settings: RecipeSettings) -> dict[str, Any]:
     recipe["models"] = models
     parameters = dict(settings.parameters)
     if settings.method == "slerp":
-        parameters["t"] = _position(weights, pivot)
+        # The share of the model that is not the method's base model; rounded because 1 - 0.9 is
+        # 0.09999999999999998, and recipes are read by people.
+        parameters["t"] = (
+            float(next(iter(weights.values())))
+            if pivot is None
+            else round(1 - weights[pivot] / sum(weights.values()), 12)
+        )
     if parameters:
         recipe["parameters"] = parameters
     recipe["dtype"] = recipe["out_dtype"] = settings.dtype
@@ -73,17 +79,6 @@ def render_recipe(settings: RecipeSettings) -> str:
     return "\n".join(lines) + "\n" + body
 
 
-def _position(weights: dict[str, float], pivot: str | None) -> float:
-    """Slerp's t: the share of the model that is not the method's base model.
-
-    With one specialist the base model is the study's, and t is that specialist's weight.
-    """
-    if pivot is None:
-        return float(next(iter(weights.values())))
-    # Rounded because 1 - 0.9 is 0.09999999999999998, and recipes are read by people.
-    return round(1 - weights[pivot] / sum(weights.values()), 12)
-
-
 def write_record(weights: Path, record: Path) -> None:
     """Copy a published merge's provenance and, last, its manifest to the record's directory."""
     for name in (PROVENANCE, MANIFEST):
@@ -96,7 +91,8 @@ def holds_recorded(weights: Path, record: Path) -> bool:
 
     Manifests are compared, not the files: a merge is published whole or not at all.
     """
-    return (weights / MANIFEST).exists() and _files(weights) == _files(record)
+    made, recorded = weights / MANIFEST, record / MANIFEST
+    return made.exists() and bool(read_json(made)["files"] == read_json(recorded)["files"])
 
 
 def differing(weights: Path, record: Path) -> str | None:
@@ -104,7 +100,7 @@ def differing(weights: Path, record: Path) -> str | None:
 
     The directory may hold manifest and provenance, and nothing else beside the recorded files.
     """
-    recorded = _files(record)
+    recorded = read_json(record / MANIFEST)["files"]
     paths = {path.relative_to(weights).as_posix() for path in weights.rglob("*") if path.is_file()}
     if more := sorted(paths - recorded.keys() - {MANIFEST, PROVENANCE}):
         return more[0]
@@ -115,12 +111,7 @@ def differing(weights: Path, record: Path) -> str | None:
 def merge_again(recipe: Path, record: Path, out: Path, *, seed: int, threads: int = 1) -> None:
     """Make the weights of a recorded merge once more, byte for byte.
 
-    Args:
-        recipe: the merge's recipe.
-        record: its record; shard size and device are taken from it.
-        out: target directory, replaced as a whole at the end.
-        seed: seed of the random masks.
-        threads: CPU threads.
+    Shard size and device are those of the record; the rest is as of `merge`.
 
     Raises:
         UserError: the files come out differently; ``out`` is then untouched.
@@ -147,8 +138,7 @@ def recorded_weights(
 ) -> Iterator[Path]:
     """Yield a directory with the weights of a recorded merge, made again where they are gone.
 
-    Takes what `merge_again` takes, and where the weights lay when they were made; ``scratch`` is
-    deleted at the end. Raises what `merge_again` raises.
+    That happens in ``scratch``, which is deleted at the end, and raises what `merge_again` raises.
     """
     if holds_recorded(weights, record):
         yield weights
@@ -165,11 +155,6 @@ def add_facts(weights: Path, facts: dict[str, Any]) -> None:
     manifest = read_json(weights / MANIFEST)
     manifest["facts"] |= facts
     write_json(weights / MANIFEST, manifest)
-
-
-def _files(directory: Path) -> dict[str, Any]:
-    files: dict[str, Any] = read_json(directory / MANIFEST)["files"]
-    return files
 
 
 def _changes(made: Path, record: Path) -> str:

@@ -36,24 +36,20 @@ _DELLA_EPSILON = 0.15
 
 
 class Method(Section):
-    """The contract of one of MergeKit's methods."""
+    """The contract of one of MergeKit's methods; no bound is any number."""
 
     base: Literal["required", "optional", "ignored"]
     """Whether it needs a base model the others are compared with."""
     min_inputs: int = 1
-    """Fewest input models, the base included."""
+    """Fewest input models, the base included; `others` are those beside it."""
     max_inputs: int | None = None
-    """Most of them; None is any number."""
     min_others: int | None = None
-    """Fewest input models beside the base; None asks for none."""
     max_others: int | None = None
-    """Most of them; None is any number."""
     shared: list[str] = []
-    """Parameters of the merge as a whole."""
+    """Parameters of the merge as a whole; those that are `required` have no default."""
     per_model: list[str] = []
     """Parameters each input model takes."""
     required: list[str] = []
-    """Shared parameters without a default."""
 
     @property
     def weighted(self) -> bool:

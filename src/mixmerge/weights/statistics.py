@@ -1,12 +1,14 @@
 """Layer statistics of checkpoints: distance from the base, and agreement of their updates.
 
-An update is specialist - base, over all parameters of a group as one vector. Tensors are streamed
-in pieces and sums kept in float64. Means and centred sums are combined piece by piece with the
-pairwise update of Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance":
-the textbook formula sum(xy) - n mean(x) mean(y) cancels where the mean is large beside the spread.
+An update is specialist - base, over all parameters of a group (a transformer layer, or one of the
+rest) as one vector. Tensors are streamed in pieces and sums kept in float64. Means and centred sums
+are combined piece by piece with the pairwise update of Chan, Golub and LeVeque (1983), "Algorithms
+for computing the sample variance": the textbook formula sum(xy) - n mean(x) mean(y) cancels where
+the mean is large beside the spread.
 """
 
 import math
+import re
 from collections.abc import Iterator
 from functools import reduce
 from itertools import combinations
@@ -16,16 +18,30 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from mixmerge.checkpoint.tensors import Floats, aligned
-from mixmerge.weights.groups import Group, align, group_of, order
+from mixmerge.artifacts.manifest import MANIFEST, read_manifest
+from mixmerge.checkpoint.index import TensorInfo, read_index
+from mixmerge.checkpoint.tensors import (
+    EMBEDDINGS,
+    HEAD,
+    Floats,
+    aligned,
+    embeddings,
+    is_tied,
+    without_tied_head,
+)
+from mixmerge.core.errors import UserError
+
+#: `model.layers.7.mlp...` (Llama, Qwen, ...), `transformer.h.7.attn...` (GPT-2, GPT-BigCode).
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
+_EMBEDDINGS = (*EMBEDDINGS, "transformer.wpe.weight")
+_FINAL_NORM = re.compile(r"^(?:model|transformer|gpt_neox)\.(?:norm|ln_f|final_layer_?norm)\.")
+
+#: Rank in the model's order (1: a layer), number of the layer, name.
+Group = tuple[int, int, str]
 
 
 def layer_distances(base: Path, variant: Path) -> dict[str, Any]:
     """Compute the L2 norm of (variant - base) over each group (Figures 2 and 4 of the paper).
-
-    Args:
-        base: the base model's checkpoint.
-        variant: a checkpoint trained or merged from it.
 
     Returns:
         ``{"groups": [...], "total": {...}}``. Each group has its name, layer (None outside the
@@ -35,25 +51,24 @@ def layer_distances(base: Path, variant: Path) -> dict[str, Any]:
     Raises:
         UserError: a broken checkpoint, or two that do not hold the same tensors.
     """
-    sums: dict[Group, tuple[int, float, float]] = {}
+    sums: dict[Group, Floats] = {}
     for group, (before, after) in _pieces([base, variant], f"distance {variant.name}"):
-        count, moved, stood = sums.get(group, (0, 0.0, 0.0))
-        moved += float(np.square(after - before).sum())
-        sums[group] = count + before.size, moved, stood + float(np.square(before).sum())
-    counts, moved_by_group, stood_by_group = zip(*sums.values(), strict=True)
-    total = _norms(sum(counts), math.fsum(moved_by_group), math.fsum(stood_by_group))
-    return _by_group({group: _norms(*values) for group, values in sums.items()}, total)
+        piece = [before.size, np.square(after - before).sum(), np.square(before).sum()]
+        sums[group] = sums.get(group, np.zeros(3)) + np.array(piece)
+    total = [math.fsum(column) for column in zip(*sums.values(), strict=True)]
+    return _by_group({group: _norms(*values) for group, values in sums.items()}, _norms(*total))
+
+
+def _norms(parameters: float, moved: float, stood: float) -> dict[str, Any]:
+    distance, norm = math.sqrt(moved), math.sqrt(stood)
+    relative = distance / norm if norm else None
+    return {"parameters": int(parameters), "l2": distance, "base_l2": norm, "relative_l2": relative}
 
 
 def update_agreement(base: Path, variants: dict[str, Path]) -> dict[str, Any]:
     """Compare the updates of all pairs of checkpoints (Figure 3, equation 1 of the paper).
 
-    Every file is read once, whatever the number of pairs; memory is bounded by a piece of a tensor
-    for each checkpoint.
-
-    Args:
-        base: the base model's checkpoint.
-        variants: name -> checkpoint trained from it; at least two.
+    Every file is read once; memory is bounded by a piece of a tensor for each checkpoint.
 
     Returns:
         ``{"pairs": [{"a", "b", "groups": [...], "total": {...}}]}``. Each group has its name,
@@ -70,112 +85,131 @@ def update_agreement(base: Path, variants: dict[str, Path]) -> dict[str, Any]:
     Raises:
         UserError: a broken checkpoint, or some that do not hold the same tensors.
     """
-    names = list(variants)
-    pairs: dict[tuple[int, int], dict[Group, _Moments]] = {
-        pair: {} for pair in combinations(range(len(names)), 2)
-    }
-    label = f"agreement of {len(names)} updates"
+    pairs: dict[tuple[str, str], dict[Group, _Moments]]
+    pairs = {pair: {} for pair in combinations(variants, 2)}
+    label = f"agreement of {len(variants)} updates"
     for group, (before, *after) in _pieces([base, *variants.values()], label):
-        updates = [values - before for values in after]
+        updates = {name: values - before for name, values in zip(variants, after, strict=True)}
         for (a, b), moments in pairs.items():
             piece = _moments(updates[a], updates[b])
-            moments[group] = _joined(moments.get(group, _Moments()), piece)
+            moments[group] = _joined(moments.get(group, _NOTHING), piece)
     agreements = []
     for (a, b), moments in pairs.items():
-        total = reduce(
-            _joined, (moments[group] for group in sorted(moments, key=order)), _Moments()
-        )
+        total = reduce(_joined, (moments[group] for group in sorted(moments)), _NOTHING)
         rows = {group: _agreement(entry) for group, entry in moments.items()}
-        agreements.append({"a": names[a], "b": names[b], **_by_group(rows, _agreement(total))})
+        agreements.append({"a": a, "b": b, **_by_group(rows, _agreement(total))})
     return {"pairs": agreements}
-
-
-def _pieces(directories: list[Path], label: str) -> Iterator[tuple[Group, tuple[Floats, ...]]]:
-    """Yield the same stretch of a tensor of every checkpoint, with the tensor's group."""
-    tensors = align(directories)
-    size = sum(infos[0].size for infos in tensors.values())
-    with tqdm(total=size, unit="weights", unit_scale=True, mininterval=1, desc=label) as bar:
-        for name, infos in tensors.items():
-            for values in aligned(infos):
-                yield group_of(name), values
-                bar.update(values[0].size)
-
-
-def _by_group(rows: dict[Group, dict[str, Any]], total: dict[str, Any]) -> dict[str, Any]:
-    groups = [{"group": g[0], "layer": g[1], **rows[g]} for g in sorted(rows, key=order)]
-    return {"groups": groups, "total": total}
-
-
-def _norms(parameters: int, moved: float, stood: float) -> dict[str, Any]:
-    distance, norm = math.sqrt(moved), math.sqrt(stood)
-    return {
-        "parameters": parameters,
-        "l2": distance,
-        "base_l2": norm,
-        "relative_l2": distance / norm if norm else None,
-    }
 
 
 class _Moments(NamedTuple):
     """Moments of pairs (x, y)."""
 
-    size: int = 0
-    mean_x: float = 0.0
-    mean_y: float = 0.0
-    #: Sums of products of deviations from the means.
-    centred_xx: float = 0.0
-    centred_yy: float = 0.0
-    centred_xy: float = 0.0
-    #: Plain sums x·x, y·y and x·y.
-    square_x: float = 0.0
-    square_y: float = 0.0
-    product: float = 0.0
-    #: Pairs in which neither is 0, and of these the pairs of different sign.
-    both_moved: float = 0.0
-    opposed: float = 0.0
+    size: int
+    mean: Floats  # of x and of y
+    centred: Floats  # sums of products of deviations from the means: xx, yy, xy
+    sums: Floats  # xx, yy, xy; pairs in which neither is 0, and of these those of different sign
+
+
+_NOTHING = _Moments(0, np.zeros(2), np.zeros(3), np.zeros(5))
 
 
 def _moments(x: Floats, y: Floats) -> _Moments:
     """Moments of a piece: two vectors of equal length, not empty."""
-    mean_x, mean_y = float(x.mean()), float(y.mean())
-    dx, dy = x - mean_x, y - mean_y
-    pairs = [(dx, dx), (dy, dy), (dx, dy), (x, x), (y, y), (x, y)]
+    mean = np.array([x.mean(), y.mean()])
+    dx, dy = x - mean[0], y - mean[1]
     moved = (x != 0) & (y != 0)
     # Not the sign of the product, which underflows to 0 for tiny updates.
     opposed = moved & ((x < 0) != (y < 0))
-    sums = [(first * second).sum() for first, second in pairs]
-    return _Moments(x.size, mean_x, mean_y, *map(float, [*sums, moved.sum(), opposed.sum()]))
+    centred = np.array([(dx * dx).sum(), (dy * dy).sum(), (dx * dy).sum()])
+    sums = [(x * x).sum(), (y * y).sum(), (x * y).sum(), moved.sum(), opposed.sum()]
+    return _Moments(x.size, mean, centred, np.array(sums, np.float64))
 
 
 def _joined(a: _Moments, b: _Moments) -> _Moments:
     """Moments of two sets of pairs together."""
-    total, weight = a.size + b.size, a.size * b.size / (a.size + b.size)
-    step_x, step_y = b.mean_x - a.mean_x, b.mean_y - a.mean_y
-    return _Moments(
-        total,
-        a.mean_x + step_x * b.size / total,
-        a.mean_y + step_y * b.size / total,
-        a.centred_xx + (b.centred_xx + step_x * step_x * weight),
-        a.centred_yy + (b.centred_yy + step_y * step_y * weight),
-        a.centred_xy + (b.centred_xy + step_x * step_y * weight),
-        *(first + second for first, second in zip(a[6:], b[6:], strict=True)),
-    )
+    size = a.size + b.size
+    step = b.mean - a.mean
+    between = step[[0, 1, 0]] * step[[0, 1, 1]] * (a.size * b.size / size)
+    mean = a.mean + step * b.size / size
+    return _Moments(size, mean, a.centred + (b.centred + between), a.sums + b.sums)
 
 
 def _agreement(moments: _Moments) -> dict[str, Any]:
     """The statistics by name."""
-    norm_x, norm_y = math.sqrt(moments.square_x), math.sqrt(moments.square_y)
-    spread = math.sqrt(moments.centred_xx) * math.sqrt(moments.centred_yy)
-    both = moments.both_moved
+    centred_x, centred_y, centred = map(float, moments.centred)
+    square_x, square_y, product, both, opposed = map(float, moments.sums)
+    norm_x, norm_y = math.sqrt(square_x), math.sqrt(square_y)
     return {
         "parameters": moments.size,
-        "pearson": _correlation(moments.centred_xy, spread),
-        "cosine": _correlation(moments.product, norm_x * norm_y),
-        "sign_conflict": moments.opposed / both if both else None,
-        "norm_ratio": norm_x / norm_y if moments.square_y else None,
+        "pearson": _correlation(centred, math.sqrt(centred_x) * math.sqrt(centred_y)),
+        "cosine": _correlation(product, norm_x * norm_y),
+        "sign_conflict": opposed / both if both else None,
+        "norm_ratio": norm_x / norm_y if square_y else None,
     }
 
 
 def _correlation(above: float, below: float) -> float | None:
     """The quotient, bounded by 1, which rounding may overstep; None where it is undefined."""
     return max(-1.0, min(1.0, above / below)) if below else None
+
+
+def _by_group(rows: dict[Group, dict[str, Any]], total: dict[str, Any]) -> dict[str, Any]:
+    groups = []
+    for rank, layer, name in sorted(rows):
+        place = {"group": name, "layer": layer if rank == 1 else None}
+        groups.append({**place, **rows[rank, layer, name]})
+    return {"groups": groups, "total": total}
+
+
+def _pieces(directories: list[Path], label: str) -> Iterator[tuple[Group, tuple[Floats, ...]]]:
+    """Yield the same stretch of a tensor of every checkpoint, with the tensor's group."""
+    tensors = _matched(directories)
+    size = sum(infos[0].size for infos in tensors.values())
+    with tqdm(total=size, unit="weights", unit_scale=True, mininterval=1, desc=label) as bar:
+        for name in sorted(tensors, key=lambda name: (_group_of(name), name)):
+            for values in aligned(tensors[name]):
+                yield _group_of(name), values
+                bar.update(values[0].size)
+
+
+def _group_of(name: str) -> Group:
+    """The group of a tensor, by its name."""
+    if match := _LAYER.search(name):
+        return 1, int(match[1]), f"layer.{int(match[1])}"
+    if name in _EMBEDDINGS:
+        return 0, 0, "embeddings"
+    if _FINAL_NORM.match(name):
+        return 2, 0, "final_norm"
+    return (3, 0, "lm_head") if name.startswith("lm_head.") else (4, 0, "other")
+
+
+def _matched(directories: list[Path]) -> dict[str, list[TensorInfo]]:
+    """Name -> the tensor in each of several checkpoints of one architecture, the base first.
+
+    Embeddings that are tied in all of them count once. Where one checkpoint has an output head of
+    its own, the input embeddings stand for the missing ones.
+    """
+    for directory in directories:
+        if (directory / MANIFEST).exists():
+            read_manifest(directory, "checkpoint")
+    indexes = [without_tied_head(directory, read_index(directory)) for directory in directories]
+    if any(HEAD in index for index in indexes):
+        for directory, index in zip(directories, indexes, strict=True):
+            source = embeddings(index)
+            if HEAD not in index and source is not None and is_tied(directory, index):
+                index[HEAD] = source
+    base = indexes[0]
+    for directory, index in zip(directories, indexes, strict=True):
+        for name in sorted(base.keys() | index.keys()):
+            mine, theirs = index.get(name), base.get(name)
+            if mine is None or theirs is None:
+                problem = f"{'lacks' if mine is None else 'holds an extra'} tensor {name!r}"
+            elif mine.shape != theirs.shape:
+                problem = f"tensor {name!r} has shape {list(mine.shape)}, not {list(theirs.shape)}"
+            else:
+                continue
+            raise UserError(
+                f"{directory}: {problem}, compared with {directories[0]}; only checkpoints of the "
+                "same base model can be compared"
+            )
+    return {name: [index[name] for index in indexes] for name in base}
