@@ -16,6 +16,5 @@ def forget() -> Iterator[Callable[[], None]]:
             if hasattr(value, "cache_clear"):
                 value.cache_clear()
 
-    clear()
     yield clear
     clear()

@@ -59,7 +59,7 @@ class Stage:
 
 
 @pytest.fixture(autouse=True)
-def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[], None]) -> Path:
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The script that runs, as far as its code counts."""
     path = tmp_path / "script.py"
     path.write_text("from mixmerge.core.io import sha256\n")

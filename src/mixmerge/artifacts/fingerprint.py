@@ -2,10 +2,9 @@
 
 Snakemake sees a changed script but no changed imported module, and takes a ``git checkout``'s new
 mtime for a change. The fingerprint is a hash over the syntax trees of the script and of every
-first-party module it imports, directly or not, also inside functions, or starts as a program of its
-own (``-m mixmerge...``), and over the data files that lie beside those modules. Comments,
-docstrings and formatting do not count. The versions of the libraries that this code computes with
-stand beside the hash.
+first-party module it imports, directly or not, or starts as a program of its own (``-m
+mixmerge...``), and over the data files beside those modules. Comments, docstrings and formatting do
+not count. The versions of the libraries that this code computes with stand beside the hash.
 """
 
 import ast
@@ -19,25 +18,15 @@ from typing import NamedTuple
 
 from mixmerge.core.io import sha256
 
-_REPOSITORY = Path(__file__).resolve().parents[3]
+_SRC, _REPOSITORY = Path(__file__).resolve().parents[2:4]
 
 #: Folders of first-party packages, as far as they are there.
-ROOTS = [
-    Path(__file__).resolve().parents[2],
-    *sorted(_REPOSITORY.glob("packages/*/src")),
-    *_REPOSITORY.glob("tools"),
-]
+ROOTS = [_SRC, *sorted(_REPOSITORY.glob("packages/*/src")), *_REPOSITORY.glob("tools")]
 
 #: How a job is run, not what it computes: a change there, or in what it imports, re-runs nothing.
-_MACHINERY = frozenset(
-    {
-        "mixmerge.artifacts.integrity",
-        "mixmerge.artifacts.record",
-        "mixmerge.checkpoint.jail",
-        "mixmerge.core.parent_watchdog",
-        "mixmerge.core.redaction",
-    }
-)
+_MACHINERY = frozenset({"mixmerge.artifacts.integrity", "mixmerge.artifacts.record"})
+_MACHINERY |= {"mixmerge.core.parent_watchdog", "mixmerge.core.redaction"}
+_MACHINERY |= {"mixmerge.checkpoint.jail"}
 
 #: Modules that a distribution of another name installs.
 _DISTRIBUTIONS = {"yaml": "pyyaml"}
@@ -77,11 +66,7 @@ def fingerprint(script: Path) -> str:
 
 
 def software(script: Path, pinned: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Versions of the libraries that a rule's script computes with.
-
-    Args:
-        script: a file in workflow/scripts.
-        pinned: versions to answer from, in place of those installed here.
+    """Versions of the libraries that a script computes with, installed ones unless pinned.
 
     Returns:
         Distribution (lower case, hyphens) -> public version, without a build's own part such as
@@ -171,14 +156,11 @@ def _third_party(files: Iterable[Path]) -> set[str]:
 
 
 class _Source(NamedTuple):
-    """What counts of a source file."""
+    """A source file: a hash without docstrings, what it imports anywhere, and its strings."""
 
     digest: str
-    """Hash of its syntax tree without docstrings and attributes' docstrings."""
     imports: set[str]
-    """Dotted names that it imports anywhere, also inside functions."""
     texts: set[str]
-    """Its strings."""
 
 
 @cache

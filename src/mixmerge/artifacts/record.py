@@ -49,10 +49,11 @@ def skip_if_unchanged(out: Path, decided_by: Mapping[str, Any], make: Callable[[
     if record is not None and reason is None:
         with atomic_open(out / record["declared"]) as file:
             file.write(record["text"])
-        _log(f"{out}: stands as it was made from the same; nothing to do ({FORCE}=1 insists)")
+        message = "stands as it was made from the same; nothing to do"
+        print(f"{out}: {message} ({FORCE}=1 insists)", file=sys.stderr)
         return
     if record is not None:
-        _log(f"{out}: made anew, because {reason}")
+        print(f"{out}: made anew, because {reason}", file=sys.stderr)
     start = time.monotonic()
     make()
     if identity is None:
@@ -69,10 +70,8 @@ def skip_if_unchanged(out: Path, decided_by: Mapping[str, Any], make: Callable[[
 def recorded(out: Path) -> dict[str, Any] | None:
     """What a job's record says of ``out``; None where there is none that can be used.
 
-    Returns:
-        ``identity`` of what it was made from, ``declared``, the file that its rule declares, with
-        its ``text``, ``files`` (name -> bytes and SHA-256), and ``seconds`` that it took: the
-        benchmark of a job that ended at once says nothing of the work behind its output.
+    It has the ``identity`` of what it was made from, ``declared``, the file that its rule declares,
+    with its ``text``, ``files`` with their bytes and SHA-256, and ``seconds`` that the work took.
     """
     try:
         record: dict[str, Any] = read_json(_path(out))
@@ -97,13 +96,8 @@ def _identity(out: Path, decided_by: Mapping[str, Any]) -> dict[str, Any] | None
         arguments = {key: _content(v) for key, v in decided_by.items() if key not in _LEFT_OUT}
     except FileNotFoundError:
         return None
-    identity = {
-        "script": script.name,
-        "name": out.name,
-        "code": fingerprint(script),
-        "libraries": software(script),
-        "arguments": arguments,
-    }
+    code = {"code": fingerprint(script), "libraries": software(script)}
+    identity = {"script": script.name, "name": out.name, **code, "arguments": arguments}
     # Compared as text: in some settings the order of keys has a meaning.
     text = json.dumps(identity, ensure_ascii=False)
     return identity | {"digest": hashlib.sha256(text.encode()).hexdigest()}
@@ -134,7 +128,3 @@ def _reason_to_make(
     # Hours of training against seconds of reading: every byte is looked at.
     changed = difference(out, record["files"], _path(out))
     return None if changed is None else f"{out / changed[0]}: {changed[1]}"
-
-
-def _log(message: str) -> None:
-    print(message, file=sys.stderr)

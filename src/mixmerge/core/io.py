@@ -168,7 +168,7 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
     """Decode one line of JSON lines; raises `UserError` where it is no object."""
     try:
-        # Decoded here: `json` itself takes UTF-16 and UTF-32 for what they are, line by line.
+        # Decoded here: `json` itself would take UTF-16 and UTF-32, line by line.
         row = json.loads(line.decode())
     except (ValueError, RecursionError) as error:
         problem = _reason(error)
@@ -191,9 +191,6 @@ def digest(text: str, size: int) -> bytes:
 
 
 def derived_seed(study_seed: int, *names: str) -> int:
-    """Derive a 31-bit seed from the study's seed and the names of a node and a purpose.
-
-    Two nodes never share a stream by accident, and adding a node changes no other node's seed.
-    """
+    """A 31-bit seed from the study's and the names of a node and a purpose, whatever others."""
     text = "\x1f".join([str(study_seed), *names])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") & 0x7FFFFFFF

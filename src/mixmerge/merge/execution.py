@@ -132,7 +132,7 @@ def _read(path: Path) -> tuple[str, dict[str, Any], Any]:
 
 
 def check_inputs(base: Path, models: Sequence[Path], named_dtype: bool = True) -> None:
-    """Check all checkpoints of a merge, before MergeKit reads a weight: whole, finite, of one kind.
+    """Check a merge's checkpoints before MergeKit reads a weight: whole, finite, of one kind.
 
     Args:
         base: the checkpoint whose config and tokenizer the merge gets.
@@ -196,9 +196,8 @@ def _run_mergekit(
 def _drop_tied_head(directory: Path) -> None:
     """Remove the output head of a merged checkpoint whose config ties it to the embeddings.
 
-    Where an input stores a copy of its tied embeddings as ``lm_head.weight``, MergeKit merges that
-    copy by itself, with random masks of its own for DARE and DELLA. The two then differ, and
-    transformers loads such a checkpoint untied.
+    MergeKit merges an input's copy of its tied embeddings by itself, with random masks of its own
+    for DARE and DELLA. The two then differ, and transformers loads such a checkpoint untied.
     """
     index = read_index(directory)
     if HEAD not in index or not is_tied(directory, index):
