@@ -92,17 +92,20 @@ def embeddings(index: dict[str, TensorInfo]) -> TensorInfo | None:
     return next((index[name] for name in EMBEDDINGS if name in index), None)
 
 
-def parameter_count(directory: Path, index: dict[str, TensorInfo]) -> int:
-    """Number of weights; an output head that repeats tied embeddings' bytes does not count.
+def without_tied_head(directory: Path, index: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
+    """Drop an output head that repeats the bytes of tied embeddings: some tools store it twice.
 
-    Some tools store a tied head a second time. One that differs counts: transformers 5 loads such a
-    checkpoint untied.
+    One that differs stays: transformers 5 loads such a checkpoint untied.
     """
     head, source = index.get(HEAD), embeddings(index)
-    count = sum(info.size for info in index.values())
     if head and source and is_tied(directory, index) and same_bytes(head, source):
-        count -= head.size
-    return count
+        return {name: info for name, info in index.items() if name != HEAD}
+    return index
+
+
+def parameter_count(directory: Path, index: dict[str, TensorInfo]) -> int:
+    """Number of weights; tied ones count once."""
+    return sum(info.size for info in without_tied_head(directory, index).values())
 
 
 def check_same_tensors(directory: Path, like: Path) -> None:
