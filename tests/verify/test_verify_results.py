@@ -16,7 +16,7 @@ from mixmerge.config.load import parse_config
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_jsonl
 from mixmerge.study.plan import Study
-from mixmerge.verify.verify import Verdict, rendered, verify
+from mixmerge.verify import Verdict, rendered, verify
 
 ROWS = Path("results/checked/data/sources/train")
 TASK = Path("results/checked/data/tasks/codegen")
