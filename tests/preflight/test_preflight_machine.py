@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mixmerge.artifacts.manifest import write_manifest
-from mixmerge.preflight import machine, slurm
+from mixmerge.preflight import inputs, machine
 from mixmerge.preflight.findings import Area
 from mixmerge.resources.plan import Planned
 
@@ -112,12 +112,12 @@ def test_data_for_meteor(
     """WordNet alone is not enough, and a machine without net should know that now."""
 
     def data() -> Area:
-        return examine(machine.check_nltk_data, config)
+        return examine(inputs.check_nltk_data, config)
 
     assert data().checked == ["no suite is scored with METEOR"]
     config["suites"]["summaries"]["metrics"] = ["meteor"]
     shared = tmp_path / "shared"
-    monkeypatch.setattr(machine, "_nltk_roots", lambda: [shared])
+    monkeypatch.setattr(inputs, "_nltk_roots", lambda: [shared])
     assert len(data().unchecked) == 2
     (shared / "corpora/wordnet").mkdir(parents=True)
     assert data().checked == [f"wordnet: {shared / 'corpora/wordnet'} (for summaries)"]
@@ -168,7 +168,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def cluster(config: Config, examine: Examine, planned: Plan, programs: Path) -> Callable[..., Area]:
     """The cluster's area for a plan with these jobs, under a profile like ours."""
     profile = {"executor": "slurm", "partition": "cpu", "gpu_partition": "gpu"}
-    return lambda **rules: examine(slurm.check_cluster, config, planned(**rules), **profile)
+    return lambda **rules: examine(machine.check_cluster, config, planned(**rules), **profile)
 
 
 def test_jobs_against_the_partitions(cluster: Callable[..., Area]) -> None:
@@ -206,7 +206,7 @@ def test_partitions_that_are_not_there(cluster: Callable[..., Area], programs: P
 def test_time_limits() -> None:
     limits = {"infinite": float("inf"), "30:00": 30, "90": 90, "2:00:00": 120}
     limits |= {"1-00:00:00": 1440, "2-12": 3600, "1-01:30": 1530}
-    assert {limit: slurm.minutes(limit) for limit in limits} == limits
+    assert {limit: machine.minutes(limit) for limit in limits} == limits
 
 
 def test_local_rules_are_those_of_the_workflow() -> None:
@@ -215,4 +215,4 @@ def test_local_rules_are_those_of_the_workflow() -> None:
         for block in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
             if re.search(r"^ {4}localrule: True", block, re.MULTILINE):
                 found.add(block.partition(":")[0])
-    assert found - {"preflight", "verify"} == slurm.LOCAL_RULES
+    assert found - {"preflight", "verify"} == machine.LOCAL_RULES

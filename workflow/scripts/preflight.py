@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from mixmerge.config.load import parse_config
 from mixmerge.core.cli import json_argument, parser, path_argument, run
-from mixmerge.preflight import inputs, machine, models, slurm
+from mixmerge.preflight import inputs, machine, models
 from mixmerge.preflight.findings import Area, Context, rendered
 from mixmerge.resources.plan import Planned, dry_run
 from mixmerge.study.plan import Study
@@ -47,7 +47,7 @@ def main() -> None:
     areas += [
         examine("plan", check_plan, planned, sound),
         examine("disk", machine.check_disk, context, planned),
-        examine("cluster", slurm.check_cluster, context, planned),
+        examine("cluster", machine.check_cluster, context, planned),
     ]
     print(rendered(areas, time.monotonic() - start), flush=True)
     if any(area.errors for area in areas):
@@ -63,7 +63,7 @@ CHECKS: dict[str, Callable[[Context, Area], None]] = {
     "chat templates": models.check_templates,
     "software": machine.check_software,
     "sandbox": machine.check_sandbox,
-    "WordNet": machine.check_nltk_data,
+    "WordNet": inputs.check_nltk_data,
     "GPUs": machine.check_gpus,
 }
 

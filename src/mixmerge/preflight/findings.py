@@ -1,37 +1,30 @@
 """Findings of a preflight: what is wrong, what was looked at, and what could not be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mixmerge.config.study import StudyConfig
-from mixmerge.core.errors import UserError
+from mixmerge.core.errors import UserError, one_line
 from mixmerge.data.settings import PackageSource
 from mixmerge.study.plan import Study
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Context:
     """The study that is checked, and how it would be run."""
 
-    where: str
-    """The config files, for messages."""
+    where: str  # the config files, for messages
     study: Study
-    repository: Path
-    """The directory of the Snakefile."""
+    repository: Path  # the directory of the Snakefile
+    #: Tells the parts of a source of kind ``packages``; it belongs to the tools.
     choose_packages: Callable[[PackageSource, str], dict[str, list[Any]]]
-    """Tells the parts of a source of kind ``packages``; it belongs to the tools."""
-    executor: str = "local"
-    """Where jobs would run: ``local`` or a plugin's name."""
-    partition: str = ""
-    """Slurm's partitions of jobs without GPUs, as the profile names them."""
-    gpu_partition: str = ""
-    """Those of jobs with GPUs, where the profile names others."""
-    deployed: bool = False
-    """Whether jobs bring environments of their own (``--sdm``)."""
+    executor: str = "local"  # where jobs would run: ``local`` or a plugin's name
+    partition: str = ""  # Slurm's partitions of jobs without GPUs, as the profile names them
+    gpu_partition: str = ""  # those of jobs with GPUs, where the profile names others
+    deployed: bool = False  # whether jobs bring environments of their own (``--sdm``)
 
     @property
     def config(self) -> StudyConfig:
@@ -46,42 +39,37 @@ class Context:
 
 @dataclass
 class Area:
-    """One part of the study or the machine, such as ``data``."""
+    """One part of the study or the machine, such as ``data``; its findings are a line each."""
 
     name: str
-    errors: list[str] = field(default_factory=list)
-    """What fails the run some time; one line each: file, field, value, way out."""
-    warnings: list[str] = field(default_factory=list)
-    """What may fail it."""
-    checked: list[str] = field(default_factory=list)
-    """What was looked at, a few words each."""
-    unchecked: list[str] = field(default_factory=list)
-    """What was not, with the reason."""
+    errors: list[str] = field(default_factory=list)  # what fails the run some time
+    warnings: list[str] = field(default_factory=list)  # what may fail it
+    checked: list[str] = field(default_factory=list)  # what was looked at
+    unchecked: list[str] = field(default_factory=list)  # what was not, with the reason
 
     def error(self, text: object) -> None:
-        """Note something that will fail; once."""
-        line = " ".join(str(text).split())
-        if line not in self.errors:
+        """Note something that will fail, once: file, field, value, way out."""
+        if (line := one_line(text)) not in self.errors:
             self.errors.append(line)
 
-    def attempt(self, check: Callable[..., T], *arguments: object, **options: object) -> T | None:
-        """Run a stage's own check; what it refuses is an error, and None comes back."""
+    @contextmanager
+    def refusals(self, where: str = "") -> Iterator[None]:
+        """Note what a stage's own check refuses; the rest of the block is skipped then."""
         try:
-            return check(*arguments, **options)
+            yield
         except UserError as error:
-            self.error(error)
-            return None
+            self.error(f"{where}{error}")
 
     @property
     def result(self) -> str:
         """In a word or two: ``2 errors``, ``1 warning``, ``ok``, ``not checked``."""
-        counts = _counted(len(self.errors), len(self.warnings))
-        return counts or ("ok" if self.checked else "not checked")
+        return _counted([self]) or ("ok" if self.checked else "not checked")
 
 
-def _counted(errors: int, warnings: int) -> str:
-    counts = ((errors, "error"), (warnings, "warning"))
-    return ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)
+def _counted(areas: list[Area]) -> str:
+    counts = {"error": sum(len(area.errors) for area in areas)}
+    counts["warning"] = sum(len(area.warnings) for area in areas)
+    return ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for what, n in counts.items() if n)
 
 
 def few(names: list[str], most: int = 4) -> str:
@@ -95,12 +83,13 @@ def rendered(areas: list[Area], seconds: float) -> str:
     lines = [f"error: {text}" for area in areas for text in area.errors]
     lines += [f"warning: {text}" for area in areas for text in area.warnings]
     lines += [""] * bool(lines)
-    name_width = max(len(area.name) for area in areas) + 2
-    result_width = max(len(area.result) for area in areas) + 2
+    name_width, result_width = (
+        max(len(getattr(area, column)) for area in areas) + 2 for column in ("name", "result")
+    )
     for area in areas:
         head = f"{area.name:<{name_width}}{area.result:<{result_width}}"
         for text in [*area.checked, *(f"not checked: {text}" for text in area.unchecked)] or ["-"]:
             lines.append(f"{head}{text}")
             head = " " * len(head)
-    total = _counted(sum(len(a.errors) for a in areas), sum(len(a.warnings) for a in areas))
-    return "\n".join([*lines, "", f"preflight: {total or 'no findings'} ({seconds:.0f} s)"])
+    total = _counted(areas) or "no findings"
+    return "\n".join([*lines, "", f"preflight: {total} ({seconds:.0f} s)"])

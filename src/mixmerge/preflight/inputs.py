@@ -1,14 +1,17 @@
-"""Checks of what the configuration names: its files, recipes, rows of data, files of suites."""
+"""Checks of what the configuration names: files, recipes, rows, suites' files, METEOR's data."""
 
+import os
 import re
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.config.checks import unusable, unusable_files
-from mixmerge.core.errors import UserError, nearest
+from mixmerge.core.errors import nearest
 from mixmerge.core.section import Pinned, is_commit, validated
 from mixmerge.data.prepare import RowMapping
 from mixmerge.data.problems import (
@@ -22,7 +25,8 @@ from mixmerge.data.problems import (
     release_location,
 )
 from mixmerge.data.rows import ROWS, Row, plain_row, read_lines, read_parquet
-from mixmerge.data.settings import LocalSource, PackageSource, PrepareSettings, SuiteSettings
+from mixmerge.data.settings import LocalSource, PackageSource
+from mixmerge.evaluate.nltk_data import RESOURCES
 from mixmerge.evaluate.settings import CodeSuite, SummarySuite
 from mixmerge.merge.settings import RecipeSettings
 from mixmerge.preflight.findings import Area, Context, few
@@ -41,8 +45,9 @@ def check_config(context: Context, area: Area) -> None:
         area.error(f"{context.where}: {line}")
     pairs = study.checkpoints("merge")
     for model, variant in pairs:
-        where = f"{context.where}: strategies.{study.variants[model][variant].strategy}"
-        area.attempt(validated, RecipeSettings, study.recipe_settings(model, variant), where)
+        where = f"{context.where}: strategies.{study.strategy(model, variant)}"
+        with area.refusals():
+            validated(RecipeSettings, study.recipe_settings(model, variant), where)
     area.checked.append(
         f"{len(config.models)} models, {len(config.tasks)} tasks, {len(config.suites)} suites, "
         f"{len(pairs)} recipes"
@@ -57,19 +62,22 @@ def check_data(context: Context, area: Area) -> None:
     for key, source in study.config.sources.items():
         folder = Path(study.path("data", "sources", key))
         if isinstance(source, PackageSource):
-            is_told = source.lock is not None and unusable(source.lock)
-            if not is_told and (packages := area.attempt(context.choose_packages, source, key)):
-                area.checked.append(f"{key}: {len(packages[source.part])} packages")
+            if source.lock is None or not unusable(source.lock):
+                with area.refusals():
+                    packages = context.choose_packages(source, key)[source.part]
+                    area.checked.append(f"{key}: {len(packages)} packages")
         elif isinstance(source, LocalSource):
             if not unusable(source.path):
                 files[key] = source.path
         elif (folder / MANIFEST).exists():
-            if area.attempt(read_manifest, folder, "rows", content=False):
+            with area.refusals():
+                read_manifest(folder, "rows", content=False)
                 files[key] = folder / ROWS
         elif source.kind == "hub":
             area.unchecked.append(f"{key}: not fetched yet (columns, ids, empty rows)")
     for key, path in files.items():
-        area.attempt(_check_rows, study, key, path, _ROWS_SECONDS / len(files), area)
+        with area.refusals():
+            _check_rows(study, key, path, _ROWS_SECONDS / len(files), area)
 
 
 def _check_revisions(context: Context, area: Area) -> None:
@@ -89,78 +97,54 @@ def _check_revisions(context: Context, area: Area) -> None:
 
 def _check_rows(study: Study, key: str, path: Path, seconds: float, area: Area) -> None:
     """Read rows for a while, as the stages will, and note each kind of fault once."""
-    faults: dict[str, list[str]] = {}
-
-    def note(message: object) -> None:
-        """Messages that differ in their line number only are of one kind."""
-        text = " ".join(str(message).split())
-        faults.setdefault(re.sub(r":\d+:", ":", text, count=1), []).append(text)
-
-    mappings = _mappings(study, key)
+    config, rows = study.config, Area(key)
+    source = config.sources[key]
+    tasks = {f"tasks.{k}": task for k, task in config.tasks.items() if key in task.sources}
+    for suite, entry in config.suites.items():
+        if isinstance(entry, SummarySuite) and entry.source == key:
+            tasks[f"suites.{suite}"] = config.tasks[entry.task]
+    mappings = [RowMapping(owner, key, templates, source) for owner, templates in tasks.items()]
     deadline, count, extent = time.monotonic() + seconds, 0, "all"
-    try:
-        for number, row in _rows(path, note):
-            if count == study.config.sources[key].limit:
+    with rows.refusals():
+        for number, row in _rows(path, rows):
+            if count == source.limit:
                 break
             if count == 0:
                 missing = {mapping.owner: mapping.missing(row) for mapping in mappings}
                 for text in [*_missing_held_out(study, key, row), *chain(*missing.values())]:
-                    note(f"{path}:1: {text}")
+                    rows.error(f"{path}:1: {text}")
                 mappings = [mapping for mapping in mappings if not missing[mapping.owner]]
             count += 1
             for mapping in mappings:
-                try:
+                with rows.refusals():
                     mapping.map(row, path, number)
-                except UserError as error:
-                    note(error)
             if time.monotonic() > deadline:
                 extent = "the first"
                 break
-    except UserError as error:
-        note(error)
     for mapping in mappings:
-        try:
+        with rows.refusals():
             mapping.finish()
-        except UserError as error:
-            note(error)
-    for texts in list(faults.values())[:_MOST_FAULTS]:
-        more = len(texts) - 1
-        area.error(texts[0] + (f" (and {more:,} more rows)" if more else ""))
-    if len(faults) > _MOST_FAULTS:
-        area.error(f"{path}: {len(faults) - _MOST_FAULTS} more kinds of faults")
-    if not faults and count == 0:
+    #: Message without its line number -> the messages that differ in it alone.
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for text in rows.errors:
+        kinds[re.sub(r":\d+:", ":", text, count=1)].append(text)
+    for first, *more in list(kinds.values())[:_MOST_FAULTS]:
+        area.error(first + (f" (and {len(more):,} more rows)" if more else ""))
+    if len(kinds) > _MOST_FAULTS:
+        area.error(f"{path}: {len(kinds) - _MOST_FAULTS} more kinds of faults")
+    if not kinds and count == 0:
         area.error(f"{path}: holds no rows; sources.{key} needs some")
     area.checked.append(f"{key}: {extent} {count:,} rows")
 
 
-def _mappings(study: Study, key: str) -> list[RowMapping]:
-    """How each task and suite that reads a source maps its rows."""
-    row_mappings = []
-    for task, entry in study.config.tasks.items():
-        if key in entry.sources:
-            prepare = PrepareSettings.model_validate(study.prepare_settings(task))
-            row_mappings.append(
-                RowMapping(f"tasks.{task}", key, prepare.templates, prepare.columns[key])
-            )
-    for suite, own in study.config.suites.items():
-        if isinstance(own, SummarySuite) and own.source == key:
-            settings = SuiteSettings.model_validate(study.suite_settings(suite))
-            row_mappings.append(
-                RowMapping(f"suites.{suite}", key, settings.templates, settings.columns)
-            )
-    return row_mappings
-
-
-def _rows(path: Path, note: Callable[[object], None]) -> Iterator[tuple[int, Row]]:
-    """Number and row; a line that is no row is a fault, and the next one is read."""
+def _rows(path: Path, area: Area) -> Iterator[tuple[int, Row]]:
+    """Number and row; a line that is no row is an error, and the next one is read."""
     if path.suffix == ".parquet":
         yield from enumerate(read_parquet(path), start=1)
         return
     for number, line in read_lines(path):
-        try:
+        with area.refusals():
             yield number, plain_row(line, path, number)
-        except UserError as error:
-            note(error)
 
 
 def _missing_held_out(study: Study, key: str, row: Row) -> Iterator[str]:
@@ -178,10 +162,8 @@ def check_suites(context: Context, area: Area) -> None:
     for key, suite in context.config.suites.items():
         where = f"{context.where}: suites.{key}"
         if isinstance(suite, CodeSuite):
-            try:
+            with area.refusals(f"{where}: "):
                 _check_suite(key, suite, where, area)
-            except UserError as error:
-                area.error(f"{where}: {error}")
 
 
 def _check_suite(key: str, suite: CodeSuite, where: str, area: Area) -> None:
@@ -211,3 +193,39 @@ def _check_suite(key: str, suite: CodeSuite, where: str, area: Area) -> None:
                 extent = "the first"
                 break
         area.checked.append(f"{key}: {extent} {count} problems")
+
+
+def check_nltk_data(context: Context, area: Area) -> None:
+    """METEOR's data: fetched and still what nltk reads, on this machine, or to be fetched."""
+    suites = [
+        key
+        for key, suite in context.config.suites.items()
+        if isinstance(suite, SummarySuite) and "meteor" in suite.metrics
+    ]
+    published = context.config.results / "nltk_data"
+    if not suites:
+        area.checked.append("no suite is scored with METEOR")
+        return
+    if (published / MANIFEST).exists():
+        with area.refusals():
+            read_manifest(published, "nltk_data")
+            area.checked.append(str(published))
+        return
+    for name, place in RESOURCES.items():
+        trees = [root / place for root in _nltk_roots()]
+        here = [t for t in trees if t.is_dir() or t.with_name(f"{t.name}.zip").is_file()]
+        if here:
+            area.checked.append(f"{name}: {here[0]} (for {few(suites)})")
+        else:
+            area.unchecked.append(
+                f"{name}: not here; will be fetched from nltk's server or a package "
+                "registry (`snakemake nltk_data` does it now)"
+            )
+
+
+def _nltk_roots() -> list[Path]:
+    """Where nltk looks for its data, without the seconds that its import takes."""
+    roots = [part for part in os.environ.get("NLTK_DATA", "").split(os.pathsep) if part]
+    roots += [f"{sys.prefix}/{part}nltk_data" for part in ("", "share/", "lib/")]
+    roots += [f"/usr/{part}/nltk_data" for part in ("share", "local/share", "lib", "local/lib")]
+    return [Path("~/nltk_data").expanduser(), *map(Path, roots)]

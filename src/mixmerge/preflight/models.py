@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,14 @@ from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.checkpoint.chat import BadTemplate, Chat
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.side_files import names_code
-from mixmerge.checkpoint.tensors import (
-    HEAD,
-    RAW,
-    embeddings,
-    is_tied,
-    parameter_count,
-    read_config,
-)
-from mixmerge.checkpoint.tokenizer import (
-    load_chat,
-    load_tokenizer,
-    stop_tokens,
-    template_of,
-)
+from mixmerge.checkpoint.tensors import HEAD, RAW, embeddings, is_tied, parameter_count, read_config
+from mixmerge.checkpoint.tokenizer import load_chat, load_tokenizer, stop_tokens, template_of
 from mixmerge.config.checks import unusable
-from mixmerge.config.study import HubModel, LocalModel, Model
+from mixmerge.config.study import HubModel, LocalModel
+from mixmerge.core.errors import UserError
 from mixmerge.data.settings import MIX
 from mixmerge.preflight.findings import Area, Context
-from mixmerge.sft.examples import check_length
+from mixmerge.sft.examples import check_length, check_vocabulary
 
 #: Texts of a chat that is rendered on trial; no template writes them of itself.
 _CHAT = {"system": "Srxz-system", "user": "Qrxz-question", "assistant": "Arxz-answer"}
@@ -60,7 +50,8 @@ def check_models(context: Context, area: Area) -> None:
     """Base checkpoints by their headers, configs and tokenizers."""
     for key, model in context.config.models.items():
         if (directory := _base(context, key)) is not None:
-            if area.attempt(_check_base, context, key, directory, area):
+            with area.refusals():
+                _check_base(context, key, directory, area)
                 area.checked.append(f"{key}: {directory}")
         elif isinstance(model, HubModel):
             area.unchecked.append(
@@ -71,7 +62,7 @@ def check_models(context: Context, area: Area) -> None:
             area.unchecked.append(f"{key}: not made yet")
 
 
-def _check_base(context: Context, key: str, directory: Path, area: Area) -> bool:
+def _check_base(context: Context, key: str, directory: Path, area: Area) -> None:
     """One base checkpoint; the first thing that keeps the rest from being looked at is raised."""
     if (directory / MANIFEST).exists():
         read_manifest(directory, "checkpoint", content=False)
@@ -81,13 +72,27 @@ def _check_base(context: Context, key: str, directory: Path, area: Area) -> bool
             f"{quantised[0].file}: tensor {quantised[0].name!r} is {quantised[0].dtype}; quantised "
             f"weights can be neither trained nor merged: take the model in one of {', '.join(RAW)}"
         )
-    _check_embeddings(directory, index, config, area)
+    embedding, size = embeddings(index), config.get("vocab_size")
+    if embedding is not None and size not in (None, embedding.shape[0]):
+        area.error(
+            f"{file}: vocab_size is {size!r}, but {embedding.name} in {embedding.file.name} has "
+            f"{embedding.shape[0]} rows; take config and weights from the same revision"
+        )
+    if embedding is not None and not is_tied(directory, index) and HEAD not in index:
+        area.error(
+            f"{file}: tie_word_embeddings is false, but {HEAD} is not among the weights; set it to "
+            "true if the model shares them, or fetch the missing tensor"
+        )
     model, where = context.config.models[key], f"{context.where}: models.{key}"
     for training_set in (*context.config.tasks, MIX):
-        length = context.config.sft_settings(key, training_set).max_length
-        area.attempt(check_length, directory, length)
-    if model.chat_template is None:
-        area.attempt(load_chat, directory)
+        with area.refusals():
+            check_length(directory, context.config.sft_settings(key, training_set).max_length)
+    # A tokenizer that cannot be read is told with the chat template; its library raises Exception.
+    with suppress(Exception), area.refusals():
+        check_vocabulary(directory, Tokenizer.from_file(str(directory / "tokenizer.json")))
+    with area.refusals():
+        if model.chat_template is None:
+            load_chat(directory)
     kind = str(config.get("model_type") or "")
     if not kind:
         area.error(f"{file}: model_type: missing; transformers cannot tell what model this is")
@@ -99,8 +104,16 @@ def _check_base(context: Context, key: str, directory: Path, area: Area) -> bool
             f"models.{key}.trust_remote_code after reading its code"
         )
     counted = parameter_count(directory, index)
-    _check_count(f"{where}.parameters", model, directory, counted, area)
-    return True
+    if model.parameters is None and isinstance(model, LocalModel):
+        area.warnings.append(
+            f"{where}.parameters: missing, so that disk, memory and time are estimated as of 1.5 "
+            f"billion weights; write {counted:_}, which {directory} has"
+        )
+    elif model.parameters is not None and abs(model.parameters - counted) > 0.02 * counted:
+        area.warnings.append(
+            f"{where}.parameters: {model.parameters:,}, but {directory} has {counted:,}; write "
+            "that number, memory and time are estimated from it"
+        )
 
 
 def _is_in_transformers(kind: str) -> bool:
@@ -111,52 +124,6 @@ def _is_in_transformers(kind: str) -> bool:
     return (Path(spec.origin).parent / "models" / kind.replace("-", "_")).is_dir()
 
 
-def _check_count(where: str, model: Model, directory: Path, counted: int, area: Area) -> None:
-    """The number of parameters that the config says."""
-    if model.parameters is None and isinstance(model, LocalModel):
-        area.warnings.append(
-            f"{where}: missing, so that disk, memory and time are estimated as of 1.5 "
-            f"billion weights; write {counted:_}, which {directory} has"
-        )
-    elif model.parameters is not None and abs(model.parameters - counted) > 0.02 * counted:
-        area.warnings.append(
-            f"{where}: {model.parameters:,}, but {directory} has {counted:,}; write "
-            "that number, memory and time are estimated from it"
-        )
-
-
-def _check_embeddings(directory: Path, index: Any, config: dict[str, Any], area: Area) -> None:
-    """Embedding rows, the tokenizer's size, and whether tied embeddings are stored as such."""
-    source, file = embeddings(index), directory / "config.json"
-    if source is None:
-        area.error(
-            f"{directory}: no input embedding under a known name among its tensors "
-            f"({', '.join(list(index)[:3])}, ...); this architecture is not supported"
-        )
-        return
-    rows, size = source.shape[0], config.get("vocab_size")
-    if size not in (None, rows):
-        area.error(
-            f"{file}: vocab_size is {size!r}, but {source.name} in {source.file.name} has {rows} "
-            "rows; take config and weights from the same revision"
-        )
-    if not is_tied(directory, index) and HEAD not in index:
-        area.error(
-            f"{file}: tie_word_embeddings is false, but {HEAD} is not among the weights; set it to "
-            "true if the model shares them, or fetch the missing tensor"
-        )
-    tokenizer = directory / "tokenizer.json"
-    try:
-        tokens = Tokenizer.from_file(str(tokenizer)).get_vocab_size(with_added_tokens=True)
-    except Exception:  # the library raises nothing narrower; told with the chat template
-        return
-    if tokens > rows:
-        area.error(
-            f"{tokenizer}: {tokens} tokens, but {source.name} has only {rows} rows; take tokenizer "
-            "and weights from the same revision"
-        )
-
-
 def check_templates(context: Context, area: Area) -> None:
     """Chat templates of all models, by a chat rendered as training and generation do."""
     for key, model in context.config.models.items():
@@ -165,35 +132,31 @@ def check_templates(context: Context, area: Area) -> None:
             embedded = model.kind == "embedded"
             reason = "is made with it" if embedded else "comes with the checkpoint, not fetched yet"
             area.unchecked.append(f"{key}: {reason}")
-        elif file is not None and unusable(file):
-            pass  # told among the files of the config
-        elif name := area.attempt(_check_template, context, key, directory, file, area):
-            known = "with its tokenizer" if directory else "tokens assumed: no checkpoint yet"
-            area.checked.append(f"{name} ({key}; {known})")
+        elif file is None or not unusable(file):  # else told among the files of the config
+            with area.refusals():
+                _check_template(context, key, directory, file, area)
 
 
 def _check_template(
     context: Context, key: str, directory: Path | None, file: Path | None, area: Area
-) -> str | None:
-    """One model's template; its name, or None where there is none, which is told with the model."""
+) -> None:
+    """One model's template; that there is none is told with the model."""
     tokenizer: Any = _NoTokenizer()
-    template, where, field = None, str(directory), f"models.{key}.chat_template"
+    template, source, field = None, str(file or directory), f"models.{key}.chat_template"
     if has_tokenizer := directory is not None and (directory / "tokenizer.json").exists():
         tokenizer = load_tokenizer(directory)
         template = template_of(tokenizer)
-    if file is not None:
-        where = str(file)
-        try:
-            template = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            area.error(f"{file}: {field}: cannot be read: {error}")
-            return None
+    try:
+        template = file.read_text(encoding="utf-8") if file else template
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: {field}: cannot be read: {error}") from None
     if not template:
-        return None
-    chat = Chat(tokenizer, template, where)
+        return
+    chat = Chat(tokenizer, template, source)
     if _check_chat(chat, field, context, area) and has_tokenizer and directory is not None:
         stop_tokens(directory, chat)
-    return Path(where).name
+    known = "with its tokenizer" if directory else "tokens assumed: no checkpoint yet"
+    area.checked.append(f"{Path(source).name} ({key}; {known})")
 
 
 def _check_chat(chat: Chat, field: str, context: Context, area: Area) -> bool:
@@ -209,23 +172,23 @@ def _check_chat(chat: Chat, field: str, context: Context, area: Area) -> bool:
         place = f"{chat.source}:{error.line}" if error.line else chat.source
         area.error(f"{place}: {field}: cannot be rendered: {error}; mend the template")
         return False
-    where = f"{chat.source}: {field}"
-    for role in roles:
-        if _CHAT[role] not in whole:
-            area.error(f"{where}: leaves out what the {role} says; mend the template")
+    lost = [role for role in roles if _CHAT[role] not in whole]
+    faults = [f"leaves out what the {role} says; mend the template" for role in lost]
     if prompt == unprompted:
-        area.error(
-            f"{where}: `add_generation_prompt` changes nothing, so a completion would not begin "
-            "with the assistant's turn; let the template open it"
+        faults.append(
+            "`add_generation_prompt` changes nothing, so a completion would not begin with the "
+            "assistant's turn; let the template open it"
         )
     elif not whole.startswith(prompt):
-        area.error(
-            f"{where}: generation's prompt ends with {prompt[-30:]!r}, but in training the answer "
-            "follows on other text; let both branches write the same"
+        faults.append(
+            f"generation's prompt ends with {prompt[-30:]!r}, but in training the answer follows "
+            "on other text; let both branches write the same"
         )
     if marks and not any(_CHAT["assistant"] in whole[start:end] for start, end in marks):
-        area.error(
-            f"{where}: the `{{% generation %}}` marks do not enclose the answer, so the loss would "
-            "be on something else; move them around the assistant's text"
+        faults.append(
+            "the `{% generation %}` marks do not enclose the answer, so the loss would be on "
+            "something else; move them around the assistant's text"
         )
+    for fault in faults:
+        area.error(f"{chat.source}: {field}: {fault}")
     return True

@@ -40,7 +40,7 @@ def prepare(job: Job, encoder: Encoder) -> dict[str, Counts]:
         return counts
     check_length(job.base, job.settings.max_length)
     check_finite(job.base)
-    _check_vocabulary(job.base, encoder.tokenizer)
+    check_vocabulary(job.base, encoder.tokenizer)
     job.tokens.mkdir(parents=True, exist_ok=True)
     for name in ("train", "validation"):
         rows, target = (job.tokens / f"{name}{kind}.arrow" for kind in (".rows", ""))
@@ -92,7 +92,7 @@ def check_length(base: Path, max_length: int) -> None:
         )
 
 
-def _check_vocabulary(base: Path, tokenizer: Any) -> None:
+def check_vocabulary(base: Path, tokenizer: Any) -> None:
     """Check that each token of a base's tokenizer has its row in the embedding."""
     index = read_index(base)
     embedding = embeddings(index)
