@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.artifacts.manifest import read_manifest, write_manifest, write_provenance
+from mixmerge.artifacts.manifest import publish, read_manifest, write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_dir, atomic_open, read_json, read_jsonl, write_jsonl
 
@@ -69,12 +69,12 @@ def test_jsonl_names_the_line(tmp_path: Path) -> None:
 def test_manifest_is_a_function_of_the_content(tmp_path: Path) -> None:
     texts = []
     for name in ("one", "two"):
-        folder = tmp_path / name
-        (folder / "deep").mkdir(parents=True)
-        (folder / "deep" / "b").write_text("b")
-        (folder / "a").write_text("a")
-        write_provenance(folder, inputs=[], settings={"name": name}, seed=1, packages=["numpy"])
-        write_manifest(folder, "rows", {"rows": 2})
+        folder, settings = tmp_path / name, {"name": name}
+        with publish(folder, "rows", inputs=[], settings=settings, packages=["numpy"]) as made:
+            (made.path / "deep").mkdir()
+            for file in sorted(("deep/b", "a"), reverse=name == "one"):
+                (made.path / file).write_text(file)
+            made.facts["rows"] = 2
         texts.append((folder / "manifest.json").read_bytes())
     assert texts[0] == texts[1]
     assert read_manifest(folder, "rows")["facts"] == {"rows": 2}

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from mixmerge.artifacts.manifest import write_provenance
+from mixmerge.artifacts.manifest import publish
 from mixmerge.config.load import parse_config
 from mixmerge.core.errors import UserError
 from mixmerge.core.redaction import exposed, redacted
@@ -137,6 +137,7 @@ def test_a_config_with_a_secret_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 def test_provenance_keeps_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", PLANTED)
     settings = {"url": "https://me:pw@host", "list": [{"a": PLANTED}], "n": 1, "t": ("x",)}
-    write_provenance(tmp_path, inputs=[], settings=settings, seed=None, packages=[])
-    written = json.loads((tmp_path / "provenance.json").read_text())["settings"]
+    with publish(tmp_path / "out", "rows", inputs=[], settings=settings):
+        pass
+    written = json.loads((tmp_path / "out/provenance.json").read_text())["settings"]
     assert written == {"url": "https://***@host", "list": [{"a": "***"}], "n": 1, "t": ["x"]}

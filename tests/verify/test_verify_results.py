@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.sound_study import CONFIG
 from mixmerge.artifacts.integrity import read_sums, write_sums
-from mixmerge.artifacts.manifest import MANIFEST, parse_manifest, write_manifest, write_provenance
+from mixmerge.artifacts.manifest import MANIFEST, parse_manifest, publish
 from mixmerge.config.load import parse_config
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_jsonl
@@ -29,10 +29,9 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     found = Study(parse_config(copy.deepcopy(CONFIG), "study.yaml"))
     inputs: dict[Path, list[Path]] = {ROWS: [], TASK: [ROWS / MANIFEST]}
     for folder, made_from in inputs.items():
-        folder.mkdir(parents=True)
-        write_jsonl(folder / "rows.jsonl", [{"id": n} for n in range(9)])
-        write_provenance(folder, inputs=made_from, settings=None, seed=None, packages=[])
-        write_manifest(folder, "rows", {"rows": 9})
+        with publish(folder, "rows", inputs=made_from, settings=None) as made:
+            write_jsonl(made.path / "rows.jsonl", [{"id": n} for n in range(9)])
+            made.facts["rows"] = 9
     tables = found.root / "tables"
     tables.mkdir()
     for name in ("a.csv", "b.md"):

@@ -57,13 +57,9 @@ def _digest(path: Path) -> str | OSError:
 def difference(
     directory: Path, files: Mapping[str, Mapping[str, Any]], listing: Path, content: bool = True
 ) -> tuple[str, str] | None:
-    """The first file that is not what is listed, and in what it differs; None where all are.
+    """The first of the files that is not what is listed, and in what it differs, if any.
 
-    Args:
-        directory: where the files are.
-        files: relative name -> its entry, as of `entry_of`.
-        listing: where the entries stand, for messages.
-        content: whether SHA-256 are compared, not sizes alone.
+    Sizes are compared, and SHA-256 where the content counts; messages name the listing.
     """
     states: dict[Path, tuple[int, ...]] = {}
     for name, entry in files.items():
@@ -78,8 +74,8 @@ def difference(
             sizes = f"{stat.st_size} bytes, but {listing} lists {entry['bytes']}"
             return name, f"{sizes}; the file was changed or cut off"
         # Any write to the file changes this, rot does not.
-        times = (stat.st_mtime_ns, stat.st_ctime_ns)
-        states[path] = (stat.st_dev, stat.st_ino, stat.st_size, *times)
+        state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        states[path] = state
     unknown = {path: state[2] for path, state in states.items() if content and state not in _known}
     for path, digest in digests(unknown, f"SHA-256 {directory.name}"):
         if isinstance(digest, OSError):

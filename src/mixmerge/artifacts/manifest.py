@@ -7,7 +7,7 @@ re-run changed nothing. How the content came about stands beside it in ``provena
 rule depends on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -41,26 +41,48 @@ def publish(
     settings: Any,
     seed: int | None = None,
     packages: Sequence[str] = (),
+    check: Callable[[Path], None] | None = None,
 ) -> Iterator[Artifact]:
-    """Replace directory ``out`` by what the block makes, when it ends well.
+    """Replace directory ``out`` by what the block makes, with provenance and manifest, or not.
 
-    Provenance and manifest are added; arguments as of `write_provenance` and `write_manifest`.
+    Args:
+        out: target directory.
+        kind: what it is ("checkpoint", "rows", "completions", ...).
+        inputs: files (mostly manifests) it is made from; their SHA-256 is recorded, so that any
+            number can be followed down to the weights and rows it came from.
+        settings: what the rule passed, a section (without its defaults) or JSON-able.
+        seed: the seed of the job, None where nothing is random.
+        packages: distributions whose versions matter for the result.
+        check: called with the finished directory before it takes its place.
     """
     with atomic_dir(out) as scratch:
         artifact = Artifact(scratch)
         yield artifact
-        write_provenance(scratch, inputs=inputs, settings=settings, seed=seed, packages=packages)
+        if isinstance(settings, Section):
+            settings = settings.model_dump(mode="json", exclude_unset=True)
+        provenance = {
+            "inputs": {path.as_posix(): sha256(path) for path in sorted(inputs)},
+            "settings": redacted_value(settings),
+            "seed": seed,
+            "software": {package: _version(package) for package in packages},
+        }
+        write_json(scratch / PROVENANCE, provenance)
         write_manifest(scratch, kind, artifact.facts)
+        if check is not None:
+            check(scratch)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def write_manifest(directory: Path, kind: str, facts: dict[str, Any] | None = None) -> None:
     """Write ``manifest.json``, which lists all files below ``directory``; call it last.
 
-    Args:
-        directory: holds the finished content.
-        kind: what the directory is ("checkpoint", "rows", "completions", ...).
-        facts: small values for downstream readers (row counts, parameter counts); must be a
-            function of the content.
+    Facts are small values for downstream readers, such as row counts; a function of the content.
     """
     paths = [path for path in directory.rglob("*") if path.is_file()]
     own = (directory / MANIFEST, directory / PROVENANCE)
@@ -78,9 +100,6 @@ def read_manifest(
         kind: the kind that it must be of; any where None.
         content: whether the files' SHA-256 are compared, not their sizes alone. So it is wherever
             something is made of them; a checkpoint of 3 GB takes 2 seconds.
-
-    Raises:
-        UserError: no such manifest, or another file than it lists.
     """
     path = directory / MANIFEST
     if not path.exists():
@@ -127,41 +146,3 @@ class _Facts(dict[str, Any]):
             f"{self._path}: has no fact {name!r}; it was edited or written by another version of "
             "mixmerge. Delete it and run again"
         )
-
-
-def write_provenance(
-    directory: Path,
-    *,
-    inputs: Sequence[Path],
-    settings: Any,
-    seed: int | None,
-    packages: Sequence[str],
-) -> None:
-    """Write ``provenance.json``: how the directory's content came about.
-
-    Args:
-        directory: the one that gets the file; call before `write_manifest`.
-        inputs: files (mostly manifests) it was made from; their SHA-256 is recorded, so that any
-            number can be followed down to the weights and rows it came from.
-        settings: what the rule passed, a section or JSON-able; a section without its defaults.
-        seed: the seed of the job, None where nothing is random.
-        packages: distributions whose versions matter for the result.
-    """
-    if isinstance(settings, Section):
-        settings = settings.model_dump(mode="json", exclude_unset=True)
-    write_json(
-        directory / PROVENANCE,
-        {
-            "inputs": {path.as_posix(): sha256(path) for path in sorted(inputs)},
-            "settings": redacted_value(settings),
-            "seed": seed,
-            "software": {package: _version(package) for package in packages},
-        },
-    )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "absent"

@@ -68,7 +68,20 @@ def unzip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds = Bounds()
         FileExistsError: a file stands there already.
     """
     with unbroken(archive), zipfile.ZipFile(archive) as file:
-        entries = _entries(file.infolist(), archive, bounds.members)
+        entries: dict[str, zipfile.ZipInfo] = {}
+        if len(file.infolist()) > bounds.members:
+            raise BadArchive(archive, f"holds {len(file.infolist()):,} entries")
+        for entry in file.infolist():
+            # `filename` was cut at a NUL and mended; what the archive really says is checked.
+            name = checked_name(archive, entry.orig_filename)
+            if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise BadArchive(archive, f"{name!r} is a link or a device and no file")
+            if entry.flag_bits & _ENCRYPTED:
+                raise BadArchive(archive, f"{name!r} is encrypted")
+            if name in entries:
+                raise BadArchive(archive, f"holds {name!r} twice")
+            if not entry.is_dir():
+                entries[name] = entry
         chosen = {name: entry for name, entry in entries.items() if wanted(name)}
         size = sum(entry.file_size for entry in chosen.values())
         bounds.check(archive, size, archive.stat().st_size)
@@ -76,25 +89,6 @@ def unzip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds = Bounds()
             with file.open(entry) as source:
                 write_new(source, target / name)
     return list(chosen)
-
-
-def _entries(infos: list[zipfile.ZipInfo], archive: Path, most: int) -> dict[str, zipfile.ZipInfo]:
-    """A zip's files by their checked names."""
-    if len(infos) > most:
-        raise BadArchive(archive, f"holds {len(infos):,} entries")
-    entries: dict[str, zipfile.ZipInfo] = {}
-    for entry in infos:
-        # `filename` was cut at a NUL and mended; what the archive really says is checked.
-        name = checked_name(archive, entry.orig_filename)
-        if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise BadArchive(archive, f"{name!r} is a link or a device and no file")
-        if entry.flag_bits & _ENCRYPTED:
-            raise BadArchive(archive, f"{name!r} is encrypted")
-        if name in entries:
-            raise BadArchive(archive, f"holds {name!r} twice")
-        if not entry.is_dir():
-            entries[name] = entry
-    return entries
 
 
 def gunzip(packed: bytes, archive: Path | str, bounds: Bounds) -> bytes:

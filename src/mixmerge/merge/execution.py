@@ -8,12 +8,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import ValidationError
 
-from mixmerge.artifacts.manifest import (
-    MANIFEST,
-    read_manifest,
-    write_manifest,
-    write_provenance,
-)
+from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.checkpoint.index import INDEX, read_index
 from mixmerge.checkpoint.side_files import copy_side_files, finish, load_config, trusts_code
 from mixmerge.checkpoint.tensors import (
@@ -25,7 +20,7 @@ from mixmerge.checkpoint.tensors import (
 )
 from mixmerge.checkpoint.tokenizer import check_same_tokenizer, load_chat
 from mixmerge.core.errors import UserError, one_line
-from mixmerge.core.io import atomic_dir, read_json, write_json
+from mixmerge.core.io import read_json, write_json
 from mixmerge.core.section import explained
 
 #: Side files that MergeKit writes from the recipe, not from the base model.
@@ -55,7 +50,7 @@ def merge(
     device: Device = "cpu",
     check: Callable[[Path], None] | None = None,
 ) -> None:
-    """Merge the checkpoints of a recipe into ``out``.
+    """Merge the checkpoints of a recipe, ``path``, into ``out``, which faults leave untouched.
 
     The same recipe, inputs, seed and kind of device give the same bytes, whatever the number of
     threads or the size of the shards; a GPU draws other random masks than a CPU.
@@ -68,9 +63,6 @@ def merge(
         threads: CPU threads.
         device: where MergeKit computes; ``auto`` takes a GPU where there is one.
         check: called with the finished checkpoint before it is published.
-
-    Raises:
-        UserError: a fault in the recipe, an input or the result; ``out`` is then untouched.
     """
     # Read when tqdm is imported: MergeKit's bars would fill the log ten times a second.
     os.environ.setdefault("TQDM_MININTERVAL", "1")
@@ -82,7 +74,16 @@ def merge(
     base = Path(recipe.get("mixmerge", {}).get("base") or (base_model or names)[0])
     check_inputs(base, models, named_dtype=config.dtype is not None)
     manifests = [directory / MANIFEST for directory in {base, *models}]
-    with atomic_dir(out) as scratch:
+    with publish(
+        out,
+        "checkpoint",
+        inputs=[path, *(manifest for manifest in manifests if manifest.exists())],
+        settings={"recipe": recipe, "shard_bytes": shard_bytes, "device": device},
+        seed=seed,
+        packages=["mergekit", "torch", "transformers", "safetensors"],
+        check=check,
+    ) as artifact:
+        scratch = artifact.path
         try:
             _run_mergekit(config, base, scratch, seed, shard_bytes, threads, device)
         except (RuntimeError, ValueError, TypeError) as error:
@@ -100,17 +101,7 @@ def merge(
         check_same_tensors(scratch, base)
         check_finite(scratch)
         load_chat(scratch)
-        facts = finish(scratch)
-        write_provenance(
-            scratch,
-            inputs=[path, *(manifest for manifest in manifests if manifest.exists())],
-            settings={"recipe": recipe, "shard_bytes": shard_bytes, "device": device},
-            seed=seed,
-            packages=["mergekit", "torch", "transformers", "safetensors"],
-        )
-        write_manifest(scratch, "checkpoint", facts)
-        if check is not None:
-            check(scratch)
+        artifact.facts |= finish(scratch)
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any], Any]:
@@ -138,9 +129,6 @@ def check_inputs(base: Path, models: Sequence[Path], named_dtype: bool = True) -
         base: the checkpoint whose config and tokenizer the merge gets.
         models: the checkpoints that are merged.
         named_dtype: whether the recipe names a dtype; else all weights must be of one.
-
-    Raises:
-        UserError: one message naming file, tensor or key, and value.
     """
     checkpoints = list(dict.fromkeys([base, *models]))
     for directory in checkpoints:
