@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fixtures.studies import changed, shipped
 from mixmerge.config.load import load_config, parse_config, read_yaml
 from mixmerge.core.errors import UserError
+
+REFUSALS = yaml.safe_load(Path(__file__).with_name("refusals.yaml").read_text(encoding="utf-8"))
 
 
 def refused(data: dict[str, Any]) -> str:
@@ -21,73 +24,7 @@ def demo() -> dict[str, Any]:
     return shipped()
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "message"),
-    [
-        ("modles", 1, "my.yaml: unknown key 'modles'; did you mean 'models'?"),
-        ("sft/learning_rat", 1, "my.yaml: sft: unknown key 'learning_rat'; did you mean"),
-        (
-            "models/qwen2-small/model/hiden_size",
-            1,
-            "models.qwen2-small.model: unknown key 'hiden_size'; did you mean 'hidden_size'?",
-        ),
-        ("models/qwen2-small/stf", 1, "models.qwen2-small: unknown key 'stf'; did you mean 'sft'?"),
-        ("suites/functions/titel", 1, "my.yaml: suites.functions: unknown key 'titel'"),
-        ("models/qwen2-small/strategies", {"dair": [0.3]}, "unknown strategy 'dair'; did you mean"),
-        ("hardware/sft_hours", {"smal": 4}, "hardware.sft_hours: no model is of size 'smal'"),
-        ("merging/keep", "some", "merging.keep: "),
-        ("storage", "lab", "my.yaml: storage: 'lab' is no bucket; write s3://bucket"),
-        ("storage", "gs://lab", "'gs://lab' is no bucket"),
-        ("storage", "s3://", "write s3://bucket or s3://bucket/path"),
-        ("storage", "s3://lab//x", "write s3://bucket or s3://bucket/path"),
-        ("storage", "s3://lab/../x", "write s3://bucket or s3://bucket/path"),
-        ("storage", "s3://lab/{model}", "the path of plain names"),
-        (
-            "strategies/ties/ratios",
-            [],
-            "strategies.ties: ratios: 'ties' takes weights; name at least",
-        ),
-        ("strategies/ties/ratios", [1.3], "strategies.ties.ratios: 1.3 is outside 0 <= w <= 1"),
-        ("strategies/ties/ratios", [-0.1], "strategies.ties.ratios: -0.1 is outside 0 <= w <= 1"),
-        (
-            "strategies/ties/ratios",
-            [{"codegen": 0.5, "codesom": 0.5}],
-            "unknown task 'codesom'; did you mean 'codesum'?",
-        ),
-        ("strategies/ties/ratios", [{"codegen": 0.5}], "no weight for task 'codesum'"),
-        ("strategies/ties/ratios", [{"codegen": 0, "codesum": 0}], "sum to 0"),
-        ("strategies/ties/method", "tise", "unknown merge method 'tise'; did you mean 'ties'?"),
-        (
-            "strategies/linear/model_parameters",
-            {"density": 0.5},
-            "model_parameters.density: 'linear' has no such parameter",
-        ),
-        (
-            "strategies/ties/model_parameters",
-            {"lambda": 1.3},
-            "model_parameters.lambda: 'ties' takes it under `parameters`",
-        ),
-        ("strategies/ties/model_parameters", {"density": 3}, "outside 0 < density <= 1"),
-        ("strategies/ties/model_parameters", {"densty": 0.5}, "did you mean 'density'?"),
-        (
-            "tables/ablation",
-            ["qwen2-smal"],
-            "tables.ablation: unknown model 'qwen2-smal'; did you mean 'qwen2-small'?",
-        ),
-        ("figures/models", ["nobody"], "figures.models: unknown model 'nobody'"),
-        ("tasks/codegen/sources", ["nowhere"], "tasks.codegen.sources: unknown source 'nowhere'"),
-        ("tasks/codegen/prompt", "no field", "tasks.codegen.prompt: names no field"),
-        ("tasks/codegen/prompt", "{problem", "tasks.codegen.prompt: not a template"),
-        ("suites/functions/task", "codgen", "unknown task 'codgen'; did you mean 'codegen'?"),
-        ("sft/batch_size", 0, "sft.batch_size: Input should be greater than 0 (found 0)"),
-        ("sft/zero_stage", 4, "sft.zero_stage"),
-        ("data_scale", [50], "merging.base_percent: 100 is not among the percentages [50]"),
-        ("models/qwen2-small/sft_for", {"codgen": {}}, "unknown training set 'codgen'"),
-        ("mixture/weights", {"codgen": 1}, "mixture.weights: unknown task 'codgen'"),
-        ("embedded", None, "embedded: missing"),
-        ("models/qwen2-small/sft", {"gradient_accumulation": 7}, "not divisible"),
-    ],
-)
+@pytest.mark.parametrize(("path", "value", "message"), REFUSALS["fields"])
 def test_a_mistake_is_named_with_its_field(
     demo: dict[str, Any], path: str, value: Any, message: str
 ) -> None:

@@ -1,13 +1,16 @@
 """Suites in the configuration: unit tests, held-out rows, samples, and the choice of a ratio."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fixtures.studies import shipped, study_of
 from mixmerge.core.errors import UserError
 
+REFUSALS = yaml.safe_load(Path(__file__).with_name("refusals.yaml").read_text(encoding="utf-8"))
 FIELDS = {"problem": "question", "tests": "test_code", "solution": "solution"}
 HELD_OUT = {
     "kind": "code",
@@ -63,26 +66,7 @@ def test_the_plan_of_a_held_out_suite(demo: dict[str, Any]) -> None:
     assert study.sample_seed("functions") == []
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"source": None}, "functions-validation: source: missing; `problems: held-out`"),
-        ({"fields": None}, "fields: missing; `problems: held-out` needs"),
-        (
-            {"fields": {"problem": "q", "tests": "t"}},
-            "functions-validation.fields.solution: missing; add it",
-        ),
-        ({"fields": FIELDS | {"test": "t"}}, "unknown key 'test'; did you mean 'tests'?"),
-        ({"source": "nowhere"}, "functions-validation.source: unknown source 'nowhere'"),
-        ({"source": "summaries-test"}, "'summaries-test' is no training source of task 'codegen'"),
-        ({"plus": True}, "plus: True does not apply to problems 'held-out'"),
-        ({"oracle": "mbpp"}, "oracle: mbpp does not apply to problems 'held-out'"),
-        ({"version": "1"}, "version: held-out rows have the revision of their source"),
-        ({"problems": "human-eval"}, "source: belongs to `problems: held-out`; leave it out"),
-        ({"problems": "embedded-test", "source": None}, "fields: belongs to `problems: held-out`"),
-        ({"sample": 0}, "sample: Input should be greater than 0"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "message"), REFUSALS["suites"])
 def test_what_does_not_go_together_is_refused(
     demo: dict[str, Any], changes: dict[str, Any], message: str
 ) -> None:
