@@ -64,7 +64,7 @@ try:
     # Completions, scores, uncertainty, tables and figures: below the study's root, or on a bucket.
     RESULTS = ResultStore(STUDY, storage.s3)
     # What a Snakemake that was killed left behind, before this one looks for lock and outputs.
-    if stale_run.start(workflow, logger.warning):
+    if stale_run.start(workflow, COMMAND, logger.warning):
         STUDY.drop_remains()
 except UserError as error:
     raise WorkflowError(f"error: {error}") from None

@@ -77,7 +77,7 @@ rule updates:
         base=STUDY.manifest("checkpoints", "{model}", "base"),
         specialists=lambda wildcards: [
             STUDY.manifest("checkpoints", wildcards.model, name)
-            for name in STUDY.specialists(wildcards.model).values()
+            for name in STUDY.specialists.values()
         ],
     output:
         STUDY.path("weights", "{model}", "updates.json"),

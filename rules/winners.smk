@@ -10,7 +10,7 @@ rule winner:
         base=STUDY.manifest("checkpoints", "{model}", "base"),
         specialists=lambda wildcards: [
             STUDY.manifest("checkpoints", wildcards.model, name)
-            for name in STUDY.specialists(wildcards.model).values()
+            for name in STUDY.specialists.values()
         ],
         recipes=lambda wildcards: [
             STUDY.recipe(wildcards.model, name)

@@ -61,12 +61,16 @@ def test_jobs_side_by_side_share_no_gpu(tmp_path: Path, start: Start) -> None:
     pair, single = (seen(tmp_path, job) for job in jobs)
     assert len(pair) == 2 and len(single) == 1
     assert sorted(pair + single) == ["0", "1", "2"]
-    # A third waits, and gets the GPU of one that is killed.
-    third = start("generate.py", gpus="0,1,2")
-    assert seen(tmp_path, third, seconds=1) == []
-    jobs[1].kill()
-    jobs[1].wait()
-    assert seen(tmp_path, third) == single
+    # One that wants more than are free holds none of them meanwhile ...
+    waits = start("sft.py", "--processes", "2", gpus=f"{single[0]},3")
+    assert seen(tmp_path, waits, seconds=1) == []
+    third = start("generate.py", gpus=f"{single[0]},3")
+    assert seen(tmp_path, third) == ["3"]
+    # ... and gets those of the jobs that are killed.
+    for job in (jobs[1], third):
+        job.kill()
+        job.wait()
+    assert sorted(seen(tmp_path, waits)) == sorted([*single, "3"])
 
 
 def test_a_run_that_wants_more_than_there_are_gets_all_and_says_so_itself(

@@ -1,9 +1,11 @@
 """What a killed Snakemake left is tidied up by the next one; what a live one holds is not."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,8 +103,25 @@ def test_a_driver_takes_its_record_along(
     assert len(list(records.iterdir())) == 1
     monkeypatch.chdir("/")
     (leave,) = folder.at_exit
+    if (child := os.fork()) == 0:
+        leave()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert list(records.iterdir())
     leave()
     assert not list(records.iterdir())
+
+
+def test_one_driver_at_a_time_takes_over(folder: Folder) -> None:
+    folder.path.mkdir()
+    with (folder.path / "takeover").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        second = threading.Thread(target=folder.start)
+        second.start()
+        second.join(0.3)
+        assert second.is_alive() and not list((folder.path / "drivers").glob("*"))
+    second.join(20)
+    assert list((folder.path / "drivers").glob("*"))
 
 
 @pytest.mark.parametrize("which", ["of a reused process id", "from before a reboot"])
@@ -133,13 +152,24 @@ def test_a_living_driver_keeps_its_lock_and_is_named(
         assert part in said
 
 
-def test_another_machines_driver_keeps_its_lock_until_the_user_unlocks(folder: Folder) -> None:
+@pytest.mark.parametrize("where", ["of another machine", "of another container"])
+def test_a_driver_out_of_sight_keeps_its_lock_until_the_user_unlocks(
+    folder: Folder, process: "subprocess.Popen[bytes]", where: str
+) -> None:
     folder.lock()
-    record = folder.record("far", token="other-boot:pid:[1]:17:5", host="login2")
+    boot, host = str(token(process.pid)).partition(":")[0], os.uname().nodename
+    far = {"token": "other-boot:pid:[1]:17:5", "host": "login2"}
+    beside = {"token": f"{boot}:pid:[1]:17:5", "host": host}
+    record = folder.record("far", **(far if where == "of another machine" else beside))
     folder.start()
     assert folder.locked and record.exists()
-    assert "on login2" in folder.said[0] and "snakemake --unlock" in folder.said[0]
+    assert f"on {json.loads(record.read_text())['host']} has worked" in folder.said[0]
+    assert "snakemake --unlock" in folder.said[0]
+    # What lives here is none of those that the user says are gone.
+    alive = folder.record("alive", token=token(process.pid))
     stale_run.give_up(folder.path)
+    assert "gone" not in json.loads(alive.read_text())
+    alive.unlink()
     folder.start()
     assert not folder.locked and not record.exists()
 
@@ -158,31 +188,75 @@ def test_the_next_driver_waits_for_orphans_and_ends_those_that_stay(
     assert deaf.wait(1) == -9 and leaving.wait(1) == 0
 
 
-def test_slurm_jobs_of_a_killed_driver_are_cancelled_and_no_others(
-    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_orphans_that_nothing_ends_stop_the_take_over(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    others = [
-        f"2|mixmerge_{UUID}|/elsewhere",
-        f"3|interactive|{tmp_path}",
-        f"5|x{UUID}|{tmp_path}",
-    ]
-    queue, programs = tmp_path / "queue", tmp_path / "bin"
-    ours = [f"1|mixmerge_{UUID}|{tmp_path}", f"4|{UUID}|{tmp_path}"]
-    queue.write_text("\n".join([ours[0], *others, ours[1], ""]))
-    programs.mkdir()
-    # Commands that answer as Slurm's do, over a queue that is a text file.
-    for name, body in {
-        "squeue": f"cat {queue}",
-        "scancel": f'for id in "$@"; do sed -i "/^$id|/d" {queue}; done',
-    }.items():
-        (programs / name).write_text(f"#!/bin/sh\n{body}\n")
-        (programs / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    folder.record("dead", token=dead_token(), executor="slurm")
+    monkeypatch.setattr(stale_run, "_PATIENCE", 0.3)
+    monkeypatch.setattr(stale_run, "_GRACE", 60.0)
+    name = dead_token()
+    record = folder.record("dead", token=name)
+    orphan = subprocess.Popen(["sleep", "60"], env={**os.environ, DRIVER: name})
+    with pytest.raises(UserError, match=f"processes {orphan.pid} of a Snakemake .* do not end"):
+        folder.start()
+    assert record.exists()
+    orphan.kill()
+    orphan.wait()
+
+
+@pytest.fixture
+def slurm(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Commands that answer as Slurm's do, over a queue that is a text file."""
+
+    def make(*jobs: str, cancels: str = 'sed -i "/^$id|/d" queue') -> Path:
+        monkeypatch.chdir(tmp_path)
+        programs, queue = tmp_path / "bin", tmp_path / "queue"
+        queue.write_text("".join(f"{job}\n" for job in jobs))
+        programs.mkdir()
+        for name, body in {
+            "squeue": "cat queue; if test -e late; then mv late queue; fi",
+            "scancel": f'test $# -le 100; for id in "$@"; do {cancels}; done',
+        }.items():
+            (programs / name).write_text(f"#!/bin/sh -e\n{body}\n")
+            (programs / name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+        folder.record("dead", token=dead_token(), executor="slurm")
+        return queue
+
+    return make
+
+
+def test_slurm_jobs_of_a_killed_driver_are_cancelled_and_no_others(
+    folder: Folder, tmp_path: Path, slurm: Callable[..., Path]
+) -> None:
+    """Also more than one call takes, and one that was still being submitted."""
+    others = [f"2|m_{UUID}|/elsewhere", f"3|interactive|{tmp_path}", f"5|x{UUID}|{tmp_path}"]
+    many = [f"{number}|{UUID}|{tmp_path}" for number in range(10, 130)]
+    queue = slurm(f"1|mixmerge_{UUID}|{tmp_path}", *others, *many)
     folder.start("slurm")
     assert queue.read_text().splitlines() == others
-    assert folder.said == ["cancelled 2 Slurm jobs of Snakemake 17, which was killed: 1 4"]
+    numbers = " ".join(map(str, range(10, 130)))
+    assert folder.said == [
+        f"cancelled 121 Slurm jobs of Snakemake 17, which was killed: 1 {numbers}"
+    ]
+
+
+def test_a_job_whose_submission_was_on_its_way_is_cancelled_too(
+    folder: Folder, tmp_path: Path, slurm: Callable[..., Path]
+) -> None:
+    queue = slurm()
+    (tmp_path / "late").write_text(f"7|{UUID}|{tmp_path}\n")
+    folder.start("slurm")
+    assert queue.read_text() == ""
+    assert folder.said == ["cancelled 1 Slurm jobs of Snakemake 17, which was killed: 7"]
+
+
+def test_slurm_jobs_that_do_not_leave_stop_the_take_over(
+    folder: Folder, tmp_path: Path, slurm: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stale_run, "_QUEUE", 0.0)
+    slurm(f"1|{UUID}|{tmp_path}", cancels=":")
+    with pytest.raises(UserError, match="Slurm jobs 1 of a Snakemake that was killed do not leave"):
+        folder.start("slurm")
 
 
 def test_a_slurm_that_does_not_answer_stops_the_take_over(
@@ -196,11 +270,13 @@ def test_a_slurm_that_does_not_answer_stops_the_take_over(
     assert folder.locked and record.exists()
 
 
-def snakemake(*, main: bool = True, dryrun: bool = False, nodes: int | None = None) -> Any:
+def snakemake(
+    *, main: bool = True, dryrun: bool = False, nodes: int | None = None, remote: bool = False
+) -> Any:
     """What Snakefiles know as `workflow`, as far as it is asked."""
     return SimpleNamespace(
         is_main_process=main,
-        remote_exec=False,
+        remote_exec=remote,
         output_settings=SimpleNamespace(dryrun=dryrun),
         resource_settings=SimpleNamespace(nodes=nodes),
         executor_plugin=SimpleNamespace(name="local"),
@@ -217,10 +293,12 @@ def test_only_what_runs_jobs_takes_over(folder: Folder, monkeypatch: pytest.Monk
 
     def starts(options: str) -> bool:
         command = ["/x/bin/snakemake", "--profile", "x", *options.split(), "--", "all"]
-        monkeypatch.setattr("sys.argv", command)
-        return stale_run.start(snakemake(), folder.said.append)
+        return stale_run.start(snakemake(), stale_run.options_of(command), folder.said.append)
 
     dead, name = folder.record("dead", token=dead_token()), dead_token()
+    for target in ("preflight", "verify"):
+        options = stale_run.options_of(["/x/bin/snakemake", target])
+        assert not stale_run.start(snakemake(), options, folder.said.append)
     assert not [options for options in IDLE.replace("\n", "|").split("|") if starts(options)]
     assert dead.exists()
     for options in ("", "--touch", "--report-after-run --report x.html"):
@@ -233,11 +311,12 @@ def test_neither_a_dry_run_nor_a_job_nor_another_program_takes_over(
 ) -> None:
     monkeypatch.chdir(folder.path.parent)
     dead = folder.record("dead", token=dead_token())
-    monkeypatch.setattr("sys.argv", ["/x/snakemake/__main__.py", "--cores", "1"])
-    assert not stale_run.start(snakemake(dryrun=True), folder.said.append)
-    assert not stale_run.start(snakemake(main=False), folder.said.append)
-    monkeypatch.setattr("sys.argv", ["/x/bin/pytest", "--cores", "1"])
-    assert not stale_run.start(snakemake(), folder.said.append)
+    options = stale_run.options_of(["/x/snakemake/__main__.py", "--cores", "1"])
+    assert not stale_run.start(snakemake(dryrun=True), options, folder.said.append)
+    assert not stale_run.start(snakemake(main=False, remote=True), options, folder.said.append)
+    assert os.environ[DRIVER] == token(os.getpid())  # its jobs watch the Snakemake of the job
+    options = stale_run.options_of(["/x/bin/pytest", "--cores", "1"])
+    assert not stale_run.start(snakemake(), options, folder.said.append)
     assert dead.exists()
 
 
@@ -245,9 +324,9 @@ def test_a_driver_that_may_submit_says_so_until_its_executor_is_known(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder.path.parent)
-    monkeypatch.setattr("sys.argv", ["/x/bin/snakemake", "--jobs", "3"])
     workflow = snakemake(nodes=3)
-    assert stale_run.start(workflow, folder.said.append)
+    options = stale_run.options_of(["/x/bin/snakemake", "--jobs", "3"])
+    assert stale_run.start(workflow, options, folder.said.append)
     (own,) = (folder.path / "drivers").iterdir()
     assert json.loads(own.read_text())["executor"] == "slurm"
     stale_run.note_executor(workflow)

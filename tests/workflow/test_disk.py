@@ -38,11 +38,8 @@ def changed(copy: Workspace, section: str, **values: Any) -> str:
     return copy.write_config(config, f"{section}-{'-'.join(map(str, values.values()))}.yaml").name
 
 
-@pytest.mark.parametrize("keep", ["all", "none"])
-def test_what_is_kept_is_no_reason_to_run_a_finished_study_again(
-    copy: Workspace, keep: str
-) -> None:
-    assert copy.planned("all", config=changed(copy, "merging", keep=keep)) == {}
+def test_weights_that_are_kept_no_more_are_no_reason_to_run_again(copy: Workspace) -> None:
+    assert copy.planned("all", config=changed(copy, "merging", keep="none")) == {}
 
 
 def test_weights_that_are_to_be_kept_from_now_on_come_back_on_demand(copy: Workspace) -> None:
@@ -69,16 +66,6 @@ def test_new_scores_need_no_weights(copy: Workspace) -> None:
     planned = copy.planned("--forcerun", "score", "--", "all")
     assert planned["score"] == 7
     assert set(planned) == SCORED
-
-
-def test_another_recipe_reaches_all_that_reads_the_merge(copy: Workspace) -> None:
-    config = yaml.safe_load((copy.path / "study.yaml").read_text(encoding="utf-8"))
-    config["strategies"]["ties"]["model_parameters"]["density"] = 0.4
-    copy.write_config(config, "denser.yaml")
-    planned = copy.planned("all", config="denser.yaml")
-    for rule in ("recipe", "merge", "merged_layers", "generate", "score", "winner"):
-        assert planned.pop(rule) == 1, rule
-    assert set(planned) == {"uncertainty"} | REPORT
 
 
 @contextmanager

@@ -173,26 +173,6 @@ def test_touching_and_copying_re_runs_nothing(finished: Workspace, tmp_path: Pat
     assert "Nothing to be done" in result.stdout + result.stderr
 
 
-def test_a_format_change_re_runs_only_the_report(finished: Workspace, tmp_path: Path) -> None:
-    copy = finished.copy_to(tmp_path / "copy")
-    config = yaml.safe_load((copy.path / "study.yaml").read_text())
-    config["title"] = "Another title"
-    copy.write_config(config)
-    assert set(copy.planned("all")) == {"tables", "figures", "verdict", "timing"}
-
-
-def test_one_ratio_more_is_one_merge_more(finished: Workspace, tmp_path: Path) -> None:
-    copy = finished.copy_to(tmp_path / "copy")
-    config = yaml.safe_load((copy.path / "study.yaml").read_text())
-    config["strategies"]["ties"]["ratios"] = [0.3, 0.6]
-    copy.write_config(config)
-    planned = copy.planned("all")
-    for rule in ("recipe", "merge", "generate", "score", "merged_layers"):
-        assert planned.pop(rule) == 1, rule
-    assert planned["uncertainty"] == planned["winner"] == 1
-    assert set(planned) == {"uncertainty", "winner", "tables", "figures", "verdict", "timing"}
-
-
 def test_a_lost_checkpoint_comes_back_with_the_same_bytes(
     finished: Workspace, tmp_path: Path
 ) -> None:

@@ -72,8 +72,8 @@ def main() -> None:
     """Claim GPUs, wait where others hold them, and become the script."""
     listed, script, *arguments = sys.argv[1:]
     names, count = listed.split(","), 1
-    if Path(script).name == "sft.py" and "--processes" in arguments:
-        # A run that wants more than there are says so itself.
+    if "--processes" in arguments:
+        # Of training; a run that wants more than there are says so itself.
         count = min(int(arguments[arguments.index("--processes") + 1]), len(names))
     folder = Path(tempfile.gettempdir(), f"mixmerge-gpus-{os.getuid()}")
     folder.mkdir(parents=True, exist_ok=True)

@@ -111,13 +111,12 @@ class JobResources:
 
     def _resource(self, rule: str, name: str) -> Resource:
         """A resource of each attempt: more memory and time, but no more time than there is."""
-        longest = self.study.config.hardware.longest_hours
+        longest = self.study.config.hardware.longest_hours if name == "runtime" else None
 
         def value(wildcards: Any, attempt: int) -> int:
             amount = self.estimate(rule, wildcards)[name]
             amount = ceil(amount * _MORE.get(name, 1) ** (attempt - 1))
-            bounded = name == "runtime" and longest
-            return min(amount, max(1, int(longest * 60))) if bounded else amount
+            return min(amount, max(1, int(longest * 60))) if longest else amount
 
         return value
 

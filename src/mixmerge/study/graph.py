@@ -38,7 +38,7 @@ def weight_label(weights: dict[str, float]) -> str:
 
 
 class Graph:
-    """A validated configuration with its checkpoints, paths and edges.
+    """A validated configuration with its checkpoints, paths, edges and seeds.
 
     A checkpoint is named as all its files: ``base``, ``sft-codegen-p100``, ``mix-p100``,
     ``ties-w0.3``, ``karcher``. What a script reads is a mapping from its option to a manifest, or
@@ -110,17 +110,16 @@ class Graph:
         named = [source for task in self.config.tasks.values() for source in task.sources]
         return list(dict.fromkeys(named))
 
-    def specialists(self, model: str) -> dict[str, str]:
+    @cached_property
+    def specialists(self) -> dict[str, str]:
         """Task -> variant of the specialist that is merged: of each model, at the same scale."""
-        assert model in self.config.models
         percent = self.config.merging.base_percent
         return {task: f"sft-{task}-p{percent}" for task in self.config.tasks}
 
     def merged(self, model: str, variant: str) -> dict[str, str]:
         """Task -> specialist's variant for the tasks that a merge takes."""
-        specialists = self.specialists(model)
         strategy = self.config.strategies[self.strategy(model, variant)]
-        return {task: specialists[task] for task in strategy.tasks or specialists}
+        return {task: self.specialists[task] for task in strategy.tasks or self.config.tasks}
 
     def strategy(self, model: str, variant: str) -> str:
         """A merge's strategy."""
@@ -170,6 +169,14 @@ class Graph:
         """Seed of a node, derived from the study's."""
         return derived_seed(self.config.seed, *names)
 
+    def merge_seed(self, model: str, variant: str) -> int:
+        """Seed of a merge's random masks: one a model and strategy, the same at every ratio.
+
+        MergeKit draws the same masks from the same seed whatever the weights, so a sweep with one
+        seed varies the ratio and nothing else.
+        """
+        return self.seed("merge", model, self.strategy(model, variant))
+
     def path(self, *parts: str) -> str:
         """A path below the study's root, as Snakemake wants it."""
         return str(self.root.joinpath(*parts))
@@ -185,8 +192,7 @@ class Graph:
 
     def of_merge(self, place: Callable[[str, str], str], model: str, variant: str) -> list[str]:
         """The place of what belongs to a merge; empty for trained checkpoints."""
-        merged = self.variants[model][variant].kind == "merge"
-        return [place(model, variant)] if merged else []
+        return [place(model, variant)] if self.variants[model][variant].kind == "merge" else []
 
     def recipe(self, model: str, variant: str) -> str:
         """The recipe of a merge."""
@@ -206,36 +212,29 @@ class Graph:
     def hold_out_inputs(self, suite: str) -> dict[str, str]:
         """What a suite's problems or rows are read from."""
         entry = self.config.suites[suite]
-        if isinstance(entry, SummarySuite):
-            return {"source": self.manifest("data", "sources", entry.source)}
-        if isinstance(entry.problems, Path):
+        if isinstance(entry, CodeSuite) and isinstance(entry.problems, Path):
             return {"problems": str(entry.problems)}
-        if entry.source is not None:
-            source, split = ("sources", entry.source), ("split", entry.task)
-            return {
-                "source": self.manifest("data", *source),
-                "split": self.manifest("data", *split),
-            }
-        if entry.problems.startswith("embedded"):
+        if isinstance(entry, CodeSuite) and str(entry.problems).startswith("embedded"):
             return {"corpus": self.manifest("data", "corpus")}
-        return {}
+        inputs = {}
+        if entry.source is not None:
+            inputs["source"] = self.manifest("data", "sources", entry.source)
+        if self.is_held_out(suite):
+            inputs["split"] = self.manifest("data", "split", entry.task)
+        return inputs
 
     def item_inputs(self, suite: str) -> dict[str, str]:
         """What a suite's items are written from."""
-        if suite in self.code_suites():
-            return {"heldout": self.manifest("data", "heldout", suite)}
-        return self.hold_out_inputs(suite)
+        if isinstance(self.config.suites[suite], SummarySuite):
+            return self.hold_out_inputs(suite)
+        return {"heldout": self.manifest("data", "heldout", suite)}
 
     def snapshot_inputs(self, model: str) -> list[str]:
         """Files on this machine that a base checkpoint is made from."""
-        entry, files = self.config.models[model], self.chat_template(model)
+        entry = self.config.models[model]
+        files = [entry.chat_template] if entry.chat_template is not None else []
         if isinstance(entry, GgufModel) and entry.path is not None:
-            files.append(str(entry.path))
+            files.append(entry.path)
         if isinstance(entry, LocalModel):
-            files += sorted(str(file) for file in entry.path.iterdir() if file.is_file())
-        return files
-
-    def chat_template(self, model: str) -> list[str]:
-        """The chat template's file where the config names one."""
-        path = self.config.models[model].chat_template
-        return [] if path is None else [str(path)]
+            files += sorted(file for file in entry.path.iterdir() if file.is_file())
+        return [str(file) for file in files]

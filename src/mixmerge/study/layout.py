@@ -1,20 +1,14 @@
 """From the configuration to the report's layout: titles, columns, variants, the paper's tables."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 from mixmerge.config.study import MIX, StudyConfig
 from mixmerge.core.errors import UserError, nearest
-from mixmerge.core.section import Section
 from mixmerge.data.settings import HubSource, LocalSource, PackageSource
 from mixmerge.evaluate.settings import CodeSuite, Suite, SummarySuite
 from mixmerge.report import layout as report
-from mixmerge.report.paper_tables import (
-    SCALE_METRICS,
-    TABLES,
-    read_results,
-    read_scale,
-)
+from mixmerge.report.paper_tables import SCALE_METRICS, TABLES, read_results, read_scale
 from mixmerge.report.settings import Paper
 from mixmerge.study.graph import Graph
 from mixmerge.uncertainty.settings import Arm, Measure, Uncertainty, UncertaintySettings
@@ -27,13 +21,8 @@ _SUMMARY_HEADERS = {
     "meteor": "METEOR",
 }
 
-#: Decimals the paper prints.
-_PASS_DIGITS, _SUMMARY_DIGITS = 3, 4
-
 #: What does not decide a strategy's winner: what only matters in print, and the mixture.
 _PRINTED = {"title", "header", "recipe", "version", "size", "mixture"}
-
-_S = TypeVar("_S", bound=Section)
 
 
 def layout_of(study: Graph) -> report.Layout:
@@ -94,42 +83,38 @@ def _model(study: Graph, key: str) -> report.Model:
     entry, variants = study.config.models[key], list(study.variants[key].values())
     mixtures = [variant for variant in variants if variant.kind == "mix"]
     wanted = study.config.merging.base_percent
-    mixture = next((v for v in mixtures if v.percent == wanted), mixtures[-1])
     return report.Model(
         key=key,
         title=entry.title or key,
         size=entry.size,
         variants=variants,
-        specialists=study.specialists(key),
-        mixture=mixture.name,
+        specialists=study.specialists,
+        mixture=next((v for v in mixtures if v.percent == wanted), mixtures[-1]).name,
     )
 
 
 def _columns(config: StudyConfig) -> Iterator[report.Column]:
     """Columns by task, in the order of tasks, then suites, then metrics."""
-    for task in config.tasks:
-        suites = {key: suite for key, suite in config.suites.items() if suite.task == task}
-        for key, suite in suites.items():
-            counted = isinstance(suite, CodeSuite)
-            if isinstance(suite, CodeSuite):
-                metrics = {"base": suite.title}
-                if suite.plus:
-                    metrics["plus"] = f"{suite.title}+"
-            else:
-                # One suite needs no name in front of its metrics; several do.
-                peers = [s for s in suites.values() if s.kind == "summary" and s.role == suite.role]
-                prefix = f"{suite.title} " if len(peers) > 1 else ""
-                metrics = {name: prefix + _SUMMARY_HEADERS[name] for name in suite.metrics}
-            for metric, header in metrics.items():
-                yield report.Column(
-                    suite=key,
-                    metric=metric,
-                    header=header,
-                    task=task,
-                    role=suite.role,
-                    digits=_PASS_DIGITS if counted else _SUMMARY_DIGITS,
-                    counted=counted,
-                )
+    in_order = [(k, s) for task in config.tasks for k, s in config.suites.items() if s.task == task]
+    for key, suite in in_order:
+        if isinstance(suite, CodeSuite):
+            headers = {"base": suite.title} | ({"plus": f"{suite.title}+"} if suite.plus else {})
+        else:
+            # One suite needs no name in front of its metrics; several do.
+            alike = (suite.kind, suite.task, suite.role)
+            peers = [s for s in config.suites.values() if (s.kind, s.task, s.role) == alike]
+            prefix = f"{suite.title} " if len(peers) > 1 else ""
+            headers = {name: prefix + _SUMMARY_HEADERS[name] for name in suite.metrics}
+        for metric, header in headers.items():
+            yield report.Column(
+                suite=key,
+                metric=metric,
+                header=header,
+                task=suite.task,
+                role=suite.role,
+                digits=3 if suite.kind == "code" else 4,  # as the paper prints them
+                counted=suite.kind == "code",
+            )
 
 
 def _version(config: StudyConfig, suite: Suite) -> str:
@@ -173,18 +158,18 @@ def _with_paper(config: StudyConfig, layout: report.Layout, named: Paper) -> rep
         _check("columns", key, columns)
     if named.task:
         _check("task", named.task, config.tasks)
-    theirs = dict.fromkeys([*(line.model for line in lines), *(share.model for share in shares)])
-    strategies = {line.strategy for line in lines}
+    their_models = {entry.model for entry in (*lines, *shares)}
+    their_strategies = {line.strategy for line in lines}
     paper = report.PaperMatch(
         **named.model_dump(include={"results", "data_scale", "columns"}),
-        models=_names("models", named.models, config.models, theirs),
-        strategies=_names("strategies", named.strategies, config.strategies, strategies),
+        models=_names("models", named.models, config.models, their_models),
+        strategies=_names("strategies", named.strategies, config.strategies, their_strategies),
         task=named.task or next(iter(config.tasks)),
         counterparts={},
     )
-    scaled = bool(set(SCALE_METRICS) & set(paper.columns.values()))
     places = {(line.model, line.table) for line in lines}
-    places |= {(share.model, "4") for share in shares if scaled}
+    if set(SCALE_METRICS) & set(paper.columns.values()):
+        places |= {(share.model, "4") for share in shares}
     tables = {"strategies": TABLES["strategies"], "data-scale": ("4",)}
     models = {"strategies": layout.strategy_models, "data-scale": layout.scale_models}
     counterparts = {
@@ -199,25 +184,18 @@ def _with_paper(config: StudyConfig, layout: report.Layout, named: Paper) -> rep
 
 
 def _names(
-    field: str, named: Mapping[str, str], ours: Iterable[str], theirs: Iterable[str]
+    field: str, named: Mapping[str, str], ours: Collection[str], theirs: Collection[str]
 ) -> dict[str, str]:
     """Our keys -> the paper's, for what is on both sides."""
-    known, there = list(ours), set(theirs)
     for key, name in named.items():
-        _check(field, key, known)
-        if name not in there:
-            raise UserError(
-                f"tables.paper.{field}.{key}: the paper's file has no {name!r}"
-                f"{nearest(name, there)}"
-            )
-    pairs = ((key, named.get(key, key)) for key in known)
-    return {key: name for key, name in pairs if name in there}
+        _check(field, key, ours)
+        _check(f"{field}.{key}", name, theirs, "the paper's file has no")
+    return {key: named.get(key, key) for key in ours if named.get(key, key) in theirs}
 
 
-def _check(field: str, name: str, known: Iterable[str]) -> None:
-    names = set(known)
-    if name not in names:
-        raise UserError(f"tables.paper.{field}: unknown {name!r}{nearest(name, names)}")
+def _check(field: str, name: str, known: Collection[str], problem: str = "unknown") -> None:
+    if name not in known:
+        raise UserError(f"tables.paper.{field}: {problem} {name!r}{nearest(name, set(known))}")
 
 
 def uncertainty_settings(
@@ -245,25 +223,19 @@ def contenders(layout: report.Layout, model: str, strategy: str) -> list[str]:
 
 def winner_layout(layout: report.Layout, model: str, strategy: str) -> dict[str, Any]:
     """The part of a study's layout that decides a winner, without what only matters in print."""
+    part = layout.model_dump(mode="json")
+    part |= {name: [] for name in part if name == "runs" or name.endswith("_models")}
+    part |= {"high_correlation": 0.0, "dpi": 1, "paper": None}
+    part["columns"] = [column for column in part["columns"] if column["role"] == layout.select]
+    suites = {column["suite"] for column in part["columns"]}
+    for name, keys in {"suites": suites, "strategies": [strategy], "models": [model]}.items():
+        part[name] = [entry for entry in part[name] if entry["key"] in keys]
+    wanted = contenders(layout, model, strategy)
+    (entry,) = part["models"]
+    entry["variants"] = [v for v in entry["variants"] if v["name"] in wanted]
 
-    def plain(section: _S) -> _S:
-        fields = _PRINTED.intersection(type(section).model_fields)
-        return section.model_copy(update=dict.fromkeys(fields, ""))
+    def plain(section: dict[str, Any]) -> dict[str, Any]:
+        return {key: "" if key in _PRINTED else value for key, value in section.items()}
 
-    wanted = set(contenders(layout, model, strategy))
-    entry, columns = plain(layout.model(model)), layout.columns_of(layout.select)
-    suites = {column.suite for column in columns}
-    variants = [variant for variant in entry.variants if variant.name in wanted]
-    lists = ("runs", *(name for name in report.Layout.model_fields if name.endswith("_models")))
-    part = {
-        "tasks": [plain(task) for task in layout.tasks],
-        "suites": [plain(suite) for suite in layout.suites if suite.key in suites],
-        "columns": [plain(column) for column in columns],
-        "strategies": [plain(entries) for entries in layout.strategies if entries.key == strategy],
-        "models": [entry.model_copy(update={"variants": variants})],
-        **{key: [] for key in lists},
-        "high_correlation": 0.0,
-        "dpi": 1,
-        "paper": None,
-    }
-    return plain(layout).model_copy(update=part).model_dump(mode="json")
+    sections = ("tasks", "suites", "columns", "strategies", "models")
+    return plain(part) | {name: [plain(entry) for entry in part[name]] for name in sections}

@@ -21,7 +21,7 @@ from mixmerge.study.graph import Graph
 
 
 class Study(Graph):
-    """The graph with the settings, seeds and threads of each of its jobs."""
+    """The graph with the settings of each of its jobs."""
 
     def __init__(self, config: StudyConfig) -> None:
         super().__init__(config)
@@ -110,18 +110,14 @@ class Study(Graph):
         return self._sft(model, self.variants[model][variant].task or MIX)
 
     def sft_settings(self, model: str, variant: str) -> dict[str, Any]:
-        """The same as its job gets them.
+        """The same as its job gets them, without where and in how many processes it runs.
 
-        What `processes: auto` comes to is left out: it follows from the hardware, of which no
-        job is told. The job gets it as an argument of its own.
+        Both are among the job's resources. A number of `processes` that the config names is a
+        setting; what `auto` comes to follows from the hardware, of which no job is told.
         """
-        settings = self.sft(model, variant).model_dump(mode="json")
-        # Where the processes run decides nothing; it is among the job's resources.
-        del settings["nodes"]
-        training_set = self.variants[model][variant].task or MIX
-        if self.config.sft_plan(model, training_set).processes == "auto":
-            del settings["processes"]
-        return settings
+        plan = self.config.sft_plan(model, self.variants[model][variant].task or MIX)
+        unread = {"nodes", "processes"} if plan.processes == "auto" else {"nodes"}
+        return self.sft(model, variant).model_dump(mode="json", exclude=unread)
 
     def recipe_settings(self, model: str, variant: str) -> dict[str, Any]:
         """What a merge's recipe is built from."""
@@ -136,14 +132,6 @@ class Study(Graph):
                 for task, name in self.merged(model, variant).items()
             },
         }
-
-    def merge_seed(self, model: str, variant: str) -> int:
-        """Seed of a merge's random masks: one a model and strategy, the same at every ratio.
-
-        MergeKit draws the same masks from the same seed whatever the weights, so a sweep with one
-        seed varies the ratio and nothing else.
-        """
-        return self.seed("merge", model, self.strategy(model, variant))
 
     def generate_settings(self, model: str, variant: str) -> dict[str, Any]:
         """Decoding, and per suite what shapes and bounds a completion."""

@@ -47,8 +47,34 @@ _NO_RUN = {
 }
 
 
-def start(workflow: Any, say: Callable[[str], None]) -> bool:
+def options_of(command: list[str]) -> dict[str, Any]:
+    """Option -> value of a Snakemake's command line, by its own parser; no profile's.
+
+    Rules are read before Snakemake tells the workflow whether it will run anything. What is no
+    Snakemake, such as a program that uses its API, counts as a dry run.
+    """
+    from snakemake.cli import get_argument_parser
+
+    if "snakemake" not in (Path(command[0]).parent.name, Path(command[0]).stem):
+        return {"dryrun": True}
+    parser = get_argument_parser()
+    values = vars(parser.parse_known_args(command[1:])[0]).items()
+    return {name: value for name, value in values if value and value != parser.get_default(name)}
+
+
+def only_looks(options: Mapping[str, Any]) -> bool:
+    """Whether a Snakemake with these options only looks at a study, and may run beside others."""
+    targets = set(options.get("targets", ()))
+    return bool(targets) and targets <= {"preflight", "verify"}
+
+
+def start(workflow: Any, options: Mapping[str, Any], say: Callable[[str], None]) -> bool:
     """Take over what a killed Snakemake left, where this one, which reads its rules, will run jobs.
+
+    Args:
+        workflow: Snakemake's own.
+        options: those it was called with, by `options_of`.
+        say: how the user is told.
 
     Returns:
         Whether it did; not inside of a job, nor in one that plans, lists or unlocks.
@@ -56,12 +82,11 @@ def start(workflow: Any, say: Callable[[str], None]) -> bool:
     Raises:
         UserError: jobs of a killed driver can't be ended.
     """
-    folder = Path(".snakemake")
     if workflow.remote_exec:
-        _lead()
+        _let_jobs_watch()
     if not workflow.is_main_process or workflow.output_settings.dryrun:
         return False
-    options = options_of(sys.argv)
+    folder = Path(".snakemake")
     if "unlock" in options:
         give_up(folder)
     idle = _NO_RUN if "report_after_run" in options else {*_NO_RUN, "report"}
@@ -73,33 +98,10 @@ def start(workflow: Any, say: Callable[[str], None]) -> bool:
     return True
 
 
-def options_of(command: list[str]) -> dict[str, Any]:
-    """Option -> value of a Snakemake's command line, by its own parser; no profile's.
-
-    Rules are read before Snakemake tells the workflow whether it will run anything. What is no
-    Snakemake, such as a program that uses its API, counts as a dry run.
-    """
-    from snakemake.cli import get_argument_parser
-
-    if Path(command[0]).parent.name != "snakemake" and Path(command[0]).stem != "snakemake":
-        return {"dryrun": True}
-    parser = get_argument_parser()
-    chosen, _ = parser.parse_known_args(command[1:])
-    return {
-        n: value for n, value in vars(chosen).items() if value and value != parser.get_default(n)
-    }
-
-
-def only_looks(options: Mapping[str, Any]) -> bool:
-    """Whether a Snakemake with these options only looks at a study, and may run beside others."""
-    targets = set(options.get("targets", ()))
-    return bool(targets) and targets <= {"preflight", "verify"}
-
-
 def note_executor(workflow: Any) -> None:
     """Note in this driver's record how it runs its jobs; Snakefiles call it under ``onstart:``."""
-    path = _own_record(Path(".snakemake/drivers"))
-    if path.is_file() and workflow.is_main_process:
+    path = _own_record(Path(".snakemake"))
+    if path.is_file():  # not inside of a job
         write_json(path, {**read_json(path), "executor": workflow.executor_plugin.name})
 
 
@@ -111,22 +113,18 @@ def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
         executor: how this driver runs its jobs, as Snakemake names it.
         say: how the user is told.
     """
-    records, locks = folder / "drivers", folder / "locks"
-    records.mkdir(parents=True, exist_ok=True)
+    locks = folder / "locks"
+    (folder / "drivers").mkdir(parents=True, exist_ok=True)
     with (folder / "takeover").open("w") as file:
         # One driver at a time takes over; the kernel drops the lock with the process.
         with suppress(OSError):  # a file system without locks
             fcntl.flock(file, fcntl.LOCK_EX)
-        drivers = {path: read_json(path) for path in sorted(records.glob("*.json"))}
+        drivers = _drivers(folder)
         gone = {path: driver for path, driver in drivers.items() if _is_gone(driver)}
         own = token(os.getpid())
         others = [d for path, d in drivers.items() if path not in gone and d["token"] != own]
         locked = locks.is_dir() and any(locks.iterdir())
-        if others and locked:
-            # Snakemake refuses to run only where both want the same files; that it says itself.
-            for driver in others:
-                say(_at_work(driver))
-        elif not others:
+        if not others:
             # With another driver at work, neither locks nor Slurm jobs could be told apart.
             for driver in gone.values():
                 _end_jobs(driver, say)
@@ -135,30 +133,42 @@ def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
                 say("removed the lock of a Snakemake that was killed")
             for path in gone:
                 path.unlink(missing_ok=True)
-        _enrol(records, executor)
+        elif locked:
+            # Snakemake refuses to run only where both want the same files; that it says itself.
+            for driver in others:
+                say(_at_work(driver))
+        _enrol(folder, executor)
 
 
 def give_up(folder: Path) -> None:
     """Note that drivers of other machines are gone: the user says so by ``snakemake --unlock``."""
-    for path in (folder / "drivers").glob("*.json"):
-        driver = read_json(path)
+    for path, driver in _drivers(folder).items():
         if not _is_gone(driver) and not is_here(driver["token"]):
             write_json(path, {**driver, "gone": True})
 
 
-def _lead() -> None:
-    """Let the jobs that this process starts watch it."""
-    own = token(os.getpid())
-    if own is not None:
+def _drivers(folder: Path) -> dict[Path, dict[str, Any]]:
+    return {path: read_json(path) for path in sorted((folder / "drivers").glob("*.json"))}
+
+
+def _own_record(folder: Path) -> Path:
+    """The record of this process; absolute, as Snakemake ends where it was called."""
+    return folder.resolve() / "drivers" / f"{platform.node()}.{os.getpid()}.json"
+
+
+def _let_jobs_watch() -> str:
+    """Let the jobs that this process starts watch it; returns its token, empty without /proc."""
+    own = token(os.getpid()) or ""
+    if own:
         os.environ[DRIVER] = own
+    return own
 
 
-def _enrol(records: Path, executor: str) -> None:
+def _enrol(folder: Path, executor: str) -> None:
     """Leave this driver's record until it ends."""
-    _lead()
-    pid, path = os.getpid(), _own_record(records)
+    pid, path = os.getpid(), _own_record(folder)
     record = {
-        "token": token(pid) or "",
+        "token": _let_jobs_watch(),
         "pid": pid,
         "host": platform.node(),
         "user": getpass.getuser(),
@@ -167,17 +177,8 @@ def _enrol(records: Path, executor: str) -> None:
         "command": shlex.join(sys.argv),
     }
     write_json(path, record)
-
-    def leave() -> None:
-        if os.getpid() == pid:  # not in a forked child
-            path.unlink(missing_ok=True)
-
-    atexit.register(leave)
-
-
-def _own_record(records: Path) -> Path:
-    """The record of this process; absolute, as Snakemake ends where it was called."""
-    return records.resolve() / f"{platform.node()}.{os.getpid()}.json"
+    # Not in a forked child.
+    atexit.register(lambda: path.unlink(missing_ok=True) if os.getpid() == pid else None)
 
 
 def _is_gone(driver: Mapping[str, Any]) -> bool:
@@ -192,15 +193,15 @@ def _is_gone(driver: Mapping[str, Any]) -> bool:
 
 
 def _at_work(driver: Mapping[str, Any]) -> str:
-    who = (
-        f"Snakemake {driver['pid']} of {driver['user']} on {driver['host']} has worked in this "
-        f"directory since {driver['since']} ({driver['command']})"
-    )
-    if is_here(driver["token"]):
-        return f"{who}: where both want the same files, wait until it has ended, or end it"
-    return (
-        f"{who}: whether it still runs can't be seen from here. If it does not, run "
+    way_out = (
+        "where both want the same files, wait until it has ended, or end it"
+        if is_here(driver["token"])
+        else "whether it still runs can't be seen from here. If it does not, run "
         "`snakemake --unlock`, then this command again"
+    )
+    return (
+        f"Snakemake {driver['pid']} of {driver['user']} on {driver['host']} has worked in this "
+        f"directory since {driver['since']} ({driver['command']}): {way_out}"
     )
 
 
@@ -229,9 +230,8 @@ def _end_children(driver: str) -> None:
     def children() -> list[int]:
         return [
             process.pid
-            for process in psutil.process_iter(["environ", "status"])
+            for process in psutil.process_iter(["environ"])  # a zombie has none
             if (process.info["environ"] or {}).get(DRIVER) == driver
-            and process.info["status"] != psutil.STATUS_ZOMBIE
         ]
 
     start = time.monotonic()

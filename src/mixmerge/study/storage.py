@@ -16,18 +16,16 @@ from mixmerge.study.plan import Study
 #: Summary of a checkpoint's scores; `mixmerge.report.results.scores_path` reads it.
 _SCORES = "scores.json"
 
-_KEYS = (
-    "the server refuses these keys, or refuses them this bucket ({code}); mend "
-    "SNAKEMAKE_STORAGE_S3_ACCESS_KEY and SNAKEMAKE_STORAGE_S3_SECRET_KEY"
-)
-_MISSING = "there is no bucket {bucket!r}; make it, or mend its name"
-_ELSEWHERE = "the bucket lies in another region; name it with --storage-s3-region"
 #: Codes of refusals -> what they mean, and the way out.
 _REFUSALS = {
-    **dict.fromkeys(("400", "401", "403", "AccessDenied", "InvalidAccessKeyId"), _KEYS),
-    **dict.fromkeys(("404", "NoSuchBucket"), _MISSING),
-    **dict.fromkeys(("301", "PermanentRedirect"), _ELSEWHERE),
-    "SignatureDoesNotMatch": _KEYS,
+    ("400", "401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"): (
+        "the server refuses these keys, or refuses them this bucket ({code}); mend "
+        "SNAKEMAKE_STORAGE_S3_ACCESS_KEY and SNAKEMAKE_STORAGE_S3_SECRET_KEY"
+    ),
+    ("404", "NoSuchBucket"): "there is no bucket {bucket!r}; make it, or mend its name",
+    ("301", "PermanentRedirect"): (
+        "the bucket lies in another region; name it with --storage-s3-region"
+    ),
 }
 
 
@@ -53,8 +51,8 @@ class ResultStore:
         """A file to be named in a rule; with ``keep`` its local copy stays when the run is over."""
         if not self.remote:
             return self._study.path(*parts)
-        query = "/".join([self._prefix, *parts])
-        return self._on_bucket(query, keep_local=True) if keep else self._on_bucket(query)
+        options = {"keep_local": True} if keep else {}
+        return self._on_bucket("/".join([self._prefix, *parts]), **options)
 
     def directory(self, kind: str, model: str, variant: str) -> list[str]:
         """The files of a checkpoint's ``completions`` or ``scores``, as the rule's outputs.
@@ -77,14 +75,11 @@ class ResultStore:
         return self.file("scores", model, variant, _SCORES if self.remote else MANIFEST)
 
     def provenance(self) -> list[str]:
-        """How completions and scores came about: the verdict's costs are read from it.
-
-        Empty where it lies at hand anyway.
-        """
+        """How completions and scores came about, where it does not lie at hand: for costs."""
         return [
-            self.file(kind, model, variant, PROVENANCE)
+            self.file(kind, *pair, PROVENANCE)
             for kind in ("completions", "scores")
-            for model, variant in (self._study.checkpoints() if self.remote else ())
+            for pair in (self._study.checkpoints() if self.remote else ())
         ]
 
 
@@ -105,8 +100,13 @@ def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
 
     s3 = settings.get("s3")
     options = (s3 and s3.get_settings(None)) or StorageProviderSettings()
-    where = f"storage: {prefix}"
     bucket, _, path = prefix.removeprefix("s3://").partition("/")
+    patience = Config(
+        connect_timeout=10,
+        read_timeout=20,
+        retries={"max_attempts": 2, "mode": "standard"},
+        signature_version=options.signature_version,
+    )
     try:
         client = Session().client(
             "s3",
@@ -115,30 +115,26 @@ def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
             aws_access_key_id=options.access_key,
             aws_secret_access_key=options.secret_key,
             aws_session_token=options.token,
-            config=Config(
-                connect_timeout=10,
-                read_timeout=20,
-                retries={"max_attempts": 2, "mode": "standard"},
-                signature_version=options.signature_version,
-            ),
+            config=patience,
         )
         client.list_objects_v2(Bucket=bucket, Prefix=path, MaxKeys=1)
+        return
     except NoCredentialsError:
-        raise UserError(
-            f"{where}: no keys for the bucket; export SNAKEMAKE_STORAGE_S3_ACCESS_KEY and "
+        problem = (
+            "no keys for the bucket; export SNAKEMAKE_STORAGE_S3_ACCESS_KEY and "
             "SNAKEMAKE_STORAGE_S3_SECRET_KEY, or write them to ~/.aws/credentials"
-        ) from None
+        )
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
-        meaning = _REFUSALS.get(code, "the server says: {error}")
-        raise UserError(
-            f"{where}: {meaning.format(code=code, bucket=bucket, error=error)}"
-        ) from None
+        meaning = next((text for codes, text in _REFUSALS.items() if code in codes), None)
+        meaning = meaning and meaning.format(code=code, bucket=bucket)
+        problem = meaning or f"the server says: {error}"
     except (BotoCoreError, ValueError) as error:
-        raise UserError(
-            f"{where}: no answer from the server ({options.endpoint_url or 'AWS'}): {error}; mend "
+        problem = (
+            f"no answer from the server ({options.endpoint_url or 'AWS'}): {error}; mend "
             "SNAKEMAKE_STORAGE_S3_ENDPOINT_URL, or leave storage out to work on the file system"
-        ) from None
+        )
+    raise UserError(f"storage: {prefix}: {problem}")
 
 
 def list_at_once(storage: Callable[..., str], prefix: str) -> None:
