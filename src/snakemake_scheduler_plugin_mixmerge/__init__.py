@@ -65,9 +65,8 @@ class Scheduler(SchedulerBase):  # type: ignore[misc]
                 break
         for job in selected:
             if job.scheduler_resources.get(MERGED, 0):
-                files = [
-                    file for member in (job if job.is_group() else [job]) for file in member.output
-                ]
+                members = job if job.is_group() else [job]
+                files = [file for member in members for file in member.output]
                 self._holders[job] = [Path(file) for file in files if _is_temporary(file)]
         return selected
 

@@ -17,17 +17,8 @@ from fixtures.workspace import ROOT
 
 #: What a study runs from; the rest of the repository is tests and pages.
 PARTS = (
-    "Snakefile",
-    "rules",
-    "workflow",
-    "src",
-    "packages",
-    "tools",
-    "config",
-    "resources",
-    "profiles",
-    "slurm",
-    "envs",
+    *("Snakefile", "rules", "workflow", "src", "packages", "tools", "config"),
+    *("resources", "profiles", "slurm", "envs"),
 )
 
 

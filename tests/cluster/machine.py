@@ -14,13 +14,8 @@ PACKAGES = "slurm-wlm munge slurmdbd mariadb-server"
 ETC = Path("/etc/slurm")
 MEMORY = Path("/sys/fs/cgroup/memory")
 _COMMANDS = (
-    "munged",
-    "mariadbd",
-    "mariadb-install-db",
-    "slurmdbd",
-    "slurmctld",
-    "slurmd",
-    "sbatch",
+    *("munged", "mariadbd", "mariadb-install-db", "slurmdbd"),
+    *("slurmctld", "slurmd", "sbatch"),
 )
 
 

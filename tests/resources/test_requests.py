@@ -69,6 +69,7 @@ def test_the_papers_runs_take_the_papers_hours(tmp_path: Path) -> None:
         # Both tasks' rows together.
         assert hours(found, model, "mix-p100") == pytest.approx(2 * expected)
         assert found.estimate("sft", {"model": model, "variant": "mix-p100"})["gpu"] == 4
+    assert hours(needs(tmp_path), LARGE, "mix-p100") == pytest.approx(40)  # as the config has them
 
 
 def test_without_them_the_operations_come_near_and_faster_hardware_takes_less(

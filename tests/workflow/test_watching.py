@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.studies import shipped, study_of
 from fixtures.workspace import ROOT, Workspace
-from mixmerge.resources.requests import JobResources
 
 ROWS = [
     {"id": f"r{n}", "problem": f'def f{n}(x):\n    """Add {n} to x."""', "solution": f"x + {n}"}
@@ -112,21 +110,3 @@ def test_a_mistake_in_the_config_is_told_once(workspace: Workspace) -> None:
     assert result.returncode == 1
     assert output.count("sft: unknown key 'learning_rat'") == 1, output
     assert "Traceback" not in output
-
-
-def test_the_papers_grid_takes_the_papers_hours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """About 4 h on 4 H100 for a small model's run and 20 h for a large one's, 31 runs in all."""
-    # A job gets no more GPUs than the driver itself may use, where it is told so.
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    study = study_of(shipped("config"))
-    resources = JobResources(study)
-    runs = {
-        names: resources.estimate("sft", dict(zip(("model", "variant"), names, strict=True)))
-        for names in study.checkpoints("sft", "mix")
-    }
-    assert len(runs) == 31
-    assert all(run["gpu"] == 4 for run in runs.values())
-    hours = {names: run["expected_s"] / 3600 for names, run in runs.items()}
-    assert hours["qwen2.5-coder-1.5b", "sft-codegen-p100"] == pytest.approx(4, rel=0.1)
-    assert hours["qwen2.5-coder-7b", "sft-codegen-p100"] == pytest.approx(20, rel=0.1)
-    assert 500 < sum(4 * time for time in hours.values()) < 2000

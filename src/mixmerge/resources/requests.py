@@ -39,6 +39,16 @@ _HEAVY = {"pretrain": 150, "sft": 150, "merge": 150, "generate": 150, "score": 1
 #: A default resource ``gpu_job_X`` of a profile is the resource X of the jobs that need GPUs.
 _GPU_JOB = "gpu_job_"
 
+#: How a training run is started.
+_LAUNCH: dict[str, Callable[[Sft], Any]] = {
+    "processes": lambda sft: sft.processes,
+    "nodes": lambda sft: sft.nodes,
+    "mpi": lambda sft: "srun",  # keeps the executor from starting the job by srun: the job does
+    "tasks": lambda sft: sft.nodes,
+    "tasks_per_gpu": lambda sft: 0,  # else `tasks` would be taken for the tasks of each GPU
+    "cpus_per_task": lambda sft: sft.all_threads // sft.nodes,
+}
+
 #: Function of Snakemake's wildcards and the attempt.
 Resource = Callable[[Any, int], Any]
 
@@ -68,18 +78,11 @@ class JobResources:
         self._speed = cache(self._achieved)
 
     def estimate(self, rule: str, wildcards: Any = None) -> dict[str, int]:
-        """What the first attempt of a job asks for, and is expected to take.
+        """What the first attempt of a job asks for, by Snakemake's wildcards or a mapping.
 
         ``mem_mb``, ``disk_mb`` (scratch included), ``kept_mb`` (what stays when the job is over),
         ``runtime`` in minutes, ``expected_s`` in seconds and without safety factors; ``gpu`` for
         jobs on GPUs only.
-
-        Args:
-            rule: a rule's name.
-            wildcards: Snakemake's, or a mapping; None for a rule without any.
-
-        Raises:
-            KeyError: an unknown rule, or a wildcard that is missing.
         """
         values = wildcards if isinstance(wildcards, Mapping) else vars(wildcards or object)
         return self._first(rule, tuple(str(values[name]) for name in self.wildcards[rule]))
@@ -94,20 +97,7 @@ class JobResources:
         if rule in GPU_RULES and self.study.config.hardware.device == "gpu":
             names.append("gpu")
         resources = {name: self._resource(rule, name) for name in names}
-        if rule == "sft":
-            resources |= {
-                "processes": self._launch(lambda sft: sft.processes),
-                "nodes": self._launch(lambda sft: sft.nodes),
-                # Keeps the executor from starting the job by srun: the job does, one task a node.
-                "mpi": self._launch(lambda sft: "srun" if sft.nodes > 1 else None),
-                "tasks": self._launch(lambda sft: sft.nodes if sft.nodes > 1 else None),
-                # Else `tasks` would be taken for the tasks of each GPU.
-                "tasks_per_gpu": self._launch(lambda sft: 0 if sft.nodes > 1 else None),
-                "cpus_per_task": self._launch(
-                    lambda sft: sft.all_threads // sft.nodes if sft.nodes > 1 else None
-                ),
-            }
-        return resources
+        return resources | ({name: self._launch(name) for name in _LAUNCH} if rule == "sft" else {})
 
     def _resource(self, rule: str, name: str) -> Resource:
         """A resource of each attempt: more memory and time, but no more time than there is."""
@@ -120,10 +110,12 @@ class JobResources:
 
         return value
 
-    def _launch(self, setting: Callable[[Sft], Any]) -> Resource:
-        return lambda wildcards, attempt: setting(
-            self.study.sft(wildcards.model, wildcards.variant)
-        )
+    def _launch(self, name: str) -> Resource:
+        def value(wildcards: Any, attempt: int) -> Any:
+            sft = self.study.sft(wildcards.model, wildcards.variant)
+            return _LAUNCH[name](sft) if sft.nodes > 1 or name in ("processes", "nodes") else None
+
+        return value
 
     def _first_attempt(self, rule: str, values: tuple[str, ...]) -> dict[str, int]:
         assumed = self._rules[rule](*values)
@@ -195,12 +187,7 @@ def _read_benchmark(file: Path, heavy: float) -> tuple[float, float | None] | No
 
 
 def default_resource(defaults: Mapping[str, Any] | None, name: str) -> Any:
-    """A default resource as the profile words it, without quotes that keep it a string.
-
-    Args:
-        defaults: as Snakemake holds them (values or its Resource objects).
-        name: the resource.
-    """
+    """A default resource as the profile words it, without quotes that keep it a string."""
     resource = (defaults or {}).get(name)
     raw = getattr(resource, "raw", None)
     value = raw if raw is not None else getattr(resource, "value", resource)
@@ -220,7 +207,7 @@ def in_cluster_words(
 
     Args:
         resources: by name; ``gpu`` and ``nodes`` are functions of wildcards and attempt.
-        defaults: the profile's, as Snakemake holds them.
+        defaults: the profile's, as Snakemake holds them (values or its Resource objects).
     """
     names = [name for name in defaults or {} if name.startswith(_GPU_JOB)]
     words = {name.removeprefix(_GPU_JOB): default_resource(defaults, name) for name in names}

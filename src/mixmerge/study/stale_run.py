@@ -71,13 +71,7 @@ def only_looks(options: Mapping[str, Any]) -> bool:
 def start(workflow: Any, options: Mapping[str, Any], say: Callable[[str], None]) -> bool:
     """Take over what a killed Snakemake left, where this one, which reads its rules, will run jobs.
 
-    Args:
-        workflow: Snakemake's own.
-        options: those it was called with, by `options_of`.
-        say: how the user is told.
-
-    Returns:
-        Whether it did; not inside of a job, nor in one that plans, lists or unlocks.
+    Returns whether it did: not inside of a job, nor in one that plans, lists or unlocks.
 
     Raises:
         UserError: jobs of a killed driver can't be ended.
@@ -108,10 +102,7 @@ def note_executor(workflow: Any) -> None:
 def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
     """Become the driver of a working directory, after what a killed one left is tidied up.
 
-    Args:
-        folder: Snakemake's own directory, ``.snakemake`` in the working directory.
-        executor: how this driver runs its jobs, as Snakemake names it.
-        say: how the user is told.
+    ``folder`` is Snakemake's own directory there, ``.snakemake``.
     """
     locks = folder / "locks"
     (folder / "drivers").mkdir(parents=True, exist_ok=True)

@@ -86,9 +86,7 @@ class ResultStore:
 def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
     """Ask the bucket whether it is there and may be listed, before anything is computed for it.
 
-    Args:
-        prefix: ``s3://bucket/path``.
-        settings: Snakemake's ``workflow.storage_provider_settings``.
+    ``settings`` are Snakemake's ``workflow.storage_provider_settings``.
 
     Raises:
         UserError: no server, no keys, keys that are refused, or no such bucket.
