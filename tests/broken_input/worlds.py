@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import operator
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,13 +60,11 @@ class Stage:
 
 
 def write_given(folder: Path) -> None:
-    """A base checkpoint in two shards, as a user brings it."""
     arrays = checkpoints.values("qwen2", 1)
     checkpoints.write_checkpoint(folder / "given", "qwen2", arrays, shards=2)
 
 
 def write_sources(folder: Path) -> None:
-    """The same rows as text, packed, and as Parquet."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -75,14 +74,12 @@ def write_sources(folder: Path) -> None:
 
 
 def write_rows(folder: Path) -> None:
-    """A fetched source."""
     (folder / "s").mkdir()
     (folder / "s/rows.jsonl").write_text(TEXT)
     write_manifest(folder / "s", "rows", {"rows": len(ROWS)})
 
 
 def write_task(folder: Path) -> None:
-    """A prepared task, decontaminated."""
     rows = [
         {
             "id": row["id"],
@@ -100,7 +97,6 @@ def write_task(folder: Path) -> None:
 
 
 def write_family(folder: Path) -> None:
-    """A base, two specialists, and the recipe of their merge."""
     checkpoints.family_of_checkpoints(folder, "qwen2", shards=2)
     parameters = {"weight": 0.5, "density": 0.5}
     recipe = {
@@ -122,7 +118,6 @@ def write_base(folder: Path, **changed: Any) -> None:
 
 
 def write_training(folder: Path) -> None:
-    """A base checkpoint and a training set."""
     write_base(folder)
     sft_studies.write_set(folder / "set", 12, 4)
 
@@ -135,25 +130,21 @@ def write_suite(folder: Path, items: dict[str, str]) -> None:
 
 
 def write_prompts(folder: Path) -> None:
-    """A base checkpoint and what it is asked."""
     write_base(folder)
     write_suite(folder, {f"s/{n}": f"Add {n}." for n in range(3)})
 
 
 def write_completed(folder: Path) -> None:
-    """A summary suite, and what a model wrote for it."""
     texts = {f"s/{n}": f"Return the sum of the first {n} numbers." for n in range(1, 7)}
     write_suite(folder, texts)
     write_completions(folder / "c", {"s": texts})
 
 
 def write_scored(folder: Path) -> None:
-    """Score rows of every checkpoint of a study."""
     score_rows.write_rows(SIMULATED, folder, {"mixed": 0.7}, items=12)
 
 
 def write_study(folder: Path) -> None:
-    """All that the report reads."""
     report_study.decide(STUDY, folder)
 
 
@@ -248,44 +239,37 @@ def edit(path: Path, change: Callable[[Any], object]) -> None:
 
 
 def line(path: Path, number: int, text: str | bytes) -> None:
-    """Replace a line of a file, counted from 1."""
     lines = path.read_bytes().split(b"\n")
     lines[number - 1] = text.encode() if isinstance(text, str) else text
     path.write_bytes(b"\n".join(lines))
 
 
 def cut(path: Path, count: int) -> None:
-    """Cut a file's last bytes off."""
     path.write_bytes(path.read_bytes()[:-count])
 
 
 def flip(path: Path, byte: int) -> None:
-    """Change one byte of a file."""
     content = bytearray(path.read_bytes())
     content[byte] ^= 0x55
     path.write_bytes(content)
 
 
 def swap(path: Path, old: str, new: str) -> None:
-    """Replace the first of a text's occurrences in a file."""
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
 
 
 def shut(path: Path) -> None:
-    """Nobody may read it, its owner least of all."""
     path.chmod(0)
 
 
 def loop(path: Path) -> None:
-    """A link to itself takes its place."""
     path.unlink()
     path.symlink_to(path.name)
 
 
 def folder(path: Path) -> None:
-    """A folder takes a file's place."""
     path.unlink()
     path.mkdir()
 
@@ -304,14 +288,12 @@ def rewrite(folder: Path, family: str = "qwen2", dtype: str = "BF16", **changed:
 
 
 def spoilt(value: float) -> np.ndarray:
-    """A tensor with one number that is none."""
     array = checkpoints.values("qwen2", 1)[UP]
     array[7, 3] = value
     return array
 
 
 def header(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change a shard's header and leave its data."""
     raw = file.read_bytes()
     end = 8 + int.from_bytes(raw[:8], "little")
     content = json.loads(raw[8:end])
@@ -321,18 +303,15 @@ def header(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def tensor(header: dict[str, Any]) -> str:
-    """The first tensor that a header names."""
     return min(name for name in header if name != "__metadata__")
 
 
 def shared(content: dict[str, Any]) -> None:
-    """Two tensors of one size at the same bytes."""
     names = [n for n, e in content.items() if e.get("shape") == [32]]
     content[names[1]]["data_offsets"] = content[names[0]]["data_offsets"]
 
 
 def pickled(folder: Path) -> None:
-    """Pickles in place of the weights."""
     for file in folder.glob("model*"):
         file.unlink()
     (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
@@ -342,7 +321,6 @@ def pickled(folder: Path) -> None:
 
 
 def reseal(folder: Path) -> None:
-    """Make a manifest fit what was changed."""
     found = json.loads((folder / "manifest.json").read_text())
     write_manifest(folder, found["kind"], found["facts"])
 
@@ -358,26 +336,21 @@ def sealed(name: str, damage: Damage) -> Damage:
 
 
 def row(number: int, **changed: Any) -> str:
-    """A row of the source, changed."""
     return json.dumps(ROWS[number - 1] | changed)
 
 
 def resealed(folder: Path, number: int, text: str | bytes) -> None:
-    """A row edited by hand."""
     line(folder / "rows.jsonl", number, text)
     reseal(folder)
 
 
 def only(folder: Path, count: int) -> None:
-    """The first rows alone, and a manifest that says so."""
     rows = (folder / "rows.jsonl").read_text().splitlines(keepends=True)[:count]
     (folder / "rows.jsonl").write_text("".join(rows))
     write_manifest(folder, "rows", {"rows": count})
 
 
 def completions(change: Callable[[list[dict[str, Any]]], object]) -> Damage:
-    """Change the rows of the completions."""
-
     def damage(folder: Path) -> None:
         rows = [json.loads(text) for text in (folder / "s.jsonl").read_text().splitlines()]
         change(rows)
@@ -387,47 +360,40 @@ def completions(change: Callable[[list[dict[str, Any]]], object]) -> Damage:
 
 
 def anew(**changed: Any) -> Damage:
-    """Write the base anew with other tensors or another config."""
     return lambda inputs: write_base(inputs, **changed)
 
 
 def template(text: str) -> Damage:
-    """Another chat template."""
     return sealed("base", lambda base: (base / "chat_template.jinja").write_text(text))
 
 
 def eos(value: Any) -> Damage:
-    """Another stop token."""
     text = json.dumps({"eos_token_id": value})
     return sealed("base", lambda base: (base / "generation_config.json").write_text(text))
 
 
 def said(number: int, messages: Any) -> Damage:
-    """Other messages in a row of the training set."""
     text = json.dumps({"id": "x", "messages": messages})
     return sealed("set", lambda folder: line(folder / "train.jsonl", number, text))
 
 
-def value(file: str, *path: Any, put: Any) -> Damage:
-    """Change one value of a JSON file."""
+def within(file: str, path: tuple[Any, ...], change: Callable[[Any, Any], object]) -> Damage:
+    """Change what a JSON file holds at a path: container and key are handed on."""
 
-    def change(content: Any) -> None:
+    def inner(content: Any) -> None:
         for part in path[:-1]:
             content = content[part]
-        content[path[-1]] = put
+        change(content, path[-1])
 
-    return lambda folder: edit(folder / file, change)
+    return lambda folder: edit(folder / file, inner)
+
+
+def value(file: str, *path: Any, put: Any) -> Damage:
+    return within(file, path, lambda content, key: operator.setitem(content, key, put))
 
 
 def gone(file: str, *path: Any) -> Damage:
-    """Take an entry out of a JSON file."""
-
-    def change(content: Any) -> None:
-        for part in path[:-1]:
-            content = content[part]
-        del content[path[-1]]
-
-    return lambda folder: edit(folder / file, change)
+    return within(file, path, operator.delitem)
 
 
 def damage(expression: str, inputs: Path) -> None:
