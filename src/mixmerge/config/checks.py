@@ -5,8 +5,11 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from mixmerge.config.study import EmbeddedBase, LocalModel, StudyConfig, parameters_of
 from mixmerge.core.errors import UserError, nearest
+from mixmerge.core.section import explained
 from mixmerge.data.settings import MIX, EmbeddedSource, PackageSource
 from mixmerge.data.templates import Template
 from mixmerge.evaluate.settings import CodeSuite
@@ -18,13 +21,9 @@ def problems(config: StudyConfig) -> Iterator[str]:
     for field, names, what, known in _references(config):
         for name in names or ():
             if name not in known:
-                yield f"{field}: unknown {what} {name!r}{nearest(name, known)}"
+                yield f"{field}: {what} {name!r}{nearest(name, known)}"
     if MIX in config.tasks or "base" in config.tasks:
         yield "tasks: 'mix' and 'base' are names of variants; choose another name for the task"
-    sizes = {model.size for model in config.models.values()}
-    for size in config.hardware.sft_hours or {}:
-        if size not in sizes:
-            yield f"hardware.sft_hours: no model is of size {size!r}{nearest(size, sizes)}"
     templates = {
         f"tasks.{key}.{name}": getattr(task, name)
         for key, task in config.tasks.items()
@@ -47,23 +46,25 @@ def problems(config: StudyConfig) -> Iterator[str]:
 def _references(
     config: StudyConfig,
 ) -> Iterator[tuple[str, Iterable[str] | None, str, Collection[str]]]:
-    """Field, the names in it, what they are names of, and those that there are."""
+    """Field, the names in it, what is said of one that is not known, and those that there are."""
     tasks, sources, models = config.tasks, config.sources, config.models
     for key, task in tasks.items():
-        yield f"tasks.{key}.sources", task.sources, "source", sources
-    yield "mixture.weights", config.mixture.weights, "task", tasks
+        yield f"tasks.{key}.sources", task.sources, "unknown source", sources
+    yield "mixture.weights", config.mixture.weights, "unknown task", tasks
     for key, suite in config.suites.items():
-        yield f"suites.{key}.task", [suite.task], "task", tasks
-        yield f"suites.{key}.source", filter(None, [suite.source]), "source", sources
+        yield f"suites.{key}.task", [suite.task], "unknown task", tasks
+        yield f"suites.{key}.source", filter(None, [suite.source]), "unknown source", sources
     for key, strategy in config.strategies.items():
         pivot = [strategy.pivot] if strategy.pivot else []
-        yield f"strategies.{key}", [*(strategy.tasks or []), *pivot], "task", tasks
+        yield f"strategies.{key}", [*(strategy.tasks or []), *pivot], "unknown task", tasks
     for key, entry in models.items():
-        yield f"models.{key}.sft_for", entry.sft_for, "training set", {*tasks, MIX}
-        yield f"models.{key}.strategies", entry.strategies, "strategy", config.strategies
+        yield f"models.{key}.sft_for", entry.sft_for, "unknown training set", {*tasks, MIX}
+        yield f"models.{key}.strategies", entry.strategies, "unknown strategy", config.strategies
     for name in ("strategies", "data_scale", "ablation", "compact"):
-        yield f"tables.{name}", getattr(config.tables, name), "model", models
-    yield "figures.models", config.figures.models, "model", models
+        yield f"tables.{name}", getattr(config.tables, name), "unknown model", models
+    sizes = {model.size for model in models.values()}
+    yield "hardware.sft_hours", config.hardware.sft_hours, "no model is of size", sizes
+    yield "figures.models", config.figures.models, "unknown model", models
 
 
 def _source_problems(config: StudyConfig) -> Iterator[str]:
@@ -163,7 +164,12 @@ def _model_problems(config: StudyConfig, key: str) -> Iterator[str]:
             f"{config.scales(key)} at which {key!r} trains its specialists"
         )
     for training_set in sorted({*config.tasks, MIX}):
-        if config.sft_plan(key, training_set).processes == "auto" and not parameters_of(entry):
+        try:
+            plan = config.sft_plan(key, training_set)
+        except ValidationError as error:  # such as null, which a section of overrides may hold
+            yield str(explained(error, f"models.{key}.sft, training set {training_set!r}"))
+            continue
+        if plan.processes == "auto" and not parameters_of(entry):
             yield (
                 f"models.{key}.parameters: missing, and sft.processes is 'auto'; say how many "
                 "weights the model has, such as 1_500_000_000, or name a number of processes"

@@ -33,9 +33,6 @@ _MOST = 200_000
 
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
-#: Bytes that some editors begin a text with, and the encoding that they tell of.
-_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
-
 
 def load_config(path: Path) -> StudyConfig:
     """Read and check one YAML file.
@@ -86,14 +83,11 @@ def _refused(where: str, problems: Iterable[str]) -> UserError:
 
 def _location(loc: tuple[int | str, ...]) -> list[str]:
     """The user's path to a field: without the union tags and type names pydantic adds."""
-    parts: list[str] = []
-    for depth, part in enumerate(loc):
-        text = str(part)
-        is_tag = depth == 2 and text in _TAGS and loc[0] in ("models", "sources", "suites")
-        is_type = "[" in text or text in ("float", "int", "str", "list")
-        if not is_tag and not is_type:
-            parts.append(text)
-    return parts
+    parts = [str(part) for part in loc]
+    if len(parts) > 2 and parts[0] in ("models", "sources", "suites") and parts[2] in _TAGS:
+        del parts[2]
+    types = ("float", "int", "str", "list")
+    return [part for part in parts if "[" not in part and part not in types]
 
 
 class _Loader(yaml.SafeLoader):
@@ -199,6 +193,6 @@ def _text(path: Path) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        kind = _MARKS.get(raw[:2])
-        what = f"it is {kind}" if kind else f"byte {raw[error.start]:#04x}"
+        is_utf16 = raw[:2] in (b"\xff\xfe", b"\xfe\xff")  # some editors begin with this mark
+        what = "it is UTF-16" if is_utf16 else f"byte {raw[error.start]:#04x}"
         raise UserError(f"{path}:{line}: not UTF-8 ({what}); save the file as UTF-8") from None
