@@ -41,40 +41,30 @@ CATCHES_ALL = (
     "            for _ in range(10**12): pass\n        except BaseException: pass\n    return 1"
 )
 
+PASS, FAIL = ("pass", "pass"), ("fail", "fail")
+HEAD = "def total_{0}(numbers):\n"
 #: Completion -> base and plus verdict.
 CASES = {
-    "right": (RIGHT, ("pass", "pass")),
-    "fenced, chatty, with helper and main block": (CHATTY, ("pass", "pass")),
-    "a body below its prompt": (
-        "    return sum(n for n in numbers if n > 0) + {0}\n",
-        ("pass", "pass"),
-    ),
+    "right": (RIGHT, PASS),
+    "fenced, chatty, with helper and main block": (CHATTY, PASS),
+    "a body below its prompt": ("    return sum(n for n in numbers if n > 0) + {0}\n", PASS),
     "nine hundred calls deep, as EvalPlus lets it": (
         "def total_{0}(numbers, deep=900):\n    if deep: return total_{0}(numbers, deep - 1)\n"
         "    return sum(n for n in numbers if n > 0) + {0}",
-        ("pass", "pass"),
+        PASS,
     ),
-    "right on the base tests alone": (
-        "def total_{0}(numbers):\n    return sum(numbers) + {0}",
-        ("pass", "fail"),
-    ),
-    "wrong": ("def total_{0}(numbers):\n    return {0}", ("fail", "fail")),
-    "dies": (
-        "import ctypes\ndef total_{0}(numbers):\n    return ctypes.string_at(0)",
-        ("fail", "fail"),
-    ),
-    "loops": (
-        "def total_{0}(numbers):\n    while True:\n        pass\n    return 1",
-        ("fail", "fail"),
-    ),
+    "right on the base tests alone": (HEAD + "    return sum(numbers) + {0}", ("pass", "fail")),
+    "wrong": (HEAD + "    return {0}", FAIL),
+    "dies": (f"import ctypes\n{HEAD}    return ctypes.string_at(0)", FAIL),
+    "loops": (HEAD + "    while True:\n        pass\n    return 1", FAIL),
     "catches every time-out": (CATCHES_ALL, ("timeout", "fail")),
-    "empty": ("", ("fail", "fail")),
-    "white space": (" \n\t\n", ("fail", "fail")),
-    "no code": ("I cannot help with that.", ("fail", "fail")),
-    "an endless search": ("(\n#" + "x" * 11_000_000, ("fail", "fail")),
-    "deeply nested": ("(" * 5000, ("fail", "fail")),
-    "null byte": ("def total_{0}(numbers):\n    return '\0'", ("fail", "fail")),
-    "lone surrogate": ("def total_{0}(numbers):\n    return 'SURROGATE'", ("fail", "fail")),
+    "empty": ("", FAIL),
+    "white space": (" \n\t\n", FAIL),
+    "no code": ("I cannot help with that.", FAIL),
+    "an endless search": ("(\n#" + "x" * 11_000_000, FAIL),
+    "deeply nested": ("(" * 5000, FAIL),
+    "null byte": (HEAD + "    return '\0'", FAIL),
+    "lone surrogate": (HEAD + "    return 'SURROGATE'", FAIL),
 }
 N = len(CASES)
 
@@ -155,7 +145,7 @@ def test_suites_are_judged_together_the_slowest_first(
     }
     slow = GroundTruth(ground_truth.directory, ground_truth.judging, rows, set())
     right, wrong = RIGHT.format(0), "def total_0(numbers): return None"
-    programs = {
+    programs: dict[str, Any] = {
         "a": [("t/0", right)],
         "b": [("t/0", wrong), ("t/1", RIGHT.format(1)), ("t/2", " "), ("t/2", None)],
     }

@@ -1,6 +1,5 @@
 """Ground truth of code suites: made of inputs or recorded from unit tests, judged by, refused."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from fixtures.code_suites import (
 )
 from fixtures.forks import run_script
 from judgebox.codec import Raised, open_cases, unpack
-from mixmerge.artifacts.manifest import read_manifest, write_manifest
+from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_jsonl
 from mixmerge.data.problems import human_eval_problems
@@ -82,24 +81,6 @@ def test_a_bad_problem_is_named(changed: dict[str, Any], message: str, tmp_path:
     assert not (tmp_path / "truth").exists()
 
 
-def test_pickles_are_refused_and_not_run(tmp_path: Path) -> None:
-    class Poison:
-        def __reduce__(self) -> Any:
-            return Path(tmp_path / "canary").write_text, ("run",)
-
-    suite = write_problems(tmp_path / "suite", [problem(0)])
-    made = truth(suite, tmp_path / "truth").directory
-    facts = read_manifest(made)["facts"]
-    (made / "tests/00000.tests").write_bytes(pickle.dumps({"base": Poison()}))
-    write_manifest(made, "groundtruth", facts)
-    completions = write_completions(tmp_path / "completions", {"s": {"t/0": "x = 1"}})
-    own = ScoreSettings(code=CODE, suites={"s": CodeJudging()})
-    with pytest.raises(UserError, match=r"00000.tests: holds no tests in this .* run again"):
-        score(completions, {"s": suite}, {"s": made}, None, tmp_path / "out", own)
-    assert not (tmp_path / "canary").exists()
-    assert not (tmp_path / "out").exists()
-
-
 RIGHT = "def double(x):\n    if x is None:\n        raise ValueError(x)\n    return 2 * x\n"
 HEAD = "import pytest\nfrom solution import double\n\ndef test_a():\n"
 #: Name -> unit tests and why they are dropped (None: they judge).
@@ -138,15 +119,9 @@ COMPLETIONS = {
 
 def unit_tested(directory: Path, programs: dict[str, str]) -> Path:
     """A suite of problems with unit tests."""
+    own = {"prompt": "Write double.", "entry_point": "double", "names": ["double"]}
     rows = [
-        {
-            "task_id": name,
-            "prompt": "Write double.",
-            "entry_point": "double",
-            "names": ["double"],
-            "canonical_solution": RIGHT,
-            "test": text,
-        }
+        {"task_id": name, "canonical_solution": RIGHT, "test": text, **own}
         for name, text in programs.items()
     ]
     return write_problems(directory, rows)

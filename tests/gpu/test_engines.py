@@ -131,17 +131,15 @@ def test_a_resumed_job_writes_the_same(
     suites = {"s": tmp_path / "s"}
     generate(checkpoint, suites, tmp_path / "calm", tmp_path / "scratch", settings)
     with monkeypatch.context() as patch:
-        from mixmerge.evaluate import generation
+        complete, calls = Engine.complete, []
 
-        append, calls = generation._append, []
-
-        def interrupted(*arguments: Any) -> None:
-            append(*arguments)
+        def interrupted(*arguments: Any) -> Any:
             calls.append(1)
-            if len(calls) == 2:
+            if len(calls) == 3:
                 raise KeyboardInterrupt
+            return complete(*arguments)
 
-        patch.setattr(generation, "_append", interrupted)
+        patch.setattr(Engine, "complete", interrupted)
         with pytest.raises(KeyboardInterrupt):
             generate(checkpoint, suites, tmp_path / "resumed", tmp_path / "scratch", settings)
     generate(checkpoint, suites, tmp_path / "resumed", tmp_path / "scratch", settings)

@@ -88,7 +88,7 @@ def test_holm_keeps_the_error_of_a_sweep_by_mcnemars_test() -> None:
             gained, lost = int((line & ~lines[0]).sum()), int((~line & lines[0]).sum())
             p_values.append(p_value(gained, gained + lost))
     single = np.array(p_values).reshape(sweeps, 9)
-    adjusted = np.array([holm(row) for row in single])
+    adjusted = np.array([holm([*row]) for row in single])
     assert adjusted[0] == pytest.approx(multipletests(single[0], method="holm")[1])
     assert np.mean((adjusted < ALPHA).any(axis=1)) <= ALPHA + 4 * error(sweeps, ALPHA)
     assert np.mean((single < ALPHA).any(axis=1)) > 2 * ALPHA

@@ -217,11 +217,8 @@ def _solution(context: object, completion: str, task: dict[str, Any]) -> dict[st
         return {"program": None}
 
 
-def _module(context: object, completion: str, task: dict[str, Any]) -> dict[str, str | None]:
-    return {"program": module_of(completion)}
-
-
 if __name__ == "__main__":
     from judgebox.workers import serve
 
-    serve({"solution": _solution, "module": _module})
+    module = lambda context, completion, task: {"program": module_of(completion)}  # noqa: E731
+    serve({"solution": _solution, "module": module})

@@ -136,23 +136,19 @@ def _complete(
     computes the same batches as an undisturbed one, and so the same bytes.
     """
     ordered = sorted(prompts, key=lambda prompt: (-len(prompt.tokens), prompt.id))
+    log.parent.mkdir(parents=True, exist_ok=True)
     kept = _read_log(log)
     for start in range(0, len(ordered), engine.batch):
         batch = ordered[start : start + engine.batch]
         if not all(prompt.id in kept for prompt in batch):
             rows = engine.complete(batch, own)
-            _append(log, rows)
+            with log.open("ab") as file:
+                file.writelines(encode_line(asdict(row)) for row in rows)
+                file.flush()
+                os.fsync(file.fileno())
             kept |= {row.id: row for row in rows}
         bar.update(len(batch))
     return kept
-
-
-def _append(log: Path, rows: list[Completion]) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
-        file.writelines(encode_line(asdict(row)) for row in rows)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _read_log(log: Path) -> dict[str, Completion]:

@@ -139,22 +139,19 @@ def score_summaries(
         )
     pairs = [row.completion for row in completions], [str(item.reference) for item in items]
     score = partial(score_pair, metrics=metrics)
-    shown = partial(tqdm, total=len(items), desc="score", unit="pair", mininterval=1)
-    processes = min(processes, len(items) // _PAIRS_A_PROCESS)
-    if processes < 2:
-        scores = list(shown(map(score, *pairs)))
-    else:
-        # Forked: WordNet, which takes seconds and 100 MB to load, is there already, and shared.
-        gc.freeze()
-        fork = multiprocessing.get_context("fork")
-        try:
-            with ProcessPoolExecutor(processes, fork, _reopen_files) as pool:
-                scores = list(shown(pool.map(score, *pairs, chunksize=50)))
-        except BrokenProcessPool:
-            raise UserError(
-                f"{source}: a process scoring its pairs was killed, most likely for memory; "
-                "score with fewer processes or give the job more memory"
-            ) from None
+    processes = max(1, min(processes, len(items) // _PAIRS_A_PROCESS))
+    # Forked: WordNet, which takes seconds and 100 MB to load, is there already, and shared.
+    gc.freeze()
+    fork = multiprocessing.get_context("fork")
+    try:
+        with ProcessPoolExecutor(processes, fork, _reopen_files) as pool:
+            rows = pool.map(score, *pairs, chunksize=50)
+            scores = list(tqdm(rows, "score", len(items), unit="pair", mininterval=1))
+    except BrokenProcessPool:
+        raise UserError(
+            f"{source}: a process scoring its pairs was killed, most likely for memory; "
+            "score with fewer processes or give the job more memory"
+        ) from None
     return [{"id": item.id, **values} for item, values in zip(items, scores, strict=True)]
 
 

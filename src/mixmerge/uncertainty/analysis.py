@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from statsmodels.stats.contingency_tables import mcnemar
@@ -26,7 +26,7 @@ class Match(NamedTuple):
     """One comparison to be made: of a checkpoint with a reference, in a column or in AVG."""
 
     variant: str
-    against: Literal["mixture", "specialist"]
+    against: str  # "mixture" or "specialist"
     reference: str  # a checkpoint; for AVG all specialists, joined by ``+``
     column: str
     family: str  # the same in all comparisons that are corrected together
@@ -64,23 +64,12 @@ def analyse(settings: UncertaintySettings, scores: Mapping[str, Path], seed: int
         if settings.of_role(role)
     }
     places = {arm.name: place for place, arm in enumerate(settings.arms)}
-
-    def intervals(columns: Mapping[str, _Column]) -> dict[str, dict[str, dict[str, float]]]:
-        return {
-            name: {
-                key: _interval(column, place, level)
-                for key, column in columns.items()
-                if not np.isnan(column.values[place])
-            }
-            for name, place in places.items()
-        }
-
     return {
         "confidence": level,
         "resamples": resamples,
         "correction": "holm",
-        "intervals": intervals(columns),
-        "averages": intervals(roles),
+        "intervals": _intervals(columns, places, level),
+        "averages": _intervals(roles, places, level),
         "comparisons": _comparisons(planned, {**columns, AVERAGE: roles["test"]}, places, level),
     }
 
@@ -110,13 +99,12 @@ def matches(settings: UncertaintySettings) -> Iterator[Match]:
             sweep = f"shares of {arm.task}"
         elif arm.kind == "mix" and arm.name != settings.mixture:
             sweep = "shares of the mixture"
-        for column, reference in references.items():
-            if reference != arm.name:
-                family = f"{sweep}, {column}, against specialist"
-                yield Match(arm.name, "specialist", reference, column, family)
-        for column in references if arm.kind == "merge" else ():
-            family = f"{sweep}, {column}, against mixture"
-            yield Match(arm.name, "mixture", settings.mixture, column, family)
+        met = [("specialist", *pair) for pair in references.items() if pair[1] != arm.name]
+        if arm.kind == "merge":
+            met += [("mixture", column, settings.mixture) for column in references]
+        for against, column, reference in met:
+            family = f"{sweep}, {column}, against {against}"
+            yield Match(arm.name, against, reference, column, family)
 
 
 def _columns(
@@ -195,14 +183,22 @@ def _averages(settings: UncertaintySettings, columns: Mapping[str, _Column], rol
     return _Column(False, averages[:, 0], averages[:, 1:], np.empty((len(names) + 1, 0)))
 
 
-def _interval(column: _Column, place: int, level: float) -> dict[str, float]:
-    """A checkpoint's value in a column, with its interval."""
-    if column.counted:
-        items = column.items[place]
-        low, high = proportion_confint(items.sum(), len(items), 1 - level, method="wilson")
-    else:
-        low, high = statistics.percentile_interval(column.draws[place], level)
-    return _rounded(value=column.values[place], low=low, high=high)
+def _intervals(
+    columns: Mapping[str, _Column], places: Mapping[str, int], level: float
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Values with their intervals, by checkpoint and column."""
+    intervals: dict[str, dict[str, dict[str, float]]] = {name: {} for name in places}
+    for key, column in columns.items():
+        for name, place in places.items():
+            if np.isnan(column.values[place]):
+                continue
+            if column.counted:
+                items = column.items[place]
+                low, high = proportion_confint(items.sum(), len(items), 1 - level, method="wilson")
+            else:
+                low, high = statistics.percentile_interval(column.draws[place], level)
+            intervals[name][key] = _rounded(value=column.values[place], low=low, high=high)
+    return intervals
 
 
 def _comparisons(
