@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from boxed import run, table
+from boxed import GENEROUS, run, source, table
 from judgebox.box import Box
 
 PROGRAMS = table("box_view")
@@ -27,6 +27,14 @@ def test_frames_go_both_ways_and_neither_side_waits_for_the_other_to_empty_a_pip
     program = "while (frame := receive()) != b'end': send(frame[::-1])"
     ran = run(box, program, given=(b"abc", b"", large, large, b"end"))
     assert ran.frames == [b"cba", b"", large[::-1], large[::-1]]
+
+
+def test_it_holds_its_two_pipes_and_no_other_descriptor(box: Box) -> None:
+    """Not another check's, and not the socket by which it is told how a check ended."""
+    probe = "import fcntl\nsay([n for n in range(2000) if attempt(fcntl.fcntl, n, 1) != 'EBADF'])"
+    with box.start("program", source("send(b'up'); receive()"), GENEROUS) as other:
+        assert next(other.frames()) == b"up"
+        assert run(box, probe).said == [0, 1, 2, 3, 4]
 
 
 def test_it_sees_a_runtime_and_nothing_else(box: Box, tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ BOMBS = {
     "no text": b"\xa2\xff\xff",
     "two values": b"\x01\x02",
     "nothing": b"",
+    "a tuple of a long range": nested(extension(CODES["range"], pack([0, 10**7, 1])), 1),
     "an unknown extension": extension(99, b""),
     "a subclass of what it is not": extension(SUBCLASS, pack(["object", None])),
     "a reserved byte": b"\xc1",

@@ -32,7 +32,12 @@ def main() -> int:
     """Run a subcommand; returns the exit code."""
     options = _parser().parse_args()
     try:
-        return _check() if options.command == "check" else _evaluate(options)
+        if options.command == "evaluate":
+            return _evaluate(options)
+        statuses = available()
+        for status in statuses:
+            print(f"{status.label}: {'works' if status.works else status.reason}")
+        return 0 if any(status.works for status in statuses) else 1
     except SetupError as error:
         print(f"judgebox: {error}", file=sys.stderr)
         return 1
@@ -62,14 +67,6 @@ def _parser() -> argparse.ArgumentParser:
     packages = "distributions that programs may import"
     add("--packages", nargs="*", default=[*PACKAGES], metavar="NAME", help=packages)
     return parser
-
-
-def _check() -> int:
-    """Start each sandbox, and say what works; 1 where none does."""
-    statuses = available()
-    for status in statuses:
-        print(f"{status.label}: {'works' if status.works else status.reason}")
-    return 0 if any(status.works for status in statuses) else 1
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -17,7 +17,6 @@ import resource
 import signal
 import socket
 import struct
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,16 +36,11 @@ NAMESPACES: Final = ("user", "pid", "net", "mnt", "ipc", "uts")
 
 _NEWNS, _NEWIPC, _NEWPID = 0x20000, 0x8000000, 0x20000000
 _NEWUSER = 0x10000000
-_SETTID, _CLEARTID, _GET_TID_ADDRESS = 0x1000000, 0x200000, 40
 _SET_FLAGS, _GET_FLAGS, _UP = 0x8914, 0x8913, 1
 _NOSUID_NODEV, _NOEXEC, _READ_ONLY, _BIND = 2 | 4, 8, 1, 4096
 #: Tasks of a box, where the kernel counts them a PID namespace: what holds between two polls.
 _TASKS = 1024
 _KERNEL = tuple(int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
-
-# CDLL gives up the interpreter's lock during a call, which a child of a bare `clone` could not take
-# back from a thread that it does not have.
-_syscall = ctypes.PyDLL(None, use_errno=True).syscall
 
 
 def command(program: Path, runtime: "Runtime", control: int) -> list[str]:
@@ -91,14 +85,8 @@ class Cell:
     """
 
     def __init__(self) -> None:
-        machine = seccomp.machine()
-        # Assembled once; every check installs the same.
-        seccomp.assemble(seccomp.BOXED, machine)
-        flags, thread = _NEWPID | _NEWNS | _NEWIPC | signal.SIGCHLD, _thread_id()
-        if thread:
-            flags |= _SETTID | _CLEARTID
-        last = (thread, 0) if machine == "x86_64" else (0, thread)
-        self._clone: Final = (seccomp.NUMBERS[machine]["clone"], flags, 0, 0, *last)
+        seccomp.assemble(seccomp.BOXED, seccomp.machine())  # once; every check installs the same
+        self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
 
     def prove(self, hello: dict[str, Any]) -> None:
         """Prove that this is a box, close its last doors, and try a check."""
@@ -135,14 +123,16 @@ class Cell:
         self._try_a_check()
 
     def fork(self) -> int:
-        """Fork the first process of new namespaces."""
-        pid: int = _syscall(*map(ctypes.c_long, self._clone))
-        if pid < 0:
-            raise OSError(ctypes.get_errno(), "clone with new namespaces")
-        return pid
+        """Fork the first process of a new PID namespace."""
+        _called(LIBC.unshare(_NEWPID), "unshare of the PID namespace")
+        try:
+            return os.fork()
+        finally:
+            LIBC.setns(self._pid_namespace, _NEWPID)  # in the child, it fails and does nothing
 
     def confine(self, limits: check.Limits) -> None:
         """Mount what the check sees of its own, then let go of capabilities and system calls."""
+        _called(LIBC.unshare(_NEWNS | _NEWIPC), "unshare of mounts and queues")
         # A signal to one's own process group reaches beyond the PID namespace.
         os.setsid()
         inodes = max(1024, limits.file_bytes // 4096)
@@ -198,20 +188,13 @@ class Cell:
             raise Refused(f"a check can't be isolated: {fault}")
 
 
-def _thread_id() -> int:
-    """Where libc keeps the number of its only thread; 0 where it can't be said.
-
-    `os.fork` writes the new process's there, and so must a bare `clone`: locks go by it.
-    """
-    address = ctypes.c_ulong()
-    if LIBC.prctl(_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0) or not address.value:
-        return 0
-    kept = ctypes.c_int.from_address(address.value).value
-    return address.value if kept == threading.get_native_id() else 0
-
-
 def _mount(source: str, target: str, flags: int, options: str = "") -> None:
     names = (source.encode(), target.encode(), source.encode())
-    if LIBC.mount(*names, ctypes.c_ulong(flags), options.encode()):
+    result = LIBC.mount(*names, ctypes.c_ulong(flags), options.encode())
+    _called(result, f"mount of {source} at {target}")
+
+
+def _called(result: int, what: str) -> None:
+    if result:
         error = ctypes.get_errno()
-        raise OSError(error, f"mount of {source} at {target}: {os.strerror(error)}")
+        raise OSError(error, f"{what}: {os.strerror(error)}")

@@ -44,7 +44,8 @@ AUDIT: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 #: The C library.
 LIBC: Final = ctypes.CDLL(None, use_errno=True)
-_SET_NO_NEW_PRIVS, _GET_NO_NEW_PRIVS, _GET_SECCOMP, _SET_MODE_FILTER, _TSYNC = 38, 39, 21, 1, 1
+_SET_NO_NEW_PRIVS, _GET_NO_NEW_PRIVS, _GET_SECCOMP, _FILTER = 38, 39, 21, 2
+_SET_MODE_FILTER, _TSYNC = 1, 1
 _CAPBSET_DROP, _CAP_AMBIENT, _CLEAR_ALL, _CAPABILITY_VERSION_3 = 24, 47, 4, 0x20080522
 
 # SECCOMP_RET_ALLOW, KILL_PROCESS, ERRNO with the error's number; 0: it worked, and did nothing.
@@ -161,11 +162,6 @@ def gain_no_rights() -> None:
         raise Refused(f"prctl(PR_SET_NO_NEW_PRIVS): {os.strerror(ctypes.get_errno())}")
 
 
-def filter_is_on() -> bool:
-    """Whether this process's system calls are filtered."""
-    return bool(LIBC.prctl(_GET_SECCOMP, 0, 0, 0, 0) == 2)
-
-
 def install(profile: Profile) -> None:
     """Put the filter on all threads of this process and its children to come, for good."""
     program = assemble(profile, machine())
@@ -178,7 +174,7 @@ def install(profile: Profile) -> None:
         raise Refused(f"seccomp: thread {result} cannot take the filter")
     if result:
         raise Refused(f"seccomp: {os.strerror(ctypes.get_errno())}")
-    if not filter_is_on():
+    if LIBC.prctl(_GET_SECCOMP, 0, 0, 0, 0) != _FILTER:
         raise Refused("seccomp: the filter was taken but is not on")
 
 
@@ -214,7 +210,8 @@ def prove_confined(bounding_set: bool) -> None:
         counts = line.startswith("Cap") and (bounding_set or not line.startswith("CapBnd"))
         if counts and int(line.split()[1], 16):
             raise Refused(f"it keeps capabilities ({line.strip()})")
-    if not filter_is_on() or LIBC.prctl(_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1:
+    filtered = LIBC.prctl(_GET_SECCOMP, 0, 0, 0, 0) == _FILTER
+    if not filtered or LIBC.prctl(_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1:
         raise Refused("it has no system call filter, or may gain rights")
     prove_refused("a socket of AF_UNIX", errno.EPERM, socket.socket, socket.AF_UNIX)
 
