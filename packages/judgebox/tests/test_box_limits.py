@@ -1,7 +1,4 @@
-"""Limits of a check, each by a program that goes over it, on both backends.
-
-No verdict depends on how busy the machine is: what is over a limit would stay so for half a minute.
-"""
+"""Limits of a check, each by a program that would stay over it for half a minute."""
 
 import os
 import resource

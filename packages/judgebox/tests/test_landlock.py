@@ -1,8 +1,7 @@
 """The landlock backend, by programs that try what it forbids: real processes, nothing simulated.
 
-Older kernels are played by leaving unused what landlock learned since; a program finds then, as it
-would there, that the system call filter stands in. Each program is bounded, so that a sandbox that
-fails harms nobody: it writes to and signals nothing but what the test made for it.
+Older kernels are played by leaving unused what landlock learned since. A sandbox that fails harms
+nobody: programs write to and signal nothing but what the test made for them.
 """
 
 import errno

@@ -1,7 +1,4 @@
-"""Scratch folders: what they take up is seen, and nothing else is deleted.
-
-What programs do to hide what they write is in `test_landlock`.
-"""
+"""Scratch folders: what they take up is seen (see `test_landlock`), and nothing else is deleted."""
 
 import mmap
 import os

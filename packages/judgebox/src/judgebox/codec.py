@@ -5,14 +5,12 @@ makes values of these types and nothing else: it imports, calls and instantiates
 bytes name. Bytes from a hostile program therefore yield data or `CodecError`.
 
 Exact types are kept. An instance of a subclass of a builtin type (a named tuple, an `IntEnum`), or
-of a type that compares as one (`ChainMap`, sympy's numbers), becomes one of a stand-in subclass,
-which compares as the builtin does. Anything else becomes `Opaque`, which equals nothing. One
-exception: within another value a bytearray or a memoryview becomes bytes, which equal it, as
-msgpack knows no difference.
+of a type that compares as one (`ChainMap`, sympy's numbers), becomes one of a stand-in subclass.
+Anything else becomes `Opaque`, which equals nothing. Within another value a bytearray or memoryview
+becomes bytes, which equal it, as msgpack knows no difference.
 
 Depth is bounded (`MAX_DEPTH` extensions within each other, some 500 lists), and memory by the
-bytes: a container's length is believed only once its elements are seen to be there, and no byte
-becomes more than about 120 bytes of objects.
+bytes: no byte becomes more than about 120 bytes of objects.
 """
 
 import hashlib

@@ -6,14 +6,12 @@ outputs than inputs, an output far larger than the expected one, or an end befor
 fail the program.
 
 EvalPlus 0.3.1 measures wall-clock time, so that a program may fail because its neighbours had the
-cores. Here a test may take so many seconds of the program's own processor time, so may all tests
-of a set together; EvalPlus's cap of a minute gives way where the reference needs more itself.
-Waiting (sleep, locks) counts apart, and what it waits for a core does not count.
-
-A test that takes longer than it may fails, as in EvalPlus; a set of tests that does is a time-out.
-No program fails for what its neighbours did to the caches of its core: beside others a test is let
-run for half as long again. If it comes back in between, its program is run again alone, and so is
-one whose set timed out. What does not come back by then would not have in time alone either.
+cores. Here a test, and all of a set, may take so many seconds of the program's own processor time;
+EvalPlus's cap of a minute gives way where the reference needs more. Waiting (sleep, locks) counts
+apart, and what it waits for a core does not count. A test that takes longer than it may fails, as
+in EvalPlus; a set that does is a time-out. Beside others a test is let run for half as long again,
+for what neighbours do to the caches of its core. If it comes back in between, or its set timed out,
+its program is run again alone; what does not come back by then would not have in time alone.
 """
 
 import hashlib

@@ -3,14 +3,11 @@
 Weaker than bubblewrap: names and sizes of files outside can be asked for (not their contents), the
 check sees the machine's name, and a full disk is noticed by looking, not by the kernel.
 
-The *sweeper*, which the judge starts (`command`), starts the *runner*, which gives up its rights,
-for good, before it becomes an interpreter of its own. When the runner or the judge ends, the
-sweeper kills what is left of the box (all of which the kernel makes its children) and deletes the
-box's folder. When the sweeper is killed, the runner is told so, and kills what runs in it.
-
-A check (`Cell`) adds two locks: landlock's, which leaves it the runtime and one scratch folder, and
-a seccomp filter that lets it reach no process but its own. No call takes it out of its process
-group, so that killing that ends it whole.
+The *sweeper*, which the judge starts (`command`), starts the *runner*, which locks itself in before
+it becomes an interpreter of its own. When the runner or the judge ends, the sweeper kills what is
+left of the box and deletes its folder; when it is killed, the runner kills what runs in it.
+A check (`Cell`) adds a lock that leaves it the runtime and one scratch folder, and a filter that
+lets it reach no process but its own and never leave its process group: killing that ends it whole.
 """
 
 import contextlib

@@ -1,9 +1,8 @@
 """Records the calls that a problem's own tests make of its reference solution.
 
-In the box, in one isolated process, the tests run as their authors meant them: pytest runs a file
-that imports the module `solution`, or HumanEval's `check(candidate)` is called. Around each
-function that they test stands a recorder: every call becomes data, arguments and what came back.
-Candidates are judged by these calls; the tests themselves never run beside a candidate.
+In the box, in one isolated process, pytest runs a file that imports the module `solution`, or
+HumanEval's `check(candidate)` is called. Around each function that is tested stands a recorder:
+every call becomes data. Candidates are judged by these calls, never beside the tests themselves.
 
 What a recording can't hold is noticed here (functions that change their arguments or print, tests
 that look at the process around them) or by the judge, who reads what this module sends:

@@ -1,9 +1,8 @@
 """The process in the box that forks checks: ``python -m judgebox.runner CELL CONTROL``.
 
 It never runs foreign code itself. The judge's pipes of a check go to that check's process alone, so
-that nothing a program does to its own descriptors reaches anybody else. All that the runner has to
-do with a program is to look at what it uses, to kill it, and to tell the judge how it ended, by a
-report socket a check. Whatever a harness sends is data that anybody in the box may have written.
+that nothing a program does to its own descriptors reaches anybody else. The runner looks at what a
+program uses, kills it, and tells the judge how it ended, by a report socket a check.
 """
 
 import contextlib

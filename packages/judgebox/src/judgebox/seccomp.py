@@ -3,10 +3,9 @@
 ``syscalls.tsv`` is a list of what is allowed; what is not in it is refused. ``syscall_rules.tsv``
 says what depends on arguments, or on whom the filter is for. Refusals are errors that a program can
 handle (``EPERM``; ``ENOSYS`` where a libc then takes an older call), never a kill, but for calls of
-another machine's kind (32-bit ``int 0x80``), which no honest program here makes. A filter sees
-numbers, not what pointers point at: paths are the matter of namespaces or landlock.
-
-Also: root's capabilities, given up, and the proofs by which a runner knows that it is confined.
+another machine's kind (32-bit ``int 0x80``). A filter sees numbers, not what pointers point at:
+paths are the matter of namespaces or landlock. Root's capabilities are given up here, too, and here
+are the proofs by which a runner knows that it is confined.
 """
 
 import ctypes
