@@ -105,7 +105,7 @@ class TimeoutException(Exception):
 
 
 #: What is to be said of time: ``T``, ``X``.
-_of_time: set[bytes] = set()
+_time_messages: set[bytes] = set()
 
 
 @contextlib.contextmanager
@@ -118,11 +118,11 @@ def _cpu_limit(seconds: float, grace: float) -> Iterator[None]:
     finally:
         left, _ = signal.setitimer(signal.ITIMER_PROF, 0)
         if 0 < left < (grace - 1) * seconds:
-            _of_time.add(b"T")
+            _time_messages.add(b"T")
 
 
 def _expired(number: int, frame: FrameType | None) -> None:
-    _of_time.add(b"X")
+    _time_messages.add(b"X")
     raise TimeoutException("Timed out!")
 
 
@@ -134,7 +134,7 @@ class _Results:
         self._held: list[bytes] = []
         self._size = 0
         self._sent = -1.0
-        self._told: set[bytes] = set()
+        self._sent_messages: set[bytes] = set()
 
     def put(self, value: Any) -> None:
         data = self.packed(value)
@@ -159,10 +159,10 @@ class _Results:
         except codec.CodecError as error:
             return codec.pack(codec.Opaque(str(error)))
 
-    def tell_of_time(self) -> None:
+    def send_time_messages(self) -> None:
         """Say so, once each, where a call took too long, also if the program caught that."""
-        for word in _of_time - self._told:
-            self._told.add(word)
+        for word in _time_messages - self._sent_messages:
+            self._sent_messages.add(word)
             self.flush()
             self._channel.send(word)
 
@@ -231,11 +231,11 @@ def _call(program: dict[str, Any], channel: Channel) -> None:
                 arguments = codec.unpack(packed)
                 with _cpu_limit(seconds, grace), swallow():
                     out = function(*arguments)
-                results.tell_of_time()
+                results.send_time_messages()
                 results.put(out)
             results.flush()
     except BaseException:
-        results.tell_of_time()
+        results.send_time_messages()
         results.flush()
         channel.send(raised)
 

@@ -238,9 +238,9 @@ def _surface_area(base_edge: Any, height: Any) -> Any:
     return round(base_edge**2 + 4 * (base_edge * slant) / 2)
 
 
-def _digit_distance(one: Any, other: Any) -> int:
-    length = max(len(str(one)), len(str(other)))
-    pairs = zip(str(one).zfill(length), str(other).zfill(length), strict=True)
+def _digit_distance(left: Any, right: Any) -> int:
+    length = max(len(str(left)), len(str(right)))
+    pairs = zip(str(left).zfill(length), str(right).zfill(length), strict=True)
     return sum(abs(int(a) - int(b)) for a, b in pairs)
 
 

@@ -21,12 +21,8 @@ from judgebox.judging import PASS, Program
 Problem = dict[str, Any]
 
 _FIELDS: dict[str, type | tuple[type, ...]] = {
-    "task_id": str,
-    "prompt": str,
-    "entry_point": str,
-    "canonical_solution": str,
-    "base_input": list,
-    "plus_input": list,
+    **dict.fromkeys(("task_id", "prompt", "entry_point", "canonical_solution"), str),
+    **dict.fromkeys(("base_input", "plus_input"), list),
     "atol": (int, float),
 }
 
@@ -39,18 +35,16 @@ def checked_problems(rows: Iterable[Problem], source: object, plus: bool) -> dic
     """
     problems: dict[str, Problem] = {}
     for number, row in enumerate(rows, start=1):
+        task = row.get("task_id", number)
         if row.get("plus_input") == {}:
             row["plus_input"] = []  # MBPP+ has one such problem, without plus tests
         for name, kind in _FIELDS.items():
-            if name == "plus_input" and not plus:
-                continue
-            if not isinstance(row.get(name), kind):
+            if not isinstance(row.get(name), kind) and (plus or name != "plus_input"):
                 actual = type(row[name]).__name__ if name in row else "missing"
                 raise SetupError(
-                    f"{source}: problem {row.get('task_id', number)!r}: field {name!r} is {actual};"
-                    " EvalPlus's format needs it (`plus: false` for a suite without plus tests)"
+                    f"{source}: problem {task!r}: field {name!r} is {actual}; EvalPlus's format "
+                    "needs it (`plus: false` for a suite without plus tests)"
                 )
-        task = row["task_id"]
         if task in problems:
             raise SetupError(f"{source}: problem {task!r} comes twice")
         if not row["base_input"]:
@@ -66,8 +60,7 @@ def checked_problems(rows: Iterable[Problem], source: object, plus: bool) -> dic
 def inputs(problem: Problem, tests: str, oracle: str) -> list[Any]:
     """The argument lists of a problem's ``base`` or ``plus`` tests, with MBPP's types restored.
 
-    JSON has no tuples, sets or complex numbers; EvalPlus knows by task number where MBPP's
-    inputs have them.
+    JSON has no tuples, sets or complex numbers; EvalPlus knows where MBPP's inputs have them.
     """
     raw: list[Any] = problem[f"{tests}_input"]
     if oracle != "mbpp":

@@ -169,11 +169,11 @@ def judge_set(
             ended = running.wait()
             if ended.reason in ("cpu", "wall"):
                 return Outcome(TIMEOUT, ended.starved, True, failed)
-            return Outcome(FAIL, ended.starved, b"X" in judging.said_of_time, failed)
+            return Outcome(FAIL, ended.starved, b"X" in judging.time_messages, failed)
         running.kill()
         if verdict == FAIL:
-            return Outcome(FAIL, False, b"X" in judging.said_of_time, failed)
-        late = bool(judging.said_of_time)
+            return Outcome(FAIL, False, b"X" in judging.time_messages, failed)
+        late = bool(judging.time_messages)
         if time.monotonic() - started > 1:  # those that took less have all kept to their limits
             late = late or running.wait().cpu_seconds > total
         return Outcome(PASS, late and not alone)
@@ -193,7 +193,7 @@ class _Judging:
         self._announced: bytes | None = None
         # T: a call took longer than it may and came back; X: one was ended. A program could hide
         # that; the limit of all calls together is not in its hands.
-        self.said_of_time: set[bytes] = set()
+        self.time_messages: set[bytes] = set()
         # Whether the program got as far as to be called, as far as its side says.
         self.loaded = True
 
@@ -202,8 +202,8 @@ class _Judging:
         running.send(self._next_batch())
         try:
             for frame in running.frames():
-                if frame in (b"T", b"X") and frame not in self.said_of_time:
-                    self.said_of_time.add(frame)
+                if frame in (b"T", b"X") and frame not in self.time_messages:
+                    self.time_messages.add(frame)
                     continue
                 number = min(self.judged, len(self._tests) - 1)
                 megabytes = (len(frame) + self._tests.expected_bytes(number)) / 2**20

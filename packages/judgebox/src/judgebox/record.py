@@ -61,6 +61,7 @@ class Recorder:
         self._thread = threading.get_ident()
         self._expected: list[tuple[type[BaseException], ...]] = [()]
         self.reason: str | None = None  # why the tests can't be recorded
+        self.passed = 0
 
     def refuse(self, reason: str) -> NoReturn:
         """End the tests."""
@@ -116,6 +117,15 @@ class Recorder:
         finally:
             if self._strict and written.tell():
                 self.refuse("prints")
+
+    def pytest_runtest_setup(self, item: Any) -> None:
+        """Pytest's hook: tests with certain fixtures are refused."""
+        if _FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            self.refuse("fixtures")
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Pytest's hook: tests that passed are counted."""
+        self.passed += report.when == "call" and report.outcome == "passed"
 
     def _packed(self, value: Any, reason: str) -> bytes:
         try:
@@ -192,17 +202,15 @@ def _run_check(recorder: Recorder, solution: types.ModuleType, program: dict[str
 def _run_pytest(recorder: Recorder, solution: types.ModuleType, program: dict[str, Any]) -> bool:
     """Run a file of tests; returns whether there are some, and all passed."""
     directory = str(Path.cwd())
-    file = Path(directory, "test_solution.py")
-    file.write_text(program["test"], encoding="utf-8")
+    Path("test_solution.py").write_text(program["test"], encoding="utf-8")
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    watch = _Watch(recorder)
     # Nothing above the directory is read: neither configuration nor folders.
     options = ["-c", os.devnull, "--rootdir", directory, "--confcutdir", directory]
     options += ["-q", "-x", "--capture=no", "--assert=plain", "--noconftest", "-W", "ignore"]
     options += [f"-pno:{name}" for name in _NEEDLESS]
     pytest.raises = _noting_raises(recorder)
-    code = pytest.main([*options, str(file)], plugins=[watch])
-    return code == pytest.ExitCode.OK and watch.passed > 0
+    code = pytest.main([*options, f"{directory}/test_solution.py"], plugins=[recorder])
+    return code == pytest.ExitCode.OK and recorder.passed > 0
 
 
 def _noting_raises(recorder: Recorder) -> Any:
@@ -221,18 +229,3 @@ def _noting_raises(recorder: Recorder) -> Any:
             return original(expected, *call, **options)
 
     return raises
-
-
-class _Watch:
-    """A plugin of pytest: counts tests that passed, and refuses those with certain fixtures."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self.passed = 0
-
-    def pytest_runtest_setup(self, item: Any) -> None:
-        if _FIXTURES.intersection(getattr(item, "fixturenames", ())):
-            self._recorder.refuse("fixtures")
-
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        self.passed += report.when == "call" and report.outcome == "passed"

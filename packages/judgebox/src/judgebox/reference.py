@@ -210,14 +210,14 @@ def _write_calls(cases: Path, calls: list[_Call], times: list[float]) -> None:
     """Write a file of test cases, unless they would nearly pass a function that does nothing."""
     if not calls:
         raise Refused("no_calls")
-    asks = False
+    informative = False
     with CaseWriter(cases) as out:
         out.begin("base", [call for _, call, _ in calls])
         for (_, _, packed), seconds in zip(calls, times, strict=True):
             result = codec.unpack(packed, len(packed))
             nothing = result is None or (type(result) is list and not result)
-            asks = asks or not (nothing or isinstance(result, codec.Raised))
+            informative = informative or not (nothing or isinstance(result, codec.Raised))
             out.piece(packed)
             out.end(seconds, is_floats(result), equals_its_like(result))
-    if not asks:
+    if not informative:
         raise Refused("tests_nothing")

@@ -85,25 +85,14 @@ def runtime(packages: tuple[str, ...]) -> Runtime:
         interpreter = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
     system = [Path(name) for name in (*_LIBRARIES, *(f"/usr{name}" for name in _LIBRARIES))]
     folders = [path for path in system if path.is_dir() and not path.is_symlink()]
-    folders += [
-        prefix / name
-        for prefix in {base, base.resolve()} - {Path("/usr")}
-        for name in ("lib", "lib64")
-        if (prefix / name).is_dir()
-    ]
-    library_path = [
-        Path(folder)
-        for folder in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
-        if folder.startswith("/") and Path(folder).is_dir() and not _private(Path(folder))
-    ]
+    bases = [prefix / name for prefix in {base, base.resolve()} for name in ("lib", "lib64")]
+    folders += [path for path in bases if path.is_dir() and path.parent != Path("/usr")]
+    named = map(Path, os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep))
+    library_path = [path for path in named if path.is_absolute() and path.is_dir()]
+    library_path = [path for path in library_path if not _private(path)]
     folders += library_path
     folders += [folder for folder in _mapped() if not _below(folder, folders)]
-    hidden = {
-        path
-        for folder in folders
-        for name in ("site-packages", "dist-packages")
-        for path in folder.glob(f"python*/{name}")
-    }
+    hidden = {path for folder in folders for path in folder.glob("python*/*-packages")}
     own = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
     hidden |= {path for path in own if path.is_dir() and _below(path, folders)}
     files = [path for path in map(Path, _FILES) if path.exists()]

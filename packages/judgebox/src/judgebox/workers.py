@@ -59,13 +59,12 @@ class Workers(AbstractContextManager["Workers"]):
 
     def __enter__(self) -> Self:
         for number in range(self._count):
-            worker = _Worker(Path(self._scratch.name, str(number)), self._command)
-            self._all.append(worker)
-            self._idle.put(worker)
+            self._all.append(_Worker(Path(self._scratch.name, str(number)), self._command))
+            self._idle.put(self._all[-1])
         return self
 
     def __exit__(self, *error: object) -> None:
-        for worker in self._all:
+        for worker in self._all:  # also one that is still at work
             worker.stop()
         self._scratch.cleanup()
 
@@ -77,7 +76,7 @@ class Workers(AbstractContextManager["Workers"]):
         `SetupError`: what a worker was asked can't be done, as where no sandbox can be had.
         """
         with ThreadPoolExecutor(self._count) as threads:
-            futures = {threads.submit(self._ask, one): n for n, one in enumerate(requests)}
+            futures = {threads.submit(self._ask, request): n for n, request in enumerate(requests)}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
