@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict, deque
 from typing import Any
 
 import msgpack
+import numpy  # noqa: F401  that its import is in no measurement
 import pytest
 
 from codec_values import ENOUGH, value
