@@ -30,7 +30,6 @@ def test_frames_go_both_ways_and_neither_side_waits_for_the_other_to_empty_a_pip
 
 
 def test_it_holds_its_two_pipes_and_no_other_descriptor(box: Box) -> None:
-    """Not another check's, and not the socket by which it is told how a check ended."""
     probe = "import fcntl\nsay([n for n in range(2000) if attempt(fcntl.fcntl, n, 1) != 'EBADF'])"
     with box.start("program", source("send(b'up'); receive()"), GENEROUS) as other:
         assert next(other.frames()) == b"up"
