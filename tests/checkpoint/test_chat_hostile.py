@@ -148,15 +148,21 @@ def test_no_file_no_program_no_environment(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_fork_has_a_process_of_its_own() -> None:
-    assert written(GOOD) == "q.a."
+    def rendered() -> list[str]:
+        text = written(GOOD)
+        assert rendering._kept is not None
+        return [text, str(rendering._kept[0].pid)]
+
+    ours = rendered()
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
-        os.write(writer, written(GOOD).encode())
+        os.write(writer, " ".join(rendered()).encode())
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
-    assert os.read(reader, 100) == b"q.a."
-    assert written(GOOD) == "q.a."
+    text, process = os.read(reader, 100).decode().split()
+    assert text == "q.a." and process != ours[1]
+    assert rendered() == ours
 
 
 @pytest.mark.slow

@@ -60,14 +60,14 @@ def expected(encoder: Encoder, parts: Parts) -> tuple[list[int], list[int]]:
         else:
             merged.append((text, learnt))
     for text, learnt in merged:
-        tokens = encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
+        tokens = encoder.chat.tokenizer(text, add_special_tokens=False)["input_ids"]
         ids += tokens
         labels += tokens if learnt else [IGNORED] * len(tokens)
     return ids, labels
 
 
 def read(encoder: Encoder, ids: list[int]) -> str:
-    text: str = encoder.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    text: str = encoder.chat.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
     return text
 
 
@@ -88,8 +88,8 @@ def test_token_by_token(case: Any, chat: str) -> None:
     answers = [text for text, own in parts if own]
     assert read(encoder, learnt) == "".join(answers)
     # Whatever a message says, only the template writes stop tokens, one an answer.
-    added = encoder.tokenizer.added_tokens_decoder
-    stop = encoder.tokenizer.convert_tokens_to_ids(kind.specials[-1])
+    added = encoder.chat.tokenizer.added_tokens_decoder
+    stop = encoder.chat.tokenizer.convert_tokens_to_ids(kind.specials[-1])
     assert learnt.count(stop) == len(answers) and learnt[-1] == stop
     frame, _ = expected(encoder, kind.parts([m | {"content": "."} for m in messages]))
     assert [id_ for id_ in ids if id_ in added] == [id_ for id_ in frame if id_ in added]
@@ -106,7 +106,7 @@ def test_tokenised_in_one_go_an_answer_s_line_end_would_join_the_prompt_s(case: 
     _, encoder = case
     messages = CHATS["leading line ends"]
     text = encoder.chat.render(messages)[0]
-    whole = encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
+    whole = encoder.chat.tokenizer(text, add_special_tokens=False)["input_ids"]
     prompt = encoder.chat.prompt(messages[:-1])
     assert whole[: len(prompt)] != prompt
 

@@ -75,19 +75,28 @@ def test_chat_template_of_the_config_replaces_the_checkpoints_own(
     assert "chat_template" not in json.loads((out / "tokenizer_config.json").read_text())
     template.write_text("no template")
     assert "is no chat template" in refusal(source, tmp_path / "b2", chat_template=template)
+    template.unlink()
+    assert "file not found; it is a" in refusal(source, tmp_path / "b2", chat_template=template)
     (source / "chat_template.jinja").unlink()
     edit(source / "tokenizer_config.json", chat_template=None)
     assert "name one under `chat_template`" in refusal(source, tmp_path / "b2")
 
 
-@pytest.mark.parametrize("name", ["tokenizer.model", "vocab.json"])
-def test_a_tokenizer_that_cannot_be_read_here_is_refused_now(
-    source: Path, tmp_path: Path, name: str
-) -> None:
-    """Not after the checkpoint was published, by the first job that trains."""
-    (source / "tokenizer.json").rename(source / name)
+def test_a_spoilt_weight_is_refused_under_its_own_path(tmp_path: Path) -> None:
+    arrays = values("llama", 1)
+    arrays["model.norm.weight"][0] = float("nan")
+    source = write_checkpoint(tmp_path / "source", "llama", arrays)
     message = refusal(source, tmp_path / "base")
-    assert "make a tokenizer.json of its files once, " in message and "(kind 'local')" in message
+    assert message.startswith(f"{source}/{SINGLE}: tensor 'model.norm.weight' holds NaN at [0]")
+
+
+def test_a_tokenizer_that_cannot_be_read_here_is_refused_now(source: Path, tmp_path: Path) -> None:
+    """Not after the checkpoint was published, by the first job that trains."""
+    for old, new in (("tokenizer.json", "tokenizer.model"), ("tokenizer.model", "vocab.json")):
+        (source / old).rename(source / new)
+        message = refusal(source, tmp_path / "base")
+        assert "make a tokenizer.json of its files once, " in message
+        assert "(kind 'local')" in message
 
 
 @pytest.mark.parametrize("content", ["[" * 100_000, '{"eos_token_id": ' + "9" * 5000 + "}"])
@@ -228,44 +237,41 @@ def test_a_directory_does_not_vouch_for_itself(source: Path, tmp_path: Path) -> 
     (source / "remote_code.json").write_text(json.dumps(record))
     out = publish(source, tmp_path / "base")
     assert not (out / "remote_code.json").exists() and not names_code(out)
-    message = refusal(source, tmp_path / "other", trust_remote_code="0" * 64)
-    assert "but the code there is another" in message
     assert not (source / "RAN").exists()
 
 
-@pytest.mark.parametrize("name", ["someone/other--a.B", ["someone/other--a.B", None]])
 def test_code_of_another_repository_is_refused_even_where_code_is_trusted(
-    source: Path, tmp_path: Path, name: object
+    source: Path, tmp_path: Path
 ) -> None:
-    names_own_tokenizer(source, name)
-    message = refusal(source, tmp_path / "base", trust_remote_code=code_digest(source))
-    assert message.startswith("models.mine: ") and "is code of another repository" in message
+    for name in ("someone/other--a.B", ["someone/other--a.B", None]):
+        names_own_tokenizer(source, name)
+        message = refusal(source, tmp_path / "base", trust_remote_code=code_digest(source))
+        assert message.startswith("models.mine: ") and "is code of another repository" in message
     assert not names_code(publish(source, tmp_path / "base"))
-
-
-def test_kernels_of_the_hub_are_refused(source: Path, tmp_path: Path) -> None:
     kernel = {"attn_implementation": "someone/flash"}
     for config in (kernel, {"attn_implementation": "eager", "text_config": [kernel]}):
         edit(source / "config.json", **config)
-        message = refusal(source, tmp_path / "base")
+        message = refusal(source, tmp_path / "other")
         assert "config.json: attn_implementation: 'someone/flash' is compiled code" in message
+
+
+HUB = {"kind": "hub", "id": "a/b", "revision": "a" * 40}
 
 
 @pytest.mark.parametrize("value", [True, "main", "yes", "a" * 41, 1, ["a" * 40]])
 def test_trust_names_the_code_or_is_refused(value: object) -> None:
-    hub = {"kind": "hub", "id": "a/b", "revision": "a" * 40}
-    for kind, entry in ((HubCheckpoint, hub), (LocalCheckpoint, {"kind": "local", "path": "p"})):
+    for kind, entry in ((HubCheckpoint, HUB), (LocalCheckpoint, {"kind": "local", "path": "p"})):
         with pytest.raises(ValidationError, match=r"name the (commit|SHA-256) .*or leave it out"):
             kind.model_validate({**entry, "trust_remote_code": value})
         assert kind.model_validate({**entry, "trust_remote_code": False}).trust_remote_code is None
 
 
-@pytest.mark.parametrize("other", [{"revision": "b" * 40}, {"revision": "m", "allow_moving": True}])
-def test_trust_does_not_go_along_to_another_revision(other: dict[str, Any]) -> None:
-    entry = {"kind": "hub", "id": "a/b", "trust_remote_code": "a" * 40}
-    assert HubCheckpoint.model_validate({**entry, "revision": "a" * 40}).trust_remote_code
-    with pytest.raises(ValidationError, match="was read and allowed, but `revision` is"):
-        HubCheckpoint.model_validate({**entry, **other})
+def test_trust_does_not_go_along_to_another_revision() -> None:
+    entry = {**HUB, "trust_remote_code": "a" * 40}
+    assert HubCheckpoint.model_validate(entry).trust_remote_code
+    for other in ({"revision": "b" * 40}, {"revision": "m", "allow_moving": True}):
+        with pytest.raises(ValidationError, match="was read and allowed, but `revision` is"):
+            HubCheckpoint.model_validate({**entry, **other})
 
 
 SIZES = {

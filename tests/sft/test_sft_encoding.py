@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.sft_studies import TEMPLATE, write_tokenizer
+from fixtures.sft_studies import TEMPLATE, write_base, write_tokenizer
 from mixmerge.core.errors import UserError
 from mixmerge.sft.encoding import IGNORED, Encoder, load_encoder
+from mixmerge.sft.examples import check_length, check_vocabulary
 
 ROW = [
     {"role": "user", "content": "Double x."},
@@ -28,7 +29,7 @@ def answers(answer: str) -> str:
 
 
 def learnt(made: Encoder, labels: list[int]) -> str:
-    text: str = made.tokenizer.decode([label for label in labels if label != IGNORED])
+    text: str = made.chat.tokenizer.decode([label for label in labels if label != IGNORED])
     return text
 
 
@@ -40,7 +41,7 @@ def test_what_follows_the_stop_token_is_not_learnt(tmp_path: Path) -> None:
     )
     ids, labels = made.encode([*ROW, *ROW], "x:1")
     assert learnt(made, labels) == "def f(x):\n    return 2 * x<|im_end|>" * 2
-    assert labels[-1] == IGNORED and ids[-1] != made.tokenizer.eos_token_id
+    assert labels[-1] == IGNORED and ids[-1] != made.chat.tokenizer.eos_token_id
 
 
 @pytest.mark.parametrize(
@@ -106,3 +107,15 @@ def test_no_tokenizer_no_template_and_one_without_marks_are_named(tmp_path: Path
     unmarked = TURN + "{{- m.content + '<|im_end|>' }}" + END
     with pytest.raises(UserError, match=rf"^{tmp_path / 'c'}: .*no `.*`chat_template`"):
         encoder(tmp_path / "c", unmarked)
+
+
+def test_a_tokenizer_of_another_model_and_rows_too_long_are_refused(tmp_path: Path) -> None:
+    base = write_base(tmp_path)
+    tokenizer = load_encoder(base).chat.tokenizer
+    check_vocabulary(base, tokenizer)
+    tokenizer.add_tokens([f"<{number}>" for number in range(5)])
+    with pytest.raises(UserError, match=r"has 305 tokens, .* \(model.embed.*\) only 304 rows"):
+        check_vocabulary(base, tokenizer)
+    check_length(base, 512)
+    with pytest.raises(UserError, match="max_position_embeddings is 512, but"):
+        check_length(base, 513)

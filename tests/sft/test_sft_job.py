@@ -19,12 +19,9 @@ from mixmerge.sft.job import (
     Preempted,
     StopRequest,
     best_step,
-    close_job,
     keep_checkpoint,
-    last_checkpoint,
     listening,
     load_job,
-    open_job,
 )
 from mixmerge.sft.settings import Sft
 from mixmerge.sft.stage import requeue, spans
@@ -88,14 +85,14 @@ def job(tmp_path: Path) -> Job:
 
 
 def test_the_same_job_keeps_its_scratch_and_ranks_read_it(job: Job) -> None:
-    assert not open_job(job)
+    assert not job.open()
     assert load_job(job.scratch) == job
     job.tokens.mkdir()
-    assert open_job(job), "work was taken over"
+    assert job.open(), "work was taken over"
     assert job.tokens.exists()
     # On which machines a run is spread does not make it another one.
-    assert open_job(job.model_copy(update={"settings": Sft(nodes=2)}))
-    close_job(job)
+    assert job.model_copy(update={"settings": Sft(nodes=2)}).open()
+    job.close()
     assert not job.scratch.exists()
 
 
@@ -106,13 +103,13 @@ def test_the_same_job_keeps_its_scratch_and_ranks_read_it(job: Job) -> None:
 def test_another_job_discards_it_and_says_so(
     job: Job, what: str, change: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    open_job(job)
+    job.open()
     job.tokens.mkdir()
     if what == "data":
         write_jsonl(job.data / "x.jsonl", [{"a": 2}])
         write_manifest(job.data, "rows")
     with caplog.at_level(logging.WARNING):
-        assert not open_job(job.model_copy(update=change))
+        assert not job.model_copy(update=change).open()
     assert not job.tokens.exists()
     assert f"another job ({what} differ)" in caplog.text
 
@@ -128,12 +125,12 @@ def test_a_directory_of_others_and_unfinished_inputs_are_left_alone(job: Job) ->
     job.scratch.mkdir()
     (job.scratch / "thesis.tex").touch()
     with pytest.raises(UserError, match="not a scratch directory"):
-        open_job(job)
-    close_job(job)
+        job.open()
+    job.close()
     assert (job.scratch / "thesis.tex").exists()
     (job.base / "manifest.json").unlink()
     with pytest.raises(UserError, match="no manifest"):
-        open_job(job)
+        job.open()
 
 
 def save(trainer: Path, step: int, losses: dict[int, float], keep_best: bool = True) -> None:
@@ -147,18 +144,19 @@ def save(trainer: Path, step: int, losses: dict[int, float], keep_best: bool = T
     keep_checkpoint(checkpoint, keep_best)
 
 
-def test_the_last_checkpoint_stays_whole_and_of_the_best_its_weights(tmp_path: Path) -> None:
-    assert last_checkpoint(tmp_path) is None
-    losses = {2: 1.0, 4: 0.5, 6: 0.7, 10: 0.6}
+def test_the_last_checkpoint_stays_whole_and_of_the_best_its_weights(job: Job) -> None:
+    assert job.step == 0
+    losses, trainer = {2: 1.0, 4: 0.5, 6: 0.7, 10: 0.6}, job.trainer
     for step in losses:
-        save(tmp_path, step, losses)
-        assert last_checkpoint(tmp_path) == tmp_path / f"checkpoint-{step}"  # by number, not text
-    assert {path.name for path in tmp_path.glob("*-*")} == {"checkpoint-4", "checkpoint-10"}
-    kept = sorted(p.name for p in (tmp_path / "checkpoint-4").iterdir())
+        save(trainer, step, losses)
+        assert job.last == trainer / f"checkpoint-{step}"
+        assert job.step == step
+    assert {path.name for path in trainer.glob("*-*")} == {"checkpoint-4", "checkpoint-10"}
+    kept = sorted(p.name for p in (trainer / "checkpoint-4").iterdir())
     assert kept == ["config.json", "model.safetensors"]
-    assert (tmp_path / "checkpoint-10/global_step10/a.pt").exists()
-    save(tmp_path, 10, losses, keep_best=False)
-    assert [path.name for path in tmp_path.glob("*-*")] == ["checkpoint-10"]
+    assert (trainer / "checkpoint-10/global_step10/a.pt").exists()
+    save(trainer, 10, losses, keep_best=False)
+    assert [path.name for path in trainer.glob("*-*")] == ["checkpoint-10"]
 
 
 def test_the_best_step_is_the_earliest_lowest() -> None:

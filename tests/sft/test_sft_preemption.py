@@ -10,7 +10,7 @@ import pytest
 
 from mixmerge.core.io import read_json
 from mixmerge.sft import stage
-from mixmerge.sft.job import EXIT_CODE, Job, Preempted, last_checkpoint, step_of
+from mixmerge.sft.job import EXIT_CODE, Job, Preempted
 from mixmerge.sft.stage import fine_tune
 from mixmerge.sft.trainer import Schedule, Trainer
 
@@ -75,7 +75,7 @@ def test_a_signal_costs_no_step_and_changes_no_byte(
 ) -> None:
     made = job(tmp_path)
     preempted(made, owner, name, call)
-    assert step_of(last_checkpoint(made.trainer)) == saved
+    assert made.step == saved
     if (name, call) == ("on_step_end", 5):  # the evaluation is put off a second time
         preempted(made, Trainer, "evaluate")
         assert [path.name for path in made.trainer.glob("checkpoint-*")] == ["checkpoint-5"]
@@ -88,7 +88,7 @@ def test_before_the_first_step_the_end_comes_at_once(
 ) -> None:
     made = job(tmp_path)
     preempted(made, stage, name)
-    assert last_checkpoint(made.trainer) is None
+    assert made.last is None
     if name == "train":
         finishes_as(made, calm)
 
@@ -100,7 +100,7 @@ def test_the_last_evaluation_and_publishing_are_waited_for(
     with pytest.MonkeyPatch.context() as patched:
         signal_at(patched, Trainer, "evaluate", 2)
         signal_at(patched, stage, "publish_run")
-        signal_at(patched, stage, "close_job")
+        signal_at(patched, Job, "close")
         finishes_as(made, calm)
     assert not made.scratch.exists()
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from mixmerge.core.io import read_json
-from mixmerge.sft.job import Job, last_checkpoint, step_of
+from mixmerge.sft.job import Job, load_job
 from mixmerge.sft.stage import fine_tune
 
 pytestmark = pytest.mark.long
@@ -41,13 +41,12 @@ def test_two_processes_stopped_and_killed_end_with_the_same_bytes(
     text = rough.log.read_text()
     assert "training stopped by SIGUSR1, saved after step" in text
     assert "Traceback" not in text and "error" not in text.lower()
-    saved = last_checkpoint(rough.scratch / "trainer")
-    assert saved is not None
-    step = step_of(saved)
-    assert 0 < step < read_json(saved / "trainer_state.json")["max_steps"]
+    job = load_job(rough.scratch)
+    step = job.step
+    assert step and not job.is_finished
 
     def saved_again() -> bool:
-        return step_of(last_checkpoint(rough.scratch / "trainer")) > step
+        return job.step > step
 
     assert rough.interrupt(signal.SIGKILL, saved_again, to="group") == -signal.SIGKILL
     assert f"resuming after step {step}" in rough.log.read_text()
@@ -94,7 +93,7 @@ def test_two_processes_end_at_once_while_they_load(run: Callable[..., Any]) -> N
     loading = run("loading", **TWO)
     assert loading.interrupt(signal.SIGTERM, lambda: len(loading.workers()) == 2) == 75
     assert "Traceback" not in loading.log.read_text()
-    assert last_checkpoint(loading.scratch / "trainer") is None
+    assert load_job(loading.scratch).last is None
 
 
 def test_a_lost_rank_takes_the_others_with_it(run: Callable[..., Any]) -> None:

@@ -111,6 +111,6 @@ def test_the_loss_covers_the_answer_and_its_stop_token(results: Path) -> None:
     learnt = [label for label in labels if label != IGNORED]
     start = labels.index(learnt[0])
     assert labels[start : start + len(learnt)] == learnt == ids[start : start + len(learnt)]
-    text = encoder.tokenizer.decode(learnt)
+    text = encoder.chat.tokenizer.decode(learnt)
     assert text == row["messages"][-1]["content"] + "<|im_end|>"
-    assert encoder.tokenizer.decode(ids[:start]).endswith("<|im_start|>assistant\n")
+    assert encoder.chat.tokenizer.decode(ids[:start]).endswith("<|im_start|>assistant\n")

@@ -85,20 +85,14 @@ class Chat:
         )
         if "text" in answer:
             return answer["text"], [(start, end) for start, end in answer["spans"]]
-        where, kind = f"chat template ({self.source})", answer["kind"]
-        if kind == chat_process.REFUSED:
-            error = "" if answer["error"] == "TemplateError" else f"{answer['error']}: "
-            refusal = BadTemplate(f"{where}: refuses a chat: {error}{answer['message']}")
-            refusal.line = answer["line"]
-            raise refusal
-        fault = {
-            chat_process.TOO_MUCH: f"needs over {_MEMORY_MIB} MiB for one chat",
-            chat_process.TOO_LONG: f"writes over {_TEXT_MIB} MiB for one chat",
-            "slow": f"takes over {CPU_SECONDS:g} s for one chat",
-        }.get(kind, f"ended the process that renders it ({kind})")
+        where = f"chat template ({self.source})"
+        if "refusal" in answer:
+            error = BadTemplate(f"{where}: refuses a chat: {answer['refusal']}")
+            error.line = answer["line"]
+            raise error
         raise BadTemplate(
-            f"{where}: {fault}, and was stopped: it never ends, or was made to do harm. Read it, "
-            "and name another under the model's `chat_template`"
+            f"{where}: {answer['fault']}, and was stopped: it never ends, or was made to do harm. "
+            "Read it, and name another under the model's `chat_template`"
         )
 
     def _inert(self, message: dict[str, str]) -> dict[str, str]:
@@ -133,7 +127,7 @@ _kept: "tuple[subprocess.Popen[bytes], Connection] | None" = None
 
 
 def _ask(request: dict[str, Any]) -> dict[str, Any]:
-    """Send a request and return the answer; ``{"kind": ...}`` where the process ended."""
+    """Send a request and return the answer; a ``fault`` where the process ended."""
     global _kept
     with _lock:
         process, connection = _kept = _kept or _start()
@@ -147,7 +141,9 @@ def _ask(request: dict[str, Any]) -> dict[str, Any]:
         connection.close()
         process.kill()  # it has ended, or does not answer
         code = process.wait()
-        return {"kind": "slow" if code in (-signal.SIGPROF, -signal.SIGKILL) else str(code)}
+        if code in (-signal.SIGPROF, -signal.SIGKILL):
+            return {"fault": f"takes over {CPU_SECONDS:g} s for one chat"}
+        return {"fault": f"ended the process that renders it ({code})"}
 
 
 def _start() -> "tuple[subprocess.Popen[bytes], Connection]":

@@ -23,9 +23,6 @@ from multiprocessing.connection import Connection
 
 from mixmerge.checkpoint.jail import lock_in
 
-#: Kinds of answers beside ``text``.
-REFUSED, TOO_LONG, TOO_MUCH = "refused", "too long", "too much memory"
-
 
 def serve(cpu_seconds: float, memory_bytes: int, text_bytes: int) -> None:
     """Answer requests, each the arguments of transformers' renderer, until the caller is gone.
@@ -39,7 +36,7 @@ def serve(cpu_seconds: float, memory_bytes: int, text_bytes: int) -> None:
     # What a render or its failure imports late: afterwards no file can be opened.
     good = "{% generation %}{{ messages | tojson }}{{ strftime_now('%d') }}{% endgeneration %}"
     for template in (good, "{{ raise_exception('x') }}", "{% for %}", "{{ ''.__class__ }}"):
-        _answer(json.dumps({"conversations": [[]], "chat_template": template}), text_bytes)
+        _answer(json.dumps({"conversations": [[]], "chat_template": template}), 0, text_bytes)
     lock_in(memory_bytes)
     while True:
         try:
@@ -48,13 +45,13 @@ def serve(cpu_seconds: float, memory_bytes: int, text_bytes: int) -> None:
             return
         # The default action of SIGPROF ends the process, within whatever C code it may be.
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
-        answer = _answer(request, text_bytes)
+        answer = _answer(request, memory_bytes, text_bytes)
         signal.setitimer(signal.ITIMER_PROF, 0)
         caller.send_bytes(answer)
 
 
-def _answer(request: bytes | str, text_bytes: int) -> bytes:
-    """A rendered chat, or the kind of its failure, as JSON."""
+def _answer(request: bytes | str, memory_bytes: int, text_bytes: int) -> bytes:
+    """A rendered chat, the template's own error, or its fault, as JSON."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
     try:
@@ -62,13 +59,14 @@ def _answer(request: bytes | str, text_bytes: int) -> bytes:
         answer = json.dumps({"text": texts[0], "spans": spans[0] if spans else []}).encode()
         if len(answer) <= text_bytes:
             return answer
-        failure: dict[str, Any] = {"kind": TOO_LONG}
+        failure: dict[str, Any] = {"fault": f"writes over {text_bytes >> 20} MiB for one chat"}
     except MemoryError:
-        failure = {"kind": TOO_MUCH}
+        failure = {"fault": f"needs over {memory_bytes >> 20} MiB for one chat"}
     except Exception as error:  # a template may raise anything
         message = " ".join(str(error).split())[:500]
-        line = getattr(error, "lineno", None)
-        failure = {"kind": REFUSED, "error": type(error).__name__, "message": message, "line": line}
+        if type(error).__name__ != "TemplateError":  # what a template says itself
+            message = f"{type(error).__name__}: {message}"
+        failure = {"refusal": message, "line": getattr(error, "lineno", None)}
     return json.dumps(failure).encode()
 
 

@@ -1,9 +1,8 @@
 """From chat messages to token ids and labels: the loss is on the answer and its stop token."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from mixmerge.checkpoint.chat import BadTemplate, Chat, Messages, Span
 from mixmerge.checkpoint.tokenizer import load_chat, stop_tokens
@@ -13,14 +12,12 @@ from mixmerge.core.errors import UserError
 IGNORED = -100
 
 
+@dataclass(frozen=True)
 class Encoder:
     """A chat whose template marks what the assistant says, and the tokens that end an answer."""
 
-    def __init__(self, chat: Chat, stops: list[int]) -> None:
-        """The template encloses what the assistant says in ``{% generation %}``, up to a stop."""
-        self.chat = chat
-        self.stops = stops
-        self.tokenizer: Any = chat.tokenizer
+    chat: Chat
+    stops: list[int]
 
     def encode(self, messages: Messages, where: str) -> tuple[list[int], list[int]]:
         """Tokenise one conversation, prompts and answers apart, as generation does.
@@ -77,7 +74,7 @@ class Encoder:
         for number, token in enumerate(tokens):
             if token in self.stops:
                 return tokens[: number + 1] + [IGNORED] * (len(tokens) - number - 1)
-        names = self.tokenizer.convert_ids_to_tokens
+        names = self.chat.tokenizer.convert_ids_to_tokens
         raise UserError(
             f"{where}: with the chat template ({self.chat.source}) the loss ends on token "
             f"{names(tokens[-1])!r}, but generation stops only at {names(self.stops)} "
@@ -88,7 +85,7 @@ class Encoder:
 
     def check_answer(self, answer: str, labels: list[int], where: str) -> None:
         """Check that the labels of an example cover its answer; `UserError` where not."""
-        learnt = self.tokenizer.decode([label for label in labels if label != IGNORED])
+        learnt = self.chat.tokenizer.decode([label for label in labels if label != IGNORED])
         if "".join(answer.split()) not in "".join(learnt.split()):
             raise UserError(
                 f"{where}: the loss covers {learnt[:200]!r}, which does not hold the whole answer; "

@@ -31,6 +31,8 @@ Counts = dict[str, int]
 def prepare(job: Job, encoder: Encoder) -> dict[str, Counts]:
     """Tokenise both splits of a job's data, pack them, and check every example on the way.
 
+    Writes ``train.arrow`` and ``validation.arrow`` into ``job.tokens``, with columns ``input_ids``
+    and ``labels``, where rows are packed ``seq_lengths`` too.
     Streams: memory is bound by a batch of examples. What an interrupted run left complete is used
     again. Returns the counts of ``train`` and ``validation``.
     """
@@ -40,7 +42,7 @@ def prepare(job: Job, encoder: Encoder) -> dict[str, Counts]:
         return counts
     check_length(job.base, job.settings.max_length)
     check_finite(job.base)
-    check_vocabulary(job.base, encoder.tokenizer)
+    check_vocabulary(job.base, encoder.chat.tokenizer)
     job.tokens.mkdir(parents=True, exist_ok=True)
     for name in ("train", "validation"):
         rows, target = (job.tokens / f"{name}{kind}.arrow" for kind in (".rows", ""))
@@ -51,16 +53,6 @@ def prepare(job: Job, encoder: Encoder) -> dict[str, Counts]:
             rows.rename(target)
     write_json(record, counts)
     return counts
-
-
-def read_examples(tokens: Path, name: str) -> Any:
-    """The `datasets.Dataset` of a split that `prepare` wrote, memory-mapped.
-
-    Columns: ``input_ids`` and ``labels``, with ``seq_lengths`` too where rows are packed.
-    """
-    from datasets import Dataset
-
-    return Dataset.from_file(str(tokens / f"{name}.arrow"))
 
 
 def fill_up(dataset: Any, batch_size: int) -> Any:

@@ -71,68 +71,67 @@ class Job(Section):
             "software": {package: version(package) for package in PACKAGES},
         }
 
+    def open(self) -> bool:
+        """Check the job's inputs and take its scratch, emptied if it was another job's.
 
-def open_job(job: Job) -> bool:
-    """Check the job's inputs and take its scratch directory, emptied if it was another job's.
-
-    Returns whether the work of an interrupted call is taken over.
-    """
-    read_manifest(job.base, "checkpoint")
-    read_manifest(job.data)
-    record, identity = job.scratch / _RECORD, job.identity()
-    if record.exists():
-        before = read_object(record).get("identity", {})
-        if changed := sorted(key for key in identity if before.get(key) != identity[key]):
-            logger.warning(
-                "%s: holds another job (%s differ); discarded", job.scratch, ", ".join(changed)
+        Returns whether the work of an interrupted call is taken over.
+        """
+        read_manifest(self.base, "checkpoint")
+        read_manifest(self.data)
+        record, identity, scratch = self.scratch / _RECORD, self.identity(), self.scratch
+        if record.exists():
+            before = read_object(record).get("identity", {})
+            if changed := sorted(key for key in identity if before.get(key) != identity[key]):
+                logger.warning(
+                    "%s: holds another job (%s differ); discarded", scratch, ", ".join(changed)
+                )
+                shutil.rmtree(scratch)
+            else:
+                logger.info("%s: same job as before, resuming what is there", scratch)
+        elif scratch.exists() and any(not path.name.startswith(".") for path in scratch.iterdir()):
+            raise UserError(
+                f"{scratch}: --scratch: holds files but no {_RECORD}, so it is not a scratch "
+                "directory of this stage; name another directory, or empty it yourself"
             )
-            shutil.rmtree(job.scratch)
-        else:
-            logger.info("%s: same job as before, resuming what is there", job.scratch)
-    elif job.scratch.exists() and any(not p.name.startswith(".") for p in job.scratch.iterdir()):
-        raise UserError(
-            f"{job.scratch}: --scratch: holds files but no {_RECORD}, so it is not a scratch "
-            "directory of this stage; name another directory, or empty it yourself"
-        )
-    job.scratch.mkdir(parents=True, exist_ok=True)
-    write_json(record, {"identity": identity, "job": job.model_dump(mode="json")})
-    return job.tokens.exists()
+        scratch.mkdir(parents=True, exist_ok=True)
+        write_json(record, {"identity": identity, "job": self.model_dump(mode="json")})
+        return self.tokens.exists()
+
+    def close(self) -> None:
+        """Delete the scratch directory of a job whose checkpoint is published."""
+        if (self.scratch / _RECORD).exists():
+            shutil.rmtree(self.scratch)
+
+    @property
+    def last(self) -> Path | None:
+        """The Trainer's last checkpoint, to resume from."""
+        return max(self.trainer.glob("checkpoint-*"), key=step_of, default=None)
+
+    @property
+    def step(self) -> int:
+        """Optimiser step that is saved; 0 at first."""
+        return step_of(self.last) if self.last else 0
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run's last step is saved: resumed there, the Trainer would take one more."""
+        return self.last is not None and self.step >= state_of(self.last)["max_steps"]
 
 
 def load_job(scratch: Path) -> Job:
-    """The job that owns ``scratch``, as `open_job` recorded it; for ranks."""
+    """The job that owns ``scratch``, as `open` recorded it; for ranks."""
     return Job.model_validate(read_object(scratch / _RECORD)["job"])
 
 
-def close_job(job: Job) -> None:
-    """Delete the scratch directory of a job whose checkpoint is published."""
-    if (job.scratch / _RECORD).exists():
-        shutil.rmtree(job.scratch)
-
-
-def step_of(checkpoint: Path | None) -> int:
-    """Optimiser step of a directory named ``checkpoint-N``; 0 without one."""
-    return int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
-
-
-def last_checkpoint(trainer: Path) -> Path | None:
-    """The checkpoint to resume from."""
-    return max(trainer.glob("checkpoint-*"), key=step_of, default=None)
+def step_of(checkpoint: Path) -> int:
+    """Optimiser step of a directory named ``checkpoint-N``."""
+    return int(checkpoint.name.rsplit("-", 1)[1])
 
 
 def state_of(checkpoint: Path) -> dict[str, Any]:
     """The Trainer's state at a checkpoint: ``global_step``, ``max_steps``, ``log_history``."""
     state: dict[str, Any] = read_json(checkpoint / "trainer_state.json")
     return state
-
-
-def is_finished(trainer: Path) -> bool:
-    """Whether the last checkpoint is that of the run's last step.
-
-    The Trainer, resumed there, would take one step more before it notices.
-    """
-    last = last_checkpoint(trainer)
-    return last is not None and step_of(last) >= state_of(last)["max_steps"]
 
 
 def best_step(entries: list[dict[str, Any]]) -> int | None:

@@ -12,7 +12,7 @@ from mixmerge.checkpoint.tensors import HEAD, check_finite, check_same_tensors, 
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, write_json
 from mixmerge.sft.examples import Counts
-from mixmerge.sft.job import PACKAGES, Job, best_step, last_checkpoint, state_of, step_of
+from mixmerge.sft.job import PACKAGES, Job, best_step, state_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +32,10 @@ def publish_run(job: Job, stops: list[int], counts: dict[str, Counts], resumed: 
     """
     import torch
 
-    last = last_checkpoint(job.trainer)
-    assert last is not None, "training has ended"
-    entries = state_of(last)["log_history"]
+    assert job.last is not None, "training has ended"
+    entries = state_of(job.last)["log_history"]
     chosen = best_step(entries) if job.settings.checkpoint == "best" else None
-    chosen = chosen or step_of(last)
+    chosen = chosen or job.step
     # For whoever reads the job's time; no weight hangs on it. An interrupted run's own time is not
     # in that of the call that resumed it.
     call = {"device": "cuda" if torch.cuda.is_available() else "cpu", "resumed": resumed}
@@ -61,29 +60,22 @@ def publish_run(job: Job, stops: list[int], counts: dict[str, Counts], resumed: 
         if not (target / "generation_config.json").exists():
             ids = stops[0] if len(stops) == 1 else stops
             write_json(target / "generation_config.json", {"eos_token_id": ids})
-        write_json(target / "training.json", _training_log(entries, chosen, step_of(last), counts))
+        columns = ("step", "epoch", "loss", "learning_rate", "grad_norm")
+        # What a reader wants to know of a run, without times: a function of inputs and seed.
+        log: dict[str, Any] = {
+            "steps": job.step,
+            "chosen_step": chosen,
+            "train": [{name: e.get(name) for name in columns} for e in entries if "loss" in e],
+            "validation": [
+                {"step": e["step"], "loss": e["eval_loss"]} for e in entries if "eval_loss" in e
+            ],
+        }
+        for count in counts["train"]:
+            log[count] = {split: of_split[count] for split, of_split in counts.items()}
+        write_json(target / "training.json", log)
         check_finite(target)
         made.facts.update(finish(target))
-    logger.info("%s: published step %d of %d", job.out, chosen, step_of(last))
-
-
-def _training_log(
-    entries: list[dict[str, Any]], chosen: int, last: int, counts: dict[str, Counts]
-) -> dict[str, Any]:
-    """What a reader wants to know of a run, without times: a function of inputs and seed."""
-    columns = ("step", "epoch", "loss", "learning_rate", "grad_norm")
-    return {
-        "steps": last,
-        "chosen_step": chosen,
-        "train": [{name: e.get(name) for name in columns} for e in entries if "loss" in e],
-        "validation": [
-            {"step": e["step"], "loss": e["eval_loss"]} for e in entries if "eval_loss" in e
-        ],
-        **{
-            count: {split: of_split[count] for split, of_split in counts.items()}
-            for count in counts["train"]
-        },
-    }
+    logger.info("%s: published step %d of %d", job.out, chosen, job.step)
 
 
 def write_weights(base: Path, checkpoint: Path, target: Path, dtype: Any) -> None:

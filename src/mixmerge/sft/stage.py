@@ -26,13 +26,8 @@ from mixmerge.sft.job import (
     Job,
     Preempted,
     StopRequest,
-    close_job,
-    is_finished,
-    last_checkpoint,
     listening,
     load_job,
-    open_job,
-    step_of,
 )
 from mixmerge.sft.publish import publish_run
 from mixmerge.sft.settings import Sft
@@ -62,7 +57,7 @@ def fine_tune(job: Job) -> None:
     request = StopRequest(job.scratch)
     with listening(request):
         try:
-            resumed = open_job(job)
+            resumed = job.open()
             request.forget()
             environment(job.settings)
             encoder = load_encoder(job.base)
@@ -70,31 +65,30 @@ def fine_tune(job: Job) -> None:
             _train(job, request)
             request.finishing = True
             publish_run(job, encoder.stops, counts, resumed)
-            close_job(job)
+            job.close()
         except UserError:
             if not job.trainer.exists():  # nothing was trained that the next call could go on from
-                close_job(job)
+                job.close()
             raise
 
 
 def _train(job: Job, request: StopRequest) -> None:
     """Train to the last step, in this process or in several, or stop where that was asked for."""
-    begun = step_of(last_checkpoint(job.trainer))
-    if is_finished(job.trainer):
+    begun = job.step
+    if job.is_finished:
         logger.info("training is finished already; publishing what stands in %s", job.trainer)
     elif job.settings.processes > 1:
         _launch(job.scratch, job.settings, request)
     else:
         train(job, request)
-    if is_finished(job.trainer):
+    if job.is_finished:
         return
-    step = step_of(last_checkpoint(job.trainer))
     # SIGTERM may be a scancel: a job that its user cancelled must not come back. And without a step
     # forward it would come back for ever; Snakemake's retries end some time, and give more time.
-    requeued = request.signal == "SIGUSR1" and step > begun and requeue()
+    requeued = request.signal == "SIGUSR1" and job.step > begun and requeue()
     logger.warning(
         "training stopped by %s, saved after step %d; exit code %d. %s goes on from there",
-        *(request.signal or "a signal to one of its processes", step, EXIT_CODE),
+        *(request.signal or "a signal to one of its processes", job.step, EXIT_CODE),
         "Slurm was asked to requeue the job, which" if requeued else "Running the job again",
     )
     raise Preempted
@@ -143,10 +137,10 @@ def _launch(scratch: Path, settings: Sft, request: StopRequest) -> None:
         subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **environment},
+            env={**os.environ, **extra},
             start_new_session=True,
         )
-        for environment in environments
+        for extra in environments
     ]
     try:
         while None in (codes := [process.poll() for process in processes]) and not any(codes):

@@ -13,8 +13,8 @@ from mixmerge.checkpoint.side_files import trusts_code
 from mixmerge.checkpoint.tensors import parameter_count
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
-from mixmerge.sft.examples import COUNTS, fill_up, read_examples
-from mixmerge.sft.job import Job, StopRequest, last_checkpoint, step_of
+from mixmerge.sft.examples import COUNTS, fill_up
+from mixmerge.sft.job import Job, StopRequest
 from mixmerge.sft.settings import Sft
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ def train(job: Job, request: StopRequest) -> None:
             os.environ.update(RANK="0", LOCAL_RANK="0", **meeting_point(1, 1))
         _import_deepspeed()
     import transformers
+    from datasets import Dataset
 
     from mixmerge.sft.trainer import Schedule, Stopped, Trainer
 
@@ -61,14 +62,15 @@ def train(job: Job, request: StopRequest) -> None:
         )
     if args.process_index == 0:  # what a kill left half-written
         shutil.rmtree(args.output_dir, ignore_errors=True)
-    resume = last_checkpoint(job.trainer)
-    if resume and args.process_index == 0:
-        logger.info("resuming after step %d", step_of(resume))
+    if job.last and args.process_index == 0:
+        logger.info("resuming after step %d", job.step)
     trainer = Trainer(
         model=_load_model(job.base, settings),
         args=args,
-        train_dataset=fill_up(read_examples(job.tokens, "train"), settings.batch_size),
-        eval_dataset=read_examples(job.tokens, "validation"),
+        train_dataset=fill_up(
+            Dataset.from_file(str(job.tokens / "train.arrow")), settings.batch_size
+        ),
+        eval_dataset=Dataset.from_file(str(job.tokens / "validation.arrow")),
         processing_class=transformers.AutoTokenizer.from_pretrained(
             job.base, local_files_only=True, trust_remote_code=trusts_code(job.base)
         ),
@@ -80,7 +82,7 @@ def train(job: Job, request: StopRequest) -> None:
     tokens = read_json(job.tokens / COUNTS)["train"]["tokens"]
     trainer.add_callback(Schedule(settings, trainer, tokens))
     try:
-        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        trainer.train(resume_from_checkpoint=str(job.last) if job.last else None)
     except Stopped:
         logger.info("stopped before a further step")
 
