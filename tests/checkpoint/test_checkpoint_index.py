@@ -62,7 +62,14 @@ def test_directories_without_whole_weights(tmp_path: Path, sharded: Path) -> Non
 
 @pytest.mark.parametrize(
     "name",
-    ["pytorch_model.bin", "../other/model.safetensors", "/etc/x.safetensors", 3, None, ["a"], "\n"],
+    [
+        "pytorch_model.bin",
+        "../other/model.safetensors",
+        "/etc/x.safetensors",
+        3,
+        None,
+        "a\n.safetensors",
+    ],
 )
 def test_an_index_names_safetensors_beside_it_only(sharded: Path, name: object) -> None:
     (sharded / INDEX).write_text(json.dumps({"weight_map": {"lm_head.weight": name}}))
