@@ -1,10 +1,9 @@
 """The hostile programs, the problems that they pretend to solve, and the honest ones beside them.
 
-What a program must do to pass cannot be guessed: the answers to its problem contain a secret
-number, drawn anew for each run, that only the canonical solution knows, and the canaries outside.
-So a program that passes has forged its verdict or has got out. Programs for the problem `open`
-know the right answer: they try something and give the right answer only if it was refused, or they
-leave something behind that shows outside or in the honest programs that follow.
+The answers to a problem contain a secret number, drawn anew for each run, that only the canonical
+solution knows, and the canaries outside: a program that passes has forged its verdict or got out.
+Programs for the problem `open` know the right answer: they give it only if what they try was
+refused, or they leave something behind that shows outside or in the honest programs that follow.
 """
 
 import ast

@@ -33,9 +33,8 @@ def run(
 ) -> Seen:
     """Run a command and watch all that comes of it.
 
-    Processes that lose their parent become children of this one, so none gets out of sight. Names
-    that hostile processes give themselves begin with `named`; `port` (on the loopback) and the name
-    of an `abstract` socket are where a hostile program tries to listen.
+    Processes that lose their parent become children of this one. Names that hostile ones give
+    themselves begin with `named`; at `port` and an `abstract` socket they try to listen.
     """
     seen = Seen()
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)

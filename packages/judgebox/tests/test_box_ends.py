@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from boxed import DAEMONS, GENEROUS, alive, environment, family, run, source, table, until
-from judgebox import landlock
+from judgebox import detect, landlock
 from judgebox.box import Box, BoxFailed
 from judgebox.check import Ended, Limits
 
@@ -176,6 +176,17 @@ def test_a_box_whose_own_processes_are_killed_leaves_nothing(backend: str, victi
         assert run(box, "say(2)").said == 2, "a box that died is started again"
 
 
+def test_a_box_whose_runner_is_stopped_is_ended(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Limits, "longest", lambda limits: -25.0)  # 30 less: after five seconds
+    monkeypatch.setattr(detect, "_END", 1.0)
+    with Box((), backend=backend) as box, box.start("program", STAYS, GENEROUS) as check:
+        assert next(check.frames())
+        os.kill(family(box)[IDLE[backend] - 1], signal.SIGSTOP)
+        check.kill()
+        assert check.wait() == Ended.lost()
+
+
 def folder_of(pid: int) -> Path:
-    """The folder of a landlock box that a check is in."""
     return Path(f"/proc/{pid}/cwd").readlink().parents[1]

@@ -126,7 +126,6 @@ def test_a_cut_frame_is_dropped(box: Box) -> None:
 
 @pytest.mark.parametrize("name", ["user/max_user_namespaces", "kernel/pid_max"])
 def test_the_machines_own_limits_are_untouched(box: Box, name: str) -> None:
-    """A box narrows what belongs to its own namespaces only."""
     with open(f"/proc/sys/{name}", encoding="ascii") as file:  # noqa: PTH123
         assert int(file.read()) > 2_000
 

@@ -25,7 +25,6 @@ def bench() -> Iterator[Box]:
 
 
 def made_by(bench: Box, path: Path, code: str, inputs: list[Any], not_none: bool = False) -> Path:
-    """Tests whose expected outputs a reference makes, in the box."""
     with CaseWriter(path / "tests") as writer:
         writer.begin("base", map(codec.pack, inputs))
     program = Program(code, "f")

@@ -47,7 +47,6 @@ class Forged(list):
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal, and of the same types all the way down."""
     kind = type(one)
     if kind is not type(other):
         return False

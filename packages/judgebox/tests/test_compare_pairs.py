@@ -73,7 +73,6 @@ CASES = list(_cases())
 
 @pytest.fixture(scope="module")
 def theirs() -> list[list[bool]]:
-    """What EvalPlus says of each triple of each case."""
     done = subprocess.run(
         [sys.executable, "-c", EVALPLUS],
         input="".join(json.dumps(case) + "\n" for _, case in CASES),

@@ -130,6 +130,7 @@ def test_a_runner_that_is_not_in_its_box_runs_nothing(tmp_path: Path) -> None:
         ("seccomp.install(seccomp.RUNNER)", seen),
         (f"import os; os.environ.pop({landlock_box.PLAN!r})", "nobody locked this process in"),
         (f"landlock.lock({rules!r}, landlock.version())", "a socket of AF_UNIX works"),
+        (f"landlock.lock({[*rules, (str(tmp_path), 2)]!r}, landlock.version())", "opening"),
     ):
         try:
             landlock.version()

@@ -1,6 +1,5 @@
 """Hostile programs through the judge, in each backend: none forged, none escaped.
 
-The programs are the tables under ``hostile/``, a sentence in each says what it tries.
 `hostile_corpus` tells how a program that got through would be known, `hostile_world` what it could
 have got at. The whole corpus runs in `pytest -m long`, a few of each table in `pytest -m slow`;
 ``HOSTILE=network,forging/frame`` chooses programs whose names begin so.
@@ -46,8 +45,6 @@ CONTROLS = {
 
 @dataclass
 class Outcome:
-    """One backend's run over the corpus."""
-
     world: World
     programs: list[Program]
     verdicts: dict[str, str]

@@ -34,7 +34,6 @@ def locked_box(landlock_version: int) -> Iterator[Box]:
 
 @pytest.fixture
 def canary() -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that hostile programs are told to kill."""
     process = subprocess.Popen(["sleep", "300"], start_new_session=True)
     yield process
     process.kill()

@@ -19,7 +19,6 @@ SHARES = {"humaneval": ["0.439", "0.366"], "mbpp": ["0.699", "0.591"]}
 
 
 def statuses(rows: dict[str, list[dict[str, Any]]]) -> dict[str, tuple[bool, bool]]:
-    """Whether base, and base and plus, were passed by each problem's one sample."""
     pairs = {task: (row["base_status"], row["plus_status"]) for task, (row,) in rows.items()}
     return {task: (base == "pass", base == plus == "pass") for task, (base, plus) in pairs.items()}
 

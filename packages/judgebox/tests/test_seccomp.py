@@ -137,7 +137,6 @@ def test_a_machine_without_a_filter_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 
 def behind(profile: str | None, program: str) -> dict[str, Any]:
-    """What a program finds in a process of its own behind a filter."""
     code = (
         "import json, os, sys\n"
         "from judgebox import seccomp\n"
@@ -170,7 +169,6 @@ def test_a_real_process_is_refused_what_the_filter_refuses(profile: str) -> None
 
 @here
 def test_without_a_filter_the_same_calls_fail_for_other_reasons() -> None:
-    # Otherwise the test above could not fail: as nobody, EPERM is a common answer.
     found = behind(None, RAW_CALLS)
     names = ("socket", "ptrace", "process_vm_readv", "shmget", "memfd_create", "mq_open", "unshare")
     assert all(found[name] not in (0, errno.EPERM, errno.ENOSYS) for name in names), found
