@@ -88,6 +88,7 @@ Files = dict[str, dict[str, object]]
         (lambda files: files["rows.jsonl"].update(bytes="12"), "damaged: is no manifest"),
         (lambda files: files["rows.jsonl"].update(sha256=12), "damaged: is no manifest"),
         (lambda files: files["rows.jsonl"].pop("bytes"), "damaged: is no manifest"),
+        (lambda files: files["rows.jsonl"].update(bytes=12), "/manifest.json lists 12; delete"),
         (lambda files: files.update({"x" * 300: files["rows.jsonl"]}), "missing, but"),
     ],
 )

@@ -92,7 +92,7 @@ def _check_base(context: Context, key: str, directory: Path, area: Area) -> None
         check_vocabulary(directory, Tokenizer.from_file(str(directory / "tokenizer.json")))
     with area.refusals():
         if model.chat_template is None:
-            load_chat(directory)
+            load_chat(directory, run_code=False)
     kind = str(config.get("model_type") or "")
     if not kind:
         area.error(f"{file}: model_type: missing; transformers cannot tell what model this is")
