@@ -127,11 +127,10 @@ class Estimates:
 
     def _ground_truth(self, suite: str) -> Assumed:
         """Reference solutions run twice; EvalPlus's largest expected output takes 0.8 GB."""
-        workers = self.config.code_scoring.workers
-        seconds, mb, disk = (
-            (0.8, 2500, 1500) if self.sizes.has_large_tests(suite) else (0.1, 300, 10)
-        )
-        return Assumed(10, self.sizes.items(suite) * seconds / workers, 1500 + mb * workers, disk)
+        items, workers = self.sizes.items(suite), self.config.code_scoring.workers
+        if self.sizes.has_large_tests(suite):
+            return Assumed(10, items * 0.8 / workers, 1500 + 2500 * workers, 1500)
+        return Assumed(10, items * 0.1 / workers, 1500 + 300 * workers, 10)
 
     def _pretrain(self, model: str) -> Assumed:
         entry, parameters = self.config.models[model], self.sizes.parameters(model)
