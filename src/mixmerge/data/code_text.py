@@ -63,11 +63,7 @@ def without_triple_quoted(code: str) -> str:
 
 
 def without_docstrings(code: str, language: str = "python") -> str:
-    """Remove docstrings or doc comments from a file, a function or a fragment.
-
-    Raises:
-        KeyError: a language that is none of `LANGUAGES`.
-    """
+    """Remove docstrings or doc comments from a file, a function or a fragment."""
     find_cuts, signs = LANGUAGES[language]
     if not any(sign in code for sign in signs):
         return code

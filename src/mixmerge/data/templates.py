@@ -31,9 +31,6 @@ FILTERS: dict[str, Callable[..., str]] = {
     "without_triple_quoted": without_triple_quoted,
 }
 
-#: Field of a template -> column of a source, for fields that are not columns of their own name.
-Fields = dict[str, str]
-
 
 class FieldError(Exception):
     """A row has nothing that could fill a template's field; says what it has, and the way out."""
@@ -61,12 +58,7 @@ class Template:
     """A parsed template; ``fields`` are all that it reads, those that name a language last."""
 
     def __init__(self, text: str, where: str) -> None:
-        """Parse; ``where`` is the template's place in the config, for messages.
-
-        Raises:
-            UserError: unbalanced braces, a conversion such as ``!r``, an unknown filter, or no
-                field at all.
-        """
+        """Parse; ``where`` is the template's place in the config, for messages."""
         try:
             parsed = list(string.Formatter().parse(text))
         except ValueError as error:
@@ -91,12 +83,12 @@ class Template:
         fields += [argument for argument in arguments if argument and argument not in LANGUAGES]
         self.fields = tuple(dict.fromkeys(fields))
 
-    def render(self, row: Row, columns: Fields) -> Turn:
+    def render(self, row: Row, columns: dict[str, str]) -> Turn:
         """Fill in a row's values; blank lines before and white space after the text are cut.
 
-        Raises:
-            FieldError: the row lacks a field's column, or it holds a list or an object, or names a
-                language other than `LANGUAGES` whose docstrings are to be removed.
+        ``columns``: field -> column, where it has another name. Raises `FieldError` where the row
+        lacks a field's column, it holds a list or an object, or names a language other than
+        `LANGUAGES` whose docstrings are to be removed.
         """
         text = ""
         spans = []
@@ -129,7 +121,7 @@ def _parse_filter(text: str, where: str) -> tuple[str, str | None]:
     return name, argument
 
 
-def _language(row: Row, argument: str, columns: Fields) -> str:
+def _language(row: Row, argument: str, columns: dict[str, str]) -> str:
     """A language named in brackets, or the row's by the field that is named there."""
     if argument in LANGUAGES:
         return argument
