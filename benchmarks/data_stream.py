@@ -77,7 +77,7 @@ def stages(root: Path, rows: int, characters: int, items: int) -> None:
         run("fetch", count, *given)
         source.unlink()
     held = data / "heldout" / "suite"
-    settings = json.dumps({"suite": {"kind": "summary"}, "templates": templates})
+    settings = json.dumps({"suite": {"kind": "summary", "source": "held"}, "templates": templates})
     source = data / "sources" / "held"
     run("heldout", items, "--settings", settings, "--source", str(source), "--out", str(held))
     for name in ("large", "small"):

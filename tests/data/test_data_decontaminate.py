@@ -57,8 +57,7 @@ def test_rows_that_share_an_ngram_are_dropped_and_told(tmp_path):
         row("fine"),
     ]
     kept, dropped, report = run(tmp_path, rows, SUITES)
-    names = [row["id"].split("/")[-1] for row in kept]
-    assert names == ["near", "numbers", "across", "fine"]
+    assert [row["id"][12:] for row in kept] == ["near", "numbers", "across", "fine"]
     assert set(kept[0]) == {"id", "task", "source", "messages"}
     ngram = "return the longest common prefix"
     first = {"suite": "humaneval", "item": "HumanEval/0", "field": "problem", "ngram": ngram}

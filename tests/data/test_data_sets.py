@@ -15,11 +15,11 @@ from mixmerge.data.split import lowest, mix, rank, share, split, statistics, sub
 def clean(root, task, names):
     """A decontaminated task with rows of these names."""
 
-    def messages(name):
-        turns = (("user", "one two"), ("assistant", f"{name} é"))
-        return [{"role": role, "content": text} for role, text in turns]
-
-    rows = ({"id": n, "task": task, "source": "s", "messages": messages(n)} for n in names)
+    rows = []
+    for name in names:
+        texts = {"user": "one two", "assistant": f"{name} é"}
+        messages = [{"role": role, "content": text} for role, text in texts.items()]
+        rows.append({"id": name, "task": task, "source": "s", "messages": messages})
     directory = root / "clean" / task
     write(directory / "rows.jsonl", rows)
     write_manifest(directory, "rows", {"rows": len(names)})
@@ -82,6 +82,7 @@ def test_subsets_are_nested_exact_and_ordered(tmp_path):
         assert held == validation
         previous = set(train)
     assert (out / "train.jsonl").read_bytes() == (source / "train.jsonl").read_bytes()
+    assert share(10, 1) == 1
 
 
 def mixed(root, directories, weights, percent=100, seed=7):
@@ -131,10 +132,8 @@ def test_repeated_rows_differ_in_their_ids_only(tmp_path):
         assert row == by_id[name.removesuffix("#2")]
 
 
-def test_ranks_and_shares():
-    assert rank(1, "a") != rank(2, "a") != rank(2, "b")
+def test_the_earlier_row_wins_a_tie():
     assert lowest(np.array([5, 1, 1, 0], dtype=np.uint64), 2).tolist() == [False, True, False, True]
-    assert [share(10, p) for p in (1, 25, 35, 100)] == [1, 2, 4, 10]
 
 
 def test_statistics_gather_every_step(tmp_path):
@@ -142,13 +141,11 @@ def test_statistics_gather_every_step(tmp_path):
     for task, rows in (("a", 10), ("b", 20)):
         counts = {"read": rows + 5, "empty": 1, "duplicates": 2, "rows": rows + 2}
         write_json(tmp_path / "tasks" / task / "report.json", counts | {"sources": {"s": counts}})
-        report = {
-            "dropped": 2,
-            "rows": rows,
-            "sources": {"s": {"read": rows + 2, "dropped": 2}},
-            "suites": {"humaneval": {"items": 3, "too_short": 0, "rows": 2}},
-        }
-        write_json(tmp_path / "clean" / task / "report.json", report)
+        suites = {"humaneval": {"items": 3, "too_short": 0, "rows": 2}}
+        report = {"sources": {"s": {"read": rows + 2, "dropped": 2}}, "suites": suites}
+        write_json(
+            tmp_path / "clean" / task / "report.json", {"dropped": 2, "rows": rows, **report}
+        )
     source = tmp_path / "sources" / "s"
     source.mkdir(parents=True)
     write_manifest(source, "rows", {"rows": 40})

@@ -8,21 +8,15 @@ def render(text, row, columns=None):
     return Template(text, "tasks.t.prompt").render(row, columns or {})
 
 
-def test_only_the_template_is_formatted_never_a_value():
+def test_only_the_template_is_formatted_and_spans_cut_the_values_out():
     turn = render("Fix {{}} in:\n{code}", {"code": "f'{x!r:>{w}}' {{}} %s {0}"})
     assert turn.text == "Fix {} in:\nf'{x!r:>{w}}' {{}} %s {0}"
-
-
-def test_spans_cut_the_values_out_of_the_text():
     turn = render("\n\nDo {a} then {b}.\n", {"x": "one", "b": "two\n"}, {"a": "x"})
     assert turn.text == "Do one then two\n."
     assert [(f, turn.text[i:j]) for f, i, j in turn.spans] == [("a", "one"), ("b", "two\n")]
-
-
-def test_trimming_keeps_the_first_lines_indentation():
+    # The first line's indentation is no white space to trim.
     turn = render("{code}", {"code": " \n\n    return 1\n\n"})
-    assert turn.text == "    return 1"
-    assert turn.spans == (("code", 0, 12),)
+    assert (turn.text, turn.spans) == ("    return 1", (("code", 0, 12),))
 
 
 @pytest.mark.parametrize("value", ["", None, " \n\t", "\n"])
@@ -45,8 +39,8 @@ def test_paths_reach_into_lists_and_objects():
 
 def test_filters_apply_from_left_to_right():
     row = {"code": 'def f():\n    """Doc."""\n    return 1\n', "doc": "  Doc. "}
-    assert render("{code:without_docstrings:strip}", row).text == "def f():\n    return 1"
-    assert render("{code:without_triple_quoted:strip}", row).text == "def f():\n    return 1"
+    for name in ("without_docstrings", "without_triple_quoted"):
+        assert render(f"{{code:{name}:strip}}", row).text == "def f():\n    return 1"
     assert render("[{doc:strip}]", row).text == "[Doc.]"
 
 

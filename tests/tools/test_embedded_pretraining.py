@@ -1,14 +1,14 @@
+"""Pre-training of the embedded study's bases: weights, tokenizers, batches, bytes."""
+
 import json
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from embedded_study.corpus import build_corpus
 from embedded_study.pretraining import form_batches, learning_rate, pretrain
 from mixmerge.checkpoint.settings import EmbeddedModel
 from mixmerge.core.errors import UserError
-from mixmerge.data.settings import CorpusSettings
 
 CHAT = [
     {"role": "user", "content": "Complete this function:\ndef f(numbers):"},
@@ -23,14 +23,6 @@ def settings(family: str) -> EmbeddedModel:
         vocab_size=400, tie_embeddings=family == "qwen2", context=256, steps=4,
         batch_tokens=256,
     )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    out = tmp_path_factory.mktemp("corpus")
-    small = CorpusSettings(pretrain_items=200, train_items=5, validation_items=2, test_items=2)
-    build_corpus(out, small, 7)
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +67,10 @@ def test_the_tokenizer_fits_chats_and_code(bases, family):
     assert whole["input_ids"][: len(ids)] == ids
 
 
-def test_the_families_tokenize_differently(bases):
-    code = "    return sorted(numbers)[:3]"
-    qwen, llama = (
-        AutoTokenizer.from_pretrained(path)(code)["input_ids"] for path in bases.values()
-    )
+def test_same_seed_same_bytes_and_the_families_tokenize_differently(bases, corpus, tmp_path):
+    tokenizers = [AutoTokenizer.from_pretrained(path) for path in bases.values()]
+    qwen, llama = (one("    return sorted(numbers)[:3]")["input_ids"] for one in tokenizers)
     assert qwen != llama
-
-
-def test_same_seed_same_bytes(bases, corpus, tmp_path):
     pretrain(tmp_path, corpus, settings("llama"), 3, progress=False)
     for file in bases["llama"].iterdir():
         assert file.read_bytes() == (tmp_path / file.name).read_bytes(), file.name
@@ -94,17 +81,11 @@ def test_batches_hold_whole_documents_and_learn_the_text_only():
     documents = [([5, 6], [7]), ([8], [9, 10]), ([11], [12] * 20)]
     batches = form_batches(documents, 0, small, 1)
     assert len(batches) == small.steps
-    again = form_batches(documents, 0, small, 1)
-    assert all(
-        torch.equal(*pair)
-        for one in zip(batches, again, strict=True)
-        for pair in zip(*one, strict=True)
-    )
-    rows = {
-        (tuple(i), tuple(n))
-        for ids, labels in batches
-        for i, n in zip(ids.tolist(), labels.tolist(), strict=True)
-    }
+    for batch, again in zip(batches, form_batches(documents, 0, small, 1), strict=True):
+        assert all(torch.equal(*pair) for pair in zip(batch, again, strict=True))
+    rows = set()
+    for ids, labels in batches:
+        rows |= set(zip(map(tuple, ids.tolist()), map(tuple, labels.tolist()), strict=True))
     assert rows == {
         ((5, 6, 7, 0), (-100, -100, 7, 0)),
         ((8, 9, 10, 0), (-100, 9, 10, 0)),

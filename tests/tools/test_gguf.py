@@ -55,29 +55,16 @@ def write_gguf(file: Path, pre: str = "smollm") -> dict[str, np.ndarray]:
     vocabulary = tokens()
     writer = GGUFWriter(file, "llama")
     facts = {
-        "block_count": LAYERS,
-        "context_length": 128,
-        "embedding_length": HIDDEN,
-        "feed_forward_length": FEED,
-        "head_count": HEADS,
-        "head_count_kv": KV_HEADS,
-        "rope_dimension_count": HIDDEN // HEADS,
-        "rope_freq_base": 10000.0,
-        "layer_norm_rms_eps": 1e-5,
-        "vocab_size": len(vocabulary),
-        "tokenizer_model": "gpt2",
-        "tokenizer_pre": pre,
-        "token_list": vocabulary,
+        "block_count": LAYERS, "context_length": 128, "embedding_length": HIDDEN,
+        "feed_forward_length": FEED, "head_count": HEADS, "head_count_kv": KV_HEADS,
+        "rope_dimension_count": HIDDEN // HEADS, "rope_freq_base": 10000.0,
+        "layer_norm_rms_eps": 1e-5, "vocab_size": len(vocabulary), "tokenizer_model": "gpt2",
+        "tokenizer_pre": pre, "token_list": vocabulary,
         "token_types": [3] * 3 + [1] * (len(vocabulary) - 3),
-        "token_merges": ["Ġ Ġ", "ĠĠ ĠĠ", "Ċ ĠĠĠĠ"],
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "pad_token_id": 2,
-        "unk_token_id": 0,
-        "add_bos_token": False,
-        "add_space_prefix": False,
+        "token_merges": ["Ġ Ġ", "ĠĠ ĠĠ", "Ċ ĠĠĠĠ"], "bos_token_id": 1, "eos_token_id": 2,
+        "pad_token_id": 2, "unk_token_id": 0, "add_bos_token": False, "add_space_prefix": False,
         "chat_template": TEMPLATE,
-    }
+    }  # fmt: skip
     for name, value in facts.items():
         getattr(writer, f"add_{name}")(value)
     shapes = {"token_embd": (len(vocabulary), HIDDEN), "output_norm": (HIDDEN,)}
@@ -108,9 +95,8 @@ def model_of(**values: Any) -> GgufCheckpoint:
 def unpermuted(values: np.ndarray, heads: int) -> np.ndarray:
     """Undo llama.cpp's reordering of rotary rows (`permute` of its conversion script)."""
     rows, columns = values.shape
-    return values.reshape(heads, rows // heads // 2, 2, columns).swapaxes(1, 2).reshape(
-        rows, columns
-    )  # fmt: skip
+    pairs = values.reshape(heads, rows // heads // 2, 2, columns)
+    return pairs.swapaxes(1, 2).reshape(rows, columns)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ The packages are real distributions: folders with a RECORD, on the import path o
 """
 
 import inspect
-import json
 import textwrap
 from itertools import islice
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from fixtures.data import read
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.data.settings import PackageSource, Quality
@@ -169,10 +169,6 @@ def source(**values: object) -> PackageSource:
     return PackageSource.model_validate({**given, "threads": 1, **values})
 
 
-def names(given: PackageSource) -> list[str]:
-    return [row["name"] for row in read_packages(given, "functions")]
-
-
 def test_no_package_and_no_function_is_in_two_parts(site: Path) -> None:
     test = list(read_packages(source(part="test"), "functions"))
     # Of two rows with one docstring the first is kept: files in their order, delta before gamma.
@@ -181,15 +177,15 @@ def test_no_package_and_no_function_is_in_two_parts(site: Path) -> None:
         ("gamma/gamma:shared", "0.3+local"),
     ]
     # `shared` went to test although alpha-tools comes first by name.
-    assert names(source(part="train")) == ["alpha", "beta"]
-    assert names(source(part="train", validation=["beta"])) == ["alpha"]
-    assert names(source(part="validation", validation=["beta"])) == ["beta"]
-
-
-def test_order_and_bytes_do_not_depend_on_the_number_of_processes(site: Path) -> None:
-    one = list(read_packages(source(threads=1), "functions"))
-    assert one == list(read_packages(source(threads=3), "functions"))
-    assert {row["path"] for row in one} == {"alpha/one.py", "beta.py"}
+    train = list(read_packages(source(part="train"), "functions"))
+    assert [(row["name"], row["path"]) for row in train] == [
+        ("alpha", "alpha/one.py"),
+        ("beta", "beta.py"),
+    ]
+    assert train == list(read_packages(source(part="train", threads=3), "functions"))
+    for part, name in (("train", "alpha"), ("validation", "beta")):
+        [row] = read_packages(source(part=part, validation=["beta"]), "functions")
+        assert row["name"] == name
 
 
 def test_the_standard_library_is_read_and_named_twice_gets_two_ids() -> None:
@@ -209,15 +205,14 @@ def test_lock_narrows_and_is_held_against_the_environment(site: Path, tmp_path: 
     packages = chosen_packages(source(lock=lock, only=None), "functions")
     assert [p.name for p in packages["train"]] == ["alpha-tools", "python"]
     assert [p.name for p in packages["test"]] == ["gamma"]
-    lock.write_text("alpha-tools==1.1\ngamma==0.3\n")
-    with pytest.raises(UserError, match=r"pins alpha-tools==1\.1, which is installed as 1\.0"):
-        chosen_packages(source(lock=lock, only=None), "functions")
-    lock.write_text("nowhere-to-be-found==1.1\n")
-    with pytest.raises(UserError, match="which is not installed; make the environment"):
-        chosen_packages(source(lock=lock, only=None), "functions")
-    lock.write_text("alpha-tools\n")
-    with pytest.raises(UserError, match="holds no line of the form name==version"):
-        chosen_packages(source(lock=lock), "functions")
+    for text, message in (
+        ("alpha-tools==1.1\ngamma==0.3\n", r"pins alpha-tools==1\.1, which is installed as 1\.0"),
+        ("nowhere-to-be-found==1.1\n", "which is not installed; make the environment"),
+        ("alpha-tools\n", "holds no line of the form name==version"),
+    ):
+        lock.write_text(text)
+        with pytest.raises(UserError, match=message):
+            chosen_packages(source(lock=lock, only=None), "functions")
 
 
 def test_mistakes_name_the_field_and_the_way_out(site: Path) -> None:
@@ -235,8 +230,7 @@ def test_fetch_writes_them_like_any_other_source(
     site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fetch("functions", source(part="train"), tmp_path / "out", None, read_packages)
-    rows = [json.loads(line) for line in (tmp_path / "out/rows.jsonl").read_text().splitlines()]
-    assert [row["name"] for row in rows] == ["alpha", "beta"]
+    assert [row["name"] for row in read(tmp_path / "out/rows.jsonl")] == ["alpha", "beta"]
     assert "2 kept, 1 repeated" in capsys.readouterr().err
     facts = read_manifest(tmp_path / "out", "rows")["facts"]
     assert facts["rows"] == 2 and "key" not in facts["columns"]

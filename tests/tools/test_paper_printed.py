@@ -46,8 +46,8 @@ def test_difference_over_another_divisor_takes_the_right_ends() -> None:
         )
         return round(float(found.low), 3), round(float(found.high), 3)
 
-    assert span("0.4", "0.3") == (round(100 * 0.099 / 0.5005, 3), round(100 * 0.101 / 0.4995, 3))
-    assert span("0.3", "0.4") == (round(-100 * 0.101 / 0.4995, 3), round(-100 * 0.099 / 0.5005, 3))
+    most, least = round(100 * 0.101 / 0.4995, 3), round(100 * 0.099 / 0.5005, 3)
+    assert (span("0.4", "0.3"), span("0.3", "0.4")) == ((least, most), (-most, -least))
     assert span("0.3", "0.3") == (round(-100 * 0.001 / 0.4995, 3), round(100 * 0.001 / 0.4995, 3))
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -28,14 +27,12 @@ def lock(root: Path) -> list[str]:
     return (root / "envs/requirements.lock").read_text(encoding="utf-8").split()
 
 
-def conda(root: Path, stage: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((root / f"envs/{stage}.yaml").read_text("utf-8"))
-    return found
-
-
 def pinned(root: Path, stage: str) -> dict[str, str]:
-    lines = conda(root, stage)["dependencies"][-1]["pip"]
-    return {canonicalize_name(line.partition("==")[0]): line for line in lines}
+    """What a stage's conda file pins: name -> line."""
+    file = yaml.safe_load((root / f"envs/{stage}.yaml").read_text("utf-8"))
+    python, pip, packages = file["dependencies"]
+    assert (python, pip, list(packages)) == ("python=3.11", "pip", ["pip"])
+    return {canonicalize_name(line.partition("==")[0]): line for line in packages["pip"]}
 
 
 def test_the_lock_pins_exact_versions_from_the_index(lock: list[str]) -> None:
@@ -59,18 +56,13 @@ def test_files_are_what_the_generator_writes(root: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_pins_the_locks_versions(root: Path, lock: list[str], stage: str) -> None:
-    python, pip, packages = conda(root, stage)["dependencies"]
-    assert (python, pip, list(packages)) == ("python=3.11", "pip", ["pip"])
-    assert set(packages["pip"]) <= set(lock)
-    assert len(packages["pip"]) < len(lock)
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_has_all_that_its_scripts_import(
-    root: Path, owners: Mapping[str, list[str]], stage: str
+def test_a_stage_pins_the_locks_versions_of_all_that_its_scripts_import(
+    root: Path, owners: Mapping[str, list[str]], lock: list[str], stage: str
 ) -> None:
     pins = pinned(root, stage)
+    assert set(pins.values()) < set(lock)
+    if stage in ("data", "evaluate", "report", "weights"):
+        assert "torch" not in pins
     for script in stage_environments.stages(root / "rules")[stage]:
         modules = third_party(root / "workflow/scripts" / script)
         assert "pydantic" in modules  # the walk got somewhere: every script checks its settings
@@ -96,11 +88,6 @@ def test_a_stage_has_all_that_its_distributions_require(
                 assert wanted.specifier.contains(pins[needed].partition("==")[2], prereleases=True)
 
 
-def test_light_stages_stay_light(root: Path) -> None:
-    for stage in ("data", "evaluate", "report", "weights"):
-        assert "torch" not in pinned(root, stage), stage
-
-
 def test_the_image_installs_the_lock_and_pins_nothing_itself(root: Path) -> None:
     text = (root / "envs/mixmerge.def").read_text("utf-8")
     assert "From: python:3.11-" in text
@@ -110,12 +97,9 @@ def test_the_image_installs_the_lock_and_pins_nothing_itself(root: Path) -> None
     assert 'container: "envs/mixmerge.sif"' in (root / "rules/common.smk").read_text("utf-8")
 
 
-def test_what_the_lock_does_not_pin_is_named() -> None:
+def test_what_is_not_pinned_or_not_installed_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no version of torch; run `make lock`"):
         stage_environments.pins({"numpy", "torch"}, {"numpy": "numpy==2.4.6"})
-
-
-def test_a_module_that_is_not_installed_is_named(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("def main():\n    import no_such_module_at_all\n")
     with pytest.raises(UserError, match="imports no_such_module_at_all, which is not installed"):

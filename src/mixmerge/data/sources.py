@@ -21,7 +21,6 @@ _ROWS = Bounds(bytes=1 << 50, ratio=1000, free=1 << 30)
 
 #: What reads rows of a data set: `datasets`' own modules for tables.
 _TABLES = ("arrow", "csv", "json", "parquet", "text")
-
 _BY_HAND = "convert the data to Parquet by hand and use a source of kind `local`"
 
 #: Words in the message of a library, and what is to be done about it.
@@ -180,10 +179,9 @@ def _open_subset(source: HubSource, where: str, subset: str) -> Any:
             f"is, or {_BY_HAND}"
         )
     module = type(builder).__module__
-    if module not in {
-        f"datasets.packaged_modules.{table}.{table}" for table in (*_TABLES, "cache")
-    }:
-        reader = module.split(".")[-1]
+    reader = module.split(".")[-1]
+    known = module == f"datasets.packaged_modules.{reader}.{reader}"
+    if not known or reader not in (*_TABLES, "cache"):
         raise UserError(f"{where} is read by {reader!r}; only tables are ({tables}): {_BY_HAND}")
     if source.limit is not None and not config.HF_HUB_OFFLINE:
         return builder.as_streaming_dataset(split=source.split)
