@@ -46,7 +46,7 @@ def test_names_are_mapped_and_the_papers_tables_found(demo: dict[str, Any]) -> N
         ("paper5-ablation-qwen2-small", "Beside the paper's Table 6"),
         ("paper6-ablation-llama-small", "Beside the paper's Table 8"),
     ]
-    assert table(layout, "ablation").title == "Table 5. Beside the paper's Table 6: Qwen2-style."
+    assert table(layout, "ablation").texts[0] == "Table 5. Beside the paper's Table 6: Qwen2-style."
     assert Layout.model_validate_json(layout.model_dump_json()) == layout
 
 
@@ -74,7 +74,7 @@ def test_tables_that_the_study_lacks_have_none_beside(demo: dict[str, Any]) -> N
 def test_average_needs_all_of_the_papers_columns(root: Path, demo: dict[str, Any]) -> None:
     few = table(built(demo), "strategies")
     assert [field.key for field in few.fields] == ["label", "functions.plus", "summaries.bleu4"]
-    assert "AVG" not in few.notes[0]
+    assert "AVG" not in few.texts[1]
     all_of_them = table(built(content(root)), "strategies")
     assert all_of_them.fields[-1].key == "avg"
     assert len(all_of_them.fields) == 1 + 8 + 1
@@ -209,4 +209,4 @@ def test_long_tables_become_pages_of_whole_blocks(root: Path) -> None:
     assert len({part.name for part in parts}) == len(parts) == 4
     blocks = [{row.block for row in part.rows} for part in parts]
     assert sum(map(len, blocks)) == len(set().union(*blocks))
-    assert [bool(part.notes) for part in parts] == [False, False, False, True]
+    assert [bool(part.texts[1:]) for part in parts] == [False, False, False, True]

@@ -82,7 +82,7 @@ def test_specialist_line_takes_each_column_from_its_task() -> None:
 def test_ratio_is_chosen_on_the_role_asked_for(select: str, name: str, note: str) -> None:
     shown = table(results(layout(ratios=RATIOS, select=select), DISAGREE))
     assert shown.rows[-1].cells[0].text == name
-    assert any(note in text for text in shown.notes)
+    assert any(note in text for text in shown.texts[1:])
 
 
 def test_the_choice_on_validation() -> None:
@@ -111,7 +111,7 @@ def test_zero_specialist_has_no_percentage_and_leaves_the_average() -> None:
     mixture = shown.rows[2]
     assert mixture.cells[1].printed == "0.500 (–)"
     assert mixture.cells[5].value == pytest.approx(50 / 3)
-    [note] = [note for note in shown.notes if "specialist's value prints as 0" in note]
+    [note] = [note for note in shown.texts[1:] if "specialist's value prints as 0" in note]
     assert "write base" in note
     assert csv_rows(render(shown, "csv"))[2]["write-test.base_pct"] == ""
     columns = [(t, m) for t in ("write", "explain") for m in ("base", "plus")]
@@ -186,7 +186,7 @@ def test_best_marks_ties_and_no_lonely_row() -> None:
 def test_cut_off_completions_are_said() -> None:
     found = results(layout())
     found.items = {**found.items, ("tiny", "mixed", "write-test"): Items(40, 0.9)}
-    assert any("10.0 % (Tiny model, mixed, Write suite)" in note for note in table(found).notes)
+    assert any("10.0 % (Tiny model, mixed, Write suite)" in note for note in table(found).texts[1:])
 
 
 def test_hyperparameters_are_grouped_by_size_class(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_hyperparameters_are_grouped_by_size_class(tmp_path: Path) -> None:
     assert lines["Parameters"] == ["1.54 B, 2 M", "2 M", "7 K"]
     assert lines["Learning rate"] == ["1e−5", "5e−6", "1e−5"]
     assert lines["Trained"] == ["all weights", "LoRA r 8, alpha 2", "all weights"]
-    assert "small (2): Two model: explain" in shown.notes[0]
+    assert "small (2): Two model: explain" in shown.texts[1]
 
 
 def test_data_table_has_tasks_and_mixtures(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_marks_say_what_is_level_with_specialist_and_mixture(tmp_path: Path) -> 
     assert mixture[5].printed == "0.00≈ [−1.0, 1.0]"
     assert mixture[1].hint == "95 %: 0.200, 0.300; p = 0.001 against the specialist"
     assert shown.rows[1].cells[1].hint == "95 %: 0.450, 0.550"
-    [note] = [note for note in shown.notes if note.startswith("≈")]
+    [note] = [note for note in shown.texts[1:] if note.startswith("≈")]
     assert "‡" in note and "95 %" in note and "10,000 resamples" in note and "Holm" in note
     plain = table(results(layout(), LEVEL))  # without evidence
     assert not any(mark for line in marks(plain).values() for mark in line)
@@ -321,7 +321,7 @@ def test_data_scale_marks_what_more_data_did_not_change(tmp_path: Path) -> None:
     shown = evident(tmp_path, "data-scale")
     found = [[cell.mark for cell in row.cells[2:]] for row in shown.rows]
     assert found == [["≈", "", "≈", "≈"], ["", "", "", ""]]
-    [note] = [note for note in shown.notes if note.startswith("≈")]
+    [note] = [note for note in shown.texts[1:] if note.startswith("≈")]
     assert "AVG" not in note and "‡" not in note
 
 

@@ -17,7 +17,7 @@ from mixmerge.artifacts.record import recorded
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
 from mixmerge.report.layout import Layout, Model, Variant
-from mixmerge.report.render import Cell, Table, amount, fields_of, table
+from mixmerge.report.render import Cell, Table, fields_of, number, table
 from mixmerge.report.results import finite, scores_path, validated_input
 
 #: Costs that differ by less than this share of the larger are called the same: times are noisy.
@@ -53,6 +53,13 @@ class Cost(NamedTuple):
         hours = getattr(self, unit)
         text = ("≥ " if self.resumed else "") + amount(hours)
         return None if self.unknown else Cell(hours, text)
+
+
+def amount(value: float) -> str:
+    """Hours with three digits that count, none of them pretended."""
+    if 0 < value < 0.0005:
+        return "< 0.001"
+    return number(value, 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3)
 
 
 def total(costs: Iterable[Cost]) -> Cost:
@@ -104,13 +111,8 @@ def read_bills(layout: Layout, model: Model, root: Path, shelf: Path) -> list[Bi
     """What the mixture, each strategy and, last, all strategies together cost.
 
     A strategy with a single merge has nothing to choose, so nothing is evaluated for it; all
-    strategies together are evaluated merge by merge, as the study did.
-
-    Args:
-        layout: the study.
-        model: one of its models.
-        root: the study's directory; benchmarks that are not there make a cost unknown.
-        shelf: directory of completions and scores.
+    strategies together are evaluated merge by merge, as the study did. Benchmarks that are not
+    below the study's root make a cost unknown; on the shelf are completions and scores.
     """
     deciding = {suite.key for suite in layout.suites if suite.role == layout.select}
     cost = partial(_cost, root, shelf, model.key)
@@ -185,10 +187,9 @@ def costs_table(layout: Layout, lines: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def read_benchmark(path: Path) -> list[dict[str, float]]:
-    """Read one of Snakemake's benchmark files; raises UserError where it is none.
+    """Read `_SAMPLED` of each run of a job, NaN where it was too short for Snakemake to sample.
 
-    Returns:
-        `_SAMPLED` of each run of the job, NaN where it was too short for Snakemake to sample.
+    Raises UserError where the file is no benchmark of Snakemake's.
     """
     with path.open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file, delimiter="\t"))
@@ -211,11 +212,7 @@ def _number(text: str | None) -> float:
 def timing_table(directory: Path) -> Table:
     """Where the time went: one line a rule, by falling total time, and a total.
 
-    Args:
-        directory: ``benchmarks/`` of a study, with ``{rule}.tsv`` or ``{rule}/**/*.tsv``.
-
-    Raises:
-        UserError: no benchmark file, or one that Snakemake did not write.
+    Read from ``{rule}.tsv`` or ``{rule}/**/*.tsv``; raises UserError where there is none.
     """
     jobs: dict[str, list[dict[str, float]]] = {}
     for path in sorted(directory.rglob("*.tsv")):

@@ -40,13 +40,7 @@ class Look(NamedTuple):
 
 
 def write_figures(results: Results, root: Path, out: Path) -> None:
-    """Draw all figures of the layout into a directory, as SVG and PNG.
-
-    Args:
-        results: scores, which choose each strategy's ratio; the layout says what is drawn.
-        root: the study's directory, with ``weights/``.
-        out: directory of the figures.
-    """
+    """Draw all figures of the layout as SVG and PNG; below the study's root is ``weights/``."""
     layout = results.layout
     models = [layout.model(key) for key in layout.figure_models]
     distances = {
@@ -175,11 +169,9 @@ def spread_figure(distances: Panels, looks: Mapping[str, Look]) -> Any:
 
 
 def make_looks(names: Sequence[str], dashes: Sequence[int] | None = None) -> dict[str, Look]:
-    """A look for each name, all different for the first 63 of them.
+    """A look for each name in the legend's order, all different for the first 63 of them.
 
-    Args:
-        names: what lines stand for, in the order of the legend.
-        dashes: index of each name's dash; by default it changes when the colours are used up.
+    By default the dash changes when the colours are used up.
     """
     looks = {}
     for at, name in enumerate(names):

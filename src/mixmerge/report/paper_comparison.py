@@ -17,6 +17,9 @@ from mixmerge.report.paper_tables import (
 from mixmerge.report.render import Cell, Field, Table, number, table
 from mixmerge.report.results import SPECIALISTS, Results, Score, mean_change
 
+#: A line of a table: its cells by column, and what it is about.
+Record = dict[str, Any]
+
 
 class _Column(NamedTuple):
     """A column of ours that the paper has, or AVG."""
@@ -37,14 +40,6 @@ class _Side(NamedTuple):
     off: Sequence[str] = ()  # metrics whose percentage, or `avg` whose value, does not follow
 
 
-class _Group(NamedTuple):
-    """Lines of one checkpoint: ours, also at the paper's ratio if ours is another; the paper's."""
-
-    heading: str
-    ours: Sequence[_Side]
-    theirs: _Side
-
-
 def paper_table(results: Results, entry: Entry) -> Table:
     """One of `mixmerge.report.layout.paper_entries`; the layout names the paper."""
     layout, paper = results.layout, results.layout.paper
@@ -59,21 +54,21 @@ def paper_table(results: Results, entry: Entry) -> Table:
     averaged = set(METRICS) == {column.metric for column in columns}
     fields = [Field("label", "Trained on" if scale else "Strategy", form="text")]
     fields += [Field(c.key, c.header, layout.task(c.task).title) for c in ours]
-    fields += [Field("avg", "AVG")] if averaged else []
+    if averaged:
+        columns.append(_Column("avg", "avg", "", 2))
+        fields.append(Field("avg", "AVG"))
     beside = _Beside(results, paper, columns)
-    groups: list[_Group] = []
+    records: list[Record] = []
     lines: list[tuple[Model, Line]] = []
     if scale and paper.data_scale:
         shares = read_scale(paper.data_scale)
-        groups += [group for model in models for group in beside.shares(model, shares)]
+        records = [record for model in models for record in beside.shares(model, shares)]
     for model in () if scale else models:
         place = (theirs, paper.models.get(model.key))
         known = read_results(paper.results, paper.audit)
         own = [line for line in known if (line.table, line.model) == place]
-        groups += beside.checkpoints(model, own, several)
+        records += beside.checkpoints(model, own, several)
         lines += [(model, line) for line in own]
-    shown = [*columns, _Column("avg", "avg", "", 2)] if averaged else columns
-    records = [record for group in groups for record in _records(shown, group, not scale)]
     return table(
         entry.name,
         "paper.table",
@@ -95,9 +90,13 @@ def paper_table(results: Results, entry: Entry) -> Table:
 class _Beside(NamedTuple):
     results: Results
     paper: PaperMatch
-    columns: Sequence[_Column]  # our test columns that the paper has
+    columns: Sequence[_Column]
 
-    def checkpoints(self, model: Model, lines: Sequence[Line], several: bool) -> Iterator[_Group]:
+    @property
+    def _scored(self) -> list[_Column]:
+        return [column for column in self.columns if column.metric != "avg"]
+
+    def checkpoints(self, model: Model, lines: Sequence[Line], several: bool) -> Iterator[Record]:
         """Base, specialists (in one line), mixture, and merges of one model.
 
         Several models: each strategy at its chosen ratio, ours and the paper's; a single one:
@@ -129,7 +128,7 @@ class _Beside(NamedTuple):
                     if merge != variant and _equal(self._weight(merge), line.ratio)
                 ]
             heading = model.title if several else heading
-            yield _Group(heading, ours, self._theirs(line, ours[0].ids))
+            yield from self._records(heading, ours, self._theirs(line, ours[0].ids))
 
     def _weight(self, variant: Variant) -> float | None:
         """The weight that the paper would print; None where ours is no merge of w and 1 - w."""
@@ -141,7 +140,7 @@ class _Beside(NamedTuple):
     def _ours(self, model: Model, variant: Variant | None, note: str = "") -> _Side:
         """A checkpoint of ours, or our specialists."""
         layout, name = self.results.layout, variant.name if variant else SPECIALISTS
-        scores = [self.results.score(model, name, column.key) for column in self.columns]
+        scores = [self.results.score(model, name, column.key) for column in self._scored]
         text = layout.label(model, variant) + note if variant else "Specialists"
         ids = layout.checkpoint_ids(model, variant)
         return _Side(text, ids, [*scores, Score(mean_change(scores))])
@@ -157,12 +156,12 @@ class _Beside(NamedTuple):
             name = f"· paper, repeats {_weights(line.repeats)}"
         scores = [
             Score(float(line.values[column.metric]), float(line.percents[column.metric]))
-            for column in self.columns
+            for column in self._scored
         ]
         off = line.far if line.follows else [*line.far, "avg"]
         return _Side(name, ids, [*scores, Score(float(line.average))], off)
 
-    def shares(self, model: Model, lines: Sequence[ScaleLine]) -> Iterator[_Group]:
+    def shares(self, model: Model, lines: Sequence[ScaleLine]) -> Iterator[Record]:
         """Table 4: specialists at shares of their data."""
         theirs = self.paper.models.get(model.key)
         for percent in sorted({v.percent for v in model.variants if v.percent}):
@@ -178,30 +177,31 @@ class _Beside(NamedTuple):
                 ]
                 own = [Score(float(values[-1][column.metric])) for column in self.columns]
                 ours = _Side(f"Specialists, {percent} %", ids, scores)
-                yield _Group(model.title, [ours], _Side("· paper", ids, own))
+                yield from self._records(model.title, [ours], _Side("· paper", ids, own), False)
 
+    def _records(
+        self, heading: str, ours: Sequence[_Side], theirs: _Side, percents: bool = True
+    ) -> Iterator[Record]:
+        """Our line, also that at the paper's ratio if ours is another; the paper's; differences."""
 
-def _records(columns: Sequence[_Column], group: _Group, percents: bool) -> Iterator[dict[str, Any]]:
-    """Lines of ours, of the paper's, and the differences."""
+        def record(name: str, ids: Mapping[str, str], of: str, cells: Iterable[Cell]) -> Record:
+            values = dict(zip((column.key for column in self.columns), cells, strict=False))
+            return {"label": name, "block": heading, "ids": {**ids, "of": of}, **values}
 
-    def record(name: str, ids: Mapping[str, str], of: str, cells: Iterable[Cell]) -> dict[str, Any]:
-        values = dict(zip((column.key for column in columns), cells, strict=False))
-        return {"label": name, "block": group.heading, "ids": {**ids, "of": of}, **values}
-
-    for side in (*group.ours, group.theirs):
-        cells = []
-        for column, score in zip(columns, side.scores, strict=False):
-            mark = " *" if column.metric in side.off else ""
-            text = number(score.value, column.digits)
-            if not percents or column.metric == "avg":
-                cells.append(Cell(score.value, text + mark))
-            else:
-                change, extra = number(score.change) + mark, {"pct": score.change}
-                cells.append(Cell(score.value, text, change, extra=extra))
-        yield record(side.name, side.ids, "paper" if side is group.theirs else "ours", cells)
-    for side, note in zip(group.ours, ("", " at the paper's ratio"), strict=False):
-        differences = map(difference, columns, side.scores, group.theirs.scores)
-        yield record(f"· difference{note}", side.ids, "difference", differences)
+        for side in (*ours, theirs):
+            cells = []
+            for column, score in zip(self.columns, side.scores, strict=False):
+                mark = " *" if column.metric in side.off else ""
+                text = number(score.value, column.digits)
+                if not percents or column.metric == "avg":
+                    cells.append(Cell(score.value, text + mark))
+                else:
+                    change, extra = number(score.change) + mark, {"pct": score.change}
+                    cells.append(Cell(score.value, text, change, extra=extra))
+            yield record(side.name, side.ids, "paper" if side is theirs else "ours", cells)
+        for side, note in zip(ours, ("", " at the paper's ratio"), strict=False):
+            gaps = map(difference, self.columns, side.scores, theirs.scores)
+            yield record(f"· difference{note}", side.ids, "difference", gaps)
 
 
 def difference(column: _Column, ours: Score, theirs: Score) -> Cell:

@@ -94,35 +94,32 @@ def read_results(path: Path, audit: Path | None = None) -> list[Line]:
         UserError: the file or one of its columns is missing, a value is no number, or the audit is
             of other lines.
     """
-    weight = "codegen_weight"
-    lines = _read(
-        path,
-        lambda row: Line(
-            table=row["table"],
-            model=row["model"],
-            strategy=row["strategy"],
-            weight=float(row[weight]) if row[weight] else None,
+
+    def line(row: dict[str, str]) -> Line:
+        return Line(
+            *(row[name] for name in ("table", "model", "strategy")),
+            weight=_weight(row["codegen_weight"]),
             values={metric: Fraction(row[metric]) for metric in METRICS},
             percents={metric: Fraction(row[f"{metric}_pct"]) for metric in METRICS},
             average=Fraction(row["avg_pct"]),
-        ),
-    )
+        )
+
+    def audited(row: dict[str, str]) -> tuple[tuple[str, str, str], dict[str, Any]]:
+        finding = {name: _weight(row[name]) for name in ("ratio", "repeats", "better")}
+        known = {"far": row["far"].split(), "follows": row["follows"] == "yes", **finding}
+        return (row["table"], row["model"], row["strategy"]), known
+
+    lines = _read(path, line)
     if audit is None:
         return lines
-    findings: list[tuple[tuple[str, str, str], dict[str, Any]]] = _read(
-        audit,
-        lambda row: (
-            (row["table"], row["model"], row["strategy"]),
-            {
-                "far": row["far"].split(),
-                "follows": row["follows"] == "yes",
-                **{n: float(row[n]) if row[n] else None for n in ("ratio", "repeats", "better")},
-            },
-        ),
-    )
-    if [key for key, _ in findings] != [(line.table, line.model, line.strategy) for line in lines]:
+    findings = _read(audit, audited)
+    if [place for place, _ in findings] != [(x.table, x.model, x.strategy) for x in lines]:
         raise UserError(f"{audit}: is not of the lines of {path}; `make docs` writes it anew")
-    return [replace(line, **finding) for line, (_, finding) in zip(lines, findings, strict=True)]
+    return [replace(line, **known) for line, (_, known) in zip(lines, findings, strict=True)]
+
+
+def _weight(text: str) -> float | None:
+    return float(text) if text else None
 
 
 def read_scale(path: Path) -> list[ScaleLine]:

@@ -87,16 +87,6 @@ class Table(NamedTuple):
     block_header: str = ""  # heads the blocks' names where there are no spanning lines
 
     @property
-    def title(self) -> str:
-        """The caption's first sentence."""
-        return self.texts[0]
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What stands below the table."""
-        return self.texts[1:]
-
-    @property
     def blocks(self) -> list[tuple[str, list[Row]]]:
         """Neighbouring lines of the same block."""
         return [(block, list(rows)) for block, rows in groupby(self.rows, lambda row: row.block)]
@@ -136,8 +126,8 @@ def table(
     Args:
         name: stem of its files.
         part: ``TEMPLATE.MACRO`` of its texts; the macro's name is that of its columns, too.
-        records: values by the columns' keys, or names that the columns' expressions use; ``block``
-            and ``ids`` are the line's own.
+        records: cells or values by the columns' keys, or names for the columns' expressions;
+            ``block`` and ``ids`` as in `Row`.
         block_header: see `Table`.
         fields: its columns where ``fields.tsv`` hasn't all of them.
         **words: what the macro takes.
@@ -206,19 +196,12 @@ def p_value(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
-def amount(value: float) -> str:
-    """Hours with three digits that count, none of them pretended."""
-    if 0 < value < 0.0005:
-        return "< 0.001"
-    return number(value, 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3)
-
-
 def render(table: Table, form: str) -> str:
     """A table as text: ``csv``, ``md``, ``tex``, ``html`` (a page of its own) or ``txt``."""
     if form == "csv":
         return _csv(table)
     kind = "page" if form == "html" else "table"
-    return _filled(f"{kind}.{form}", table=table, title=table.title)
+    return _filled(f"{kind}.{form}", table=table, title=table.texts[0])
 
 
 def write_table(
@@ -275,7 +258,6 @@ def _environment() -> jinja2.Environment:
     pairs = (line.split("\t") for line in lines)
     substitutes = {int(code.removeprefix("U+"), 16): latex for code, latex in pairs}
     environment.filters |= {
-        "amount": amount,
         "bounded": bounded,
         "cell": Cell,
         "html": html.escape,

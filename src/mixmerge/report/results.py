@@ -8,7 +8,7 @@ better, and AVG is the plain mean over the columns, as in the paper (arXiv 2601.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import combinations
+from itertools import combinations, product
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -29,8 +29,9 @@ MEASURES = ("pearson", "cosine", "sign_conflict", "norm_ratio")
 
 Against = Literal["mixture", "specialist"]
 
-#: Transformer layer -> a number, NaN where it is not defined.
+#: Transformer layer -> a number, NaN where it is not defined; and that by measure.
 Profile = dict[int, float]
+Measured = dict[str, Profile]
 
 
 class Score(NamedTuple):
@@ -148,12 +149,7 @@ def mean_change(scores: Iterable[Score]) -> float | None:
 
 @contextmanager
 def validated_input(path: Path, rule: str) -> Iterator[None]:
-    """Turn errors over a file's content within the block into a UserError that names the file.
-
-    Args:
-        path: a file that another stage wrote, and that somebody may have edited since.
-        rule: the rule that writes it.
-    """
+    """Turn errors over what a rule's file holds into a UserError that names file and rule."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -180,11 +176,7 @@ def scores_path(results: Path, model: str, variant: str) -> Path:
 
 
 def read_results(layout: Layout, root: Path, evidence: bool = True) -> Results:
-    """Read the scores of every checkpoint, and their intervals and tests, below a study's root.
-
-    Raises:
-        UserError: a file, suite, metric, interval or test is missing or no number.
-    """
+    """Read the scores of every checkpoint, and their intervals and tests, below a study's root."""
     values: dict[tuple[str, str, str], float] = {}
     items: dict[tuple[str, str, str], Items] = {}
     for model in layout.models:
@@ -242,45 +234,34 @@ def read_distances(root: Path, model: str, variant: str) -> tuple[Profile, float
         return profile, None if relative is None else finite(relative)
 
 
-def read_pairs(
-    layout: Layout, model: Model, root: Path
-) -> dict[tuple[str, str], dict[str, Profile]]:
-    """Similarity of the updates (specialist minus base) of each two tasks, by measure and layer.
-
-    Raises:
-        UserError: the file is missing or lacks a pair.
-    """
+def read_pairs(layout: Layout, model: Model, root: Path) -> dict[tuple[str, ...], Measured]:
+    """Similarity of the updates (specialist minus base) of each two tasks, by measure and layer."""
     path = root / "weights" / model.key / "updates.json"
     content = read_json(path)
     pairs = {}
     with validated_input(path, "updates"):
-        entries = {frozenset((entry["a"], entry["b"])): entry for entry in content["pairs"]}
-        for a, b in combinations([task.key for task in layout.tasks], 2):
-            names = (model.specialists[a], model.specialists[b])
-            if frozenset(names) not in entries:
+        entries = {(entry["a"], entry["b"]): entry for entry in content["pairs"]}
+        for tasks in combinations([task.key for task in layout.tasks], 2):
+            names = model.specialists[tasks[0]], model.specialists[tasks[1]]
+            entry = entries.get(names) or entries.get(names[::-1])
+            if entry is None:
                 raise UserError(
                     f"{path}: no pair {names[0]} / {names[1]}; delete the file and run its rule "
                     "(updates) again"
                 )
-            entry = entries[frozenset(names)]
-            measures = _layers(path, entry["groups"], MEASURES)
-            if entry["a"] != names[0]:
-                # The file names its two sides itself; a ratio taken the other way is the inverse.
+            pairs[tasks] = measures = _layers(path, entry["groups"], MEASURES)
+            if names not in entries:  # a ratio taken the other way is the inverse
                 ratios = measures["norm_ratio"]
                 measures["norm_ratio"] = {at: 1 / v if v else nan for at, v in ratios.items()}
-            pairs[a, b] = measures
     return pairs
 
 
-def _layers(path: Path, groups: Any, measures: Sequence[str]) -> dict[str, Profile]:
-    """Measure -> its numbers by transformer layer, in their order."""
+def _layers(path: Path, groups: Any, measures: Sequence[str]) -> Measured:
+    """Numbers by measure and transformer layer, in their order."""
     layers = {int(group["layer"]): group for group in groups if group["layer"] is not None}
     if not layers:
         raise UserError(f"{path}: names no transformer layer; the figures need at least one")
-    return {
-        measure: {
-            at: nan if layers[at][measure] is None else finite(layers[at][measure])
-            for at in sorted(layers)
-        }
-        for measure in measures
-    }
+    found: Measured = {measure: {} for measure in measures}
+    for (at, group), measure in product(sorted(layers.items()), measures):
+        found[measure][at] = nan if group[measure] is None else finite(group[measure])
+    return found

@@ -1,22 +1,17 @@
-"""Tables 1 to 9: hyperparameters, training data, and checkpoints measured against the specialists.
+"""Tables 3 to 9: mixture and merges measured against the specialists, and all tables' files.
 
-A table of scores is a pivot of the tidy scores: a line a checkpoint, a column a score, AVG last.
+A table is a pivot of the tidy scores: a line a checkpoint, a column a score, AVG last.
 """
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from mixmerge.artifacts.manifest import MANIFEST
-from mixmerge.core.io import read_json
 from mixmerge.report.layout import (
     INDEX,
     Entry,
-    Layout,
     Model,
-    Run,
     Variant,
     paper_entries,
     table_entries,
@@ -27,14 +22,21 @@ from mixmerge.report.render import (
     Field,
     Table,
     bracket,
-    fields_of,
     number,
     render,
     table,
     write_table,
     write_text,
 )
-from mixmerge.report.results import AVERAGES, SPECIALISTS, Against, Results, finite, validated_input
+from mixmerge.report.results import (
+    AVERAGES,
+    SPECIALISTS,
+    Against,
+    Evidence,
+    Results,
+    Score,
+)
+from mixmerge.report.training_tables import data_table, hyperparameters_table
 
 #: A table's line before it is printed, by name: its cells, and what it is about.
 Record = dict[str, Any]
@@ -53,10 +55,7 @@ _CUT_OFF = 0.01
 def write_tables(results: Results, root: Path, out: Path) -> None:
     """Write every table of the study in every rendering, and all of them in one Markdown file.
 
-    Args:
-        results: scores of all checkpoints, with evidence.
-        root: the study's directory; ``data/statistics.json`` and manifests are read.
-        out: directory of the tables.
+    Below the study's root, ``data/statistics.json`` and manifests of checkpoints are read.
     """
     layout = results.layout
     tables = [study_table(results, entry, root) for entry in table_entries(layout)]
@@ -69,132 +68,12 @@ def write_tables(results: Results, root: Path, out: Path) -> None:
 
 def study_table(results: Results, entry: Entry, root: Path) -> Table:
     """One of the study's own tables."""
-    if entry.kind == "hyperparameters":
-        return hyperparameters_table(results.layout, entry, root)
-    return data_table(results, entry, root) if entry.kind == "data" else score_table(results, entry)
-
-
-def hyperparameters_table(layout: Layout, entry: Entry, root: Path) -> Table:
-    """Table 1: one column for each set of settings in a size class.
-
-    Args:
-        layout: holds every run's settings.
-        entry: the table's name and number.
-        root: the study's directory; manifests of base checkpoints tell their numbers of weights.
-    """
-    order = list(dict.fromkeys(model.size for model in layout.models))
-    groups: dict[tuple[str, str], list[Run]] = {}
-    for run in sorted(layout.runs, key=lambda run: order.index(layout.model(run.model).size)):
-        key = (layout.model(run.model).size, json.dumps(run.settings, sort_keys=True))
-        groups.setdefault(key, []).append(run)
-    sizes, columns = [size for size, _ in groups], list(groups.values())
-    heads = [
-        size + (f" ({sizes[:at].count(size) + 1})" if sizes.count(size) > 1 else "")
-        for at, size in enumerate(sizes)
-    ]
-    lines = []
-    if parameters := _read_parameters(layout, root):
-        models = [dict.fromkeys(run.model for run in runs) for runs in columns]
-        counts = [[parameters[key] for key in keys if key in parameters] for keys in models]
-        cells = [Cell("; ".join(map(str, own)), ", ".join(map(human, own))) for own in counts]
-        lines.append(["Parameters", *cells])
-    for setting in fields_of("settings"):
-        values = [runs[0].settings.get(setting.key) for runs in columns]
-        if setting.key == "lora" or any(value is not None for value in values):
-            lines.append([setting.header, *(_setting(setting.key, value) for value in values)])
-    lines.append(["Optimiser", *("AdamW" for _ in heads)])
-    fields = [Field("setting", "Setting", form="text"), *(Field(head, head) for head in heads)]
-    records = [dict(zip(["setting", *heads], line, strict=True)) for line in lines]
-    pairs = zip(heads, columns, strict=True)
-    members = [f"{head}: {_members(layout, runs)}" for head, runs in pairs]
-    words = {"number": entry.number, "members": members, "layout": layout}
-    return table(entry.name, "tables.hyperparameters", records, "", fields, **words)
-
-
-def _setting(name: str, value: Any) -> Cell:
-    if name == "lora" and value is None:
-        return Cell(None, "all weights")
-    match value:
-        case dict():
-            raw = "; ".join(f"{key} {entry}" for key, entry in value.items())
-            return Cell(raw, f"LoRA r {value['rank']}, alpha {value['alpha']:g}")
-        case bool():
-            return Cell("yes", "yes") if value else Cell("no", "no")
-        case int() | float() if name == "learning_rate" or 0 < abs(value) < 1e-3:
-            mantissa, exponent = f"{value:e}".split("e")
-            return Cell(value, f"{float(mantissa):g}e{int(exponent)}".replace("-", "−"))
-        case float():
-            return Cell(value, f"{value:g}")
-    return Cell(value, "–" if value is None else str(value))
-
-
-def _members(layout: Layout, runs: Sequence[Run]) -> str:
-    """Which runs a column is about: models, and training sets unless it is all of them."""
-    sets = {run.training_set for run in layout.runs}
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for key in dict.fromkeys(run.model for run in runs):
-        trained = tuple(run.training_set for run in runs if run.model == key)
-        groups.setdefault(trained, []).append(layout.model(key).title)
-    return "; ".join(
-        ", ".join(models) + ("" if set(trained) == sets else f": {', '.join(trained)}")
-        for trained, models in groups.items()
-    )
-
-
-def _read_parameters(layout: Layout, root: Path) -> dict[str, int]:
-    """Model -> number of weights of its base checkpoint, from the checkpoint's manifest."""
-    parameters = {}
-    for model in layout.models:
-        base = next(variant.name for variant in model.variants if variant.kind == "base")
-        path = root / "checkpoints" / model.key / base / MANIFEST
-        content = read_json(path)
-        with validated_input(path, "of the base model"):
-            if "parameters" in content["facts"]:
-                parameters[model.key] = int(finite(content["facts"]["parameters"]))
-    return parameters
-
-
-def human(count: int) -> str:
-    """A large count with three digits: ``1.54 B``, ``2.31 M``."""
-    for unit, size in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return str(count)
-
-
-def data_table(results: Results, entry: Entry, root: Path) -> Table:
-    """Table 2: one line a task, one each of its sources where it has several, and the mixtures.
-
-    Args:
-        results: give titles of the tasks and sizes of the suites.
-        entry: the table's name and number.
-        root: the study's directory; ``data/statistics.json`` is read.
-    """
-    path = root / "data" / "statistics.json"
-    content, records = read_json(path), []
-
-    def add(title: str, counts: Mapping[str, Any], name: str, source: str = "") -> None:
-        words = {
-            f"{part}_words_{measure}": value
-            for part in ("prompt", "answer")
-            for measure, value in counts.get(part, {}).get("words", {}).items()
-        }
-        numbers = {field.key: {**counts, **words}.get(field.key) for field in fields_of("data")[1:]}
-        for value in numbers.values():
-            finite(0 if value is None else value, 0)
-        records.append({"label": title, **numbers, "ids": {"set": name, "source": source}})
-
-    with validated_input(path, "statistics"):
-        for task in results.layout.tasks:
-            counts = content["tasks"][task.key]
-            sources = counts.get("sources", {})
-            for source, part in sources.items() if len(sources) > 1 else ():
-                add(f"{task.title}: {source}", part, task.key, source)
-            add(task.title, counts, task.key)
-        mixtures = [(name, part) for name, part in content["sets"].items() if "tasks" in part]
-        for name, part in sorted(mixtures, key=lambda item: finite(item[1]["train"], 0)):
-            add("Data mixture" if len(mixtures) == 1 else f"Data mixture ({name})", part, name)
-    return table(entry.name, "tables.data", records, number=entry.number, **results.suites)
+    match entry.kind:
+        case "hyperparameters":
+            return hyperparameters_table(results.layout, entry, root)
+        case "data":
+            return data_table(results, entry, root)
+    return score_table(results, entry)
 
 
 def score_table(results: Results, entry: Entry) -> Table:
@@ -218,9 +97,11 @@ def score_table(results: Results, entry: Entry) -> Table:
     digits = {column.key: column.digits for column in columns}
     records = []
     for model in models:
+        level = results.evidence.get(model.key, Evidence()).level
         for record in _shares(results, model) if scale else _checkpoints(results, model, kind):
             for key, name in record["sources"].items():
-                record[key] = score_cell(results, model, name, key, digits.get(key), not scale)
+                score = results.score(model, name, key)
+                record[key] = score_cell(score, key, digits.get(key), level, not scale)
             records.append(record)
     lower = {column.key for column in columns if not column.higher_is_better}
     mark_best(records, [*digits, *AVERAGES.values()], lower)
@@ -276,28 +157,20 @@ def _shares(results: Results, model: Model) -> Iterator[Record]:
         }
 
 
-def score_cell(
-    results: Results,
-    model: Model,
-    variant: str,
-    column: str,
-    digits: int | None = None,
-    percents: bool = True,
-) -> Cell:
+def score_cell(score: Score, key: str, digits: int | None, level: float, percents: bool) -> Cell:
     """A score with its change, or AVG (without digits), with what is known about it: marks in
     print, intervals and p-values in CSV.
     """
-    score, average = results.score(model, variant, column), digits is None
-    cell, extra = Cell(score.value, number(score.value, digits or 2)), {}
+    cell, average = Cell(score.value, number(score.value, digits or 2)), digits is None
+    extra: dict[str, float | None] = {}
     if not average and percents:
         cell, extra = cell._replace(change=number(score.change)), {"pct": score.change}
     if score.interval is None:
         return cell._replace(extra=extra)
     extra |= zip(("low", "high"), score.interval, strict=True)
-    if column == AVERAGES["validation"]:
+    if key == AVERAGES["validation"]:
         return cell._replace(extra=extra)
-    hint, mark = f"{100 * results.evidence[model.key].level:g} %: ", ""
-    hint += bracket(score.interval, digits or 2)[1:-1]
+    hint, mark = f"{100 * level:g} %: {bracket(score.interval, digits or 2)[1:-1]}", ""
     for against, sign, suffix in _SIGNS:
         test = score.tests.get(against)
         extra[suffix] = test["p_adjusted"] if test else None
@@ -312,13 +185,9 @@ def score_cell(
 
 
 def mark_best(records: Sequence[Record], columns: Iterable[str], lower: Collection[str]) -> None:
-    """Mark the best values of each column among the compared lines of each block.
+    """Mark the best values of each column (lowest in some) among a block's compared lines.
 
-    Args:
-        records: the lines. A block with a single compared line is left alone: being the best of
-            one says nothing.
-        columns: columns of scores.
-        lower: those of them in which less is better.
+    A block with a single compared line is left alone: being the best of one says nothing.
     """
     compared = [record for record in records if record["compared"]]
     for block, column in product(dict.fromkeys(r["block"] for r in compared), columns):

@@ -19,9 +19,9 @@ from mixmerge.report.render import (
     Table,
     fields_of,
     prose,
-    render,
     table,
     write_page,
+    write_table,
     write_text,
 )
 from mixmerge.report.results import (
@@ -36,6 +36,7 @@ from mixmerge.report.results import (
 )
 
 Side = Literal["mixing", "merging"]
+Call = Literal["right", "wrong", "undecided"]
 
 #: Why a side is recommended: the evidence, the cost where the evidence does not tell them apart,
 #: or neither of these (the costs are the same, or not known).
@@ -96,12 +97,8 @@ class Spread(NamedTuple):
 class ModelVerdict:
     """What the study says about one model.
 
-    Args:
-        results: scores of all checkpoints, with evidence.
-        model: a model of their layout.
-        root: the study's directory, for statistics of weights, and for benchmarks and provenance,
-            which give the costs.
-        shelf: directory of completions and scores.
+    Below the study's root lie statistics of weights, and benchmarks and provenance, which give the
+    costs; on the shelf completions and scores.
     """
 
     def __init__(self, results: Results, model: Model, root: Path, shelf: Path) -> None:
@@ -127,6 +124,19 @@ class ModelVerdict:
         #: Correlation from which the paper's rule mixes, and level of all intervals.
         self.threshold = self.layout.high_correlation
         self.confidence = results.evidence[model.key].level
+        #: Who leads on the test suites; None where that cannot be said.
+        self.outcome: Side | Literal["undecided"] | None = None
+        if self.contest:
+            leader: Side = "merging" if self.contest["difference"] > 0 else "mixing"
+            self.outcome = leader if self.contest["distinguishable"] else "undecided"
+        #: What the paper's rule says: high correlation, mix; low, merge. And whether it was right.
+        self.predicted: Side | None = None
+        self.call: Call | None = None
+        if pearson := self.similarity["pearson"]:
+            self.predicted = "mixing" if pearson.mean >= self.threshold else "merging"
+            if self.outcome:
+                called: Call = "right" if self.predicted == self.outcome else "wrong"
+                self.call = "undecided" if self.outcome == "undecided" else called
         self.bills = read_bills(self.layout, model, root, shelf)
         #: What it took to find the best merge: all strategies, or the only one there is.
         self.merging_bill = self.bills[-1] if len(self.bills) > 1 else None
@@ -138,32 +148,6 @@ class ModelVerdict:
         selection = self._score(variant.name, AVERAGES[self.layout.select]).value
         name = self.layout.label(self.model, variant)
         return Contender(name, variant.name, selection, self._score(variant.name, AVG))
-
-    @property
-    def outcome(self) -> Side | Literal["undecided"] | None:
-        """Who leads on the test suites; None where that cannot be said."""
-        if self.contest is None:
-            return None
-        if not self.contest["distinguishable"]:
-            return "undecided"
-        return "merging" if self.contest["difference"] > 0 else "mixing"
-
-    @property
-    def predicted(self) -> Side | None:
-        """What the paper's rule says: high correlation, mix; low, merge."""
-        pearson = self.similarity["pearson"]
-        if pearson is None:
-            return None
-        return "mixing" if pearson.mean >= self.threshold else "merging"
-
-    @property
-    def call(self) -> Literal["right", "wrong", "undecided"] | None:
-        """Whether the rule was right; None where there is no rule or no outcome."""
-        if self.predicted is None or self.outcome is None:
-            return None
-        if self.outcome == "undecided":
-            return "undecided"
-        return "right" if self.predicted == self.outcome else "wrong"
 
     def cheaper(self, part: str) -> int | None:
         """Whose ``total`` or ``marginal`` cost is lower: -1 mixing's, 1 merging's, 0 the same."""
@@ -253,7 +237,7 @@ def write_verdict(layout: Layout, verdicts: Sequence[ModelVerdict], out: Path) -
     ]
     write_page("verdict", "Verdict: data mix or model merge?", sections, out)
     for each in tables:
-        write_text(out / f"{each.name}.csv", render(each, "csv"))
+        write_table(each, out, ("csv",))
     lines = [layout.title]
     for entry in verdicts:
         lines += ["", entry.model.title]
@@ -306,13 +290,12 @@ def verdict_tables(layout: Layout, verdicts: Sequence[ModelVerdict]) -> list[Tab
         key, group = f"distance_percent.{task.key}", "Distance from base, %"
         weights.append(Field(key, task.title, group, "1", value))
     weights += fields_of("rule")
-    level = f"{100 * verdicts[0].confidence:g} %" if verdicts else ""
-    choice = "validation" if layout.select == "validation" else "choice"
-    approaches = lines("contenders", "variant")
-    words: dict[str, Any] = {"level": level, "choice": choice}
+    contenders = lines("contenders", "variant")
+    words: dict[str, Any] = {"choice": "validation" if layout.select == "validation" else "choice"}
+    words["level"] = f"{100 * verdicts[0].confidence:g} %" if verdicts else ""
     return [
         table("verdict", "verdict.verdict", models, layout=layout),
-        table("verdict-approaches", "verdict.approaches", approaches, "Model", **words),
+        table("verdict-approaches", "verdict.approaches", contenders, "Model", **words),
         costs_table(layout, lines("bills", "key")),
         table("verdict-ratios", "verdict.ratios", lines("sweeps"), "Model", layout=layout),
         table("verdict-data", "verdict.data", lines("scales"), "Model", data),
