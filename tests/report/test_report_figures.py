@@ -70,18 +70,28 @@ def test_pairs_of_other_percentages_are_left_aside_and_a_missing_one_is_named(
         read_pairs(study, model, tmp_path)
 
 
+NAMES = ["Code generation specialist", "Code summarisation specialist", "Data mixture", "TIES"]
+
+
+def panels(models: int, layers: int) -> tuple[figures.Panels, figures.Panels]:
+    """Distances of each model's checkpoints, and similarities of all models."""
+    profile = {i: 1 + i / layers for i in range(layers)}
+    profile[1] = float("nan")  # an undefined correlation leaves a gap
+    titles = [f"A model with a name {i}" for i in range(models)]
+    distances = {title: dict.fromkeys(NAMES, profile) for title in titles}
+    return distances, {"A / B": dict.fromkeys(titles, profile)}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("models", "layers"), [(1, 2), (3, 80), (6, 28)])
 def test_grids_and_legends_fit(models: int, layers: int) -> None:
-    profile = {i: 1 + i / layers for i in range(layers)}
-    profile[1] = float("nan")  # an undefined correlation leaves a gap
-    names = ["Code generation specialist", "Code summarisation specialist", "Data mixture", "TIES"]
-    distances = {f"A model with a name {i}": dict.fromkeys(names, profile) for i in range(models)}
-    pairs = {title: {("a", "b"): {"pearson": profile, "cosine": profile}} for title in distances}
+    distances, pairs = panels(models, layers)
+    looks = figures.checkpoint_looks(distances, 2)
+    own = figures.make_looks(list(distances), [0] * models)
     with figures.style():
         for drawing in (
-            figures.distance_figure(distances, 2),
-            figures.correlation_figure(pairs, {"a": "A", "b": "B"}),
+            figures.line_figure(distances, looks),
+            figures.line_figure(pairs, own, pairs),
         ):
             drawing.canvas.draw()
             (legend,) = drawing.legends
@@ -89,7 +99,27 @@ def test_grids_and_legends_fit(models: int, layers: int) -> None:
             assert box.x0 >= page.x0 and box.x1 <= page.x1 and box.y0 >= page.y0
             for axis in drawing.axes:
                 assert axis.get_window_extent().y0 >= box.y1
-        assert len(figures.spread_figure(distances, 2).axes) == models
+        assert len(figures.spread_figure(distances, looks).axes) == models
+
+
+@pytest.mark.slow
+def test_panels_have_scales_shifted_markers_and_named_boxes() -> None:
+    distances, pairs = panels(2, 28)
+    looks = figures.checkpoint_looks(distances, 2)
+    with figures.style():
+        drawing = figures.line_figure(distances, looks)
+        similar = figures.line_figure(pairs, figures.make_looks(list(distances), [0, 0]), pairs)
+        spread = figures.spread_figure(distances, looks)
+    left, right = drawing.axes
+    assert [axis.get_title() for axis in (left, right)] == list(distances)
+    assert (left.get_ylim()[0], left.get_ylabel()) == (0, "L2 distance from base")
+    assert right.get_ylabel() == ""
+    assert len({line.get_markevery() for line in left.lines}) == len(NAMES)
+    [axis] = similar.axes
+    assert axis.get_title() == "" and axis.get_ylim() == (-0.1, 1)
+    assert [line.get_linewidth() for line in axis.lines] == [0.9, 1.3, 0.9, 1.3, 0.7]
+    names = [[label.get_text() for label in axis.get_yticklabels()] for axis in spread.axes]
+    assert names == [NAMES, []] and spread.axes[0].yaxis_inverted()
 
 
 def test_looks_differ_in_more_than_colour() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.report_study import decide, layout, read
-from mixmerge.report.render import Cell, Field, Row, Table, amount, number, p_value, render
+from mixmerge.report.costs import amount
+from mixmerge.report.render import Cell, Field, Row, Table, number, p_value, render
 from mixmerge.report.study_tables import write_tables
 
 
