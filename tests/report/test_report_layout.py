@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.paper_study import built
+from fixtures.paper_study import built, study
 from fixtures.studies import shipped
 from mixmerge.report.layout import Layout, figure_entries, paper_entries, table_entries
 
@@ -15,8 +15,8 @@ def demo() -> dict[str, Any]:
     return shipped()
 
 
-def test_json_brings_the_layout_back(demo: dict[str, Any]) -> None:
-    layout = built(demo)
+def test_json_brings_the_layout_back(root: Path) -> None:
+    layout = study(root)
     assert Layout.model_validate_json(layout.model_dump_json(exclude_defaults=True)) == layout
 
 

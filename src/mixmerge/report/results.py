@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import combinations, product
-from math import isfinite, nan
+from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -59,6 +59,14 @@ class Items(NamedTuple):
 
     number: int
     stopped: float
+
+
+class Spread(NamedTuple):
+    """Mean over pairs of tasks of the mean over layers; lowest and highest layer of any pair."""
+
+    mean: float
+    low: float
+    high: float
 
 
 class Results:
@@ -254,6 +262,14 @@ def read_pairs(layout: Layout, model: Model, root: Path) -> dict[tuple[str, ...]
                 ratios = measures["norm_ratio"]
                 measures["norm_ratio"] = {at: 1 / v if v else nan for at, v in ratios.items()}
     return pairs
+
+
+def spread_of(profiles: Sequence[Profile]) -> Spread | None:
+    """A number's spread over pairs and layers; None where it is defined nowhere."""
+    known = [[v for v in profile.values() if not isnan(v)] for profile in profiles]
+    means = [sum(values) / len(values) for values in known if values]
+    layers = [value for values in known for value in values]
+    return Spread(sum(means) / len(means), min(layers), max(layers)) if layers else None
 
 
 def _layers(path: Path, groups: Any, measures: Sequence[str]) -> Measured:

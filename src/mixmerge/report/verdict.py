@@ -7,7 +7,7 @@ much hangs on strategy, ratio and data, RQ3 what the weights say.
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from math import comb, isnan
+from math import comb
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, Literal, NamedTuple
@@ -27,12 +27,12 @@ from mixmerge.report.render import (
 from mixmerge.report.results import (
     AVERAGES,
     MEASURES,
-    Profile,
     Results,
     Score,
     mean_change,
     read_distances,
     read_pairs,
+    spread_of,
 )
 
 Side = Literal["mixing", "merging"]
@@ -86,14 +86,6 @@ class Scale(NamedTuple):
     reference: int
 
 
-class Spread(NamedTuple):
-    """Mean over pairs of tasks of the mean over layers; lowest and highest layer of any pair."""
-
-    mean: float
-    low: float
-    high: float
-
-
 class ModelVerdict:
     """What the study says about one model.
 
@@ -116,7 +108,7 @@ class ModelVerdict:
         self.contest = self.merge.lead if self.merge else None
         pairs = list(read_pairs(self.layout, model, root).values())
         #: How the specialists' updates compare, by measure; numbers of pairs of tasks and layers.
-        self.similarity = {key: _spread([pair[key] for pair in pairs]) for key in MEASURES}
+        self.similarity = {key: spread_of([pair[key] for pair in pairs]) for key in MEASURES}
         self.pairs, self.layers = len(pairs), max((len(p["pearson"]) for p in pairs), default=0)
         names = [*self.layout.specialists(model), model.mixture, *([merge.name] if merge else [])]
         #: Specialists, mixture and merge -> norm of the update over that of the base.
@@ -208,14 +200,6 @@ class ModelVerdict:
                 merged = self.model.variant(self.model.specialists[task.key])
                 scales.append(Scale(task.title, changes, merged.percent or 0))
         return scales
-
-
-def _spread(profiles: Sequence[Profile]) -> Spread | None:
-    """None where the number is defined nowhere."""
-    known = [[v for v in profile.values() if not isnan(v)] for profile in profiles]
-    means = [sum(values) / len(values) for values in known if values]
-    layers = [value for values in known for value in values]
-    return Spread(sum(means) / len(means), min(layers), max(layers)) if layers else None
 
 
 def write_verdict(layout: Layout, verdicts: Sequence[ModelVerdict], out: Path) -> None:
