@@ -104,7 +104,7 @@ def test_grids_and_legends_fit(models: int, layers: int) -> None:
 
 @pytest.mark.slow
 def test_panels_have_scales_shifted_markers_and_named_boxes() -> None:
-    distances, pairs = panels(2, 28)
+    distances, pairs = panels(2, 80)
     looks = figures.checkpoint_looks(distances, 2)
     with figures.style():
         drawing = figures.line_figure(distances, looks)
