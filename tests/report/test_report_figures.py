@@ -119,7 +119,7 @@ def test_panels_have_scales_shifted_markers_and_named_boxes() -> None:
     assert axis.get_title() == "" and axis.get_ylim() == (-0.1, 1)
     assert [line.get_linewidth() for line in axis.lines] == [0.9, 1.3, 0.9, 1.3, 0.7]
     names = [[label.get_text() for label in axis.get_yticklabels()] for axis in spread.axes]
-    assert names == [NAMES, []] and spread.axes[0].yaxis_inverted()
+    assert names == [NAMES, [""] * 4] and spread.axes[0].yaxis_inverted()
 
 
 def test_looks_differ_in_more_than_colour() -> None:
