@@ -70,6 +70,11 @@ def test_markdown_names_the_group_where_heads_are_not_unique() -> None:
     assert "| Prompt, mean | Answer, mean |" in render(table, "md")
 
 
+def test_a_block_longer_than_a_page_stands_on_one() -> None:
+    whole = Table("x", ["X"], [Field("a", "A")], [Row([Cell(1, "1")], "b")] * 40)
+    assert whole.pages() == [whole]
+
+
 class _Cells(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

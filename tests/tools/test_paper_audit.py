@@ -12,13 +12,13 @@ import pytest
 
 from fixtures.paper_study import figures
 from mixmerge.report.layout import Column
-from mixmerge.report.paper_tables import METRICS, Line
+from mixmerge.report.paper_tables import Line
 from mixmerge.report.results import change
 from paper_audit import average_fix, impossible_scores
 from paper_audit.consistency import Cell, averages, cells
 from paper_audit.hypotheses import Cause, Paper, causes
 from paper_audit.page import PAGE
-from paper_audit.printed import blocks, choices, repetitions, specialists
+from paper_audit.printed import METRICS, blocks, choices, repetitions, specialists
 
 COLUMNS = [
     Column(suite="paper", metric=key, header=key, task="any", role="test", digits=metric.digits)

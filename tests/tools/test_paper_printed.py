@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from mixmerge.core.errors import UserError
-from mixmerge.report.paper_tables import METRICS, read_results, read_scale
+from mixmerge.report.paper_tables import read_results, read_scale
 from paper_audit import typos
 from paper_audit.__main__ import main
-from paper_audit.printed import HALF_PERCENT
+from paper_audit.printed import HALF_PERCENT, METRICS
 from paper_audit.rounding import around, baselines, percents
 
 HALF = Fraction(1, 2000)

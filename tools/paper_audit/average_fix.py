@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-from mixmerge.report.paper_tables import METRICS, Line
+from mixmerge.report.paper_tables import Line
 from paper_audit.consistency import Cell
 from paper_audit.hypotheses import Why
-from paper_audit.printed import HALF_PERCENT
+from paper_audit.printed import HALF_PERCENT, METRICS
 
 
 def restored(line: Line, found: Sequence[Cell], why: Why) -> bool:

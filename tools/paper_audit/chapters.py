@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from mixmerge.report.paper_tables import METRICS, Line
+from mixmerge.report.paper_tables import Line
 from paper_audit import average_fix
 from paper_audit.consistency import Cell, averages, cells
 from paper_audit.hypotheses import Cause, Paper, Why
 from paper_audit.impossible_scores import MBPP_SIZES, fitting, impossible, place
-from paper_audit.printed import average, blocks, choices, repetitions, specialists
+from paper_audit.printed import METRICS, average, blocks, choices, repetitions, specialists
 from paper_audit.typos import printed, signed
 
 

@@ -5,8 +5,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from statistics import mean
 
-from mixmerge.report.paper_tables import METRICS, Line
-from paper_audit.printed import FAR, HALF_PERCENT, average, blocks, follows, percent, specialists
+from mixmerge.report.paper_tables import Line
+from paper_audit.printed import (
+    FAR,
+    HALF_PERCENT,
+    METRICS,
+    average,
+    blocks,
+    follows,
+    percent,
+    specialists,
+)
 from paper_audit.rounding import around, percents
 
 

@@ -15,7 +15,6 @@ from typing import Literal
 
 from mixmerge.report.paper_tables import (
     BASE,
-    METRICS,
     MIXTURE,
     SPECIALISTS,
     TABLES,
@@ -24,7 +23,7 @@ from mixmerge.report.paper_tables import (
 )
 from paper_audit import typos
 from paper_audit.consistency import Cell
-from paper_audit.printed import HALF_PERCENT, percent, repetitions, sweep_line
+from paper_audit.printed import HALF_PERCENT, METRICS, percent, repetitions, sweep_line
 from paper_audit.rounding import around, baselines, percents
 
 #: What sort of fault a hypothesis supposes, the simpler ones first.

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mixmerge.report.paper_tables import METRICS, Line, ScaleLine
+from mixmerge.report.paper_tables import Line, ScaleLine
+from paper_audit.printed import METRICS
 from paper_audit.rounding import around
 
 #: Column -> problems whose share its scores are. For MBPP the paper prints 379, EvalPlus 0.2.0 has

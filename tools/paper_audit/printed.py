@@ -4,13 +4,38 @@ Numbers are exact fractions of what the paper prints, so that arithmetic on them
 about the paper and nothing about floats.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations
 from statistics import mean
 from typing import NamedTuple
 
-from mixmerge.report.paper_tables import METRICS, SPECIALISTS, TABLES, Line
+from mixmerge.report.paper_tables import SPECIALISTS, TABLES, Line
+
+
+class Metric(NamedTuple):
+    """A column of the paper's tables: its head, and the decimals of its values."""
+
+    header: str
+    digits: int
+
+    @property
+    def half(self) -> Fraction:
+        """Half a unit of the last printed digit: the most that rounding can have changed."""
+        return Fraction(1, 2 * 10**self.digits)
+
+
+#: The paper's columns, in its order.
+METRICS: Mapping[str, Metric] = {
+    "humaneval": Metric("HumanEval", 3),
+    "humaneval_plus": Metric("HumanEval+", 3),
+    "mbpp": Metric("MBPP", 3),
+    "mbpp_plus": Metric("MBPP+", 3),
+    "bleu4": Metric("BLEU-4", 4),
+    "chrfpp": Metric("chrF++", 4),
+    "rouge_l": Metric("ROUGE-L", 4),
+    "meteor": Metric("METEOR", 4),
+}
 
 #: Half a unit of the last printed digit of a percentage.
 HALF_PERCENT = Fraction(1, 200)

@@ -105,9 +105,9 @@ def line_figure(panels: Panels, looks: Mapping[str, Look], cosines: Panels | Non
         step = max(1, max(map(len, lines.values())) // _MARKS)
         for name, profile in lines.items():
             if cosines:
-                points, color = cosines[title][name], looks[name].color
-                points = list(points), list(points.values())
-                axis.plot(*points, color=color, linestyle=_DOTTED, linewidth=0.9)
+                layers, values = zip(*cosines[title][name].items(), strict=True)
+                look = {"color": looks[name].color, "linestyle": _DOTTED, "linewidth": 0.9}
+                axis.plot(list(layers), list(values), **look)
             # Markers are shifted against the others', so that none hides another.
             shift = list(looks).index(name) * step // len(looks)
             axis.plot(

@@ -48,7 +48,7 @@ def paper_table(results: Results, entry: Entry) -> Table:
     scale, several = kind == "data-scale", entry.model is None
     keys = layout.scale_models if scale else layout.strategy_models
     models = [layout.model(key) for key in ([entry.model] if entry.model else keys)]
-    wanted = SCALE_METRICS if scale else tuple(METRICS)
+    wanted = SCALE_METRICS if scale else METRICS
     ours = [c for c in layout.columns_of("test") if paper.columns.get(c.key) in wanted]
     columns = [_Column(c.key, paper.columns[c.key], c.task, c.digits, c.counted) for c in ours]
     averaged = set(METRICS) == {column.metric for column in columns}

@@ -10,36 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from mixmerge.core.errors import UserError
+from mixmerge.report.settings import PaperColumn
 
 _T = TypeVar("_T")
 
 
-class Metric(NamedTuple):
-    """A column of the paper's tables: its head, and the decimals of its values."""
-
-    header: str
-    digits: int
-
-    @property
-    def half(self) -> Fraction:
-        """Half a unit of the last printed digit: the most that rounding can have changed."""
-        return Fraction(1, 2 * 10**self.digits)
-
-
 #: The paper's columns, in its order.
-METRICS: Mapping[str, Metric] = {
-    "humaneval": Metric("HumanEval", 3),
-    "humaneval_plus": Metric("HumanEval+", 3),
-    "mbpp": Metric("MBPP", 3),
-    "mbpp_plus": Metric("MBPP+", 3),
-    "bleu4": Metric("BLEU-4", 4),
-    "chrfpp": Metric("chrF++", 4),
-    "rouge_l": Metric("ROUGE-L", 4),
-    "meteor": Metric("METEOR", 4),
-}
+METRICS: tuple[PaperColumn, ...] = get_args(PaperColumn)
 
 #: The paper's columns in its Table 4.
 SCALE_METRICS = ("humaneval_plus", "bleu4")
@@ -97,7 +77,9 @@ def read_results(path: Path, audit: Path | None = None) -> list[Line]:
 
     def line(row: dict[str, str]) -> Line:
         return Line(
-            *(row[name] for name in ("table", "model", "strategy")),
+            table=row["table"],
+            model=row["model"],
+            strategy=row["strategy"],
             weight=_weight(row["codegen_weight"]),
             values={metric: Fraction(row[metric]) for metric in METRICS},
             percents={metric: Fraction(row[f"{metric}_pct"]) for metric in METRICS},

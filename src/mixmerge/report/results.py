@@ -246,7 +246,7 @@ def read_pairs(layout: Layout, model: Model, root: Path) -> dict[tuple[str, ...]
     """Similarity of the updates (specialist minus base) of each two tasks, by measure and layer."""
     path = root / "weights" / model.key / "updates.json"
     content = read_json(path)
-    pairs = {}
+    pairs: dict[tuple[str, ...], Measured] = {}
     with validated_input(path, "updates"):
         entries = {(entry["a"], entry["b"]): entry for entry in content["pairs"]}
         for tasks in combinations([task.key for task in layout.tasks], 2):

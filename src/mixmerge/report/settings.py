@@ -7,7 +7,7 @@ from pydantic import Field
 
 from mixmerge.core.section import Name, Section
 
-#: Columns of the paper's tables; `mixmerge.report.paper_tables.METRICS` has their heads.
+#: Columns of the paper's tables, in its order.
 PaperColumn = Literal[
     "humaneval", "humaneval_plus", "mbpp", "mbpp_plus", "bleu4", "chrfpp", "rouge_l", "meteor"
 ]
