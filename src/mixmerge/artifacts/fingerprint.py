@@ -76,9 +76,12 @@ def software(script: Path, pinned: Mapping[str, str] | None = None) -> dict[str,
     for module in _third_party([script, *_modules(script).values()]):
         name = _DISTRIBUTIONS.get(module, module.lower().replace("_", "-"))
         names |= {name, *_COMPUTES_WITH.get(name, ())}
-    find = _installed if pinned is None else pinned.get
-    versions = {name: find(name) for name in sorted(names - _BYSTANDERS)}
-    return {name: number.partition("+")[0] for name, number in versions.items() if number}
+    versions = {}
+    for name in sorted(names - _BYSTANDERS):
+        number = _installed(name) if pinned is None else pinned.get(name)
+        if number is not None:
+            versions[name] = number.partition("+")[0]
+    return versions
 
 
 def third_party(script: Path) -> set[str]:
