@@ -183,15 +183,14 @@ def _read(path: Path) -> _Source:
             imports.update(f"{node.module}.{alias.name}" for alias in node.names)
         for name in node._fields:
             value = getattr(node, name, None)
-            is_list = isinstance(value, list)
-            for item in value if is_list else (value,):
+            for item in value if isinstance(value, list) else [value]:
                 if not isinstance(item, ast.AST):
                     parts.append(repr(item))
                     if isinstance(item, str):
                         texts.add(item)
                 elif not _is_idle(item):
                     visit(item)
-            if is_list:
+            if isinstance(value, list):
                 parts.append("]")
 
     visit(ast.parse(path.read_bytes(), filename=str(path)))
