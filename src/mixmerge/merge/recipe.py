@@ -100,7 +100,7 @@ def differing(weights: Path, record: Path) -> str | None:
 
     The directory may hold manifest and provenance, and nothing else beside the recorded files.
     """
-    recorded = read_json(record / MANIFEST)["files"]
+    recorded: dict[str, Any] = read_json(record / MANIFEST)["files"]
     paths = {path.relative_to(weights).as_posix() for path in weights.rglob("*") if path.is_file()}
     if more := sorted(paths - recorded.keys() - {MANIFEST, PROVENANCE}):
         return more[0]
