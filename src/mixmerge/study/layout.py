@@ -158,7 +158,7 @@ def _with_paper(config: StudyConfig, layout: report.Layout, named: Paper) -> rep
         _check("columns", key, columns)
     if named.task:
         _check("task", named.task, config.tasks)
-    their_models = {entry.model for entry in (*lines, *shares)}
+    their_models = {line.model for line in lines} | {share.model for share in shares}
     their_strategies = {line.strategy for line in lines}
     paper = report.PaperMatch(
         **named.model_dump(include={"results", "data_scale", "columns"}),
