@@ -151,7 +151,7 @@ _pinned = (
 def code(script):
     """Fingerprint and libraries of what a script runs: as a param both are inputs of the rule.
 
-    Worked out for a rule that has jobs: one of Slurm's jobs plans its own alone.
+    Worked out where a job needs it, as each of Slurm's jobs plans no other than its own.
     """
     path = Path(workflow.basedir, "workflow/scripts", script)
     once = cache(lambda: stage_code(path, _pinned))
