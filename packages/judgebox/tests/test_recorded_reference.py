@@ -131,6 +131,17 @@ def test_humanevals_form(box: Box, tmp_path: Path) -> None:
     assert verdict(box, path, prelude + answer) == PASS
 
 
+def test_a_check_may_look_at_what_is_printed(box: Box, tmp_path: Path) -> None:
+    tests = (
+        "import contextlib, io\ndef check(candidate):\n"
+        "    with contextlib.redirect_stdout(io.StringIO()) as out:\n"
+        "        assert candidate(1) == 2\n    assert out.getvalue() == '1\\n'\n"
+    )
+    solution = "def double(x):\n    print(x)\n    return 2 * x\n"
+    path = tmp_path / "cases"
+    assert record_reference(box, path, solution, tests, ["double"], form="check").reason is None
+
+
 def test_exceptions_equal_where_a_type_is_the_same() -> None:
     assert Raised.of(UnicodeError("x")) == Raised(["ValueError"]) != Raised(["KeyError"])
     assert Raised(["ValueError"]) != "ValueError"
