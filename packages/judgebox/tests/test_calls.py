@@ -140,6 +140,13 @@ def test_a_reference_that_has_no_outputs(bench: Box, tmp_path: Path) -> None:
         assert error in str(caught.value)
 
 
+def test_a_function_can_call_itself_as_often_as_under_evalplus(bench: Box, tmp_path: Path) -> None:
+    code = "def f(n): return n and 1 + f(n - 1)"
+    assert verdict(bench, made_by(bench, tmp_path, code, [[968]]), code) == PASS
+    with pytest.raises(reference.Failed, match="RecursionError"):
+        made_by(bench, tmp_path, code, [[969]])
+
+
 TAKEN = """
 import builtins, json, os, shutil, subprocess, sys
 {guard}

@@ -193,7 +193,7 @@ def run(request: bytes, channel: Channel) -> None:
         program = codec.unpack(request)
         random.seed(program["seed"])
         numpy.random.seed(program["seed"])
-        depth, frame = 0, sys._getframe()
+        depth, frame = 1, sys._getframe()
         while frame := frame.f_back:  # type: ignore[assignment]
             depth += 1
         sys.setrecursionlimit(depth + _FRAMES)
