@@ -139,6 +139,15 @@ def test_a_runner_that_is_not_in_its_box_runs_nothing(tmp_path: Path) -> None:
         assert words in bare_runner(hello, "landlock_box", locks)
 
 
+def test_a_trial_check_that_dies_without_a_word_proves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bubblewrap_module.Cell, "fork", lambda cell: os.fork())
+    monkeypatch.setattr(bubblewrap_module.Cell, "confine", lambda cell, limits: os._exit(0))
+    with pytest.raises(seccomp.Refused, match="it died without a word"):
+        object.__new__(bubblewrap_module.Cell)._try_a_check()
+
+
 def test_namespaces_that_hide_no_files(tmp_path: Path) -> None:
     """``unshare`` gives all namespaces and leaves the whole file system in sight."""
     flags = ["-r", "--pid", "--fork", "--net", "--mount", "--ipc", "--uts", "--mount-proc"]

@@ -185,7 +185,7 @@ class Cell:
         fault = os.read(ours, 4096).decode()
         os.close(ours)
         if fault != "none":
-            raise Refused(f"a check can't be isolated: {fault}")
+            raise Refused(f"a check can't be isolated: {fault or 'it died without a word'}")
 
 
 def _mount(source: str, target: str, flags: int, options: str = "") -> None:
