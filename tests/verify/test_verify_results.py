@@ -16,7 +16,7 @@ from mixmerge.config.load import parse_config
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_jsonl
 from mixmerge.study.plan import Study
-from mixmerge.verify import Verdict, rendered, verify
+from mixmerge.verify.verify import Verdict, rendered, verify
 
 ROWS = Path("results/checked/data/sources/train")
 TASK = Path("results/checked/data/tasks/codegen")
@@ -56,6 +56,16 @@ def test_all_is_sound(study: Study) -> None:
     verdict = sound(study)
     assert not verdict.notes
     assert verdict.sound == {"fetch": 1, "prepare": 1, "tables": 2}
+
+
+def test_the_folder_of_results_is_compared_as_it_is_written(study: Study) -> None:
+    config = copy.deepcopy(CONFIG) | {"results": "other/../results"}
+    Path("other").mkdir()
+    (ROWS / MANIFEST).unlink()
+    (ROWS / "rows.jsonl").unlink()
+    found = fault(Study(parse_config(config, "study.yaml")))
+    assert "lost: other results were made from it" in found
+    assert "`snakemake -n -- other/../results/checked/data/sources/train/manifest.json`" in found
 
 
 def keep_times(file: Path, change: Callable[[], object]) -> None:

@@ -18,7 +18,7 @@ from fixtures.workspace import ROOT, Workspace
 from mixmerge.config.load import load_config
 from mixmerge.core.io import sha256
 from mixmerge.study.plan import Study
-from mixmerge.verify import Verdict, rendered, verify
+from mixmerge.verify.verify import Verdict, rendered, verify
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import time
 from mixmerge.config.load import parse_config
 from mixmerge.core.cli import json_argument, parser, run
 from mixmerge.study.plan import Study
-from mixmerge.verify import rendered, verify
+from mixmerge.verify.verify import rendered, verify
 
 
 def main() -> None:

@@ -244,7 +244,8 @@ def _results(study: Study, options: str, remote: bool) -> Iterator[Result]:
         key, sums = place.partition("{")[2].partition("}")[0], {}
         for name in names[key]:
             parts = name if isinstance(name, str) else "/".join(name)
-            path = Path(os.path.normpath(study.root / place.replace(f"{{{key}}}", parts)))
+            root = config.results if rule == "nltk_data" else study.root
+            path = root / place.replace(f"{{{key}}}", parts)
             record = study.root / "checkpoints" / parts / MANIFEST if form == "weights" else None
             try:
                 sums = read_sums(path) if form == "list" and path.is_file() else {}
