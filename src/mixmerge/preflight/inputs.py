@@ -4,14 +4,14 @@ import os
 import re
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.config.checks import unusable, unusable_files
-from mixmerge.core.errors import nearest
+from mixmerge.core.errors import nearest, one_line
 from mixmerge.core.section import Pinned, is_commit, validated
 from mixmerge.data.prepare import RowMapping
 from mixmerge.data.problems import (
@@ -36,6 +36,17 @@ from mixmerge.study.plan import Study
 _ROWS_SECONDS, _PROBLEMS_SECONDS = 8.0, 3.0
 #: Kinds of faults that are told of one file at most.
 _MOST_FAULTS = 10
+
+
+@dataclass
+class _RowErrors(Area):
+    """Errors in rows, as many as there are rows: kind -> those that differ in their line alone."""
+
+    kinds: dict[str, dict[str, None]] = field(default_factory=dict)
+
+    def error(self, text: object) -> None:
+        line = one_line(text)
+        self.kinds.setdefault(re.sub(r":\d+:", ":", line, count=1), {})[line] = None
 
 
 def check_config(context: Context, area: Area) -> None:
@@ -97,7 +108,7 @@ def _check_revisions(context: Context, area: Area) -> None:
 
 def _check_rows(study: Study, key: str, path: Path, seconds: float, area: Area) -> None:
     """Read rows for a while, as the stages will, and note each kind of fault once."""
-    config, rows = study.config, Area(key)
+    config, rows = study.config, _RowErrors(key)
     source = config.sources[key]
     tasks = {f"tasks.{k}": task for k, task in config.tasks.items() if key in task.sources}
     for suite, entry in config.suites.items():
@@ -124,15 +135,11 @@ def _check_rows(study: Study, key: str, path: Path, seconds: float, area: Area) 
     for mapping in mappings:
         with rows.refusals():
             mapping.finish()
-    #: Message without its line number -> the messages that differ in it alone.
-    kinds: dict[str, list[str]] = defaultdict(list)
-    for text in rows.errors:
-        kinds[re.sub(r":\d+:", ":", text, count=1)].append(text)
-    for first, *more in list(kinds.values())[:_MOST_FAULTS]:
+    for first, *more in list(rows.kinds.values())[:_MOST_FAULTS]:
         area.error(first + (f" (and {len(more):,} more rows)" if more else ""))
-    if len(kinds) > _MOST_FAULTS:
-        area.error(f"{path}: {len(kinds) - _MOST_FAULTS} more kinds of faults")
-    if not kinds and count == 0:
+    if len(rows.kinds) > _MOST_FAULTS:
+        area.error(f"{path}: {len(rows.kinds) - _MOST_FAULTS} more kinds of faults")
+    if not rows.kinds and count == 0:
         area.error(f"{path}: holds no rows; sources.{key} needs some")
     area.checked.append(f"{key}: {extent} {count:,} rows")
 
