@@ -33,14 +33,16 @@ def named_path(text: str) -> tuple[str, Path]:
     """An ``argparse`` type: ``name=path``."""
     name, _, path = text.partition("=")
     if not (name and path):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=value")
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=path")
     return name, Path(path)
 
 
 def named_seed(text: str) -> tuple[str, int]:
     """An ``argparse`` type: ``name=number``."""
-    name, number = named_path(text)
-    return name, int(str(number))
+    name, separator, number = text.partition("=")
+    if not (name and separator and number.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=number")
+    return name, int(number)
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

@@ -191,6 +191,6 @@ def digest(text: str, size: int) -> bytes:
 
 
 def derived_seed(study_seed: int, *names: str) -> int:
-    """A 31-bit seed from the study's and the names of a node and a purpose, whatever others."""
+    """A 31-bit seed from the study's and the names of a node and a purpose, from nothing else."""
     text = "\x1f".join([str(study_seed), *names])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") & 0x7FFFFFFF

@@ -139,7 +139,8 @@ class _Redacting:
 def guard_output() -> None:
     """Let nothing that Python prints from now on hold a secret: tracebacks, warnings, logs.
 
-    Call it before libraries are imported, some of which keep the stream that they find.
+    Call it before libraries are imported, some of which keep the stream that they find. What C code
+    or other programs write to the descriptors is not seen.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
