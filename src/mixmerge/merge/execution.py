@@ -135,8 +135,6 @@ def check_inputs(base: Path, models: Sequence[Path], named_dtype: bool = True) -
         if (directory / MANIFEST).exists():
             read_manifest(directory, "checkpoint")
         check_same_tensors(directory, base)
-    check_same_tokenizer(checkpoints)
-    load_chat(base)
     # transformers fills in defaults and knows older spellings: a specialist that another release
     # saved than the base writes `rope_theta` elsewhere.
     wanted = load_config(base).to_dict()
@@ -149,6 +147,8 @@ def check_inputs(base: Path, models: Sequence[Path], named_dtype: bool = True) -
                     f"{wanted.get(key)!r} in {base / _CONFIG}; only checkpoints trained from "
                     "the same base model can be merged"
                 )
+    check_same_tokenizer(checkpoints)
+    load_chat(base)
     if not named_dtype:
         check_dtypes(models)
     for directory in models:
