@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mixmerge.checkpoint.chat import Messages
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.tensors import check_finite, embeddings, read_config
 from mixmerge.core.errors import UserError
@@ -136,11 +137,28 @@ def _encoded(source: Path, encoder: Encoder) -> Iterator[dict[str, list[int]]]:
     title = f"tokenise {source.stem}"
     progress = tqdm(read_jsonl(source), desc=title, unit=" rows", mininterval=1)
     for number, row in enumerate(progress, start=1):
-        where, messages = f"{source}:{number}", row["messages"]
+        where = f"{source}:{number}"
+        messages = _messages(row, where)
         ids, labels = encoder.encode(messages, where)
         if number <= 8:
             encoder.check_answer(messages[-1]["content"], labels, where)
         yield {"input_ids": ids, "labels": labels}
+
+
+def _messages(row: dict[str, Any], where: str) -> Messages:
+    """A row's messages, which somebody may have edited."""
+    messages: Any = row.get("messages")
+    try:
+        fits = messages[-1]["role"] == "assistant"
+        fits &= all(isinstance(m[key], str) for m in messages for key in ("role", "content"))
+    except (LookupError, TypeError):
+        fits = False
+    if not fits:
+        raise UserError(
+            f"{where}: messages: expected a list that ends with the assistant's answer, each with "
+            f"`role` and `content`, found {str(messages)[:80]}; make the training set again"
+        )
+    return list(messages)
 
 
 def _pack(rows: Path, target: Path, max_length: int) -> int:
