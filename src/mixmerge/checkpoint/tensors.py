@@ -25,6 +25,8 @@ RAW: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
 }
+#: Bits of a float's exponent: all set mean NaN or infinity.
+_EXPONENT = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000, "F64": 0x7FF0000000000000}
 Floats = npt.NDArray[np.float64]
 
 HEAD = "lm_head.weight"
@@ -137,18 +139,24 @@ def check_same_tensors(directory: Path, like: Path) -> None:
 
 
 def check_finite(directory: Path) -> None:
-    """Check that no weight is NaN or infinite; `UserError` names the first that is."""
+    """Check that no weight is NaN or infinite; `UserError` names the first that is.
+
+    By bit patterns: to convert bfloat16 first takes four times as long.
+    """
     tensors = read_index(directory).values()
     total = sum(info.nbytes for info in tensors)
     title = f"finite? {directory.name}"
     with tqdm(total=total, unit="B", unit_scale=True, mininterval=1, desc=title) as bar:
         for info in tensors:
-            for number, (values,) in enumerate(aligned([info])):
-                bad = ~np.isfinite(values)
+            raw, exponent = raw_values(info), _EXPONENT[info.dtype]
+            bits = raw.view(f"<u{raw.itemsize}")
+            for start in range(0, info.size, CHUNK):
+                bad = bits[start : start + CHUNK] & exponent == exponent
                 if bad.any():
-                    first = int(np.argmax(bad))
-                    kind = "NaN" if np.isnan(values[first]) else "infinity"
-                    where = np.unravel_index(number * CHUNK + first, info.shape)
+                    first = start + int(np.argmax(bad))
+                    is_nan = np.isnan(to_float64(raw[first : first + 1], info.dtype)[0])
+                    kind = "NaN" if is_nan else "infinity"
+                    where = np.unravel_index(first, info.shape)
                     raise UserError(
                         f"{info.file}: tensor {info.name!r} holds {kind} at "
                         f"{[int(i) for i in where]}; the checkpoint is spoilt (diverged training, "

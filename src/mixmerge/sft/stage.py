@@ -192,7 +192,9 @@ def _shown(kind: str, name: str, field: str) -> str:
     if which("scontrol") is None:
         raise UserError("sft.nodes: in a Slurm job, but there is no scontrol on the PATH")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    values = dict(entry.split("=", 1) for entry in done.stdout.split() if "=" in entry)
+    # Of a job in parts the first is this one's: what stands first is kept.
+    entries = reversed(done.stdout.split())
+    values = dict(entry.split("=", 1) for entry in entries if "=" in entry)
     if not values.get(field):
         raise UserError(
             f"sft.nodes: {' '.join(command)} names no {field}, without which training can't be "
