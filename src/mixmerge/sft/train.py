@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 def train(job: Job, request: StopRequest) -> None:
     """Train from the base, or from the last complete checkpoint in scratch, to the last step.
 
-    Leaves the checkpoints in ``job.trainer``; `publish` takes it from there. A run that is asked to
+    Leaves the checkpoints in ``job.trainer``; `publish_run` takes it from there. A run asked to
     stop returns early, its last step saved.
     """
     import torch
