@@ -117,6 +117,24 @@ def test_an_engine_that_ends_early_is_found_out(engines: Any) -> None:
     assert padded.finish(prompt, letters[:1] * 8 + letters, own).stop_reason == "length"
 
 
+def test_half_a_character_may_hide_a_stop_string(
+    engines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Byte fallback reads a line end before half a character as unknown, until that is whole."""
+    _, padded, _ = engines
+
+    def text(tokens: list[int]) -> str:
+        try:
+            return bytes(tokens).decode()
+        except UnicodeDecodeError:
+            return "\ufffd" * len(tokens)
+
+    monkeypatch.setattr(padded, "text", text)
+    (prompt,) = prompts_of(padded, ["a"])
+    row = padded.finish(prompt, [*"a\n🙂".encode(), 256], SuiteDecoding(stop=["\n"]))
+    assert (row.completion, row.completion_tokens) == ("a", 2)
+
+
 def test_a_stop_token_that_is_not_the_template_s_is_refused(tmp_path: Path) -> None:
     checkpoint = write_checkpoint(tmp_path / "c", eos_token_id=65)
     with pytest.raises(UserError, match=r"closes an answer with '<\|end\|>' \(256\), but .*\[65\]"):

@@ -215,6 +215,13 @@ def test_processes_change_nothing(wordnet: Path, monkeypatch: pytest.MonkeyPatch
     assert scores[0] == scores[1]
 
 
+def test_few_pairs_are_scored_by_the_job_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forked process would wait for ever once its job is killed."""
+    monkeypatch.delattr(metrics, "ProcessPoolExecutor")
+    items, rows = [Item("a", [], "x")], [Completion("a", "x", "stop", 1, 1)]
+    assert len(score_summaries(rows, items, Path("items.jsonl"), WITHOUT_WORDNET, 2)) == 1
+
+
 def test_a_process_that_is_killed_gets_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "normalise", lambda text: os.kill(os.getpid(), 9))
     items = [Item(str(number), [], "x") for number in range(1000)]

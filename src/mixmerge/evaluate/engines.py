@@ -3,7 +3,6 @@
 import gc
 import os
 from abc import ABC, abstractmethod
-from bisect import bisect_left
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
@@ -82,9 +81,11 @@ class Engine(ABC):
         reason, length = ("length", limit) if end is None else ("stop", len(body) + 1)
         text = self.text(body)
         if self.holds(body, own.stop):
-            # With so many tokens the text first holds one of the strings.
-            lengths = range(1, len(body))
-            length = 1 + bisect_left(lengths, True, key=lambda n: self.holds(body[:n], own.stop))
+            # The first length at which the text holds one of the strings. A longer text may not:
+            # with byte fallback, half a character makes unknown what stands before it.
+            window, lengths = _window(own.stop), range(1, len(body))
+            near = (n for n in lengths if self.holds(body[:n][-window:], own.stop))
+            length = next((n for n in near if self.holds(body[:n], own.stop)), len(body))
             reason, text = "stop_string", self.text(body[:length])
             text = text[: min(at for at in map(text.find, own.stop) if at >= 0)]
         elif end is None and len(tokens) < limit:
@@ -103,6 +104,11 @@ class Engine(ABC):
         """Whether the text of tokens holds one of the strings."""
         text = self.text(tokens) if strings else ""
         return any(string in text for string in strings)
+
+
+def _window(strings: Sequence[str]) -> int:
+    """Tokens sure to hold the longest: a character has up to four bytes, a token may be one."""
+    return 4 * max(map(len, strings)) + 1
 
 
 def load_model(checkpoint: Path, dtype: str, device: str) -> Any:
@@ -156,13 +162,11 @@ class PaddedEngine(Engine):
         ids = pad_sequence(rows, True, self.stops[0], "left").to(self.device)
         mask = pad_sequence([torch.ones_like(row) for row in rows], True, 0, "left").to(self.device)
         width = ids.shape[1]
-        # A character has up to four bytes, and a token may be a single one.
-        window = 4 * max(map(len, own.stop), default=0) + 1
 
         def met_string(ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
             # transformers' own criterion compiles tables over the whole vocabulary first, which
             # takes longer than the decoding of a short suite.
-            tails = ids[:, width:][:, -window:].tolist()
+            tails = ids[:, width:][:, -_window(own.stop) :].tolist()
             return torch.tensor([self.holds(tail, own.stop) for tail in tails], device=ids.device)
 
         out = self._model.generate(

@@ -139,19 +139,22 @@ def score_summaries(
         )
     pairs = [row.completion for row in completions], [str(item.reference) for item in items]
     score = partial(score_pair, metrics=metrics)
-    processes = max(1, min(processes, len(items) // _PAIRS_A_PROCESS))
-    # Forked: WordNet, which takes seconds and 100 MB to load, is there already, and shared.
-    gc.freeze()
-    fork = multiprocessing.get_context("fork")
-    try:
-        with ProcessPoolExecutor(processes, fork, _reopen_files) as pool:
-            rows = pool.map(score, *pairs, chunksize=50)
-            scores = list(tqdm(rows, "score", len(items), unit="pair", mininterval=1))
-    except BrokenProcessPool:
-        raise UserError(
-            f"{source}: a process scoring its pairs was killed, most likely for memory; "
-            "score with fewer processes or give the job more memory"
-        ) from None
+    bar = partial(tqdm, desc="score", total=len(items), unit="pair", mininterval=1)
+    processes = min(processes, len(items) // _PAIRS_A_PROCESS)
+    if processes < 2:  # forked, one would outlive a job that is killed
+        scores = list(bar(map(score, *pairs)))
+    else:
+        # Forked: WordNet, which takes seconds and 100 MB to load, is there already, and shared.
+        gc.freeze()
+        fork = multiprocessing.get_context("fork")
+        try:
+            with ProcessPoolExecutor(processes, fork, _reopen_files) as pool:
+                scores = list(bar(pool.map(score, *pairs, chunksize=50)))
+        except BrokenProcessPool:
+            raise UserError(
+                f"{source}: a process scoring its pairs was killed, most likely for memory; "
+                "score with fewer processes or give the job more memory"
+            ) from None
     return [{"id": item.id, **values} for item, values in zip(items, scores, strict=True)]
 
 

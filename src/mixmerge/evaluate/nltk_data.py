@@ -124,7 +124,8 @@ def take(roots: Sequence[str | Path], place: Path) -> None:
         if archive.is_file():
             unzip(archive, place.parent, folder(tree.name), BOUNDS)
             return
-    raise Unavailable("not in any of " + ", ".join(map(str, roots)))
+    name = f"{place.parent.name}/{place.name}"
+    raise Unavailable(f"{name} is not in any of {', '.join(map(str, roots))}")
 
 
 def run_command(command: Sequence[str], directory: Path, seconds: float) -> None:

@@ -112,6 +112,11 @@ def programs_of(
 ) -> Programs:
     """Find the program in each completion; problems that the ground truth dropped are left out."""
     rows = [row for row in completions if row.id not in truth.dropped]
+    if unknown := [row.id for row in rows if row.id not in truth.tasks]:
+        raise UserError(
+            f"{truth.directory}: has no tests for items of the suite: {listed(unknown)}; run the "
+            "rules suite and ground_truth again"
+        )
     requests = [
         {
             "do": "module" if truth.judging.tests == "pytest" else "solution",
