@@ -42,7 +42,8 @@ class UserError(Exception):
 
     The message is all that is shown, so it must stand alone: it names the file (with the line
     where there is one), the field, the offending value, and the way out. What it quotes, such as a
-    library's words or a URL, loses its secrets.
+    library's words or a URL, loses its secrets. Never raise it for a broken invariant of our own
+    code: that is a bug, and worth its traceback.
     """
 
     def __init__(self, message: str = "") -> None:

@@ -40,7 +40,7 @@ _MOST_FAULTS = 10
 
 @dataclass
 class _RowErrors(Area):
-    """Errors in rows, as many as there are rows: kind -> those that differ in their line alone."""
+    """Errors in rows, perhaps one in each, by their kind: the message without its line number."""
 
     kinds: dict[str, dict[str, None]] = field(default_factory=dict)
 

@@ -87,9 +87,11 @@ def _check_base(context: Context, key: str, directory: Path, area: Area) -> None
     for training_set in (*context.config.tasks, MIX):
         with area.refusals():
             check_length(directory, context.config.sft_settings(key, training_set).max_length)
-    # A tokenizer that cannot be read is told with the chat template; its library raises Exception.
-    with suppress(Exception), area.refusals():
-        check_vocabulary(directory, Tokenizer.from_file(str(directory / "tokenizer.json")))
+    tokenizer = None
+    with suppress(Exception):  # the library raises nothing narrower; told with the chat template
+        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    with area.refusals():
+        check_vocabulary(directory, tokenizer)
     with area.refusals():
         if model.chat_template is None:
             load_chat(directory, run_code=False)

@@ -86,7 +86,7 @@ def check_length(base: Path, max_length: int) -> None:
 
 
 def check_vocabulary(base: Path, tokenizer: Any) -> None:
-    """Check that each token of a base's tokenizer has its row in the embedding."""
+    """Check that a base has an embedding, with a row for each token of its tokenizer, if given."""
     index = read_index(base)
     embedding = embeddings(index)
     if embedding is None:
@@ -94,7 +94,7 @@ def check_vocabulary(base: Path, tokenizer: Any) -> None:
             f"{base}: no input embedding under a known name among its tensors "
             f"({', '.join(list(index)[:3])}, ...); this architecture is not supported"
         )
-    tokens = 1 + max(tokenizer.get_vocab().values())
+    tokens = 0 if tokenizer is None else 1 + max(tokenizer.get_vocab().values(), default=-1)
     if tokens > embedding.shape[0]:
         raise UserError(
             f"{base}: the tokenizer has {tokens} tokens, but the embedding ({embedding.name}) only "
