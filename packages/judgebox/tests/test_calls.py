@@ -141,10 +141,16 @@ def test_a_reference_that_has_no_outputs(bench: Box, tmp_path: Path) -> None:
 
 
 def test_a_function_can_call_itself_as_often_as_under_evalplus(bench: Box, tmp_path: Path) -> None:
-    code = "def f(n): return n and 1 + f(n - 1)"
-    assert verdict(bench, made_by(bench, tmp_path, code, [[968]]), code) == PASS
-    with pytest.raises(reference.Failed, match="RecursionError"):
-        made_by(bench, tmp_path, code, [[969]])
+    tests = made_by(bench, tmp_path, "def f(x): return 969", [[0]])
+    left = """
+import sys
+def f(x):
+    frame, depth = sys._getframe(), 0
+    while frame:
+        frame, depth = frame.f_back, depth + 1
+    return sys.getrecursionlimit() - depth
+"""
+    assert verdict(bench, tests, left) == PASS
 
 
 TAKEN = """
