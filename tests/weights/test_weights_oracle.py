@@ -158,6 +158,16 @@ def test_groups_stand_in_the_models_order(tmp_path: Path) -> None:
     assert [row["layer"] for row in rows] == [None, 0, 1, 2, None, None]
 
 
+def test_an_untied_checkpoint_without_a_head_is_refused(tmp_path: Path) -> None:
+    root = material.family_of_checkpoints(tmp_path / "m", "qwen2", 1)
+    arrays = material.values("qwen2", 1)
+    headless = material.write_checkpoint(
+        tmp_path / "own", "qwen2", arrays, tie_word_embeddings=False
+    )
+    with pytest.raises(UserError, match=r"own: lacks tensor 'lm_head\.weight', compared with"):
+        layer_distances(root / "base", headless)
+
+
 def test_other_architecture_is_refused(tmp_path: Path) -> None:
     qwen = material.family_of_checkpoints(tmp_path / "q", "qwen2", 1)
     llama = material.family_of_checkpoints(tmp_path / "l", "llama", 1)

@@ -193,10 +193,11 @@ def _matched(directories: list[Path]) -> dict[str, list[TensorInfo]]:
         if (directory / MANIFEST).exists():
             read_manifest(directory, "checkpoint")
     indexes = [without_tied_head(directory, read_index(directory)) for directory in directories]
-    if any(HEAD in index for index in indexes):
-        for directory, index in zip(directories, indexes, strict=True):
+    tied = [is_tied(*pair) for pair in zip(directories, indexes, strict=True)]
+    if not all(tied) or any(HEAD in index for index in indexes):
+        for tied_here, index in zip(tied, indexes, strict=True):
             source = embeddings(index)
-            if HEAD not in index and source is not None and is_tied(directory, index):
+            if HEAD not in index and source is not None and tied_here:
                 index[HEAD] = source
     base = indexes[0]
     for directory, index in zip(directories, indexes, strict=True):
@@ -209,7 +210,7 @@ def _matched(directories: list[Path]) -> dict[str, list[TensorInfo]]:
             else:
                 continue
             raise UserError(
-                f"{directory}: {problem}, compared with {directories[0]}; only checkpoints of the "
-                "same base model can be compared"
+                f"{mine.file if mine else directory}: {problem}, compared with {directories[0]}; "
+                "only checkpoints of the same base model can be compared"
             )
     return {name: [index[name] for index in indexes] for name in base}
