@@ -22,6 +22,7 @@ if __name__ == "__main__":
 from multiprocessing.connection import Connection
 
 from mixmerge.checkpoint.jail import lock_in
+from mixmerge.core.errors import one_line
 
 
 def serve(cpu_seconds: float, memory_bytes: int, text_bytes: int) -> None:
@@ -63,7 +64,7 @@ def _answer(request: bytes | str, memory_bytes: int, text_bytes: int) -> bytes:
     except MemoryError:
         failure = {"fault": f"needs over {memory_bytes >> 20} MiB for one chat"}
     except Exception as error:  # a template may raise anything
-        message = " ".join(str(error).split())[:500]
+        message = one_line(error, 500)
         if type(error).__name__ != "TemplateError":  # what a template says itself
             message = f"{type(error).__name__}: {message}"
         failure = {"refusal": message, "line": getattr(error, "lineno", None)}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
-from mixmerge.core.errors import UserError, not_a_file
+from mixmerge.core.errors import UserError, not_a_file, one_line
 from mixmerge.core.io import read_object
 
 SINGLE = "model.safetensors"
@@ -100,7 +100,7 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
         if start.startswith(_PICKLE_STARTS) and (length > _MAX_HEADER or start[:2] == b"PK"):
             where = f"{file}: is no safetensors file whatever its name;"
             raise UserError(pickle_refusal(where, file.name)) from None
-        reason = " ".join(str(error).rpartition("header: ")[2].split())[:200]
+        reason = one_line(str(error).rpartition("header: ")[2], 200)
         raise UserError(
             f"{file}: cut off, damaged, or no safetensors file ({file.stat().st_size} bytes; "
             f"{reason}); fetch or write the file again"

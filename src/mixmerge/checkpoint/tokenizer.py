@@ -10,7 +10,7 @@ from typing import Any
 
 from mixmerge.checkpoint.chat import Chat
 from mixmerge.checkpoint.side_files import trusts_code
-from mixmerge.core.errors import UserError
+from mixmerge.core.errors import UserError, one_line
 from mixmerge.core.io import read_object
 
 _FILE, _SENTENCEPIECE = "tokenizer.json", "tokenizer.model"
@@ -71,7 +71,7 @@ def load_tokenizer(checkpoint: Path, *, run_code: bool = True) -> Any:
 
 
 def _unreadable(checkpoint: Path, error: Exception) -> UserError:
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    reason = one_line(f"{type(error).__name__}: {error}", 500)
     exists = (checkpoint / _FILE).exists()
     way = "fetch or write its files again" if exists else _CONVERSION
     return UserError(f"{checkpoint}: the tokenizer cannot be read: {reason}; {way}")

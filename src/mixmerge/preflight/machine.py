@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 from mixmerge.artifacts.fingerprint import read_lock
 from mixmerge.config.study import parameters_of
+from mixmerge.core.errors import one_line
 from mixmerge.data.settings import MIX
 from mixmerge.preflight.findings import Area, Context, few
 from mixmerge.resources import gpus
@@ -71,7 +72,7 @@ def check_sandbox(context: Context, area: Area) -> None:
         area.error(error)
         return
     for backend in backends:
-        result = "works here" if backend.works else f"not here ({' '.join(backend.reason.split())})"
+        result = "works here" if backend.works else f"not here ({one_line(backend.reason)})"
         area.checked.append(f"{backend.backend} ({backend.label}) {result}")
     if not context.on_this_machine:
         area.unchecked.append(
@@ -200,7 +201,7 @@ def check_cluster(context: Context, planned: Planned | None, area: Area) -> None
     try:
         partitions = _partitions()
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        area.unchecked.append(f"limits: sinfo gave no answer ({' '.join(str(error).split())})")
+        area.unchecked.append(f"limits: sinfo gave no answer ({one_line(error)})")
         return
     known = few(sorted(partitions), 8)
     places = {

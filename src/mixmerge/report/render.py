@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 
+from mixmerge.core.errors import one_line
 from mixmerge.core.io import atomic_open
 from mixmerge.report import templates
 from mixmerge.report.layout import TABLE_FORMATS
@@ -263,14 +264,14 @@ def _environment() -> jinja2.Environment:
         "html": html.escape,
         "label": lambda name: re.sub(r"[^A-Za-z0-9.-]", "-", name),
         # Keeps Markdown from reading a title's characters as markup.
-        "md": lambda text: " ".join(re.sub(r"([\\`*_|<>\[\]])", r"\\\1", text).split()),
+        "md": lambda text: one_line(re.sub(r"([\\`*_|<>\[\]])", r"\\\1", text)),
         "number": number,
         "p_value": p_value,
         "percent": lambda value: 100 * value if isinstance(value, float) else None,
         "render": lambda table, kind: _filled(kind, table=table).rstrip("\n"),
         "signed": partial(number, sign="+"),
         # Characters that LaTeX reads as markup, or that pdflatex does not know.
-        "tex": lambda text: " ".join(text.split()).translate(substitutes),
+        "tex": lambda text: one_line(text).translate(substitutes),
     }
     return environment
 
