@@ -9,7 +9,7 @@ import pytest
 from fixtures.code_suites import CODE, judged, problem, truth, write_completions, write_problems
 from fixtures.forks import run_script
 from judgebox.runtime import PACKAGES
-from judgebox.workers import Workers
+from judgebox.workers import Request, Workers
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl
@@ -83,14 +83,14 @@ def ground_truth(suite: Path) -> GroundTruth:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Every request that workers are asked; they answer it as always."""
+    """What every request that workers are asked holds; they answer it as always."""
     requests: list[dict[str, Any]] = []
     answers = Workers.answers
 
-    def noted(self: Workers, given: Iterable[dict[str, Any]]) -> Any:
-        given = list(given)
-        requests.extend(given)
-        return answers(self, given)
+    def noted(self: Workers, calls: Iterable[Request]) -> Any:
+        calls = list(calls)
+        requests.extend(call.keywords for call in calls)
+        return answers(self, calls)
 
     monkeypatch.setattr(Workers, "answers", noted)
     return requests
@@ -154,7 +154,7 @@ def test_suites_are_judged_together_the_slowest_first(
     assert verdicts["a"] == [Verdict("t/0", right, "pass", "pass", False)]
     ends = ["fail", "pass", "fail", "fail"]
     assert [(row.base, row.plus) for row in verdicts["b"]] == [(end, end) for end in ends]
-    assert asked[0]["program"]["code"] == RIGHT.format(1)
+    assert asked[0]["program"].code == RIGHT.format(1)
     assert len(asked) == 3
 
 
@@ -184,7 +184,7 @@ def test_what_takes_too_long(ground_truth: GroundTruth, asked: list[dict[str, An
     *rows, wrong = judged([("t/0", text) for text in [*CLOCKS, WRONG]], ground_truth, code)
     assert (wrong.base, wrong.timed_out) == ("fail", False)
     runs = [
-        [request["alone"] for request in asked if request["program"]["code"] == text]
+        [request["alone"] for request in asked if request["program"].code == text]
         for text in CLOCKS
     ]
     ends = [(row.base, row.timed_out, len(run)) for row, run in zip(rows, runs, strict=True)]

@@ -6,13 +6,14 @@ does: workers side by side, and what may have been starved is run again.
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from judgebox import Program, Workers
+from judgebox import Program, Workers, judge, record_reference
 from judgebox.evalplus import checked_problems, expect_request
 from judgebox.judging import Clocks
-from judgebox.workers import WorkerDied, judge_request, needs_another_run
+from judgebox.workers import Request
 
 CLOCKS = Clocks(min_time_limit=0.3, memory_bytes=512 * 2**20)
 #: Many programs wait for a clock, so that more work side by side than there are cores.
@@ -34,26 +35,25 @@ def make_test_cases(folder: Path, problems: list[dict[str, Any]]) -> None:
         if suite in _ORACLES:
             checked_problems(rows, path, plus=True)
     requests = [_reference_request(folder, row) for row in problems]
-    with Workers(2, CLOCKS.memory_bytes) as workers:
-        for number, answer in workers.answers(requests):
-            assert not isinstance(answer, WorkerDied), requests[number]
-            fault = answer["error"] if "error" in answer else answer["reason"]
-            assert fault is None, (fault, requests[number])
+    with Workers(2) as workers:
+        for number, recording in workers.answers(requests):
+            assert recording is not None and recording.reason is None, (recording, requests[number])
 
 
-def _reference_request(folder: Path, row: dict[str, Any]) -> dict[str, Any]:
-    cases = _cases(folder, row)
+def _reference_request(folder: Path, row: dict[str, Any]) -> Request:
+    cases, memory = _cases(folder, row), CLOCKS.memory_bytes
     if row["suite"] in _ORACLES:
-        return expect_request(row, _ORACLES[row["suite"]], row["suite"] == "main", cases)
-    return {
-        "do": "record",
-        "cases": str(cases),
-        "solution": row["prompt"] + row["canonical_solution"],
-        "tests": row["test"],
-        "names": [row["entry_point"]],
-        "form": row["suite"],
-        "prelude": row["prompt"],
-    }
+        return expect_request(row, _ORACLES[row["suite"]], row["suite"] == "main", cases, memory)
+    return partial(
+        record_reference,
+        cases=cases,
+        solution=row["prompt"] + row["canonical_solution"],
+        tests=row["test"],
+        names=[row["entry_point"]],
+        form=row["suite"],
+        prelude=row["prompt"],
+        memory_bytes=memory,
+    )
 
 
 def main() -> None:
@@ -62,25 +62,21 @@ def main() -> None:
     lines = (folder / "completions" / "all.jsonl").read_text(encoding="ascii").splitlines()
     programs = [json.loads(line) for line in lines]
     requests = [_judge_request(folder, one["problem"], one["text"]) for one in programs]
-    with Workers(SIDE_BY_SIDE, CLOCKS.memory_bytes) as workers:
-        answers = dict(workers.answers(requests))
-        again = [number for number in sorted(answers) if needs_another_run(answers[number])]
-        for number, answer in workers.answers(requests[n] | {"alone": True} for n in again):
-            answers[again[number]] = answer
-    verdicts = {
-        program["name"]: "fail" if isinstance(answer, WorkerDied) else answer["verdicts"]["base"]
-        for program, (_, answer) in zip(programs, sorted(answers.items()), strict=True)
-    }
+    with Workers(SIDE_BY_SIDE) as workers:
+        verdicts = {
+            programs[number]["name"]: "fail" if outcomes is None else outcomes["base"].verdict
+            for number, outcomes in workers.judged(requests)
+        }
     (folder / "scores").mkdir()
     (folder / "scores" / "verdicts.json").write_text(json.dumps(verdicts), encoding="utf-8")
 
 
-def _judge_request(folder: Path, row: dict[str, Any], text: str) -> dict[str, Any]:
+def _judge_request(folder: Path, row: dict[str, Any], text: str) -> Request:
     recorded = row["suite"] not in _ORACLES
     code = f"{row['prompt']}\n{text}" if recorded else text
     oracle, atol = _ORACLES.get(row["suite"], "other"), row.get("atol", 1e-6)
     program = Program(code, row["entry_point"], oracle, atol, recorded)
-    return judge_request(_cases(folder, row), program, CLOCKS)
+    return partial(judge, program=program, cases=_cases(folder, row), clocks=CLOCKS)
 
 
 def _cases(folder: Path, row: dict[str, Any]) -> Path:

@@ -36,7 +36,7 @@ def recorded(
 
 def verdict(box: Box, path: Path, code: str, **options: float) -> str:
     program = Program(code, "double", atol=1e-6, recorded=True)
-    return judge(box, program, path, Clocks(0.5, 4.0, MEMORY)).verdicts["base"]
+    return judge(box, program, path, Clocks(0.5, 4.0, MEMORY))["base"].verdict
 
 
 @pytest.mark.parametrize("name", TABLE["tests"])

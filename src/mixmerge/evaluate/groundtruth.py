@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from tqdm import tqdm
 
 from judgebox import SetupError
 from judgebox.evalplus import checked_problems, expect_request
-from judgebox.judging import FAIL, PASS, TIMEOUT, Clocks, Program
-from judgebox.reference import TOLERANCE
+from judgebox.judging import FAIL, PASS, TIMEOUT, Clocks, Outcome, Program, judge
+from judgebox.reference import TOLERANCE, Recording, record_reference
 from judgebox.runtime import PackageError
-from judgebox.workers import WorkerDied, Workers, judge_request
+from judgebox.workers import Workers
 from mixmerge.artifacts.manifest import publish, read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_jsonl, sha256, write_json, write_jsonl
@@ -37,23 +38,19 @@ _ZERO_ATOL = 1e-4
 #: Seconds of a canonical solution's check, above EvalPlus's limit for all tests of a problem: one
 #: that fails does so by its outputs, not by a clock that a loaded machine makes run fast.
 _NO_LIMIT = 1000.0
+#: A progress bar around answers.
+bar = partial(tqdm, unit="program", mininterval=1)
 
 
 @contextmanager
-def judges(code: CodeScoring, module: str = "judgebox.workers") -> Iterator[Workers]:
-    """Judgebox's workers, which run a module; within, what judgebox refuses is the user's error."""
+def judges(code: CodeScoring) -> Iterator[Workers]:
+    """Judgebox's workers; within, what judgebox refuses is the user's error."""
     try:
-        with Workers(code.workers, code.memory_bytes, code.packages, module=module) as workers:
+        with Workers(code.workers, code.packages) as workers:
             yield workers
     except SetupError as error:
         setting = "code_scoring.packages: " if isinstance(error, PackageError) else ""
         raise UserError(f"{setting}{error}") from error
-
-
-def answered(workers: Workers, requests: list[Row], title: str) -> Iterator[tuple[int, Any]]:
-    """Numbers of requests and their answers, in the order in which they finish, with a bar."""
-    bar = tqdm(workers.answers(requests), title, len(requests), unit="program", mininterval=1)
-    yield from bar
 
 
 def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSettings) -> None:
@@ -88,14 +85,13 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
             for problem, row in zip(problems, rows, strict=True)
         ]
         failures: dict[int, str] = {}
-        for number, answer in answered(workers, requests, "reference solutions"):
-            reason: str | None
-            if isinstance(answer, WorkerDied):
-                reason = "reference_fails" if recorded else "gave no answer"
-            else:
-                reason = answer["reason" if recorded else "error"]
+        answers = workers.answers(requests)
+        for number, recording in bar(answers, "reference solutions", len(requests)):
+            if recording is None:
+                recording = Recording("reference_fails" if recorded else "gave no answer")
+            reason: str | None = recording.reason
             if reason is None:
-                rows[number]["seconds"] = answer["seconds"]
+                rows[number]["seconds"] = recording.seconds
             elif recorded:
                 failures[number] = reason
             else:
@@ -134,22 +130,26 @@ def _row(number: int, problem: Row, settings: GroundTruthSettings) -> Row:
     }
 
 
-def _request(problem: Row, row: Row, file: Path, settings: GroundTruthSettings) -> Row:
+def _request(
+    problem: Row, row: Row, file: Path, settings: GroundTruthSettings
+) -> "partial[Recording]":
     """The request that makes a worker run a problem's canonical solution and write its tests."""
+    memory_bytes = settings.code.memory_bytes
     if settings.tests == "inputs":
-        return expect_request(problem, settings.dataset, settings.plus, file)
-    return {
-        "do": "record",
-        "cases": str(file.resolve()),
+        return expect_request(problem, settings.dataset, settings.plus, file, memory_bytes)
+    return partial(
+        record_reference,
+        cases=file.resolve(),
         # HumanEval's prompts are programs: helpers, and the head of which a solution is the body.
-        "solution": row["prompt"] + problem["canonical_solution"],
-        "tests": problem["test"],
-        "names": problem.get("names") or [problem["entry_point"]],
-        "form": settings.tests,
-        "prelude": row["prompt"],
-        "oracle": settings.oracle,
-        "atol": row["atol"],
-    }
+        solution=row["prompt"] + problem["canonical_solution"],
+        tests=problem["test"],
+        names=problem.get("names") or [problem["entry_point"]],
+        form=settings.tests,
+        prelude=row["prompt"],
+        oracle=settings.oracle,
+        atol=row["atol"],
+        memory_bytes=memory_bytes,
+    )
 
 
 def _without_failures(
@@ -178,15 +178,13 @@ def _check_canonical(
     problems: list[Row], truth: "GroundTruth", clocks: Clocks, source: Path, workers: Workers
 ) -> None:
     """Refuse a problem whose own solution fails; one that is merely slow is only told of."""
-    requests = [
-        truth.request(row["task_id"], row["prompt"] + row["canonical_solution"], clocks)
-        for row in problems
-    ]
-    for number, answer in answered(workers, requests, "checked"):
+    programs = [(row["task_id"], row["prompt"] + row["canonical_solution"]) for row in problems]
+    requests = [partial(truth.request(*program, clocks), alone=False) for program in programs]
+    for number, outcomes in bar(workers.answers(requests), "checked", len(requests)):
         where = f"{source}: {problems[number]['task_id']}"
-        verdicts = {"base": FAIL} if isinstance(answer, WorkerDied) else answer["verdicts"]
-        name = next((name for name, verdict in verdicts.items() if verdict != PASS), None)
-        if name and verdicts[name] == TIMEOUT:
+        ends = (outcomes or {"base": Outcome(FAIL)}).items()
+        name, verdict = next((end for end in ends if end[1].verdict != PASS), ("", Outcome(PASS)))
+        if verdict.verdict == TIMEOUT:
             warn(
                 f"{where}: the canonical solution is still busy with its {name} tests after a "
                 "minute, when EvalPlus gives up: hardly any solution will pass"
@@ -214,13 +212,14 @@ class GroundTruth:
     #: Ids of the problems whose unit tests can't be recorded.
     dropped: Collection[str] = ()
 
-    def request(self, task: str, solution: str, clocks: Clocks) -> Row:
+    def request(self, task: str, solution: str, clocks: Clocks) -> "partial[dict[str, Outcome]]":
         """The request that makes a worker judge one solution of one problem."""
         row, recorded = self.tasks[task], self.judging.tests != "inputs"
         # HumanEval's prompts import, and define helpers, that a solution may use.
         code = f"{row['prompt']}\n{solution}" if recorded else solution
         program = Program(code, row["entry_point"], self.judging.oracle, row["atol"], recorded)
-        return judge_request(self.directory / row["tests"], program, clocks)
+        cases = (self.directory / row["tests"]).resolve()
+        return partial(judge, program=program, cases=cases, clocks=clocks)
 
 
 def read_ground_truth(directory: Path, problems_path: Path, judging: CodeJudging) -> GroundTruth:

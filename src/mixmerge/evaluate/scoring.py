@@ -1,17 +1,16 @@
 """All suites of one checkpoint scored: a row per item, and the summary in ``scores.json``."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from judgebox.judging import FAIL, PASS, Clocks
-from judgebox.workers import WorkerDied, needs_another_run
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_json, write_jsonl
-from mixmerge.evaluate.groundtruth import GroundTruth, answered, judges, read_ground_truth, warn
+from mixmerge.evaluate.extraction import program_in
+from mixmerge.evaluate.groundtruth import GroundTruth, bar, judges, read_ground_truth, warn
 from mixmerge.evaluate.metrics import score_summaries, use_nltk_data
 from mixmerge.evaluate.settings import CodeScoring, ScoreSettings
 from mixmerge.evaluate.suite import Completion, listed, read_completions, read_items
@@ -117,19 +116,14 @@ def programs_of(
             f"{truth.directory}: has no tests for items of the suite: {listed(unknown)}; run the "
             "rules suite and ground_truth again"
         )
+    pytest = truth.judging.tests == "pytest"
     requests = [
-        {
-            "do": "module" if truth.judging.tests == "pytest" else "solution",
-            "completion": row.completion,
-            "task": truth.tasks[row.id],
-        }
+        partial(program_in, completion=row.completion, task=truth.tasks[row.id], pytest=pytest)
         for row in rows
     ]
-    with judges(code, "mixmerge.evaluate.extraction") as workers:
-        answers = dict(answered(workers, requests, "extract"))
-    found = (answers[number] for number in range(len(rows)))
-    texts = [None if isinstance(answer, WorkerDied) else answer["program"] for answer in found]
-    programs = [(row.id, text) for row, text in zip(rows, texts, strict=True)]
+    with judges(code) as workers:
+        texts = dict(bar(workers.answers(requests), "extract", len(requests)))
+    programs = [(row.id, texts[number]) for number, row in enumerate(rows)]
     given_up = [id_ for id_, text in programs if text is None]
     if given_up:
         warn(
@@ -164,22 +158,18 @@ def judge(
     checks.sort(key=lambda check: -seconds(*check))
     requests = [truths[s].request(rows[s][n].id, rows[s][n].solution, clocks) for s, n in checks]
 
-    def note(number: int, answer: Any) -> bool:
-        """Fill in a row, over an earlier run's verdict; returns whether it must run again."""
-        suite, place = checks[number]
-        row = rows[suite][place]
-        died = isinstance(answer, WorkerDied)
-        sets, timed_out = ({}, False) if died else (answer["verdicts"], answer["timed_out"])
-        plus = failed[suite] and sets.get("plus", FAIL)
-        rows[suite][place] = Verdict(row.id, row.solution, sets.get("base", FAIL), plus, timed_out)
-        return needs_another_run(answer)
-
-    if requests:
-        with judges(code) as workers:
-            again = [n for n, answer in answered(workers, requests, "judge") if note(n, answer)]
-            for number in tqdm(sorted(again), "judge again", unit="program", mininterval=1):
-                for _, answer in workers.answers([requests[number] | {"alone": True}]):
-                    note(number, answer)
+    if not requests:
+        return rows
+    with judges(code) as workers:
+        for number, outcomes in bar(workers.judged(requests), "judge", len(requests)):
+            if outcomes is None:
+                continue
+            suite, place = checks[number]
+            rows[suite][place] = rows[suite][place]._replace(
+                base=outcomes["base"].verdict,
+                plus=failed[suite] and outcomes["plus"].verdict,
+                timed_out=any(outcome.timed_out for outcome in outcomes.values()),
+            )
     return rows
 
 

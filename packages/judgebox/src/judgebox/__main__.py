@@ -11,21 +11,25 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from judgebox import SetupError, evalplus
 from judgebox.detect import available
-from judgebox.judging import FAIL, PASS, Clocks, Program
+from judgebox.judging import FAIL, PASS, Clocks, Outcome, Program, judge
 from judgebox.runtime import PACKAGES
-from judgebox.workers import WorkerDied, Workers, judge_request, needs_another_run
+from judgebox.workers import Workers
 
 #: EvalPlus's releases of its problem files, as it caches them.
 _CACHED = {"humaneval": "HumanEvalPlus-v0.1.10.jsonl", "mbpp": "MbppPlus-v0.2.0.jsonl"}
 #: Processor time of a canonical solution under its own tests: as good as no limit.
 _NO_LIMIT = Clocks(1000.0, 1.0)
+#: Progress, on a terminal.
+_bar = partial(tqdm, disable=None)
 
 
 def main() -> int:
@@ -83,7 +87,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     samples = evalplus.read_samples(options.samples, problems)
     with (
         tempfile.TemporaryDirectory(prefix="judgebox-cases-") as folder,
-        Workers(options.parallel, options.memory_bytes, options.packages, patience=3600) as workers,
+        Workers(options.parallel, options.packages, patience=3600) as workers,
     ):
         cases = {task: Path(folder, f"{number}.tests") for number, task in enumerate(problems)}
         _make_cases(workers, problems, cases, options, source)
@@ -111,25 +115,27 @@ def _make_cases(
     source: Path,
 ) -> None:
     """Write test cases of each problem; its canonical solution should pass them."""
-    oracle, plus = options.dataset, not options.base_only
-    requests = {
-        task: evalplus.expect_request(problem, oracle, plus, cases[task])
-        for task, problem in problems.items()
-    }
-    for task, answer in _answers(workers, requests, "expected outputs"):
-        error = "no answer" if isinstance(answer, WorkerDied) else answer["error"]
+    tasks, oracle, memory = [*problems], options.dataset, options.memory_bytes
+    requests = [
+        evalplus.expect_request(row, oracle, not options.base_only, cases[task], memory)
+        for task, row in problems.items()
+    ]
+    for number, answer in _bar(workers.answers(requests), "expected outputs", len(tasks)):
+        error = "no answer" if answer is None else answer.reason
         if error:
             raise SetupError(
-                f"{source}: {task}: the canonical solution failed on its own inputs ({error})"
+                f"{source}: {tasks[number]}: the canonical solution failed on its own inputs "
+                f"({error})"
             )
-    requests = {
-        task: judge_request(cases[task], evalplus.reference_program(problem, oracle), _NO_LIMIT)
-        for task, problem in problems.items()
-    }
-    for task, answer in _answers(workers, requests, "canonical solutions"):
-        if isinstance(answer, WorkerDied) or {*answer["verdicts"].values()} != {PASS}:
+    programs = [evalplus.reference_program(row, oracle) for row in problems.values()]
+    checks = [
+        partial(judge, program=program, cases=cases[task], clocks=_NO_LIMIT, alone=False)
+        for task, program in zip(tasks, programs, strict=True)
+    ]
+    for number, outcomes in _bar(workers.answers(checks), "canonical solutions", len(tasks)):
+        if any(outcome.verdict != PASS for outcome in (outcomes or {"": Outcome(FAIL)}).values()):
             words = "the canonical solution does not pass its own tests when run again"
-            print(f"judgebox: warning: {task}: {words}", file=sys.stderr)
+            print(f"judgebox: warning: {tasks[number]}: {words}", file=sys.stderr)
 
 
 def _judged(
@@ -142,36 +148,20 @@ def _judged(
     """The result file's entries: task id -> a row a sample."""
     oracle, plus = options.dataset, not options.base_only
     clocks = Clocks(options.min_time_limit, options.gt_time_limit_factor, options.memory_bytes)
-    requests = {}
-    for task, programs in samples.items():
-        entry_point, atol = problems[task]["entry_point"], problems[task]["atol"]
-        for number, code in enumerate(programs):
-            program = Program(code, entry_point, oracle, atol)
-            request = judge_request(cases[task], program, clocks, every_set=True)
-            requests[task, number] = request
-    answers = dict(_answers(workers, requests, "samples"))
+    programs = [(task, code) for task, codes in samples.items() for code in codes]
+    requests = []
+    for task, code in programs:
+        program = Program(code, problems[task]["entry_point"], oracle, problems[task]["atol"])
+        requests.append(
+            partial(judge, program=program, cases=cases[task], clocks=clocks, every_set=True)
+        )
+    answers = dict(_bar(workers.judged(requests), "samples", len(requests)))
     rows: dict[str, list[dict[str, Any]]] = {task: [] for task in samples}
-    for (task, number), request in requests.items():
-        answer = answers[task, number]
-        if needs_another_run(answer):  # one after another: each has the machine to itself
-            ((_, answer),) = workers.answers([request | {"alone": True}])
-        if isinstance(answer, WorkerDied):  # a program that brings down its judge twice
-            answer = {"verdicts": dict.fromkeys(("base", "plus"), FAIL), "failed": {}}
-        code = samples[task][number]
-        rows[task].append(evalplus.result_row(problems[task], code, answer, oracle, plus))
+    for number, (task, code) in enumerate(programs):
+        # Without an answer the program has brought down its judge twice.
+        row = evalplus.result_row(problems[task], code, answers[number] or {}, oracle, plus)
+        rows[task].append(row)
     return rows
-
-
-def _answers(
-    workers: Workers, requests: dict[Any, dict[str, Any]], what: str
-) -> Iterator[tuple[Any, dict[str, Any] | WorkerDied]]:
-    """Answers by their requests' keys, as they come; counted on a terminal."""
-    keys = [*requests]
-    for done, (number, answer) in enumerate(workers.answers(requests.values()), start=1):
-        if sys.stderr.isatty():
-            end = "\n" if done == len(keys) else ""
-            print(f"\r{what}: {done}/{len(keys)}", end=end, file=sys.stderr, flush=True)
-        yield keys[number], answer
 
 
 def _cached(dataset: str) -> Path:

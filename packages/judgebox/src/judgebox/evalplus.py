@@ -9,13 +9,15 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from judgebox import SetupError, codec
 from judgebox.codec import CaseWriter
 from judgebox.compare import NOT_NONE
-from judgebox.judging import PASS, Program
+from judgebox.judging import FAIL, PASS, Outcome, Program
+from judgebox.reference import Recording, expect
 
 #: A problem's fields.
 Problem = dict[str, Any]
@@ -75,20 +77,23 @@ def reference_program(problem: Problem, oracle: str) -> Program:
     return Program(code, problem["entry_point"], oracle, problem["atol"])
 
 
-def expect_request(problem: Problem, oracle: str, plus: bool, cases: Path) -> dict[str, Any]:
+def expect_request(
+    problem: Problem, oracle: str, plus: bool, cases: Path, memory_bytes: int
+) -> "partial[Recording]":
     """Write a problem's inputs; returns the request that makes a worker add the expected outputs.
 
-    The worker's answer is ``{"error", "seconds"}``.
+    The worker's answer is a `judgebox.reference.Recording`.
     """
     with CaseWriter(cases) as writer:
         for name in ["base", "plus"] if plus else ["base"]:
             writer.begin(name, map(codec.pack, inputs(problem, name, oracle)))
-    return {
-        "do": "expect",
-        "cases": str(cases.resolve()),
-        "program": reference_program(problem, oracle)._asdict(),
-        "not_none": oracle == "mbpp" and problem["entry_point"] in NOT_NONE,
-    }
+    return partial(
+        expect,
+        cases=cases.resolve(),
+        program=reference_program(problem, oracle),
+        memory_bytes=memory_bytes,
+        not_none=oracle == "mbpp" and problem["entry_point"] in NOT_NONE,
+    )
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -138,20 +143,18 @@ def read_samples(path: Path, problems: Mapping[str, Problem]) -> dict[str, list[
 
 
 def result_row(
-    problem: Problem, solution: str, answer: dict[str, Any], oracle: str, plus: bool
+    problem: Problem, solution: str, outcomes: dict[str, Outcome], oracle: str, plus: bool
 ) -> dict[str, Any]:
-    """One entry of a result file, as ``evalplus.evaluate`` writes it.
+    """One entry of a result file, as ``evalplus.evaluate`` writes it: what became of a program.
 
-    `answer` is a worker's to `judgebox.workers.judge_request`, `solution` the program.
+    `outcomes` are those of `judgebox.judge`, empty where its judge died.
     """
-    row = {
-        "task_id": problem["task_id"],
-        "solution": solution,
-        "base_status": answer["verdicts"]["base"],
-        "plus_status": answer["verdicts"]["plus"] if plus else None,
-    }
+    row: dict[str, Any] = {"task_id": problem["task_id"], "solution": solution}
+    failure = Outcome(FAIL)
+    row["base_status"] = outcomes.get("base", failure).verdict
+    row["plus_status"] = outcomes.get("plus", failure).verdict if plus else None
     for name in ("base", "plus"):
-        number = answer["failed"].get(name)
+        number = outcomes.get(name, failure).failed
         failed = [] if number is None else [inputs(problem, name, oracle)[number]]
         if failed and oracle == "mbpp":
             failed = _mbpp("mbpp_serialize_inputs")(problem["task_id"], failed)

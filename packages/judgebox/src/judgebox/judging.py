@@ -83,15 +83,6 @@ class Outcome(NamedTuple):
     """Number of the first test that did not pass, None where there is none."""
 
 
-class Verdict(NamedTuple):
-    """What became of a program: of each set of tests, "base" and perhaps "plus", and of any."""
-
-    verdicts: dict[str, str]
-    failed: dict[str, int | None]
-    starved: bool
-    timed_out: bool
-
-
 def judge(
     box: Box,
     program: Program,
@@ -100,12 +91,12 @@ def judge(
     *,
     alone: bool = True,
     every_set: bool = False,
-) -> Verdict:
+) -> dict[str, Outcome]:
     """Judge a program by a file of test cases that `record_reference` or `reference.expect` wrote.
 
-    By default it may use what EvalPlus lets it use. Unless `every_set` is to be run, those after
-    one that it did not pass fail without. `alone`: see `judge_set`. `SetupError`: no such file, or
-    no sandbox can be had.
+    Returns what became of it under each set of tests, "base" and perhaps "plus". By default it may
+    use what EvalPlus lets it use. Unless `every_set` is to be run, those after one that it did not
+    pass fail without. `alone`: see `judge_set`. `SetupError`: no such file, or no sandbox.
     """
     outcomes: dict[str, Outcome] = {}
     with open_cases(cases) as sets:
@@ -114,12 +105,7 @@ def judge(
                 outcomes[name] = judge_set(box, program, tests, clocks or Clocks(), alone=alone)
             else:
                 outcomes[name] = Outcome(FAIL)
-    return Verdict(
-        {name: outcome.verdict for name, outcome in outcomes.items()},
-        {name: outcome.failed for name, outcome in outcomes.items()},
-        any(outcome.starved for outcome in outcomes.values()),
-        any(outcome.timed_out for outcome in outcomes.values()),
-    )
+    return outcomes
 
 
 def judge_set(

@@ -56,7 +56,7 @@ class Recording(NamedTuple):
     calls: int = 0
 
 
-def coarse_seconds(seconds: float) -> float:
+def _coarse(seconds: float) -> float:
     """A measured time, rounded up to a power of two; 0 below a tenth of a second.
 
     Times only widen a test's limit where the reference is slow. Coarse ones are the same in
@@ -65,27 +65,30 @@ def coarse_seconds(seconds: float) -> float:
     return float(2.0 ** math.ceil(math.log2(seconds))) if 0.1 <= seconds < 1e9 else 0.0
 
 
-def expect(box: Box, cases: Path, program: Program, memory_bytes: int, not_none: bool) -> float:
+def expect(
+    box: Box, cases: Path, program: Program, memory_bytes: int, not_none: bool = False
+) -> Recording:
     """Run a reference over a file's inputs and replace the file by one with its outputs.
 
-    Where `not_none`, of its outputs only their presence counts. Returns the processor time that it
-    took, coarsely. `Failed`, `CodecError`: it raised, or returned what can't be kept.
+    Where `not_none`, of its outputs only their presence counts. The reason why there are none, if
+    so: it raised, was ended, or returned what can't be kept.
     """
     request = codec.pack(program._asdict() | {"truth": True, "not_none": not_none, "seed": 0})
     new = cases.with_suffix(".new")
     for last in (False, False, True):
+        seconds, calls = 0.0, 0
         try:
             with open_cases(cases) as sets, CaseWriter(new) as out:
-                seconds = 0.0
                 for name, tests in sets.items():
                     inputs = [tests.input(number) for number in range(len(tests))]
                     out.begin(name, inputs)
                     seconds += _add_outputs(box, request, memory_bytes, inputs, out)
+                    calls += len(inputs)
             new.replace(cases)
-            return seconds
-        except Interrupted:
-            if last:
-                raise
+            return Recording(None, seconds, calls)
+        except (Failed, codec.CodecError) as error:
+            if last or not isinstance(error, Interrupted):
+                return Recording(str(error))
     raise AssertionError("not reached")
 
 
@@ -105,8 +108,8 @@ def _add_outputs(
                 out.piece(content)
             elif kind == b"O":
                 seconds, floats, same = _fields(content, float, bool, bool)
-                out.end(coarse_seconds(seconds), floats, same)
-                total += coarse_seconds(seconds)
+                out.end(_coarse(seconds), floats, same)
+                total += _coarse(seconds)
                 left -= 1
                 if not left:
                     running.kill()
@@ -167,7 +170,7 @@ def record_reference(
         if [call[1:] for call in first] != [call[1:] for call in second]:
             raise Refused("reference_varies")
         pairs = zip(first, second, strict=True)
-        times = [coarse_seconds(min(one[0], other[0])) for one, other in pairs]
+        times = [_coarse(min(one[0], other[0])) for one, other in pairs]
         _write_calls(cases, first, times)
         program = Program(f"{prelude}\n{solution}", names[0], oracle, atol, recorded=True)
         with open_cases(cases) as sets:
