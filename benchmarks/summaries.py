@@ -3,9 +3,9 @@
     python benchmarks/summaries.py --nltk-data results/nltk_data [--pairs 25000] [--runs 3]
 
 References are docstrings of the installed packages, predictions the same with words dropped,
-repeated and replaced. `workflow/scripts/score.py` scores them as a study does, with one process and
-with two; the peer is a loop over nltk, sacrebleu and rouge-score in one process, as one would write
-it. Times include starting Python and loading WordNet. Exits with 1 unless all rows are equal.
+repeated and replaced. `workflow/scripts/score.py` scores them as a study does; the peer is a loop over
+nltk, sacrebleu and rouge-score, as one would write it. Times include starting Python and loading
+WordNet. Exits with 1 unless all rows are equal.
 """
 
 import argparse
@@ -183,19 +183,15 @@ def main() -> None:
         settings = json.dumps({"suites": {"s": {"kind": "summary", "metrics": _METRICS}}})
         nltk_data = ["--nltk-data", str(given.nltk_data)]
 
-        def ours(processes: int) -> list[str]:
-            return [
-                *(sys.executable, str(_SCORE), *nltk_data, "--settings", settings),
-                *("--completions", str(work / "completions"), "--suites", f"s={work / 'suite'}"),
-                *("--out", str(work / f"scores-{processes}"), "--processes", str(processes)),
-            ]
-
         commands = {
             "nltk, sacrebleu, rouge-score in a loop": [
                 *(sys.executable, __file__, *nltk_data, "--peer", str(work)),
             ],
-            "score.py, 1 process": ours(1),
-            "score.py, 2 processes": ours(2),
+            "score.py": [
+                *(sys.executable, str(_SCORE), *nltk_data, "--settings", settings),
+                *("--completions", str(work / "completions"), "--suites", f"s={work / 'suite'}"),
+                *("--out", str(work / "scores")),
+            ],
         }
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
         for _ in range(given.runs):
@@ -211,10 +207,8 @@ def main() -> None:
             rate = given.pairs / seconds
             print(f"| {name} | {seconds:.1f} | {every} | {rate:.0f} | {memory:.0f} |")
         expected = json.loads((work / "peer.json").read_text(encoding="utf-8"))
-        for processes in (1, 2):
-            rows = list(read_jsonl(work / f"scores-{processes}/s.jsonl"))
-            if rows != expected:
-                sys.exit(f"{processes} processes: rows differ from the peer's")
+        if list(read_jsonl(work / "scores/s.jsonl")) != expected:
+            sys.exit("score.py: rows differ from the peer's")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Summary metrics against documented examples and the libraries called directly; whole suites."""
 
-import os
-import random
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,19 +12,16 @@ from fixtures.forks import run_script
 from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl
-from mixmerge.evaluate import metrics
 from mixmerge.evaluate.metrics import (
     bleu4,
     chrfpp,
     meteor,
     normalise,
     rouge_l,
-    score_summaries,
     use_nltk_data,
 )
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import ScoreSettings, SummaryJudging
-from mixmerge.evaluate.suite import Completion, Item
 
 HYPOTHESIS = (
     "It is a guide to action which ensures that the military always obeys the commands of the party"
@@ -196,35 +191,3 @@ def test_arguments_that_do_not_fit_get_one_message(
     assert done.returncode == 1
     assert message in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.slow
-def test_processes_change_nothing(wordnet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forked ones share open files of WordNet, and would read where a sibling has just moved to."""
-    with (wordnet / "corpora/wordnet/index.noun").open(encoding="utf-8") as file:
-        words = [line.split()[0] for line in file if not line.startswith(" ") and "_" not in line]
-    dice = random.Random(1)
-    texts = [" ".join(dice.sample(words, 12)) for _ in range(800)]
-    items = [Item(str(number), [], text) for number, text in enumerate(texts[::2])]
-    rows = [Completion(str(n), text, "stop", 1, 1) for n, text in enumerate(texts[1::2])]
-    monkeypatch.setattr(metrics, "_PAIRS_A_PROCESS", 100)
-    scores = []
-    for count in (2, 1):
-        use_nltk_data(wordnet)  # forget what was read
-        scores.append(score_summaries(rows, items, Path("items.jsonl"), ["meteor"], count))
-    assert scores[0] == scores[1]
-
-
-def test_few_pairs_are_scored_by_the_job_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A forked process would wait for ever once its job is killed."""
-    monkeypatch.delattr(metrics, "ProcessPoolExecutor")
-    items, rows = [Item("a", [], "x")], [Completion("a", "x", "stop", 1, 1)]
-    assert len(score_summaries(rows, items, Path("items.jsonl"), WITHOUT_WORDNET, 2)) == 1
-
-
-def test_a_process_that_is_killed_gets_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "normalise", lambda text: os.kill(os.getpid(), 9))
-    items = [Item(str(number), [], "x") for number in range(1000)]
-    rows = [Completion(item.id, "x", "stop", 1, 1) for item in items]
-    with pytest.raises(UserError, match=r"items.jsonl: a process scoring its pairs was killed"):
-        score_summaries(rows, items, Path("items.jsonl"), WITHOUT_WORDNET, 2)

@@ -96,8 +96,8 @@ def score(
                     "release": read_manifest(suites[name], "suite")["facts"].get("release"),
                 }
             else:
-                source, count = suites[name] / "items.jsonl", settings.code.workers
-                rows = score_summaries(ended, items[name], source, judging.metrics, count)
+                source = suites[name] / "items.jsonl"
+                rows = score_summaries(ended, items[name], source, judging.metrics)
                 means = {m: sum(row[m] for row in rows) / len(rows) for m in judging.metrics}
                 summary[name]["metrics"] = means
             write_jsonl(artifact.path / f"{name}.jsonl", rows)
