@@ -95,7 +95,7 @@ def stages(root: Path, rows: int, characters: int, items: int) -> None:
     splits = [f"{name}={data / 'split' / name}" for name in ("large", "small")]
     given = ["--tasks", *splits, "--weights", '{"small": 2.5}', "--percent", "100", "--seed", "1"]
     mixed = data / "sets" / "mix-p100"
-    run("mix", rows, *given, "--subset-seeds", "large=1", "small=1", "--out", str(mixed))
+    run("mix", rows, *given, "--subset-seeds", '{"large": 1, "small": 1}', "--out", str(mixed))
 
 
 def _seeded(rows: Path, out: Path) -> list[str]:

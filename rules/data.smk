@@ -194,7 +194,7 @@ rule mix:
         out=directory_of,
         weights=lambda wildcards: dumps(CONFIG.mixture.weights or {}),
         seed=STUDY.seed("mix"),
-        subset_seeds=[f"{task}={STUDY.seed('subset', task)}" for task in CONFIG.tasks],
+        subset_seeds=dumps({task: STUDY.seed("subset", task) for task in CONFIG.tasks}),
     message:
         "mix {wildcards.percent} % of all tasks"
     shell:

@@ -62,7 +62,7 @@ def test_jsonl_names_the_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"rows.jsonl:2: expected a JSON object, found list"):
         list(read_jsonl(path))
     path.write_text('{"a": ')
-    with pytest.raises(UserError, match=r"rows.jsonl:1:\d+: not valid JSON"):
+    with pytest.raises(UserError, match=r"rows.jsonl:1: not valid JSON"):
         read_json(path)
 
 

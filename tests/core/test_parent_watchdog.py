@@ -6,9 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 
-from mixmerge.core.parent_watchdog import DRIVER, descendants, is_alive, is_here, token
+from mixmerge.core.parent_watchdog import DRIVER, is_alive, is_here, token
 
 #: A script as rules call it, which starts a child in a session of its own and then sleeps.
 JOB = """
@@ -92,7 +93,7 @@ def test_a_job_ends_when_the_shell_that_snakemake_waits_for_is_killed(
     assert name is not None
     shell = job({DRIVER: name}, shell=True)
     child = child_of(shell)
-    script = descendants(shell.pid)[0]
+    script = psutil.Process(shell.pid).children()[0].pid
     shell.kill()
     assert eventually(lambda: token(script) is None and token(child) is None)
 
@@ -103,7 +104,7 @@ def test_a_script_run_by_hand_or_elsewhere_goes_on(name: str | None) -> None:
     environment = {} if name is None else {DRIVER: name}
     process = job(environment, shell=True)
     child = child_of(process)
-    script = descendants(process.pid)[0]
+    script = psutil.Process(process.pid).children()[0].pid
     process.kill()
     time.sleep(1.5)
     assert token(script) is not None and token(child) is not None

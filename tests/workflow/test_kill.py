@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.kills import KINDS, Kills, Run, fingerprints
+from fixtures.kills import KINDS, Kills, Run, descendants, fingerprints
 from fixtures.workspace import Workspace
-from mixmerge.core.parent_watchdog import descendants, token
+from mixmerge.core.parent_watchdog import token
 
 pytestmark = pytest.mark.long
 

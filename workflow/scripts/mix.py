@@ -1,6 +1,6 @@
 """Mix the tasks' training rows at their weights (JSON: task -> multiple of its size), shuffled."""
 
-from mixmerge.core.cli import json_argument, named_path, named_seed, parser, path_argument, run
+from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
 from mixmerge.core.section import validated
 from mixmerge.data.settings import Mixture
 from mixmerge.data.split import mix
@@ -16,15 +16,14 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, required=True)
     arguments.add_argument(
         "--subset-seeds",
-        type=named_seed,
-        nargs="+",
+        type=json_argument,
         required=True,
-        help="TASK=the seed of the task's subsets, whose rows the mixture takes",
+        help="JSON: task -> seed of its subsets, whose rows the mixture takes",
     )
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/sets/mix-pPCT")
     options = arguments.parse_args()
     mixture = validated(Mixture, {"weights": options.weights}, "mixture")
-    weights, seeds = mixture.weights or {}, dict(options.subset_seeds)
+    weights, seeds = mixture.weights or {}, options.subset_seeds
     mix(dict(options.tasks), weights, options.percent, options.out, options.seed, seeds)
 
 

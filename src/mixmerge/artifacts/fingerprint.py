@@ -33,7 +33,7 @@ _DISTRIBUTIONS = {"yaml": "pyyaml"}
 
 #: Imported, but unable to change a result: checks of settings, progress bars, and what carries
 #: bytes over the network that a pinned revision or a checksum fixes.
-_BYSTANDERS = {"huggingface-hub", "httpx2", "pydantic", "tqdm"}
+_BYSTANDERS = {"huggingface-hub", "httpx2", "psutil", "pydantic", "tqdm"}
 
 #: What a library computes with, where our code does not import that itself. One level, and only
 #: what holds numerics or turns text into numbers: an upgrade of anything deeper re-runs nothing.

@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from mixmerge.core.errors import UserError, not_a_file, one_line
-from mixmerge.core.io import read_object
+from mixmerge.core.io import read_json
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -116,7 +116,7 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
 
 def _read_shards(directory: Path, index: Path) -> dict[str, TensorInfo]:
     """Follow an index file; every shard it names is read and checked once."""
-    weight_map = read_object(index).get("weight_map")
+    weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise UserError(f"{index}: has no 'weight_map'; {_AGAIN}")
     for tensor, name in weight_map.items():

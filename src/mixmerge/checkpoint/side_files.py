@@ -16,7 +16,7 @@ from typing import Any
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.tensors import parameter_count, read_config
 from mixmerge.core.errors import UserError, one_line
-from mixmerge.core.io import read_object, sha256, write_json
+from mixmerge.core.io import read_json, sha256, write_json
 
 #: Everything of a checkpoint but its weights; each is optional but for the config.
 SIDE_FILES = (
@@ -149,7 +149,7 @@ def _foreign_code(content: Any, inherited: str = "") -> Iterator[tuple[str, str]
 
 
 def _content(file: Path) -> dict[str, Any]:
-    return read_object(file) if file.exists() else {}
+    return read_json(file) if file.exists() else {}
 
 
 def copy_side_files(source: Path, target: Path, skip: Collection[str] = ()) -> None:

@@ -17,7 +17,7 @@ from mixmerge.checkpoint.side_files import SIDE_FILES, finish, settle_code
 from mixmerge.checkpoint.tensors import check_finite
 from mixmerge.checkpoint.tokenizer import load_chat, load_tokenizer, template_of
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import read_object, write_json
+from mixmerge.core.io import read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def install_chat_template(template: Path, directory: Path) -> str:
     (directory / "chat_template.json").unlink(missing_ok=True)
     config = directory / "tokenizer_config.json"
     if config.exists():
-        content = read_object(config)
+        content = read_json(config)
         if content.pop("chat_template", None) is not None:
             write_json(config, content)
     (directory / "chat_template.jinja").write_text(text, encoding="utf-8")

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from mixmerge.checkpoint.index import TensorInfo, read_index
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import read_object
+from mixmerge.core.io import read_json
 
 #: Elements of a piece: small enough for the processor's cache, large enough to hide Python.
 CHUNK = 1 << 17
@@ -77,7 +77,7 @@ def same_bytes(a: TensorInfo, b: TensorInfo) -> bool:
 
 def read_config(directory: Path) -> dict[str, Any]:
     """Read a checkpoint's ``config.json``; `UserError` where it is missing or no JSON object."""
-    return read_object(directory / "config.json")
+    return read_json(directory / "config.json")
 
 
 def is_tied(directory: Path, index: dict[str, TensorInfo]) -> bool:

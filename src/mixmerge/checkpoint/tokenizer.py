@@ -11,7 +11,7 @@ from typing import Any
 from mixmerge.checkpoint.chat import Chat
 from mixmerge.checkpoint.side_files import trusts_code
 from mixmerge.core.errors import UserError, one_line
-from mixmerge.core.io import read_object
+from mixmerge.core.io import read_json
 
 _FILE, _SENTENCEPIECE = "tokenizer.json", "tokenizer.model"
 
@@ -107,7 +107,7 @@ def stop_tokens(checkpoint: Path, chat: Chat) -> list[int]:
     tokens, source = chat.tokenizer.eos_token_id, checkpoint
     for name in ("config.json", "generation_config.json"):
         path = checkpoint / name
-        value = read_object(path).get("eos_token_id") if path.exists() else None
+        value = read_json(path).get("eos_token_id") if path.exists() else None
         if value is not None:
             tokens, source = value, path
     if tokens is None:

@@ -37,14 +37,6 @@ def named_path(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def named_seed(text: str) -> tuple[str, int]:
-    """An ``argparse`` type: ``name=number``."""
-    name, separator, number = text.partition("=")
-    if not (name and separator and number.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=number")
-    return name, int(number)
-
-
 def parser(description: str | None) -> argparse.ArgumentParser:
     """A parser for a rule's script; ``description`` is the script's docstring."""
     return argparse.ArgumentParser(
@@ -71,7 +63,12 @@ def run(main: Callable[[], None], online: bool = False) -> None:
     try:
         main()
     except Exception as error:
-        message = _message(error)
+        message: str | None = str(error)
+        if isinstance(error, ValidationError):  # settings typed by hand: a rule's are checked
+            message = str(explained(error, "--settings"))
+        elif not isinstance(error, UserError):
+            outputs = [value for name, value in itertools.pairwise(sys.argv) if name == "--out"]
+            message = refusal(error, (outputs or [str(Path.cwd())])[0])
         if message is None:
             raise
         # Progress bars that were left in their middle end their lines when their loops are let go.
@@ -81,13 +78,3 @@ def run(main: Callable[[], None], online: bool = False) -> None:
             cause = cause.__context__
         print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
-
-
-def _message(error: Exception) -> str | None:
-    """What the user is told; None where a bug is worth its traceback."""
-    if isinstance(error, UserError):
-        return str(error)
-    if isinstance(error, ValidationError):  # settings typed by hand: a rule's are checked
-        return str(explained(error, "--settings"))
-    outputs = [value for name, value in itertools.pairwise(sys.argv) if name == "--out"]
-    return refusal(error, (outputs or [str(Path.cwd())])[0])

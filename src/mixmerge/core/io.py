@@ -11,9 +11,10 @@ import platform
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from json import JSONDecodeError
 from pathlib import Path
 from typing import IO, Any
+
+import psutil  # type: ignore[import-untyped]
 
 from mixmerge.core.errors import UserError
 
@@ -26,17 +27,9 @@ def _scratch(path: Path) -> Path:
     mine = f".{path.name}.{platform.node()}."
     for left in path.parent.glob(f"{glob.escape(mine)}*.tmp"):
         pid = left.name.removeprefix(mine).removesuffix(".tmp")
-        if pid.isdigit() and (int(pid) == os.getpid() or not _is_running(int(pid))):
+        if pid.isdigit() and (int(pid) == os.getpid() or not psutil.pid_exists(int(pid))):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
     return path.with_name(f"{mine}{os.getpid()}.tmp")
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError as error:
-        return isinstance(error, PermissionError)  # another user's
-    return True
 
 
 @contextmanager
@@ -89,50 +82,42 @@ def write_json(path: Path, value: Any) -> None:
         file.write("\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; `UserError` with file, line and column where it is none or cannot be read."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; `UserError` with file and line where it is none or cannot be read."""
     try:
-        # Some editors begin a file with a mark of its encoding.
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError, OSError) as error:
+        return parse_object(path.read_bytes(), path)
+    except OSError as error:
         raise _unreadable(path, error) from None
 
 
-def _unreadable(path: Path, error: Exception) -> UserError:
-    advice = "; mend it, or make or fetch the file again"
+def parse_object(content: bytes, path: Path, number: int | None = None) -> dict[str, Any]:
+    """The JSON object in a file, or in its line of this number; `UserError` where it is none."""
+    line = number
+    try:
+        # Decoded here: `json` itself would take UTF-16 and UTF-32. Some editors begin a file with
+        # a mark of its encoding.
+        value = json.loads(content.decode("utf-8" if number else "utf-8-sig"))
+    except UnicodeDecodeError as error:
+        problem = f"not UTF-8: {error.reason} at byte {error.start}; convert the file"
+    except json.JSONDecodeError as error:
+        problem = f"not valid JSON: {error.msg} at column {error.colno}"
+        line = number or error.lineno
+    except RecursionError:
+        problem = "nested too deep to be read"
+    except ValueError:  # Python reads no whole number of more than 4300 digits
+        problem = "holds a number with thousands of digits; write it as text"
+    else:
+        if isinstance(value, dict):
+            return value
+        problem = f"expected a JSON object, found {type(value).__name__}"
+    advice = "mend or delete that line" if number else "mend it, or make or fetch the file again"
+    raise UserError(f"{path}:{f'{line}:' if line else ''} {problem}; {advice}")
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
     if isinstance(error, FileNotFoundError):
-        advice = "; put it back, or run again what makes it"
-    place = f"{path}:{error.lineno}:{error.colno}" if isinstance(error, JSONDecodeError) else path
-    return UserError(f"{place}: {_reason(error)}{advice}")
-
-
-def _reason(error: Exception) -> str:
-    """Why a file, or a line of one, could not be read as JSON."""
-    match error:
-        case UnicodeDecodeError():
-            return f"not UTF-8: {error.reason} at byte {error.start}; convert the file"
-        case JSONDecodeError():
-            return f"not valid JSON: {error.msg} at column {error.colno}"
-        case FileNotFoundError():
-            return "file not found"
-        case IsADirectoryError():
-            return "is a directory, not a file"
-        case OSError():
-            return f"cannot be read: {error.strerror or error}"
-        case RecursionError():
-            return "nested too deep to be read"
-    # Python reads no whole number of more than 4300 digits.
-    return "holds a number with thousands of digits; write it as text"
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; raises `UserError` as `read_json` does, or where it is something else."""
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise UserError(
-            f"{path}: expected a JSON object, found {type(value).__name__}; write the file again"
-        )
-    return value
+        return UserError(f"{path}: file not found; put it back, or run again what makes it")
+    return UserError(f"{path}: cannot be read: {error.strerror or error}; mend or make it again")
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
@@ -162,21 +147,7 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     with file:
         for number, line in enumerate(file, start=1):
             if line.strip():
-                yield parse_line(line, path, number)
-
-
-def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    """Decode one line of JSON lines; raises `UserError` where it is no object."""
-    try:
-        # Decoded here: `json` itself would take UTF-16 and UTF-32, line by line.
-        row = json.loads(line.decode())
-    except (ValueError, RecursionError) as error:
-        problem = _reason(error)
-    else:
-        if isinstance(row, dict):
-            return row
-        problem = f"expected a JSON object, found {type(row).__name__}"
-    raise UserError(f"{path}:{number}: {problem}; mend or delete that line")
+                yield parse_object(line, path, number)
 
 
 def sha256(path: Path) -> str:

@@ -15,10 +15,10 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
+
 #: In a job's environment: the `token` of the Snakemake that started it.
 DRIVER = "MIXMERGE_DRIVER"
-
-_PROC = Path("/proc")
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -26,19 +26,22 @@ _PR_SET_CHILD_SUBREAPER = 36
 def machine() -> str:
     """This boot of the kernel and this namespace of process ids; empty where there is no /proc."""
     try:
-        boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}:{(_PROC / 'self/ns/pid').readlink()}"
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}:{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
 
 
 def token(pid: int) -> str | None:
     """Name a running process so that no later one of its id is taken for it; None if it is gone."""
-    stat = _stat(pid)
-    if stat is None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return None
-    # Field 22 of proc(5)'s stat, counted from the state, which is field 3.
-    return f"{machine()}:{pid}:{stat[19]}"
+    # proc(5): the name in parentheses may hold any character; then the state, and 19 on the start.
+    fields = text.rpartition(")")[2].split()
+    has_ended = fields[0] in "ZXx"  # and is not yet forgotten
+    return None if has_ended else f"{machine()}:{pid}:{fields[19]}"
 
 
 def is_here(name: str) -> bool:
@@ -49,19 +52,6 @@ def is_here(name: str) -> bool:
 def is_alive(name: str) -> bool:
     """Whether the process that a `token` of this machine names still runs."""
     return token(int(name.rsplit(":", 2)[1])) == name
-
-
-def descendants(pid: int) -> list[int]:
-    """Running processes below a process, parents before their children."""
-    children: dict[int, list[int]] = {}
-    for entry in _PROC.iterdir():
-        stat = _stat(int(entry.name)) if entry.name.isdigit() else None
-        if stat is not None:
-            children.setdefault(int(stat[1]), []).append(int(entry.name))
-    processes = [pid]
-    for parent in processes:
-        processes.extend(children.get(parent, []))
-    return processes[1:]
 
 
 def watch() -> None:
@@ -83,10 +73,10 @@ def watch() -> None:
         # What loses its parent by this comes to us, not to init, and is found by the next look.
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         limit = time.monotonic() + 10
-        while (family := descendants(os.getpid())) and time.monotonic() < limit:
-            for pid in family:
-                kill(pid)
-            time.sleep(0.05)
+        while (family := psutil.Process().children(recursive=True)) and time.monotonic() < limit:
+            for process in family:
+                kill(process.pid)
+            psutil.wait_procs(family, timeout=0.05)  # ours would stay zombies
         kill(os.getpid())
 
     threading.Thread(target=look, name="orphan", daemon=True).start()
@@ -96,14 +86,3 @@ def kill(pid: int) -> None:
     """Send SIGKILL to a process that may have ended meanwhile."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-
-
-def _stat(pid: int) -> list[str] | None:
-    """The fields of a process's stat from its state on; None where no such process runs."""
-    try:
-        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    # The name before the state stands in parentheses and may hold spaces and parentheses itself.
-    stat = text.rpartition(")")[2].split()
-    return None if stat[0] in "ZXx" else stat  # ended, and not yet forgotten

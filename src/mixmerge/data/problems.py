@@ -24,7 +24,7 @@ from typing import Any
 
 from mixmerge.core.archives import Bounds, gunzip
 from mixmerge.core.errors import UserError, nearest
-from mixmerge.core.io import atomic_open, parse_line
+from mixmerge.core.io import atomic_open, parse_object
 from mixmerge.data.rows import Row, read_lines
 
 #: What each problem has, as text, and what EvalPlus's evaluation reads of it besides.
@@ -63,7 +63,7 @@ def read_problems(path: Path, unit_tests: bool = False) -> Iterator[tuple[bytes,
     keys = texts if unit_tests else (*texts, *_INPUTS)
     seen: dict[str, int] = {}
     for number, line in read_lines(path):
-        problem = parse_line(line, path, number)
+        problem = parse_object(line, path, number)
         for key in keys:
             if key not in problem:
                 raise UserError(

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.archives import Bounds
 from mixmerge.core.errors import UserError, one_line
-from mixmerge.core.io import parse_line
+from mixmerge.core.io import parse_object
 
 #: Rows of a source or a task; what a job counted.
 ROWS, REPORT = "rows.jsonl", "report.json"
@@ -72,9 +72,9 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
-    """Stream (line number, row); raises as `read_lines` and `parse_line` do."""
+    """Stream (line number, row); raises as `read_lines` and `parse_object` do."""
     for number, line in read_lines(path):
-        yield number, parse_line(line, path, number)
+        yield number, parse_object(line, path, number)
 
 
 def read_directory(directory: Path, what: str) -> Iterable[tuple[int, Row]]:
@@ -130,7 +130,7 @@ def _batch_rows(path: Path, batch: Any) -> Iterator[Row]:
 
 def plain_row(line: bytes, path: Path, number: int) -> Row:
     """Decode a line of a file from outside; NaN and infinities become null."""
-    row = parse_line(line, path, number)
+    row = parse_object(line, path, number)
     try:
         return {key: plain(value) for key, value in row.items()}
     except RecursionError:

@@ -18,7 +18,7 @@ from typing import Any
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import read_json, read_object, replace_dir, sha256, write_json
+from mixmerge.core.io import read_json, replace_dir, sha256, write_json
 from mixmerge.core.section import Section
 from mixmerge.sft.settings import Sft
 
@@ -80,7 +80,7 @@ class Job(Section):
         read_manifest(self.data)
         record, identity, scratch = self.scratch / _RECORD, self.identity(), self.scratch
         if record.exists():
-            before = read_object(record).get("identity", {})
+            before = read_json(record).get("identity", {})
             if changed := sorted(key for key in identity if before.get(key) != identity[key]):
                 logger.warning(
                     "%s: holds another job (%s differ); discarded", scratch, ", ".join(changed)
@@ -120,7 +120,7 @@ class Job(Section):
 
 def load_job(scratch: Path) -> Job:
     """The job that owns ``scratch``, as `open` recorded it; for ranks."""
-    return Job.model_validate(read_object(scratch / _RECORD)["job"])
+    return Job.model_validate(read_json(scratch / _RECORD)["job"])
 
 
 def step_of(checkpoint: Path) -> int:
