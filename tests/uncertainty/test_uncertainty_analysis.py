@@ -101,8 +101,8 @@ def test_identical_checkpoints_are_never_told_apart(tmp_path: Path) -> None:
 
 def test_who_meets_whom() -> None:
     found = study(tasks=3, percents=(50, 100))
-    all_matches = list(matches(settings(found)))
-    met = {(m.variant, m.against, m.reference, m.column) for m in all_matches}
+    all_matches = matches(settings(found))
+    met = {tuple(m.values())[:4] for m in all_matches}
     assert len(met) == len(all_matches)
     assert ("base", "specialist", "write-at-100", "write-test.base") in met
     assert ("write-at-50", "specialist", "write-at-100", "write-test.base") in met
@@ -113,7 +113,8 @@ def test_who_meets_whom() -> None:
     # Not a specialist with itself, nor one of half the data in another task's columns.
     assert not [m for m in met if m[0] == m[2]]
     assert not [m for m in met if m[0] == "write-at-50" and "explain" in m[3]]
-    sweeps = {m.variant: m.family for m in all_matches if m.column == "write-test.base"}
+    column = "write-test.base"
+    sweeps = {m["variant"]: m["family"] for m in all_matches if m["column"] == column}
     assert sweeps["blend-0.25"] == sweeps["blend-0.75"] != sweeps["mixed"]
 
 

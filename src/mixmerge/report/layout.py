@@ -1,9 +1,7 @@
 """The layout: all that the report knows of a study besides its results, and the files it makes.
 
-It is built once from the validated configuration (`mixmerge.study.layout`) and handed to the
-report's scripts as JSON. Everything a table prints about a checkpoint is looked up here; nothing is
-read out of a path or a name. Rules ask for the files' names each time they are read, so nothing
-heavy is imported.
+Built from the configuration by `mixmerge.study.layout`, and handed to the report's scripts as JSON.
+Rules ask for the files' names each time they are read, so nothing heavy is imported.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -12,6 +10,7 @@ from pydantic import Field
 
 from mixmerge.core.section import Section
 from mixmerge.report.settings import Paper
+from mixmerge.uncertainty.settings import Arm, Measure
 
 Role = Literal["test", "validation"]
 
@@ -26,8 +25,7 @@ VERDICT_FILES = (
 )
 TIMING_FILES = ("timing.csv", "timing.md", "timing.html", "timing.txt")
 
-#: All tables in one Markdown file.
-INDEX = "index.md"
+INDEX = "index.md"  # all tables in one file
 
 #: Kind of a table or figure -> what it shows, as Snakemake's report lists it.
 _SHOWS = {
@@ -61,22 +59,10 @@ class Suite(Section):
     version: str  # what exactly was judged on, as notes print it: a release, a file, a revision
 
 
-class Column(Section):
-    """One column of scores: a metric on a suite."""
+class Column(Measure):
+    """One column of scores in print."""
 
-    suite: str
-    metric: str  # key in `scores.json`
     header: str
-    task: str  # whose specialist the column is compared with
-    role: Role
-    digits: int  # printed decimals
-    higher_is_better: bool = True
-    counted: bool = False  # a share of problems, so that differences can be given in problems
-
-    @property
-    def key(self) -> str:
-        """Name of the column in scores and CSV files: ``suite.metric``."""
-        return f"{self.suite}.{self.metric}"
 
 
 class Strategy(Section):
@@ -88,14 +74,10 @@ class Strategy(Section):
     tasks: list[str] = []  # whose specialists it merges; all where none is named
 
 
-class Variant(Section):
-    """One checkpoint of a model."""
+class Variant(Arm):
+    """One checkpoint of a model, and what it was made from."""
 
-    name: str  # of its files
-    kind: Literal["base", "sft", "mix", "merge"]  # the stage that made it
-    task: str | None = None  # of a specialist
     percent: int | None = None  # share of the training set, of specialists and mixtures
-    strategy: str | None = None  # key of a merge's strategy
     weights: dict[str, float] | None = None  # of a merge: task -> weight of its specialist
 
 
@@ -129,8 +111,7 @@ class PaperMatch(Paper):
 
     def files(self) -> list[str]:
         """The files that hold its figures."""
-        files = (self.results, self.audit, self.data_scale)
-        return [str(path) for path in files if path is not None]
+        return [str(path) for path in (self.results, self.audit, self.data_scale) if path]
 
 
 class Layout(Section):
@@ -216,31 +197,31 @@ class Entry(NamedTuple):
     """One table or figure."""
 
     name: str  # stem of its files
-    kind: str  # what it shows; also the stem of its caption in ``resources/captions``
+    kind: str  # what it shows
     number: str  # such as ``Table 3`` or ``Figure 2``
     labels: dict[str, str]  # in Snakemake's report
     model: str | None = None  # the one model it is about, where it is about one
 
     @property
     def caption(self) -> str:
-        """File name of its caption for Snakemake's report."""
+        """File name of its caption for Snakemake's report, in ``resources/captions``."""
         return f"{self.kind}.rst"
 
 
 def table_entries(layout: Layout) -> list[Entry]:
     """The study's tables in print order; a table that would have no line is left out."""
-    tables: list[tuple[int, str, str | None]] = [(1, "hyperparameters", None), (2, "data", None)]
-    tables += [(3, "strategies", None)] if layout.strategy_models else []
-    tables += [(4, "data-scale", None)] if layout.scale_models else []
-    pages = [("ablation", key) for key in layout.ablation_models]
+    pages: list[tuple[str, str | None]] = [("hyperparameters", None), ("data", None)]
+    pages.append(("strategies" if layout.strategy_models else "", None))
+    pages.append(("data-scale" if layout.scale_models else "", None))
+    pages += [("ablation", key) for key in layout.ablation_models]
     pages += [("compact", key) for key in layout.compact_models]
-    tables += [(at, *page) for at, page in enumerate(pages, 5)]
     entries = []
-    for at, kind, key in tables:
-        about = layout.model(key).title if key else "all"
-        labels = {"table": f"Table {at}", "shows": _SHOWS[kind], "model": about}
-        name = "-".join([f"table{at}", kind, *([key] if key else [])])
-        entries.append(Entry(name, kind, f"Table {at}", labels, key))
+    for at, (kind, key) in enumerate(pages, 1):
+        if kind:
+            about = layout.model(key).title if key else "all"
+            labels = {"table": f"Table {at}", "shows": _SHOWS[kind], "model": about}
+            name = f"table{at}-{kind}" + (f"-{key}" if key else "")
+            entries.append(Entry(name, kind, f"Table {at}", labels, key))
     return entries
 
 

@@ -1,7 +1,7 @@
 """Intervals of all checkpoints of one model, and their comparisons, corrected after Holm."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,27 +18,13 @@ from mixmerge.uncertainty.statistics import Array
 
 #: Column key of comparisons of AVG.
 AVERAGE = "avg"
-#: Decimals written: far beyond them stands the order in which a processor adds up.
-_DECIMALS = 9
-
-
-class Match(NamedTuple):
-    """One comparison to be made: of a checkpoint with a reference, in a column or in AVG."""
-
-    variant: str
-    against: str  # "mixture" or "specialist"
-    reference: str  # a checkpoint; for AVG all specialists, joined by ``+``
-    column: str
-    family: str  # the same in all comparisons that are corrected together
 
 
 class _Column(NamedTuple):
-    """The scores of all checkpoints in one column, or their AVG."""
+    """The scores of all checkpoints in one column, or their AVG and the specialists' together."""
 
-    counted: bool  # whether items pass or fail
-    values: Array  # (checkpoints,); NaN where AVG has none
-    draws: Array  # the values resampled, (checkpoints, resamples)
-    items: Array  # (checkpoints, items); no items for AVG
+    draws: Array  # (checkpoints, 1 + resamples): the value, NaN where AVG has none; resampled
+    passed: Array | None = None  # (checkpoints, items): 1 and 0, where items are counted
 
 
 def analyse(settings: UncertaintySettings, scores: Mapping[str, Path], seed: int) -> dict[str, Any]:
@@ -48,8 +34,8 @@ def analyse(settings: UncertaintySettings, scores: Mapping[str, Path], seed: int
     the largest family to tell two checkpoints apart.
     """
     level, resamples = settings.uncertainty.confidence, settings.uncertainty.resamples
-    planned = list(matches(settings))
-    largest = max(Counter(match.family for match in planned).values(), default=0)
+    planned = matches(settings)
+    largest = max(Counter(match["family"] for match in planned).values(), default=0)
     # No p-value is below 2 / (resamples + 1), and Holm multiplies it by the family's size.
     if largest * 2 / (resamples + 1) >= 1 - level:
         raise UserError(
@@ -57,13 +43,26 @@ def analyse(settings: UncertaintySettings, scores: Mapping[str, Path], seed: int
             f"confidence {level:g} in a sweep of {largest}; "
             f"ask for {int(largest * 2 / (1 - level)) + 1} or more"
         )
-    columns = _columns(settings, scores, seed)
-    roles = {
-        role: _averages(settings, columns, role)
-        for role in ("test", "validation")
-        if settings.of_role(role)
-    }
-    places = {arm.name: place for place, arm in enumerate(settings.arms)}
+    columns: dict[str, _Column] = {}
+    # Each suite's items are read and resampled once, for all its metrics and all checkpoints.
+    for suite in dict.fromkeys(measure.suite for measure in settings.measures):
+        measures = [measure for measure in settings.measures if measure.suite == suite]
+        rows = read_rows(measures, [scores[a.name] / f"{suite}.jsonl" for a in settings.arms])
+        flat = rows.reshape(-1, rows.shape[-1]).T
+        means = statistics.resampled_means(flat, resamples, derived_seed(seed, suite), suite)
+        draws = np.ascontiguousarray(means.T).reshape(*rows.shape[:2], resamples)
+        for measure, items, own in zip(measures, rows, draws, strict=True):
+            values = np.column_stack([items.mean(axis=1), own])
+            columns[measure.key] = _Column(values, items if measure.counted else None)
+    places, roles = {arm.name: place for place, arm in enumerate(settings.arms)}, {}
+    for role in ("test", "validation"):
+        if measures := settings.of_role(role):
+            references = [places[settings.specialists[measure.task]] for measure in measures]
+            values = np.stack([columns[measure.key].draws for measure in measures])
+            # The specialists are resampled, too, and their own AVG, the last, is 0 by definition.
+            specialists = values[range(len(measures)), references, None]
+            averages = statistics.averages(values, specialists, measures)
+            roles[role] = _Column(np.pad(averages, [(0, 1), (0, 0)]))
     return {
         "confidence": level,
         "resamples": resamples,
@@ -74,14 +73,15 @@ def analyse(settings: UncertaintySettings, scores: Mapping[str, Path], seed: int
     }
 
 
-def matches(settings: UncertaintySettings) -> Iterator[Match]:
-    """All comparisons of a model, on the test suites.
+def matches(settings: UncertaintySettings) -> list[dict[str, str]]:
+    """All comparisons of a model on the test suites; those of a family are corrected together.
 
-    Merges meet the mixture and the specialists in every column and in AVG; base and mixtures meet
-    the specialists; a specialist meets the others in their columns. Specialists trained on another
-    share of their data meet the specialist of their own task in its columns.
+    Merges meet the mixture and the specialists in every column and in AVG (all specialists, joined
+    by ``+``); base and mixtures meet the specialists; a specialist meets the others in their
+    columns, and those of another share of the data that of their own task in its.
     """
     everyone = "+".join(settings.specialists[task] for task in settings.tasks)
+    planned = []
     for arm in settings.arms:
         scaled = arm.kind == "sft" and arm.name not in settings.specialists.values()
         references = {
@@ -103,25 +103,10 @@ def matches(settings: UncertaintySettings) -> Iterator[Match]:
         if arm.kind == "merge":
             met += [("mixture", column, settings.mixture) for column in references]
         for against, column, reference in met:
-            family = f"{sweep}, {column}, against {against}"
-            yield Match(arm.name, against, reference, column, family)
-
-
-def _columns(
-    settings: UncertaintySettings, scores: Mapping[str, Path], seed: int
-) -> dict[str, _Column]:
-    """Read and resample each suite's items once, for all its metrics and all checkpoints."""
-    resamples = settings.uncertainty.resamples
-    columns = {}
-    for suite in dict.fromkeys(measure.suite for measure in settings.measures):
-        measures = [measure for measure in settings.measures if measure.suite == suite]
-        rows = read_rows(measures, [scores[a.name] / f"{suite}.jsonl" for a in settings.arms])
-        flat = rows.reshape(-1, rows.shape[-1]).T
-        means = statistics.resampled_means(flat, resamples, derived_seed(seed, suite), suite)
-        draws = np.ascontiguousarray(means.T).reshape(*rows.shape[:2], resamples)
-        for measure, items, own in zip(measures, rows, draws, strict=True):
-            columns[measure.key] = _Column(measure.counted, items.mean(axis=1), own, items)
-    return columns
+            match = {"variant": arm.name, "against": against, "reference": reference}
+            match |= {"column": column, "family": f"{sweep}, {column}, against {against}"}
+            planned.append(match)
+    return planned
 
 
 def read_rows(measures: Sequence[Measure], files: Sequence[Path]) -> Array:
@@ -140,10 +125,9 @@ def read_rows(measures: Sequence[Measure], files: Sequence[Path]) -> Array:
                     raise ValueError("its id is no text, or is there twice")
                 table[name] = [_value(row, measure) for measure in measures]
             except (KeyError, TypeError, ValueError) as error:
-                raise UserError(
-                    f"{file}: row {name!r} is not a row of scores ({error}); delete the directory "
-                    "and run its rule (score) again"
-                ) from None
+                remedy = "delete the directory and run its rule (score) again"
+                message = f"{file}: row {name!r} is not a row of scores ({error}); {remedy}"
+                raise UserError(message) from None
         if not table:
             raise UserError(f"{file}: holds no row; run its rule (score) again")
         if different := tables[0].keys() ^ table.keys():
@@ -167,54 +151,51 @@ def _value(row: Mapping[str, Any], measure: Measure) -> float:
     return float(value)
 
 
-def _averages(settings: UncertaintySettings, columns: Mapping[str, _Column], role: str) -> _Column:
-    """AVG of each checkpoint and, last, that of the specialists together, 0 by definition.
-
-    The specialists are resampled with the rest: AVG is uncertain in its denominators, too.
-    """
-    measures = settings.of_role(role)
-    names = [arm.name for arm in settings.arms]
-    references = [names.index(settings.specialists[measure.task]) for measure in measures]
-    used = [columns[measure.key] for measure in measures]
-    # The values, and beside them the same resampled.
-    values = np.stack([np.column_stack([column.values, column.draws]) for column in used])
-    specialists = values[range(len(used)), references, None]
-    averages = np.pad(statistics.averages(values, specialists, measures), [(0, 1), (0, 0)])
-    return _Column(False, averages[:, 0], averages[:, 1:], np.empty((len(names) + 1, 0)))
-
-
 def _intervals(
     columns: Mapping[str, _Column], places: Mapping[str, int], level: float
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Values with their intervals, by checkpoint and column."""
+    """Values with their intervals, by checkpoint and column; Wilson's where items are counted."""
     intervals: dict[str, dict[str, dict[str, float]]] = {name: {} for name in places}
     for key, column in columns.items():
         for name, place in places.items():
-            if np.isnan(column.values[place]):
-                continue
-            if column.counted:
-                items = column.items[place]
+            value, draws = column.draws[place, 0], column.draws[place, 1:]
+            if column.passed is not None:
+                items = column.passed[place]
                 low, high = proportion_confint(items.sum(), len(items), 1 - level, method="wilson")
+            elif np.isnan(value):
+                continue
             else:
-                low, high = statistics.percentile_interval(column.draws[place], level)
-            intervals[name][key] = _rounded(value=column.values[place], low=low, high=high)
+                low, high = statistics.percentile_interval(draws, level)
+            intervals[name][key] = _rounded(value=value, low=low, high=high)
     return intervals
 
 
 def _comparisons(
-    planned: Sequence[Match],
+    planned: Sequence[Mapping[str, str]],
     columns: Mapping[str, _Column],
     places: Mapping[str, int],
     level: float,
 ) -> list[dict[str, Any]]:
-    entries = []
+    """Each difference with its interval and p-value, as it is and adjusted in its family."""
+    entries: list[dict[str, Any]] = []
     families = defaultdict(list)
     for match in planned:
-        column, place = columns[match.column], places[match.variant]
-        if not np.isnan(column.values[place]):  # AVG where every specialist's value prints as 0
-            reference = places.get(match.reference, -1)
-            entries.append(match._asdict() | _difference(column, place, reference, level))
-            families[match.family].append(entries[-1])
+        draws, passed = columns[match["column"]]
+        one, other = places[match["variant"]], places.get(match["reference"], -1)
+        if np.isnan(draws[one, 0]):  # AVG where every specialist's value prints as 0
+            continue
+        differences = draws[one] - draws[other]
+        if passed is not None:
+            change = passed[one] - passed[other]
+            gained, lost = int((change > 0).sum()), int((change < 0).sum())
+            low, high = statistics.paired_interval(gained, lost, len(change), level)
+            p, method = mcnemar([[0, gained], [lost, 0]], exact=True).pvalue, "mcnemar"
+        else:
+            low, high = statistics.percentile_interval(differences[1:], level)
+            p, method = statistics.two_sided_p(differences[1:]), "bootstrap"
+        numbers = _rounded(difference=differences[0], low=low, high=high)
+        entries.append({**match, **numbers, "p": float(p), "method": method})
+        families[match["family"]].append(entries[-1])
     for family in families.values():
         adjusted = statistics.holm([entry["p"] for entry in family])
         for entry, p_value in zip(family, adjusted, strict=True):
@@ -222,21 +203,6 @@ def _comparisons(
     return entries
 
 
-def _difference(column: _Column, one: int, other: int, level: float) -> dict[str, Any]:
-    """Difference of two checkpoints in one column, with interval and p-value."""
-    if column.counted:
-        change = column.items[one] - column.items[other]
-        gained, lost = int((change > 0).sum()), int((change < 0).sum())
-        low, high = statistics.paired_interval(gained, lost, len(change), level)
-        p, method = mcnemar([[0, gained], [lost, 0]], exact=True).pvalue, "mcnemar"
-    else:
-        draws = column.draws[one] - column.draws[other]
-        low, high = statistics.percentile_interval(draws, level)
-        p, method = statistics.two_sided_p(draws), "bootstrap"
-    value = column.values[one] - column.values[other]
-    return {**_rounded(difference=value, low=low, high=high), "p": float(p), "method": method}
-
-
 def _rounded(**numbers: Any) -> dict[str, float]:
-    """Numbers as they are written; adding 0 turns a negative zero."""
-    return {name: round(float(number), _DECIMALS) + 0.0 for name, number in numbers.items()}
+    """Numbers as written, to a processor's order of adding up; adding 0 turns a negative zero."""
+    return {name: round(float(number), 9) + 0.0 for name, number in numbers.items()}

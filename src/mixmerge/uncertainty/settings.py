@@ -19,49 +19,40 @@ class Uncertainty(Section):
 
 
 class Measure(Section):
-    """One column of scores, which is compared with its task's specialist.
-
-    A specialist's value that prints as 0 with so many digits has no percentage. Items that are
-    counted pass or fail, instead of having a score.
-    """
+    """One column of scores: a metric on a suite."""
 
     suite: str
-    metric: str
-    task: str
+    metric: str  # key in `scores.json`
+    task: str  # whose specialist the column is compared with
     role: Literal["test", "validation"]
-    digits: int
-    higher_is_better: bool
-    counted: bool
+    digits: int  # printed decimals; a specialist's value that prints as 0 has no percentage
+    higher_is_better: bool = True
+    counted: bool = False  # a share of problems that pass, not a mean of scores
 
     @property
     def key(self) -> str:
-        """``suite.metric``."""
+        """Name of the column in scores and CSV files: ``suite.metric``."""
         return f"{self.suite}.{self.metric}"
 
 
 class Arm(Section):
-    """One checkpoint: its name, which stage made it, a specialist's task, a merge's strategy."""
+    """One checkpoint of a model."""
 
-    name: str
-    kind: Literal["base", "sft", "mix", "merge"]
-    task: str | None = None
-    strategy: str | None = None
+    name: str  # of its files
+    kind: Literal["base", "sft", "mix", "merge"]  # the stage that made it
+    task: str | None = None  # of a specialist
+    strategy: str | None = None  # key of a merge's strategy
 
 
 class UncertaintySettings(Section):
-    """Settings of the rule for one model; lists are in the order of the configuration.
-
-    Attributes:
-        specialists: task -> checkpoint that the task's columns are compared with.
-        mixture: the one that stands beside the merges.
-    """
+    """Settings of the rule for one model; lists are in the order of the configuration."""
 
     uncertainty: Uncertainty
     measures: list[Measure]
     arms: list[Arm]
-    specialists: dict[str, str]
+    specialists: dict[str, str]  # task -> checkpoint that its columns are compared with
     tasks: list[str]
-    mixture: str
+    mixture: str  # the one that stands beside the merges
 
     def of_role(self, role: str) -> list[Measure]:
         """The columns of one role."""
