@@ -181,6 +181,17 @@ def test_what_fails_leaves_the_old_record(stage: Stage) -> None:
     assert stage.run(), "the record is of the last result, not of the one before"
 
 
+def test_a_dangling_link_is_not_left_out_of_the_list_in_silence(stage: Stage) -> None:
+    """A library that links into a cache: what it links to would be missing from the result."""
+    before = (stage.out / MANIFEST).read_bytes()
+    with (
+        pytest.raises(FileNotFoundError),
+        publish(stage.out, "rows", inputs=[], settings={}) as artifact,
+    ):
+        (artifact.path / "weights").symlink_to("nowhere")
+    assert (stage.out / MANIFEST).read_bytes() == before
+
+
 def test_a_missing_input_is_left_to_the_stage_to_report(stage: Stage) -> None:
     stage.decided_by["rows"] = stage.folder / "not there"
     assert stage.run()

@@ -1,5 +1,6 @@
 """Which libraries count for a stage, and that their versions are part of its rule's `code`."""
 
+import itertools
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -92,14 +93,14 @@ def test_every_import_of_every_stage_is_known_by_its_distributions_name(root: Pa
     """A module whose distribution has another name would be taken for one that is not there."""
     owners = packages_distributions()
     for script in sorted((root / "workflow/scripts").glob("*.py")):
-        for path in [script, *fingerprint._modules(script).values()]:
-            for module in fingerprint._third_party([path]):
-                names = {name.lower().replace("_", "-") for name in owners.get(module, [])}
-                found = fingerprint._DISTRIBUTIONS.get(module, module.replace("_", "-"))
-                assert not names or found in names, f"{path}: {module} is installed by {names}"
+        for module in fingerprint.third_party(script):
+            names = {name.lower().replace("_", "-") for name in owners.get(module, [])}
+            found = fingerprint.TABLE["distributions"].get(module, module.replace("_", "-"))
+            assert not names or found in names, f"{script}: {module} is installed by {names}"
 
 
 def test_what_libraries_compute_with_is_in_the_lock(root: Path) -> None:
     lock = fingerprint.read_lock(root / "envs/requirements.lock")
-    named = {*fingerprint._COMPUTES_WITH, *sum(fingerprint._COMPUTES_WITH.values(), ())}
+    computes_with = fingerprint.TABLE["computes_with"]
+    named = {*computes_with, *itertools.chain(*computes_with.values())}
     assert named <= lock.keys()

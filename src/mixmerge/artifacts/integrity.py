@@ -1,8 +1,6 @@
-"""SHA-256 of files: hashed side by side, compared with what a manifest or a list says.
+"""SHA-256 of files, compared with what a manifest or list says before a stage reads them.
 
-A bit that flips on a disk changes no time and no size, only a number in a tensor. So no stage
-trusts a directory before its bytes were compared with its manifest. What was compared is remembered
-within one process and no longer: a longer memory could only go by times and sizes.
+Rot changes no time and no size, so what was compared is remembered within one process alone.
 """
 
 import os
@@ -12,46 +10,49 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from tqdm import tqdm
 
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_open, sha256
 
-#: More threads than this would only wait for the disk; hashlib lets the others run meanwhile.
-_MOST_THREADS = 8
-
-#: From so many bytes on (half a second) a bar is shown.
-_BAR = 500_000_000
-
-_SUM = re.compile(r"([0-9a-f]{64})  (.+)")
-
 #: File as it was when this process hashed it (device, number, size, times) -> its SHA-256.
 _known: dict[tuple[int, ...], str] = {}
+
+
+class Entry(BaseModel, strict=True):
+    """What is listed of a file."""
+
+    bytes: int
+    sha256: str
+
+
+def entry_of(path: Path) -> dict[str, Any]:
+    """A file's `Entry`, to be written."""
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def digests(sizes: Mapping[Path, int], label: str) -> Iterator[tuple[Path, str | OSError]]:
     """Yield each file with its SHA-256 in hexadecimal, or with why it could not be read.
 
-    They are hashed side by side, with a progress bar where they are large; the largest (``sizes``
-    has their bytes) first, which keeps all threads busy to the end.
+    They are hashed side by side, the largest (``sizes`` has their bytes) first, which keeps all
+    threads busy to the end; with a progress bar where that takes more than half a second.
     """
-    paths = sorted(sizes, key=lambda path: -sizes[path])
-    total = sum(sizes.values())
-    workers = max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)), len(paths)))
-    with (
-        tqdm(total=total, unit="B", unit_scale=True, desc=label, disable=total < _BAR) as bar,
-        ThreadPoolExecutor(workers, thread_name_prefix="sha256") as pool,
-    ):
-        for path, digest in zip(paths, pool.map(_digest, paths), strict=True):
+
+    def digest(path: Path) -> str | OSError:
+        try:
+            return sha256(path)
+        except OSError as error:
+            return error
+
+    paths, total = sorted(sizes, key=lambda path: -sizes[path]), sum(sizes.values())
+    # More threads than eight would only wait for the disk.
+    workers = max(1, min(8, len(os.sched_getaffinity(0)), len(paths)))
+    bar = tqdm(total=total, unit="B", unit_scale=True, desc=label, disable=total < 500_000_000)
+    with bar, ThreadPoolExecutor(workers) as pool:
+        for path, result in zip(paths, pool.map(digest, paths), strict=True):
             bar.update(sizes[path])
-            yield path, digest
-
-
-def _digest(path: Path) -> str | OSError:
-    try:
-        return sha256(path)
-    except OSError as error:
-        return error
+            yield path, result
 
 
 def difference(
@@ -63,43 +64,31 @@ def difference(
     """
     states: dict[Path, tuple[int, ...]] = {}
     for name, entry in files.items():
-        path = directory / name
         try:
-            stat = path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return name, f"listed in {listing} but missing"
+            stat = (directory / name).stat()
         except OSError as error:
-            return name, f"cannot be read: {error.strerror}"
-        if stat.st_size != entry["bytes"]:
-            sizes = f"{stat.st_size} bytes, but {listing} lists {entry['bytes']}"
-            return name, f"{sizes}; the file was changed or cut off"
+            return name, f"is listed in {listing}, but cannot be read: {error.strerror}"
+        if (size := stat.st_size) != (listed := entry["bytes"]):
+            return name, f"{size} bytes, but {listing} lists {listed}: changed or cut off"
         # Any write to the file changes this, rot does not.
-        state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        states[path] = state
+        state = (stat.st_dev, stat.st_ino, size, stat.st_mtime_ns, stat.st_ctime_ns)
+        states[directory / name] = state
     unknown = {path: state[2] for path, state in states.items() if content and state not in _known}
-    for path, digest in digests(unknown, f"SHA-256 {directory.name}"):
+    hashes = dict(digests(unknown, f"SHA-256 {directory.name}"))
+    for name, entry in files.items() if content else ():
+        path, listed = directory / name, entry["sha256"]
+        digest = _known.get(states[path]) or hashes[path]
         if isinstance(digest, OSError):
-            name = path.relative_to(directory).as_posix()
             return name, f"cannot be read: {digest.strerror or digest}"
         _known[states[path]] = digest
-    for name, entry in files.items() if content else ():
-        digest, listed = _known[states[directory / name]], str(entry["sha256"])
         if digest != listed:
             sums = f"its SHA-256 is {digest[:16]}..., but {listing} lists {listed[:16]}..."
             return name, f"{sums}: the file rotted on the disk or was edited after it was made"
     return None
 
 
-def entry_of(path: Path) -> dict[str, Any]:
-    """What is listed of a file: its bytes and SHA-256."""
-    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
-
-
 def write_sums(listing: Path, files: Iterable[Path]) -> None:
-    """List the SHA-256 of files below the list's folder, in the form of `sha256sum`; call it last.
-
-    Tables and figures lie in folders that several rules share, so no manifest fits them.
-    """
+    """List files below the list's folder as `sha256sum` does, for folders that rules share."""
     lines = [f"{sha256(path)}  {path.relative_to(listing.parent).as_posix()}\n" for path in files]
     with atomic_open(listing) as file:
         file.writelines(sorted(lines, key=lambda line: line[64:]))
@@ -113,8 +102,8 @@ def read_sums(listing: Path) -> dict[Path, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{listing}: damaged: cannot be read ({error})") from None
     for number, line in enumerate(lines, start=1):
-        match = _SUM.fullmatch(line)
-        if match is None or match[2].startswith("/") or ".." in match[2].split("/"):
+        match = re.fullmatch(r"([0-9a-f]{64})  ([^/].*)", line)
+        if match is None or ".." in match[2].split("/"):
             raise UserError(f"{listing}: damaged: line {number} is no SHA-256 and name")
         sums[listing.parent / match[2]] = match[1]
     return sums

@@ -1,20 +1,19 @@
-"""Manifests: the small files that are the edges of the DAG.
+"""Manifests, the edges of the DAG: a directory's ``manifest.json``, written last.
 
-A rule that makes a directory writes ``manifest.json`` into it last. It lists bytes and SHA-256 of
-each file and a few facts that readers need, and no time, host or version: the same content gives
-the same bytes, and Snakemake, which compares small files by checksum, stops there when an upstream
-re-run changed nothing. How the content came about stands beside it in ``provenance.json``, which no
-rule depends on.
+It lists bytes and SHA-256 of each file and facts for readers, no time, host or version: the same
+content gives the same bytes. How it came about stands in ``provenance.json``, no rule's input.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mixmerge.artifacts.integrity import difference, entry_of
+from pydantic import BaseModel, ValidationError
+
+from mixmerge.artifacts.integrity import Entry, difference, entry_of
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import atomic_dir, read_json, sha256, write_json
 from mixmerge.core.redaction import redacted_value
@@ -22,6 +21,14 @@ from mixmerge.core.section import Section
 
 MANIFEST = "manifest.json"
 PROVENANCE = "provenance.json"
+
+
+class Manifest(BaseModel, strict=True):
+    """The form of ``manifest.json``."""
+
+    kind: str
+    facts: dict[str, Any]
+    files: dict[str, Entry]
 
 
 @dataclass
@@ -48,8 +55,7 @@ def publish(
     Args:
         out: target directory.
         kind: what it is ("checkpoint", "rows", "completions", ...).
-        inputs: files (mostly manifests) it is made from; their SHA-256 is recorded, so that any
-            number can be followed down to the weights and rows it came from.
+        inputs: files (mostly manifests) it is made from, recorded by their SHA-256.
         settings: what the rule passed, a section (without its defaults) or JSON-able.
         seed: the seed of the job, None where nothing is random.
         packages: distributions whose versions matter for the result.
@@ -60,11 +66,15 @@ def publish(
         yield artifact
         if isinstance(settings, Section):
             settings = settings.model_dump(mode="json", exclude_unset=True)
+        software = dict.fromkeys(packages, "absent")
+        for package in packages:
+            with suppress(PackageNotFoundError):
+                software[package] = version(package)
         provenance = {
             "inputs": {path.as_posix(): sha256(path) for path in sorted(inputs)},
             "settings": redacted_value(settings),
             "seed": seed,
-            "software": {package: _version(package) for package in packages},
+            "software": software,
         }
         write_json(scratch / PROVENANCE, provenance)
         write_manifest(scratch, kind, artifact.facts)
@@ -72,37 +82,27 @@ def publish(
             check(scratch)
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "absent"
-
-
 def write_manifest(directory: Path, kind: str, facts: dict[str, Any] | None = None) -> None:
     """Write ``manifest.json``, which lists all files below ``directory``; call it last.
 
     Facts are small values for downstream readers, such as row counts; a function of the content.
     """
-    paths = [path for path in directory.rglob("*") if path.is_file()]
     own = (directory / MANIFEST, directory / PROVENANCE)
-    files = {p.relative_to(directory).as_posix(): entry_of(p) for p in paths if p not in own}
+    # A dangling link fails here: what it stands for would be left out of the list in silence.
+    paths = [path for path in directory.rglob("*") if path not in own and not path.is_dir()]
+    files = {path.relative_to(directory).as_posix(): entry_of(path) for path in paths}
     write_json(directory / MANIFEST, {"kind": kind, "facts": facts or {}, "files": files})
 
 
 def read_manifest(
     directory: Path, kind: str | None = None, *, content: bool = True
 ) -> dict[str, Any]:
-    """Read a directory's manifest, checking its kind and that each listed file is what it lists.
+    """Read a directory's manifest, checking its kind, if any, and each file that it lists.
 
-    Args:
-        directory: the one with the manifest.
-        kind: the kind that it must be of; any where None.
-        content: whether the files' SHA-256 are compared, not their sizes alone. So it is wherever
-            something is made of them; a checkpoint of 3 GB takes 2 seconds.
+    Without ``content`` the files' sizes alone are compared, not their SHA-256, which takes 2
+    seconds for a checkpoint of 3 GB: only where nothing is made of them.
     """
-    path = directory / MANIFEST
-    if not path.exists():
+    if not (path := directory / MANIFEST).exists():
         raise UserError(f"{path}: no manifest; {directory} is unfinished. Run its rule again.")
     manifest = parse_manifest(path)
     if kind is not None and manifest["kind"] != kind:
@@ -117,32 +117,20 @@ def read_manifest(
 
 
 def parse_manifest(path: Path) -> dict[str, Any]:
-    """A manifest file's content, of the right form; `UserError` where it is none."""
+    """A file's content as a `Manifest`; `UserError` where it is none, or lacks a fact asked for."""
+
+    class Facts(dict[str, Any]):
+        def __missing__(self, name: str) -> Any:
+            problem = "it was edited, or another version of mixmerge wrote it"
+            raise UserError(f"{path}: has no fact {name!r}; {problem}. Delete it and run again")
+
     manifest = read_json(path)
     try:
-        is_valid = "kind" in manifest and isinstance(manifest["facts"], dict)
-        for entry in manifest["files"].values():
-            is_valid &= isinstance(entry["bytes"], int) and isinstance(entry["sha256"], str)
-    except (AttributeError, KeyError, TypeError):
-        is_valid = False
-    if not is_valid:
-        raise UserError(f"{path}: is no manifest; delete it and run again")
+        Manifest.model_validate(manifest)
+    except ValidationError:
+        raise UserError(f"{path}: is no manifest; delete it and run again") from None
     for name in manifest["files"]:
         # What cannot be printed can be no name of ours either.
         if not name.isprintable() or name.startswith("/") or {"", "..", "."} & set(name.split("/")):
             raise UserError(f"{path}: names a file elsewhere: {name!r}; delete it and run again")
-    facts = _Facts(manifest["facts"])
-    facts._path = path
-    return {**manifest, "facts": facts}
-
-
-class _Facts(dict[str, Any]):
-    """The facts of a manifest; one that is asked for and not there is the user's to mend."""
-
-    _path: Path
-
-    def __missing__(self, name: str) -> Any:
-        raise UserError(
-            f"{self._path}: has no fact {name!r}; it was edited or written by another version of "
-            "mixmerge. Delete it and run again"
-        )
+    return {**manifest, "facts": Facts(manifest["facts"])}
