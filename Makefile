@@ -14,6 +14,9 @@ STAMP := $(VENV)/.installed
 PYTEST_ARGS ?= -n 2 --dist loadscope --durations 25 --durations-min 10
 PYTEST = $(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# Set in many containers; each of hundreds of processes would then compile torch by itself.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-long test-all check plan preflight verify setup lint docs lock conda-env
 
 demo: $(STAMP)  ## the whole embedded study: train, merge, evaluate, tables, figures, report
@@ -72,6 +75,9 @@ $(STAMP): envs/requirements.lock pyproject.toml
 	@# Python compiles what is imported, when it is; all of torch ahead of that takes minutes.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r envs/requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@# But for what programs in a sandbox may import, where nothing can be written.
+	@cd "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" && \
+		$(CURDIR)/$(BIN)/python -m compileall -q -j 0 -x /tests/ numpy pandas scipy sympy networkx
 	@# Snakemake finds its plugins by looking into folders, which an editable install of several hides.
 	@printf '%s\n' $(CURDIR)/src $(CURDIR)/packages/*/src \
 		> "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/mixmerge-sources.pth"

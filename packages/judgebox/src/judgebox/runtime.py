@@ -29,7 +29,6 @@ PACKAGES = ("numpy", "pandas", "scipy", "sympy", "networkx")
 FIXED = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
     # The order of a set's strings must be that of the expected outputs.
     "PYTHONHASHSEED": "0",
 }
