@@ -13,7 +13,7 @@ rule winner:
             for name in STUDY.specialists.values()
         ],
         recipes=lambda wildcards: [
-            STUDY.recipe(wildcards.model, name)
+            STUDY.path("recipes", wildcards.model, f"{name}.yaml")
             for name in STUDY.merges(wildcards.model, wildcards.strategy)
         ],
         records=lambda wildcards: [

@@ -1,11 +1,8 @@
 """``--scheduler mixmerge``: merges wait while as many merged checkpoints as allowed are on disk.
 
-A resource of Snakemake's is held while its job runs, but a merged checkpoint takes its room until
-the last job that reads it is done. So the resource ``merged`` is counted here: a job that asks for
-it holds it while it runs, and for as long as a temporary directory among its outputs exists. What
-an earlier run left behind counts too. The bound is Snakemake's: ``--resources merged=4``.
-
-Everything else is Snakemake's greedy scheduler. Dry runs never come here.
+A job that asks for the resource ``merged`` holds it while it runs, and for as long as a temporary
+directory among its outputs exists: until its last reader is done. What an earlier run left counts
+too. The bound is Snakemake's: ``--resources merged=4``; all else is its greedy scheduler.
 """
 
 import shutil
@@ -15,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from snakemake.scheduling import greedy
-from snakemake_interface_scheduler_plugins.base import (  # type: ignore[import-untyped]
-    SchedulerBase,
-)
+from snakemake_interface_scheduler_plugins import base  # type: ignore[import-untyped]
 
 from mixmerge.resources.schedule import MERGED, MOST_MERGED
 
@@ -27,8 +22,8 @@ __all__ = ["Scheduler"]
 _DRIVERS = Path(".snakemake/drivers")
 
 
-class Scheduler(SchedulerBase):  # type: ignore[misc]
-    """Selects jobs; see the module."""
+class Scheduler(base.SchedulerBase):  # type: ignore[misc]
+    """Selects jobs; dry runs never come here."""
 
     def __post_init__(self) -> None:
         """Delete what an earlier run left and nothing needs, and count what is needed."""
@@ -53,41 +48,30 @@ class Scheduler(SchedulerBase):  # type: ignore[misc]
         if self._limit is None:
             # Asked for the first time, no job runs: what is available is all there is.
             self._limit = int(available_resources.get(MERGED, MOST_MERGED))
-        while True:
+        running = self.dag.workflow.scheduler.running
+        selected: Sequence[Any] = ()
+        while not selected:
             available = dict(available_resources)
             if self._bounded:
-                available[MERGED] = max(0, self._limit - self._held())
-            selected: Sequence[Any] = self._greedy.select_jobs(
+                for job, paths in list(self._holders.items()):
+                    if job not in running and not any(path.exists() for path in paths):
+                        del self._holders[job]
+                available[MERGED] = max(0, self._limit - len(self._holders))
+            selected = self._greedy.select_jobs(
                 selectable_jobs, remaining_jobs, available, input_sizes
             )
-            idle = not selected and not self.dag.workflow.scheduler.running
-            if not (self._bounded and idle and self._give_up_one()):
+            if selected or running or not (self._bounded and self._holders):
                 break
+            # Nothing runs and nothing may start: who reads the checkpoints that exist has failed,
+            # or waits for a job that failed.
+            for path in self._holders.pop(next(iter(self._holders))):
+                self._remove(path, "the jobs that read it failed, and other merges need the room")
         for job in selected:
             if job.scheduler_resources.get(MERGED, 0):
                 members = job if job.is_group() else [job]
                 files = [file for member in members for file in member.output]
                 self._holders[job] = [Path(file) for file in files if _is_temporary(file)]
         return selected
-
-    def _held(self) -> int:
-        """How many merged checkpoints exist or are being made."""
-        running = self.dag.workflow.scheduler.running
-        for job, paths in list(self._holders.items()):
-            if job not in running and not any(path.exists() for path in paths):
-                del self._holders[job]
-        return len(self._holders)
-
-    def _give_up_one(self) -> bool:
-        """Delete a checkpoint that no job of this run can read any more; whether there was one.
-
-        Called when nothing runs and nothing may start: who reads the checkpoints that exist has
-        failed, or waits for a job that failed. To wait for them would be to wait for ever.
-        """
-        job = next(iter(self._holders), None)
-        for path in self._holders.pop(job, []):
-            self._remove(path, "the jobs that read it failed, and other merges need the room")
-        return job is not None
 
     def _take_stock(self) -> None:
         """Go through the checkpoints that an earlier run left behind."""

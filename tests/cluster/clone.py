@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,6 @@ class Clone:
     lab: Lab | None = None
     before_path: Path | None = None
     """A folder of programs that go before the system's own."""
-    environment: dict[str, str] = field(default_factory=dict)
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start ``snakemake ARGUMENTS`` in the environment that `make setup` makes."""
@@ -42,7 +41,6 @@ class Clone:
             cwd=self.path,
             env={
                 **(self.lab.environment if self.lab else os.environ),
-                **self.environment,
                 "PATH": ":".join(path),
                 "NO_COLOR": "1",
             },
@@ -72,23 +70,6 @@ class Clone:
         """All tables by name."""
         return {file.name: file.read_bytes() for file in (self.results / "tables").iterdir()}
 
-    def adapt(self, **settings: object) -> None:
-        """Change single lines of the profile, as its user does."""
-        file = self.path / "slurm/profile.yaml"
-        text = file.read_text(encoding="utf-8")
-        for name, value in settings.items():
-            key = name.replace("_", "-") if "slurm_partition" not in name else name
-            text, found = re.subn(rf"(?m)^(\s*){key}:.*$", rf"\g<1>{key}: {value}", text)
-            assert found == 1, key
-        file.write_text(text, encoding="utf-8")
-
-    def say(self, name: str, value: str) -> None:
-        """Add a default resource to the profile, as its user does."""
-        file = self.path / "slurm/profile.yaml"
-        text, head = file.read_text(encoding="utf-8"), "default-resources:\n"
-        assert text.count(head) == 1
-        file.write_text(text.replace(head, f"{head}  {name}: {value}\n"), encoding="utf-8")
-
 
 def clone(path: Path, study: dict[str, Any], lab: Lab | None = None) -> Clone:
     """Copy the repository; its default config becomes ``study``."""
@@ -103,7 +84,11 @@ def clone(path: Path, study: dict[str, Any], lab: Lab | None = None) -> Clone:
     (path / "config/config.yaml").write_text(
         yaml.safe_dump(study, sort_keys=False), encoding="utf-8"
     )
-    made = Clone(path, lab)
     # What its user would adapt: two cores do the work of all nodes.
-    made.adapt(jobs=4, slurm_init_seconds_before_status_checks=2)
-    return made
+    profile = path / "slurm/profile.yaml"
+    text = profile.read_text(encoding="utf-8")
+    for name, value in {"jobs": 4, "slurm-init-seconds-before-status-checks": 2}.items():
+        text, found = re.subn(rf"(?m)^{name}:.*$", f"{name}: {value}", text)
+        assert found == 1, name
+    profile.write_text(text, encoding="utf-8")
+    return Clone(path, lab)

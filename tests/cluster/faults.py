@@ -22,47 +22,6 @@ VICTIMS = {
     "out of memory": f"rule_score_wildcards_{MODEL}_base",
 }
 
-# Stands before Slurm's own sbatch and does to three jobs, once each, what can befall a submission.
-# A call that met no controller counts for nothing: slurm/bin/sbatch repeats it as it was.
-_SBATCH = """\
-#!/bin/bash
-asked=("$@") fault=
-once() {{ mkdir {here}/$1 2>/dev/null && fault=$1; }}
-submit() {{
-  errors=$({sbatch} "$@" 2>&1 >&3)
-  status=$?
-  [ -z "$errors" ] || echo "$errors" >&2
-  case $errors in *"Unable to contact"*)
-    [ -z "$fault" ] || rmdir {here}/$fault
-    exit $status ;;
-  esac
-  echo "${{asked[@]}}" >> {here}/calls
-}}
-exec 3>&1
-case " $* " in
-  *" --comment {refused} "*)
-    if once refused; then
-      echo "${{asked[@]}}" >> {here}/calls
-      echo "sbatch: error: Batch job submission failed: Job violates accounting policy" >&2
-      exit 1
-    fi ;;
-  *" --comment {unheard} "*)
-    if once unheard; then
-      submit "$@" 3> /dev/null
-      echo "sbatch: error: Batch job submission failed: Socket timed out on send/recv" >&2
-      exit 1
-    fi ;;
-  *" --comment {starved} "*)
-    if once starved; then
-      for i in "${{!asked[@]}}"; do
-        [ "${{asked[i]}}" = --mem ] && set -- "${{@:1:i+1}}" 150 "${{@:i+3}}"
-      done
-    fi ;;
-esac
-submit "$@"
-exit $status
-"""
-
 
 class Faults:
     """A run of the study, and what was done to it when."""
@@ -75,14 +34,12 @@ class Faults:
         self.output = ""
         self.fallen: dict[str, str] | None = None
         shims.mkdir(parents=True)
-        script = _SBATCH.format(
-            here=shlex.quote(str(shims)),
-            sbatch=shutil.which("sbatch"),
-            refused=VICTIMS["sbatch refused"],
-            unheard=VICTIMS["sbatch timed out"],
-            starved=VICTIMS["out of memory"],
-        )
-        (shims / "sbatch").write_text(script, encoding="utf-8")
+        known = {"here": str(shims), "sbatch": str(shutil.which("sbatch"))}
+        known |= {"refused": VICTIMS["sbatch refused"], "unheard": VICTIMS["sbatch timed out"]}
+        known |= {"starved": VICTIMS["out of memory"]}
+        head = "".join(f"{name}={shlex.quote(value)}\n" for name, value in known.items())
+        script = (Path(__file__).parent / "etc/sbatch.bash").read_text(encoding="utf-8")
+        (shims / "sbatch").write_text(f"#!/bin/bash\n{head}{script}", encoding="utf-8")
         (shims / "sbatch").chmod(0o755)
         self.calls = shims / "calls"
         study.before_path = shims

@@ -10,20 +10,12 @@ Every process is ended by its own id; nothing outside its directory is touched b
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from lab_files import cgroup_conf, gres_conf, slurm_conf, slurmdbd_conf
-from machine import (
-    ETC,
-    MEMORY,
-    free_ports,
-    memory_limits,
-    quiet,
-    remove_cgroups,
-    wait_until,
-)
+from machine import ETC, MEMORY, free_ports, memory_limits, quiet, remove_cgroups, wait_until
 
 NODES = ("n1", "n2")
 _LOCK = Path("/tmp/mixmerge-slurm.lock")
@@ -200,16 +192,15 @@ class Lab:
         key = self.etc / "munge.key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o400)
-        names = ("slurmctld", "slurmdbd", "mariadb", *NODES)
-        self.ports = free_ports(names)
-        files = {
-            "slurm.conf": slurm_conf(self.root, self.ports, self.limits_memory),
-            "gres.conf": gres_conf(self.root),
-            "cgroup.conf": cgroup_conf(self.root, self.limits_memory),
-            "slurmdbd.conf": slurmdbd_conf(self.root, self.ports),
-        }
-        for name, text in files.items():
-            (self.etc / name).write_text(text, encoding="utf-8")
+        self.ports = free_ports(("slurmctld", "slurmdbd", "mariadb", *NODES))
+        task = "none\nJobAcctGatherParams=OverMemoryKill"
+        task = "cgroup" if self.limits_memory else task
+        values = {"root": self.root, "host": socket.gethostname().split(".")[0], "task": task}
+        for file in (Path(__file__).parent / "etc").glob("*.conf"):
+            text = file.read_text(encoding="utf-8").format(**values, **self.ports)
+            if file.name == "cgroup.conf" and not self.limits_memory:
+                text = text.partition("\n")[0] + "\n"
+            (self.etc / file.name).write_text(text, encoding="utf-8")
         (self.etc / "slurmdbd.conf").chmod(0o600)
         ETC.mkdir(exist_ok=True)
         for name in ("slurm", "gres", "cgroup"):

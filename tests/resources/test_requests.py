@@ -1,7 +1,6 @@
 """What each job asks for: from the model and the work, and from what earlier jobs achieved."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 from fixtures.studies import ROOT, shipped, study_of
-from mixmerge.resources.requests import GPU_RULES, JobResources
+from mixmerge.resources.requests import JobResources
 
 SMALL, LARGE = "qwen2.5-coder-1.5b", "qwen2.5-coder-7b"
 HOUR = 3600
@@ -20,30 +19,6 @@ def needs(tmp_path: Path, name: str = "config", **hardware: Any) -> JobResources
     data = shipped(name) | {"results": str(tmp_path)}
     data.setdefault("hardware", {}).update(hardware)
     return JobResources(study_of(data))
-
-
-def jobs(found: JobResources, rule: str) -> Iterator[dict[str, str]]:
-    """Wildcards of all jobs of a rule."""
-    study, config = found.study, found.study.config
-    names = found.wildcards[rule]
-    kinds = {"pretrain": ["embedded"], "snapshot": ["hub", "local"], "dequantise": ["gguf"]}
-    variants = dict.fromkeys(("sft", "layers"), ("sft", "mix"))
-    variants |= dict.fromkeys(("recipe", "merge", "merged_layers"), ("merge",))
-    single = {
-        "source": config.sources,
-        "task": config.tasks,
-        "suite": study.code_suites() if rule == "ground_truth" else config.suites,
-        "percent": ["100"],
-        "model": study.models_of_kind(*kinds[rule]) if rule in kinds else config.models,
-    }
-    values: Any = {
-        (): [()] if rule != "corpus" or config.embedded else [],
-        ("task", "percent"): [(t, str(p)) for t, p in study.training_sets.values() if t],
-        ("model", "strategy"): study.winners(),
-        ("model", "variant"): study.checkpoints(*variants.get(rule, ())),
-    }.get(names)
-    values = [(value,) for value in single[names[0]]] if values is None else values
-    return (dict(zip(names, value, strict=True)) for value in values)
 
 
 def benchmark(
@@ -81,32 +56,6 @@ def test_without_them_the_operations_come_near_and_faster_hardware_takes_less(
     slow, fast = (needs(tmp_path, sft_hours=None, training_tflops=rate) for rate in (100, 400))
     ratio = hours(slow, LARGE, "mix-p100") / hours(fast, LARGE, "mix-p100")
     assert ratio == pytest.approx(4, rel=0.01)
-
-
-@pytest.mark.parametrize(
-    ("config", "device"), [("config", "gpu"), ("smollm2", "gpu"), ("demo", "cpu")]
-)
-def test_gpus_are_asked_for_where_a_model_runs_and_nowhere_else(
-    tmp_path: Path, config: str, device: str
-) -> None:
-    found = needs(tmp_path, config)
-    assert found.study.config.hardware.device == device
-    seen = 0
-    for rule in found.wildcards:
-        resources = found.of(rule)
-        # Elsewhere not even 0: a cluster's plugin may take the name alone for a wish.
-        assert ("gpu" in resources) == (device == "gpu" and rule in GPU_RULES)
-        for job in jobs(found, rule):
-            seen += 1
-            estimate = found.estimate(rule, job)
-            if "gpu" in resources:
-                sft = rule == "sft" and found.study.sft(**job)
-                expected = sft.processes if sft else 1
-                assert resources["gpu"](SimpleNamespace(**job), 1) == estimate["gpu"] == expected
-            assert estimate["mem_mb"] >= 600
-            assert estimate["runtime"] >= max(10, 1.5 * estimate["expected_s"] / 60)
-            assert 0 < estimate["kept_mb"] <= estimate["disk_mb"]
-    assert seen > 50
 
 
 def test_every_rule_is_known(tmp_path: Path) -> None:

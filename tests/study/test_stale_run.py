@@ -154,7 +154,10 @@ def test_a_living_driver_keeps_its_lock_and_is_named(
 
 @pytest.mark.parametrize("where", ["of another machine", "of another container"])
 def test_a_driver_out_of_sight_keeps_its_lock_until_the_user_unlocks(
-    folder: Folder, process: "subprocess.Popen[bytes]", where: str
+    folder: Folder,
+    process: "subprocess.Popen[bytes]",
+    where: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder.lock()
     boot, host = str(token(process.pid)).partition(":")[0], os.uname().nodename
@@ -167,7 +170,8 @@ def test_a_driver_out_of_sight_keeps_its_lock_until_the_user_unlocks(
     assert "snakemake --unlock" in folder.said[0]
     # What lives here is none of those that the user says are gone.
     alive = folder.record("alive", token=token(process.pid))
-    stale_run.give_up(folder.path)
+    monkeypatch.chdir(folder.path.parent)
+    assert not stale_run.start(snakemake(), {"unlock": True}, folder.said.append)
     assert "gone" not in json.loads(alive.read_text())
     alive.unlink()
     folder.start()
@@ -213,7 +217,8 @@ def slurm(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
         queue.write_text("".join(f"{job}\n" for job in jobs))
         programs.mkdir()
         for name, body in {
-            "squeue": "cat queue; if test -e late; then mv late queue; fi",
+            # One more is there when all that were asked for have left.
+            "squeue": "cat queue; if test -e late -a -e asked; then mv late queue; fi; touch asked",
             "scancel": f'test $# -le 100; for id in "$@"; do {cancels}; done',
         }.items():
             (programs / name).write_text(f"#!/bin/sh -e\n{body}\n")
@@ -232,22 +237,12 @@ def test_slurm_jobs_of_a_killed_driver_are_cancelled_and_no_others(
     others = [f"2|m_{UUID}|/elsewhere", f"3|interactive|{tmp_path}", f"5|x{UUID}|{tmp_path}"]
     many = [f"{number}|{UUID}|{tmp_path}" for number in range(10, 130)]
     queue = slurm(f"1|mixmerge_{UUID}|{tmp_path}", *others, *many)
+    late = [*others, f"7|{UUID}|{tmp_path}"]
+    (tmp_path / "late").write_text("".join(f"{job}\n" for job in late))
     folder.start("slurm")
     assert queue.read_text().splitlines() == others
-    numbers = " ".join(map(str, range(10, 130)))
-    assert folder.said == [
-        f"cancelled 121 Slurm jobs of Snakemake 17, which was killed: 1 {numbers}"
-    ]
-
-
-def test_a_job_whose_submission_was_on_its_way_is_cancelled_too(
-    folder: Folder, tmp_path: Path, slurm: Callable[..., Path]
-) -> None:
-    queue = slurm()
-    (tmp_path / "late").write_text(f"7|{UUID}|{tmp_path}\n")
-    folder.start("slurm")
-    assert queue.read_text() == ""
-    assert folder.said == ["cancelled 1 Slurm jobs of Snakemake 17, which was killed: 7"]
+    numbers = " ".join(map(str, (1, *range(10, 130), 7)))
+    assert folder.said == [f"cancelled 122 Slurm jobs of Snakemake 17, which was killed: {numbers}"]
 
 
 def test_slurm_jobs_that_do_not_leave_stop_the_take_over(
@@ -265,7 +260,7 @@ def test_a_slurm_that_does_not_answer_stops_the_take_over(
     monkeypatch.setenv("PATH", str(tmp_path))
     folder.lock()
     record = folder.record("dead", token=dead_token(), executor="slurm")
-    with pytest.raises(UserError, match="squeue: it is not installed here"):
+    with pytest.raises(UserError, match=r"squeue: .*No such file or directory"):
         folder.start("slurm")
     assert folder.locked and record.exists()
 

@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from fixtures.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
-REPORT = {"tables", "figures", "verdict", "timing"}
-SCORED = {"score", "uncertainty", "winner"} | REPORT
 MODEL = "qwen2-small"
 SWEEP = ("linear-w0.3", "linear-w0.7")
 
@@ -31,41 +28,19 @@ def copy(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Works
     return finished.copy_to(tmp_path_factory.mktemp("disk") / "copy")
 
 
-def changed(copy: Workspace, section: str, **values: Any) -> str:
-    """Write the study's config with other values; returns the file's name."""
-    config = yaml.safe_load((copy.path / "study.yaml").read_text(encoding="utf-8"))
-    config.setdefault(section, {}).update(values)
-    return copy.write_config(config, f"{section}-{'-'.join(map(str, values.values()))}.yaml").name
-
-
-def test_weights_that_are_kept_no_more_are_no_reason_to_run_again(copy: Workspace) -> None:
-    assert copy.planned("all", config=changed(copy, "merging", keep="none")) == {}
-
-
-def test_weights_that_are_to_be_kept_from_now_on_come_back_on_demand(copy: Workspace) -> None:
-    config = changed(copy, "merging", keep="all")
-    planned = copy.planned("all_checkpoints", config=config)
-    assert {name: n for name, n in planned.items() if name != "all_checkpoints"} == {"merge": 3}
-
-
-def test_a_deleted_merge_is_made_again_for_generation_but_for_no_other_reader(
-    copy: Workspace,
+def test_weights_that_are_to_be_kept_from_now_on_come_back_on_demand(
+    copy: Workspace, shrunken: dict[str, Any]
 ) -> None:
-    planned = copy.planned("all", config=changed(copy, "decoding", batch_size=16))
-    assert planned["merge"] == 3 and planned["generate"] == 7
-    assert set(planned) == {"merge", "generate"} | SCORED
+    merging = {**shrunken.get("merging", {}), "keep": "all"}
+    copy.write_config({**shrunken, "merging": merging}, "kept.yaml")
+    planned = copy.planned("all_checkpoints", config="kept.yaml")
+    assert {name: n for name, n in planned.items() if name != "all_checkpoints"} == {"merge": 3}
 
 
 def test_a_reader_that_changed_merges_for_itself_alone(copy: Workspace) -> None:
     planned = copy.planned("--forcerun", "merged_layers", "--", "all")
     assert planned["merged_layers"] == 3
     assert set(planned) == {"merged_layers", "figures", "verdict", "timing"}
-
-
-def test_new_scores_need_no_weights(copy: Workspace) -> None:
-    planned = copy.planned("--forcerun", "score", "--", "all")
-    assert planned["score"] == 7
-    assert set(planned) == SCORED
 
 
 @contextmanager

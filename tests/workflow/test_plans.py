@@ -55,7 +55,8 @@ def test_the_grid_of_a_shipped_study(tmp_path: Path, config: str, counts: dict[s
         resources = job["resources"]
         assert set(resources) >= NAMES, job
         assert ("gpu" in resources) == (job["rule"] in GPU and config != "demo.yaml"), job
-        assert resources["mem_mb"] >= 600 and resources["runtime"] >= 10
+        assert resources["mem_mb"] >= 600 and 0 < resources["kept_mb"] <= resources["disk_mb"]
+        assert resources["runtime"] >= max(10, 1.5 * resources["expected_s"] / 60)
     if config == "config.yaml":
         by_name = {(job["rule"], *job["wildcards"].values()): job["resources"] for job in found}
         for model, task, hours in (
@@ -98,7 +99,7 @@ def workspace(tmp_path: Path, shrunken: dict[str, Any]) -> Workspace:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["all_tables", "all_figures", "all_checkpoints"])
+@pytest.mark.parametrize("target", ["all_tables", "all_figures"])
 def test_targets_stand_alone(workspace: Workspace, target: str) -> None:
     found = workspace.planned(target)
     assert found["sft"] == 3
@@ -112,20 +113,6 @@ def test_wildcards_are_closed(workspace: Workspace) -> None:
     result = workspace.snakemake("--dry-run", missing)
     assert result.returncode != 0
     assert "No rule to produce" in result.stdout + result.stderr
-
-
-@pytest.mark.slow
-def test_other_hardware_and_more_workers_rerun_nothing(
-    finished: Workspace, shrunken: dict[str, Any], tmp_path: Path
-) -> None:
-    study = finished.copy_to(tmp_path / "study")
-    hardware = {"device": "gpu", "gpu_memory_gb": 16, "training_tflops": 1, "disk_mb_s": 1}
-    changed = {**shrunken, "hardware": hardware, "code_scoring": {"workers": 3}}
-    study.write_config(changed)
-    assert study.planned("all") == {}
-    # The same change where it does matter.
-    study.write_config({**changed, "code_scoring": {"time_limit_factor": 5.0}})
-    assert "score" in study.planned("all")
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ MATRIX = yaml.safe_load((Path(__file__).parent / "rebuild_matrix.yaml").read_tex
 LOCAL = {"kind": "local", "path": "functions.jsonl", "id_column": "id"}
 
 
-#: Rows that `make test` tries; each is a plan of the whole demo, seven seconds.
+#: Rows that `make test` tries; each is a plan of the demo, some seconds.
 QUICK = {
     "one ratio of one method",
     "a metric's definition, the scorer's code",
@@ -47,8 +47,10 @@ def rows(word: str) -> str:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Rebuild:
-    """The demo, finished as it seems; one of its sources is a local file. Read-only."""
-    config = changed(shipped(), "sources/functions-to-summarise", LOCAL)
+    """The demo with few merges, finished as it seems; a source is a local file. Read-only."""
+    config = changed(shipped(), "sources/functions-to-summarise", LOCAL) | {"data_scale": [100]}
+    for strategy in config["strategies"].values():
+        strategy["ratios"] = [0.5]
     return finished_study(tmp_path_factory.mktemp("demo"), config, functions=rows("first"))
 
 
@@ -124,8 +126,8 @@ def apply(case: dict[str, Any], study: Rebuild, site: Path) -> dict[str, str]:
     """Make a change; returns the variables with which Snakemake is to be called."""
     if "edit" in case:
         globals()[case["edit"]](study)
-    if "code" in case:
-        study.change_code(*([case["code"]] if isinstance(case["code"], str) else case["code"]))
+    for change in case.get("code", []):
+        study.change_code(*change)
     config = study.read_config()
     for path, value in case.get("config", {}).items():
         config = changed(config, path, value)
@@ -133,14 +135,12 @@ def apply(case: dict[str, Any], study: Rebuild, site: Path) -> dict[str, str]:
             section, _, key = path.partition("/")
             del config[section][key]
     study.write_config(config)
-    if "library" not in case:
-        return {}
-    # Metadata of an installed distribution, as pip leaves it: found first on PYTHONPATH.
-    name = case["library"]
-    folder = site / f"{name}-99.0.dist-info"
-    folder.mkdir(parents=True)
-    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 99.0\n")
-    return {"PYTHONPATH": str(site)}
+    for name in case.get("libraries", []):
+        # Metadata of an installed distribution, as pip leaves it: found first on PYTHONPATH.
+        folder = site / f"{name}-99.0.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 99.0\n")
+    return {"PYTHONPATH": str(site)} if "libraries" in case else {}
 
 
 def matching(jobs: set[str], names: list[str]) -> set[str]:

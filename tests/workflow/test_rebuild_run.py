@@ -36,12 +36,6 @@ def log(study: Rebuild, job: str) -> str:
     return (study.results / "logs" / f"{job}.log").read_text(encoding="utf-8")
 
 
-def test_a_tables_format(study: Rebuild) -> None:
-    study.change_code("src/mixmerge/report/render.py")
-    assert run(study, "all") == REPORT - {"figures"}
-    assert study.planned() == set()
-
-
 def test_one_ratio(study: Rebuild) -> None:
     config = study.read_config()
     config["strategies"]["ties"]["ratios"] = [0.3, 0.6]

@@ -102,14 +102,11 @@ def test_copies_of_tables_stay_at_hand_and_no_others(stored: Workspace) -> None:
     assert kept == {"tables", "figures"}
 
 
-def test_a_second_run_does_nothing(stored: Workspace) -> None:
-    assert "Nothing to be done" in run(stored, *ON)
-
-
-def test_keys_are_nowhere(stored: Workspace, server: Server) -> None:
+def test_a_second_run_does_nothing_and_keys_are_nowhere(stored: Workspace, server: Server) -> None:
     secrets = [server.key.encode(), server.secret.encode()]
-    output = stored.snakemake("--verbose", *ON)
-    texts = {Path("the terminal"): (output.stdout + output.stderr).encode()}
+    output = run(stored, "--verbose", *ON)
+    assert "Nothing to be done" in output
+    texts = {Path("the terminal"): output.encode()}
     for path in stored.path.rglob("*"):
         if path.is_file() and path.suffix != ".safetensors":
             texts[path] = path.read_bytes()

@@ -24,7 +24,6 @@ pytestmark = pytest.mark.slow
 
 STUDY = Path("results/shrunken")
 MODEL = "qwen2-small"
-RECORDS = ("manifest.json", "provenance.json")
 
 
 @pytest.fixture
@@ -61,12 +60,12 @@ def edit(file: Path) -> None:
     os.utime(file, (2e9, 2e9))
 
 
-def edit_with_manifest(folder: Path, name: str) -> None:
+def edit_with_manifest(manifest: Path) -> None:
     """Change a file and put its new digest into the manifest."""
-    rot(folder / name)
-    manifest = folder / "manifest.json"
+    file = manifest.with_name("tokenizer.json")
+    rot(file)
     content = json.loads(manifest.read_text())
-    content["files"][name]["sha256"] = sha256(folder / name)
+    content["files"][file.name]["sha256"] = sha256(file)
     manifest.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
@@ -86,15 +85,53 @@ def count_one_row_more(manifest: Path) -> None:
     os.utime(manifest, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def bring_merge_back(study: Path) -> Path:
+def cut_off(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-40])
+
+
+def link(file: Path) -> None:
+    elsewhere = file.rename(file.parents[4] / "elsewhere")
+    file.symlink_to(elsewhere)
+
+
+def put_by_hand(file: Path) -> None:
+    file.write_text("keep this one")
+
+
+def garble(file: Path) -> None:
+    file.write_bytes(b"\xff" + file.read_bytes()[1:])
+
+
+def bring_back_and_rot(file: Path) -> None:
     """A merge's weights where they lay before they were deleted: a winner's are the same."""
-    winner = study / "winners" / MODEL / "ties"
-    target = study / "merged" / MODEL / "ties-w0.3"
-    shutil.copytree(winner, target)
-    shutil.copyfile(
-        study / "checkpoints" / MODEL / "ties-w0.3/manifest.json", target / "manifest.json"
-    )
-    return target
+    study = file.parents[3]
+    shutil.copytree(study / "winners" / MODEL / "ties", file.parent)
+    record = study / "checkpoints" / MODEL / "ties-w0.3/manifest.json"
+    shutil.copyfile(record, file.with_name("manifest.json"))
+    rot(file)
+
+
+#: Place below the study's root -> what befalls it, and what is said then.
+SPOILED: dict[str, tuple[Callable[[Path], None], str]] = {
+    f"checkpoints/{MODEL}/sft-codegen-p100/model.safetensors": (rot, "rotted: no time says"),
+    f"completions/{MODEL}/base/functions.jsonl": (edit, "edited on 2033-05-18"),
+    "data/sets/mix-p100/train.jsonl": (cut_off, "cut off or damaged"),
+    f"scores/{MODEL}/base/scores.json": (Path.unlink, "missing, but"),
+    f"weights/{MODEL}/sft-codesum-p100.json": (rot, "is not what its job wrote"),
+    f"recipes/{MODEL}/linear-w0.3.yaml": (change_weight, "is neither what the config"),
+    f"checkpoints/{MODEL}/mix-p100/manifest.json": (edit_with_manifest, "job wrote (edited)"),
+    f"checkpoints/{MODEL}/sft-codesum-p100/provenance.json": (rot, "is not what its job wrote"),
+    f"checkpoints/{MODEL}/base/tokenizer.json": (edit, "edited on 2033-05-18"),
+    f"winners/{MODEL}/linear/notes.txt": (put_by_hand, "put there by hand"),
+    "data/split/codegen/manifest.json": (Path.unlink, "lost: other results were made from it"),
+    f"checkpoints/{MODEL}/linear-w0.7/manifest.json": (garble, "damaged"),
+    f"merged/{MODEL}/ties-w0.3/tokenizer.json": (bring_back_and_rot, "rotted"),
+    "tables/verdict.csv": (edit, "edited on 2033-05-18"),
+    "figures/figure2-distance.png": (rot, "says it was written; its SHA-256 is"),
+    "data/statistics.json": (Path.unlink, "missing, but"),
+    "data/sources/functions-to-write/manifest.json": (count_one_row_more, "is not the manifest"),
+    "groundtruth/functions/tasks.jsonl": (link, "is a symbolic link to"),
+}
 
 
 def test_a_finished_study_is_sound(finished: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,75 +156,16 @@ def times(workspace: Workspace) -> dict[Path, int]:
 def test_everything_that_changed_is_named_in_one_run(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = workspace.path / STUDY
-    weights = study / "checkpoints" / MODEL / "sft-codegen-p100/model.safetensors"
-    completions = study / "completions" / MODEL / "base/functions.jsonl"
-    rows = study / "data/sets/mix-p100/train.jsonl"
-    scores = study / "scores" / MODEL / "base/scores.json"
-    layers = study / "weights" / MODEL / "sft-codesum-p100.json"
-    recipe = study / "recipes" / MODEL / "linear-w0.3.yaml"
-    both = study / "checkpoints" / MODEL / "mix-p100"
-    told = study / "checkpoints" / MODEL / "sft-codesum-p100/provenance.json"
-    tokenizer = study / "checkpoints" / MODEL / "base/tokenizer.json"
-    winner = study / "winners" / MODEL / "linear/notes.txt"
-    split = study / "data/split/codegen/manifest.json"
-    record = study / "checkpoints" / MODEL / "linear-w0.7/manifest.json"
-    merged = bring_merge_back(study) / "tokenizer.json"
-    table = study / "tables/verdict.csv"
-    figure = study / "figures/figure2-distance.png"
-    counts = study / "data/statistics.json"
-    facts = study / "data/sources/functions-to-write/manifest.json"
-    truth = study / "groundtruth/functions"
-    linked = min(path for path in truth.iterdir() if path.name not in RECORDS)
-
-    rot(weights)
-    edit(table)
-    rot(figure)
-    counts.unlink()
-    count_one_row_more(facts)
-    linked.rename(workspace.path / "elsewhere")
-    linked.symlink_to(workspace.path / "elsewhere")
-    edit(completions)
-    rows.write_bytes(rows.read_bytes()[:-40])
-    scores.unlink()
-    rot(layers)
-    change_weight(recipe)
-    edit_with_manifest(both, "tokenizer.json")
-    rot(told)
-    edit(tokenizer)
-    winner.write_text("keep this one")
-    split.unlink()
-    record.write_bytes(b"\xff" + record.read_bytes()[1:])
-    rot(merged)
-
+    for place, (spoil, _) in SPOILED.items():
+        spoil(workspace.path / STUDY / place)
     _, faults = look(workspace, monkeypatch)
-    expected: dict[Path, str] = {
-        weights: "rotted: no time says it was written; its SHA-256 is",
-        completions: "edited on 2033-05-18",
-        rows: "cut off or damaged",
-        scores: "missing, but",
-        layers: "is not what its job wrote",
-        recipe: "is neither what the configuration says nor what its merge was made from",
-        both / "manifest.json": "is not the manifest that its job wrote (edited)",
-        told: "is not what its job wrote",
-        tokenizer: "edited on 2033-05-18",
-        winner: "put there by hand",
-        split: "lost: other results were made from it",
-        record: "damaged",
-        merged: "rotted",
-        table: "edited on 2033-05-18",
-        figure: "rotted: no time says it was written; its SHA-256 is",
-        counts: "missing, but",
-        facts: "is not the manifest that results were made from",
-        linked: "is a symbolic link to",
-    }
-    assert faults.keys() == {str(path.relative_to(workspace.path)) for path in expected}
-    for path, words in expected.items():
-        [found] = faults[str(path.relative_to(workspace.path))]
+    assert faults.keys() == {str(STUDY / place) for place in SPOILED}
+    for place, (spoil, words) in SPOILED.items():
+        [found] = faults[str(STUDY / place)]
         # A size that differs says so by itself; a cut file may also be one that was edited.
-        assert words in found or (path == rows and "edited on" in found), found
+        assert words in found or (spoil is cut_off and "edited on" in found), found
         assert "delete " in found or "makes it again" in found
-        assert path != weights or "(sft)" in found
+        assert not place.endswith("model.safetensors") or "(sft)" in found
 
 
 def test_weights_that_the_config_keeps_are_missed(

@@ -12,7 +12,7 @@ from snakemake_interface_logger_plugins.tests import MockOutputSettings, TestLog
 
 from snakemake_logger_plugin_mixmerge import LogHandler, LogHandlerSettings, progress
 from snakemake_logger_plugin_mixmerge.messages import ended, failure_block, restated, tail
-from snakemake_logger_plugin_mixmerge.progress import Expected, Job, duration, time_left
+from snakemake_logger_plugin_mixmerge.progress import Job, duration, time_left
 
 
 class TestInterface(TestLogHandlerBase):
@@ -41,9 +41,9 @@ class TestInterface(TestLogHandlerBase):
 def limits(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Two trainings, whose results are merged, are expected; the run's bounds are returned."""
     jobs = {
-        1: Expected("fit", 100, [], {"_cores": 1}),
-        2: Expected("fit", 100, [], {"_cores": 1}),
-        3: Expected("merge", 10, [1, 2], {"_cores": 1}),
+        1: ("fit", 100, [], {"_cores": 1}),
+        2: ("fit", 100, [], {"_cores": 1}),
+        3: ("merge", 10, [1, 2], {"_cores": 1}),
     }
     limits: dict[str, int] = {}
     monkeypatch.setattr(progress, "_jobs", jobs)

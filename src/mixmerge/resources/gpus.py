@@ -1,12 +1,8 @@
-"""GPUs of this machine: each local job that needs some gets its own.
+"""GPUs of this machine: each local job that needs some gets its own, as on a cluster from Slurm.
 
-On a cluster Slurm hands each job its GPUs. Jobs that Snakemake starts on this machine would all see
-all GPUs, and each would take the first. So a job that needs GPUs is started through this module:
-
-    python -m mixmerge.resources.gpus 0,1,2,3 workflow/scripts/sft.py --processes 2 ...
-
-It locks as many GPUs as the script takes and becomes the script, in whose environment they alone
-are visible. The kernel drops the locks when the script and its children are gone, however they end.
+``python -m mixmerge.resources.gpus 0,1,2,3 workflow/scripts/sft.py --processes 2 ...`` locks as
+many GPUs as the script takes and becomes the script, in whose environment they alone are visible.
+The kernel drops the locks when the script and its children are gone, however they end.
 """
 
 import fcntl
@@ -16,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 #: Scripts whose jobs take GPUs (`mixmerge.resources.requests.GPU_RULES`).
@@ -32,10 +29,9 @@ def visible(environment: Mapping[str, str], devices: Path = Path("/dev")) -> lis
     if VISIBLE in environment:
         names = [name.strip() for name in environment[VISIBLE].split(",")]
         # CUDA sees those before the first that is none.
-        bad = next((i for i, name in enumerate(names) if name in ("", "-1")), len(names))
-        return names[:bad]
-    numbered = [p for p in devices.glob("nvidia*") if re.fullmatch(r"nvidia\d+", p.name)]
-    return [str(number) for number in range(len(numbered))]
+        return list(takewhile(lambda name: name not in ("", "-1"), names))
+    count = sum(bool(re.fullmatch(r"nvidia\d+", path.name)) for path in devices.glob("nvidia*"))
+    return [str(number) for number in range(count)]
 
 
 def claiming(names: Sequence[str]) -> str:

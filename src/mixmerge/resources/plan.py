@@ -7,31 +7,19 @@ runs nothing, and prints jobs, GPU-hours, wall time, peak disk and the critical 
 import logging
 import re
 import sys
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from mixmerge.config.load import parse_config
 from mixmerge.core.errors import UserError
-from mixmerge.resources.schedule import (
-    CORES,
-    JOBS,
-    MERGED,
-    MOST_MERGED,
-    STAGES,
-    Job,
-    Schedule,
-    job_from,
-)
-
-#: The Snakefile's own where the command line names none.
-_DEFAULT_CONFIG = Path("config/config.yaml")
+from mixmerge.resources import schedule
+from mixmerge.resources.schedule import CORES, JOBS, MERGED, Job, Schedule, job_from
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(NamedTuple):
     """A run that has not started."""
 
     jobs: list[Job]  # what is to do, without rules that only name targets
@@ -68,10 +56,11 @@ def dry_run(arguments: list[str]) -> Planned | None:
         # A dry run would give every job one core, whatever its rule asks for.
         args.cores = args.cores or sys.maxsize
     if args.scheduler == "mixmerge":
-        limits.setdefault(MERGED, MOST_MERGED)
+        limits.setdefault(MERGED, schedule.MOST_MERGED)
     # With --quiet a dry run names no jobs.
     args.quiet = set()
-    files = [file for file in args.configfile or [_DEFAULT_CONFIG] if Path(file).exists()]
+    # The Snakefile's own file where the command line names none.
+    files = [f for f in args.configfile or [Path("config/config.yaml")] if Path(f).exists()]
     config = ConfigSettings(configfiles=files, config=cli.parse_config(args.config) or {})
     records: list[dict[str, Any]] = []
     removed: set[str] = set()
@@ -91,9 +80,9 @@ def dry_run(arguments: list[str]) -> Planned | None:
             return None
     finally:
         logger.removeFilter(keep)
-    rules = re.compile(r"(?!all(_|$))")  # no targets
+    no_target = re.compile(r"(?!all(_|$))")
     return Planned(
-        [job_from(record, removed) for record in records if rules.match(record["rule_name"])],
+        [job_from(entry, removed) for entry in records if no_target.match(entry["rule_name"])],
         {n: amount for n, amount in limits.items() if type(amount) is int and amount < sys.maxsize},
         executor,
         config.overwrite_config,
@@ -103,64 +92,55 @@ def dry_run(arguments: list[str]) -> Planned | None:
 def misfits(planned: Planned) -> list[str]:
     """One line for each model that a planned run trains on too little GPU memory."""
     models = sorted({job.wildcards["model"] for job in planned.jobs if job.rule == "sft"})
-    try:
+    # Snakemake has checked the config already; what it took from elsewhere is not ours to see.
+    with suppress(UserError):
         config = parse_config(planned.config, "config") if models else None
-    except UserError:
-        # Snakemake has checked the config already; what it took from elsewhere is not ours to see.
-        return []
-    problems = {model: config.misfit(model) for model in models} if config else {}
-    return [f"models.{model}.sft, {problem}" for model, problem in problems.items() if problem]
+        problems = {model: config.misfit(model) for model in models} if config else {}
+        return [f"models.{model}.sft, {text}" for model, text in problems.items() if text]
+    return []
 
 
 def rendered(planned: Planned) -> str:
     """The plan of a run: a row a stage, then the totals."""
-    if not planned.jobs:
+    jobs, limits = planned.jobs, planned.limits
+    if not jobs:
         return "Nothing to do: all requested files are present and up to date."
-    plan = Schedule(planned.jobs, planned.limits)
+    plan = Schedule(jobs, limits)
     place = "on this machine" if planned.executor == "local" else f"with {planned.executor}"
     names = {MERGED: "merges on disk"}
-    bounds = ", ".join(f"{names.get(name, name)} {n}" for name, n in planned.limits.items())
-    limits = f"at most at once: {bounds}" if bounds else "without a limit"
-    every = {job.stage for job in planned.jobs}
-    stages = [*(stage for stage in STAGES if stage in every), *sorted(every.difference(STAGES))]
+    bounds = ", ".join(f"{names.get(name, name)} {n}" for name, n in limits.items())
+    bounds = f"at most at once: {bounds}" if bounds else "without a limit"
+    order = [*schedule.STAGES, *sorted({job.stage for job in jobs} - {*schedule.STAGES}), "total"]
+    rows = [("stage", "jobs", "GPU-hours", "CPU-hours", "wall time")]
+    for stage in order:
+        chosen = [n for n, job in enumerate(jobs) if stage in (job.stage, "total")]
+        wall, reached = 0.0, 0.0  # of the moments at which at least one of them runs
+        for start, end in sorted((plan.start[n], plan.end[n]) for n in chosen):
+            wall += max(0.0, end - max(start, reached))
+            reached = max(reached, end)
+        gpu = sum(jobs[n].gpus * jobs[n].seconds for n in chosen) / 3600
+        cpu = sum(jobs[n].threads * jobs[n].seconds for n in chosen) / 3600
+        hours = ["-" if h == 0 else f"{h:,.2f}" if h < 10 else f"{h:,.0f}" for h in (gpu, cpu)]
+        if chosen:
+            rows.append((stage, str(len(chosen)), hours[0], hours[1], duration(wall)))
     most = sorted(((size, stage) for stage, size in plan.peak_stages.items()), reverse=True)
     where = ", ".join(f"{stage} {_size(size)}" for size, stage in most[:3]) or "nothing"
     peak = f"{_size(plan.peak_mb)}, {duration(plan.peak_at)} after the start ({where})"
     lines = [
-        f"{place}, {limits}; hours are expected ones, without waiting in a queue",
+        f"{place}, {bounds}; hours are expected ones, without waiting in a queue",
         "",
-        _row("stage", "jobs", "GPU-hours", "CPU-hours", "wall time"),
-        *(_hours(plan, stage) for stage in (*stages, "total")),
+        *("{:<8}{:>8}{:>11}{:>11}{:>11}".format(*row) for row in rows),
         "",
         f"peak disk      {peak}; {_size(plan.final_mb)} stay",
         f"critical path  {duration(plan.critical_seconds)}, whatever the limits:",
     ]
-    for job in (plan.jobs[position] for position in plan.critical):
+    for job in (jobs[position] for position in plan.critical):
         if job.seconds >= 1:
             label = " ".join([job.rule, *map(str, job.wildcards.values())])
             lines.append(f"  {duration(job.seconds):>11}  {label}")
-    gpus = any(job.gpus for job in planned.jobs)
-    if gpus and CORES in planned.limits and "gpu" not in planned.limits:
+    if any(job.gpus for job in jobs) and CORES in limits and "gpu" not in limits:
         lines.append("note: nothing says how many GPUs this machine has: add --resources gpu=N")
     return "\n".join(lines)
-
-
-def _row(stage: str, jobs: str, *amounts: str) -> str:
-    return f"{stage:<8}{jobs:>8}" + "".join(f"{amount:>11}" for amount in amounts)
-
-
-def _hours(plan: Schedule, stage: str) -> str:
-    """Jobs of a stage, GPU-hours, CPU-hours and wall time: when at least one of them runs."""
-    chosen = [n for n, job in enumerate(plan.jobs) if stage in (job.stage, "total")]
-    jobs = [plan.jobs[position] for position in chosen]
-    wall, reached = 0.0, 0.0
-    for start, end in sorted((plan.start[position], plan.end[position]) for position in chosen):
-        wall += max(0.0, end - max(start, reached))
-        reached = max(reached, end)
-    gpu = sum(job.gpus * job.seconds for job in jobs) / 3600
-    cpu = sum(job.threads * job.seconds for job in jobs) / 3600
-    texts = ["-" if h == 0 else f"{h:,.2f}" if h < 10 else f"{h:,.0f}" for h in (gpu, cpu)]
-    return _row(stage, str(len(jobs)), *texts, duration(wall))
 
 
 def duration(seconds: float) -> str:
@@ -174,21 +154,15 @@ def duration(seconds: float) -> str:
 
 
 def _size(megabytes: int) -> str:
-    if megabytes < 1000:
-        return f"{megabytes} MB"
     gigabytes = megabytes / 1000
+    if gigabytes < 1:
+        return f"{megabytes} MB"
     return f"{gigabytes:,.1f} GB" if gigabytes < 1000 else f"{gigabytes / 1000:,.2f} TB"
 
 
-def main() -> None:
-    """Print the plan; the exit code is 1 where Snakemake refuses."""
-    planned = dry_run(sys.argv[1:])
-    if planned is None:
-        sys.exit(1)
-    print(rendered(planned))
-    for warning in misfits(planned):
-        print(f"warning: {warning}")
-
-
 if __name__ == "__main__":
-    main()
+    if (plan := dry_run(sys.argv[1:])) is None:
+        sys.exit(1)
+    print(rendered(plan))
+    for warning in misfits(plan):
+        print(f"warning: {warning}")

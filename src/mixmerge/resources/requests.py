@@ -12,10 +12,9 @@ from inspect import signature
 from math import ceil, isfinite
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 from mixmerge.resources.estimates import Assumed, Estimates
-from mixmerge.sft.settings import Sft
 from mixmerge.study.plan import Study
 
 #: Rules whose jobs run on a GPU where `hardware.device` is one.
@@ -39,26 +38,8 @@ _HEAVY = {"pretrain": 150, "sft": 150, "merge": 150, "generate": 150, "score": 1
 #: A default resource ``gpu_job_X`` of a profile is the resource X of the jobs that need GPUs.
 _GPU_JOB = "gpu_job_"
 
-#: How a training run is started.
-_LAUNCH: dict[str, Callable[[Sft], Any]] = {
-    "processes": lambda sft: sft.processes,
-    "nodes": lambda sft: sft.nodes,
-    "mpi": lambda sft: "srun",  # keeps the executor from starting the job by srun: the job does
-    "tasks": lambda sft: sft.nodes,
-    "tasks_per_gpu": lambda sft: 0,  # else `tasks` would be taken for the tasks of each GPU
-    "cpus_per_task": lambda sft: sft.all_threads // sft.nodes,
-}
-
 #: Function of Snakemake's wildcards and the attempt.
 Resource = Callable[[Any, int], Any]
-
-
-class Speed(NamedTuple):
-    """What a rule's finished jobs achieved."""
-
-    start: float  # seconds of start-up
-    factor: float  # seconds of the clock for each second of assumed work
-    memory: float | None  # most MB of any; None where none was sampled, or all are other models'
 
 
 class JobResources:
@@ -77,12 +58,12 @@ class JobResources:
         self._first = cache(self._first_attempt)
         self._speed = cache(self._achieved)
 
-    def estimate(self, rule: str, wildcards: Any = None) -> dict[str, int]:
+    def estimate(self, rule: str, wildcards: Any = None) -> dict[str, Any]:
         """What the first attempt of a job asks for, by Snakemake's wildcards or a mapping.
 
         ``mem_mb``, ``disk_mb`` (scratch included), ``kept_mb`` (what stays when the job is over),
-        ``runtime`` in minutes, ``expected_s`` in seconds and without safety factors; ``gpu`` for
-        jobs on GPUs only.
+        ``runtime`` in minutes, ``expected_s`` in seconds and without safety factors, ``gpu`` (of
+        jobs that never run on one as well); of training how it is started besides.
         """
         values = wildcards if isinstance(wildcards, Mapping) else vars(wildcards or object)
         return self._first(rule, tuple(str(values[name]) for name in self.wildcards[rule]))
@@ -96,37 +77,33 @@ class JobResources:
         names = ["mem_mb", "runtime", "disk_mb", "kept_mb", "expected_s"]
         if rule in GPU_RULES and self.study.config.hardware.device == "gpu":
             names.append("gpu")
-        resources = {name: self._resource(rule, name) for name in names}
-        return resources | ({name: self._launch(name) for name in _LAUNCH} if rule == "sft" else {})
+        if rule == "sft":
+            names += ["processes", "nodes", "mpi", "tasks", "tasks_per_gpu", "cpus_per_task"]
+        return {name: self._resource(rule, name) for name in names}
 
     def _resource(self, rule: str, name: str) -> Resource:
         """A resource of each attempt: more memory and time, but no more time than there is."""
         longest = self.study.config.hardware.longest_hours if name == "runtime" else None
 
-        def value(wildcards: Any, attempt: int) -> int:
+        def value(wildcards: Any, attempt: int) -> Any:
             amount = self.estimate(rule, wildcards)[name]
-            amount = ceil(amount * _MORE.get(name, 1) ** (attempt - 1))
+            if name in _MORE:
+                amount = ceil(amount * _MORE[name] ** (attempt - 1))
             return min(amount, max(1, int(longest * 60))) if longest else amount
 
         return value
 
-    def _launch(self, name: str) -> Resource:
-        def value(wildcards: Any, attempt: int) -> Any:
-            sft = self.study.sft(wildcards.model, wildcards.variant)
-            return _LAUNCH[name](sft) if sft.nodes > 1 or name in ("processes", "nodes") else None
-
-        return value
-
-    def _first_attempt(self, rule: str, values: tuple[str, ...]) -> dict[str, int]:
+    def _first_attempt(self, rule: str, values: tuple[str, ...]) -> dict[str, Any]:
         assumed = self._rules[rule](*values)
-        names = self.wildcards[rule]
-        speed = self._speed(rule, values[0] if names[:1] == ("model",) else None)
+        by_model = self.wildcards[rule][:1] == ("model",)
+        speed = self._speed(rule, values[0] if by_model else None)
         seconds, memory = assumed.start + assumed.work, assumed.memory
         if speed is not None:
-            seconds = speed.start + speed.factor * _work(assumed)
-            memory = memory if speed.memory is None else speed.memory * _HEADROOM
+            start, factor, peak = speed
+            seconds = start + factor * _work(assumed)
+            memory = memory if peak is None else peak * _HEADROOM
         trust = _DOUBTED if speed is None and not assumed.by_user else _TRUSTED
-        return {
+        resources: dict[str, Any] = {
             # On a cluster two Snakemakes start in a job, before its own.
             "mem_mb": 500 + ceil(memory / 100) * 100,
             # A slow node imports for minutes what an idle one does in 25 s.
@@ -134,56 +111,55 @@ class JobResources:
             "disk_mb": ceil(assumed.disk),
             "kept_mb": ceil(assumed.disk if assumed.kept is None else assumed.kept),
             "expected_s": max(1, round(seconds)),
-            "gpu": self.study.sft(*values).processes if rule == "sft" else 1,
+            "gpu": 1,
         }
+        if rule == "sft":
+            sft = self.study.sft(*values)
+            several = {
+                "mpi": "srun",  # keeps the executor from starting the job by srun: the job does
+                "tasks": sft.nodes,
+                "tasks_per_gpu": 0,  # else `tasks` would be taken for the tasks of each GPU
+                "cpus_per_task": sft.all_threads // sft.nodes,
+            }
+            resources |= several if sft.nodes > 1 else dict.fromkeys(several)
+            resources |= {"gpu": sft.processes, "processes": sft.processes, "nodes": sft.nodes}
+        return resources
 
-    def _achieved(self, rule: str, model: str | None) -> Speed | None:
-        """What jobs of a rule achieved: those of the model, or else all; None where none ran."""
+    def _achieved(self, rule: str, model: str | None) -> tuple[float, float, float | None] | None:
+        """What jobs of a rule achieved: those of the model, or else all; None where none ran.
+
+        Seconds of start-up, seconds of the clock for each second of assumed work, and most MB of
+        any: None where none was sampled (too short), or all are other models'.
+        """
         place = self._benchmarks / rule / (model or "")
         single = place.with_name(f"{place.name}.tsv")
         files = [single] if single.is_file() else sorted(place.rglob("*.tsv"))
         runs = []
         for file in files[:: max(1, ceil(len(files) / _FILES))]:
-            assumed = self._assumed(rule, file)
-            measured = assumed and _read_benchmark(file, _HEAVY.get(rule, 0))
-            if assumed and measured:
-                runs.append((assumed, *measured))
+            values = file.relative_to(self._benchmarks).with_suffix("").parts[1:]
+            try:
+                if self.wildcards[rule] == ("model", "variant"):
+                    _ = self.study.variants[values[0]][values[1]]
+                assumed = self._rules[rule](*values)
+                [row] = csv.DictReader(file.read_text("utf-8").splitlines(), delimiter="\t")
+                seconds, peak = float(row["s"]), row["max_rss"]
+                memory = None if peak in ("-", "NA") else float(peak)
+            # Of a job that the config lost since, half-written, or of another make.
+            except (OSError, LookupError, ValueError, TypeError, AssertionError, csv.Error):
+                continue
+            if isfinite(seconds) and seconds > 0 and (memory or 0) >= _HEAVY.get(rule, 0):
+                runs.append((assumed, seconds, memory))
         if not runs:
             others = self._speed(rule, None) if model else None
-            return others and others._replace(memory=None)
+            return others and (*others[:2], None)
         start = min(min(a.start for a, *_ in runs), min(seconds for _, seconds, _ in runs) / 2)
         factor = median((seconds - start) / _work(assumed) for assumed, seconds, _ in runs)
-        return Speed(start, factor, max((m for *_, m in runs if m is not None), default=None))
-
-    def _assumed(self, rule: str, file: Path) -> Assumed | None:
-        """What a finished job was assumed to take; None of one that the config lost since."""
-        values = file.relative_to(self._benchmarks).with_suffix("").parts[1:]
-        try:
-            if self.wildcards[rule] == ("model", "variant"):
-                _ = self.study.variants[values[0]][values[1]]
-            return self._rules[rule](*values)
-        except (LookupError, ValueError, TypeError, AssertionError):
-            return None
+        return start, factor, max((m for *_, m in runs if m is not None), default=None)
 
 
 def _work(assumed: Assumed) -> float:
     # A share of the start-up counts, so that jobs of next to no work do not make the others' speed.
     return max(assumed.work, 0.2 * assumed.start, 0.1)
-
-
-def _read_benchmark(file: Path, heavy: float) -> tuple[float, float | None] | None:
-    """Seconds and peak MB (None: too short to sample) of a job, from Snakemake's benchmark of it.
-
-    None for a file that is half-written or of another make, and a job that was less than heavy.
-    """
-    try:
-        [row] = csv.DictReader(file.read_text(encoding="utf-8").splitlines(), delimiter="\t")
-        seconds = float(row["s"])
-        memory = None if row["max_rss"] in ("-", "NA") else float(row["max_rss"])
-    except (OSError, KeyError, TypeError, ValueError, csv.Error):
-        return None
-    usable = isfinite(seconds) and seconds > 0 and (memory or 0) >= heavy
-    return (seconds, memory) if usable else None
 
 
 def default_resource(defaults: Mapping[str, Any] | None, name: str) -> Any:

@@ -28,13 +28,10 @@ STAGES = {
     "report": ("uncertainty", "tables", "figures", "verdict", "timing"),
 }
 
-#: What a job takes of the bounded resources, by name.
-Needs = tuple[tuple[str, int], ...]
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Job:
-    """One job of a run; resources are those that are numbers."""
+    """One job of a run; of its outputs ``temporary`` ones go when nothing needs them any more."""
 
     rule: str
     wildcards: Mapping[str, str]
@@ -42,9 +39,8 @@ class Job:
     outputs: tuple[str, ...]
     threads: int
     priority: int
-    resources: Mapping[str, int]
+    resources: Mapping[str, int]  # those that are numbers
     temporary: frozenset[str] = frozenset()
-    """Those of its outputs that go when nothing needs them any more."""
 
     @property
     def stage(self) -> str:
@@ -58,39 +54,28 @@ class Job:
 
     @property
     def gpus(self) -> int:
-        """GPUs of the whole job."""
-        # Where a profile words them as a gres, the Slurm plugin must find no `gpu` beside it.
+        """GPUs of the whole job; ``gpu_count`` where a profile words them as a gres."""
         return self.resources.get("gpu", 0) or self.resources.get("gpu_count", 0)
-
-    @property
-    def disk_mb(self) -> int:
-        """MB that the job needs on disk while it runs."""
-        return self.resources.get("disk_mb", 0)
-
-    @property
-    def kept_mb(self) -> int:
-        """MB of its outputs, which stay when it has ended."""
-        return self.resources.get("kept_mb", self.disk_mb)
 
 
 def job_from(record: Mapping[str, Any], removed: Iterable[str] = ()) -> Job:
     """A job from Snakemake's own account of it (its ``job_info`` event), and what is temporary."""
-
-    def files(kind: str) -> tuple[str, ...]:
+    inputs, outputs = (
         # Without Snakemake's remark, such as ` (send to storage)`.
-        return tuple(f.partition(" (")[0] if f.endswith(")") else f for f in record[kind])
-
+        tuple(f.partition(" (")[0] if f.endswith(")") else f for f in record[kind])
+        for kind in ("input", "output")
+    )
     priority = record["priority"]
     return Job(
-        rule=record["rule_name"],
-        wildcards=record["wildcards"],
-        inputs=files("input"),
-        outputs=files("output"),
-        threads=record["threads"],
+        record["rule_name"],
+        record["wildcards"],
+        inputs,
+        outputs,
+        record["threads"],
         # Snakemake writes the greatest one, of targets given with --prioritize, as a word.
-        priority=priority if isinstance(priority, int) else 1_000_000,
-        resources={n: v for n, v in record["resources"].items() if type(v) is int},
-        temporary=frozenset(removed).intersection(record["output"]),
+        priority if isinstance(priority, int) else 1_000_000,
+        {name: amount for name, amount in record["resources"].items() if type(amount) is int},
+        frozenset(removed).intersection(record["output"]),
     )
 
 
@@ -98,22 +83,17 @@ class Schedule:
     """List scheduling: whenever something ends, start what is ready and fits, best first.
 
     Best is the higher priority, then the longer way to the end (Graham's list scheduling by
-    critical path). Snakemake's own scheduler is greedy too, but breaks ties in another way.
-    Limits are amounts by name of resource; ``jobs`` and ``cores`` as well. What is not named is
-    not bounded. A job that asks for more than there is gets what there is, as Snakemake scales it
-    down. A running job takes its ``disk_mb``, of a job that ended its outputs stay, and what is
-    temporary goes when the last planned job that reads it has ended.
+    critical path); Snakemake's own is greedy too, but breaks ties in another way. A job that asks
+    for more than a limit gets that much, as Snakemake scales it down. A running job takes its
+    ``disk_mb``, of one that ended ``kept_mb`` stay, and what is temporary goes when the last
+    planned job that reads it has ended.
 
     Attributes:
-        jobs: the jobs; all below are positions in it.
-        before: position -> positions of the jobs it reads from.
-        start: when each starts, in seconds from the run's start.
-        end: when each ends.
-        critical: the longest path through the graph, in order: what no number of machines makes
-            shorter.
-        peak_mb: most MB of disk in use at once, beside what lies there already.
-        peak_at: seconds from the run's start to that moment.
-        peak_stages: stage -> MB of its jobs at that moment.
+        before: position of each job -> positions of the jobs it reads from.
+        start, end: of each job by position, in seconds from the run's start.
+        critical: the longest path through the graph, in order, which no machines make shorter.
+        peak_mb, peak_at, peak_stages: most MB of disk in use at once beside what lies there
+            already, when that is (as ``start``), and stage -> MB of its jobs then.
         final_mb: MB that the run leaves.
     """
 
@@ -124,41 +104,28 @@ class Schedule:
             position: {made[file] for file in job.inputs if file in made} - {position}
             for position, job in enumerate(jobs)
         }
-        after: dict[int, list[int]] = {position: [] for position in self.before}
+        self._after: dict[int, list[int]] = {position: [] for position in self.before}
         for position, earlier in self.before.items():
             for other in earlier:
-                after[other].append(position)
+                self._after[other].append(position)
         #: Seconds from each job's start to the end along the longest path.
         self._way = [job.seconds for job in jobs]
         for position in reversed(list(TopologicalSorter(self.before).static_order())):
-            self._way[position] += max((self._way[later] for later in after[position]), default=0.0)
+            later = (self._way[other] for other in self._after[position])
+            self._way[position] += max(later, default=0.0)
         self.critical: list[int] = []
         candidates = [position for position, earlier in self.before.items() if not earlier]
         while candidates:
             self.critical.append(max(candidates, key=lambda p: (self._way[p], -p)))
-            candidates = after[self.critical[-1]]
-        #: Position of a job -> positions of those that must end before its temporary outputs go.
-        self._unread = {
-            position: {p for p in after[position] if job.temporary & {*jobs[p].inputs}}
-            or {position}
-            for position, job in enumerate(jobs)
-        }
+            candidates = self._after[self.critical[-1]]
         self.start, self.end = [0.0] * len(jobs), [0.0] * len(jobs)
         self.peak_mb, self.peak_at, self.peak_stages = 0, 0.0, dict[str, int]()
-        self.final_mb = sum(job.kept_mb for job in jobs if not job.temporary)
         self._run(limits)
+        self.seconds = max(self.end, default=0.0)
+        self.critical_seconds = sum(jobs[position].seconds for position in self.critical)
 
-    @property
-    def seconds(self) -> float:
-        """Wall time of the whole run."""
-        return max(self.end, default=0.0)
-
-    @property
-    def critical_seconds(self) -> float:
-        """Length of the critical path."""
-        return sum(self.jobs[position].seconds for position in self.critical)
-
-    def _needs(self, position: int, limits: Mapping[str, int]) -> Needs:
+    def _needs(self, position: int, limits: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+        """What a job takes of the bounded resources, by name."""
         job = self.jobs[position]
         wanted = {JOBS: 1, CORES: job.threads, **job.resources}
         earlier = [self.jobs[p] for p in self.before[position]]
@@ -170,17 +137,27 @@ class Schedule:
 
     def _run(self, limits: Mapping[str, int]) -> None:
         """Fill in start and end of each job, and the disk that all take."""
-        free, now = dict(limits), 0.0
-        disk = dict.fromkeys((job.stage for job in self.jobs), 0)
-        needs = [self._needs(position, limits) for position in range(len(self.jobs))]
+        jobs, free, now = self.jobs, defaultdict(int, limits), 0.0
+        stages = [job.stage for job in jobs]
+        used = [job.resources.get("disk_mb", 0) for job in jobs]
+        kept = [job.resources.get("kept_mb", used[n]) for n, job in enumerate(jobs)]
+        self.final_mb = sum(size for size, job in zip(kept, jobs, strict=True) if not job.temporary)
+        disk = dict.fromkeys(stages, 0)
+        needs = [self._needs(position, limits) for position in range(len(jobs))]
+        #: Position of a job -> positions of those that must end before its temporary outputs go.
+        unread = {
+            position: {p for p in self._after[position] if job.temporary & {*jobs[p].inputs}}
+            or {position}
+            for position, job in enumerate(jobs)
+        }
         # Jobs of equal needs wait in one heap: where its best does not fit, none of it does.
-        ready: dict[Needs, list[tuple[int, float, int]]] = defaultdict(list)
+        ready = defaultdict[Any, list[tuple[int, float, int]]](list)
         running: list[tuple[float, int]] = []
         graph = TopologicalSorter(self.before)
         graph.prepare()
         while graph.is_active():
             for position in graph.get_ready():
-                entry = (-self.jobs[position].priority, -self._way[position], position)
+                entry = (-jobs[position].priority, -self._way[position], position)
                 heapq.heappush(ready[needs[position]], entry)
             while fitting := [
                 (heap[0], need)
@@ -191,18 +168,15 @@ class Schedule:
                 heapq.heappop(ready[need])
                 for name, amount in need:
                     free[name] -= amount
-                job = self.jobs[position]
-                disk[job.stage] += job.disk_mb
-                self.start[position], self.end[position] = now, now + job.seconds
+                disk[stages[position]] += used[position]
+                self.start[position], self.end[position] = now, now + jobs[position].seconds
                 heapq.heappush(running, (self.end[position], position))
             if (in_use := sum(disk.values())) > self.peak_mb:
                 self.peak_mb, self.peak_at = in_use, now
                 self.peak_stages = {stage: size for stage, size in disk.items() if size}
             if not running:
                 # What has ended holds merged checkpoints: the scheduler gives one up, too.
-                (_, _, position), need = min(
-                    (heap[0], need) for need, heap in ready.items() if heap
-                )
+                (_, _, position), need = min((heap[0], n) for n, heap in ready.items() if heap)
                 heapq.heappop(ready[need])
                 needs[position] = tuple(entry for entry in need if entry[0] != MERGED)
                 heapq.heappush(ready[needs[position]], (0, 0.0, position))
@@ -211,14 +185,12 @@ class Schedule:
             while running and running[0][0] <= now:
                 _, position = heapq.heappop(running)
                 graph.done(position)
-                job = self.jobs[position]
-                disk[job.stage] += job.kept_mb - job.disk_mb
+                disk[stages[position]] += kept[position] - used[position]
                 for name, amount in needs[position]:
                     free[name] += amount if name != MERGED else 0
                 for maker in (position, *self.before[position]):
                     # The last reader of a job's outputs, or a job whose outputs nobody reads.
-                    if self._unread[maker] == {position}:
-                        free[MERGED] = free.get(MERGED, 0) + dict(needs[maker]).get(MERGED, 0)
-                        if self.jobs[maker].temporary:
-                            disk[self.jobs[maker].stage] -= self.jobs[maker].kept_mb
-                    self._unread[maker].discard(position)
+                    if unread[maker] == {position}:
+                        free[MERGED] += dict(needs[maker]).get(MERGED, 0)
+                        disk[stages[maker]] -= kept[maker] if jobs[maker].temporary else 0
+                    unread[maker].discard(position)

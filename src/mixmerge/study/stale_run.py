@@ -38,12 +38,12 @@ _SLURM_NAME = re.compile(r"(.+_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 #: Options with which Snakemake runs no job and takes no lock: it plans, lists, draws or tidies up.
 _NO_RUN = {
-    *("dryrun", "unlock", "lint", "list_rules", "list_target_rules", "list_resources"),
-    *("print_compilation", "containerize", "generate_unit_tests", "dag", "rulegraph", "filegraph"),
-    *("d3dag", "cleanup_metadata", "conda_cleanup_envs", "conda_create_envs_only"),
-    *("list_conda_envs", "cleanup_shadow", "container_cleanup_images", "list_changes"),
-    *("list_input_changes", "list_params_changes", "list_untracked", "summary"),
-    *("detailed_summary", "archive", "delete_all_output", "delete_temp_output"),
+    *("dryrun", "unlock", "lint", "list_rules", "list_target_rules", "print_compilation"),
+    *("containerize", "generate_unit_tests", "dag", "rulegraph", "filegraph", "d3dag", "summary"),
+    *("detailed_summary", "archive", "cleanup_metadata", "cleanup_shadow", "delete_all_output"),
+    *("delete_temp_output", "container_cleanup_images", "list_conda_envs", "conda_cleanup_envs"),
+    *("conda_create_envs_only", "list_changes", "list_input_changes", "list_params_changes"),
+    "list_untracked",
 }
 
 
@@ -77,12 +77,15 @@ def start(workflow: Any, options: Mapping[str, Any], say: Callable[[str], None])
         UserError: jobs of a killed driver can't be ended.
     """
     if workflow.remote_exec:
-        _let_jobs_watch()
+        os.environ[DRIVER] = token(os.getpid()) or ""  # its jobs watch the Snakemake in the job
     if not workflow.is_main_process or workflow.output_settings.dryrun:
         return False
     folder = Path(".snakemake")
     if "unlock" in options:
-        give_up(folder)
+        # So the user says that drivers of other machines are gone.
+        for path, driver in _drivers(folder).items():
+            if not _is_gone(driver) and not is_here(driver["token"]):
+                write_json(path, {**driver, "gone": True})
     idle = _NO_RUN if "report_after_run" in options else {*_NO_RUN, "report"}
     if idle & options.keys() or only_looks(options):
         return False
@@ -104,7 +107,7 @@ def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
 
     ``folder`` is Snakemake's own directory there, ``.snakemake``.
     """
-    locks = folder / "locks"
+    locks, pid, own = folder / "locks", os.getpid(), token(os.getpid()) or ""
     (folder / "drivers").mkdir(parents=True, exist_ok=True)
     with (folder / "takeover").open("w") as file:
         # One driver at a time takes over; the kernel drops the lock with the process.
@@ -112,7 +115,6 @@ def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
             fcntl.flock(file, fcntl.LOCK_EX)
         drivers = _drivers(folder)
         gone = {path: driver for path, driver in drivers.items() if _is_gone(driver)}
-        own = token(os.getpid())
         others = [d for path, d in drivers.items() if path not in gone and d["token"] != own]
         locked = locks.is_dir() and any(locks.iterdir())
         if not others:
@@ -124,18 +126,32 @@ def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
                 say("removed the lock of a Snakemake that was killed")
             for path in gone:
                 path.unlink(missing_ok=True)
-        elif locked:
-            # Snakemake refuses to run only where both want the same files; that it says itself.
-            for driver in others:
-                say(_at_work(driver))
-        _enrol(folder, executor)
-
-
-def give_up(folder: Path) -> None:
-    """Note that drivers of other machines are gone: the user says so by ``snakemake --unlock``."""
-    for path, driver in _drivers(folder).items():
-        if not _is_gone(driver) and not is_here(driver["token"]):
-            write_json(path, {**driver, "gone": True})
+        # Snakemake refuses to run only where both want the same files; that it says itself.
+        for driver in others if locked else ():
+            way_out = (
+                "where both want the same files, wait until it has ended, or end it"
+                if is_here(driver["token"])
+                else "whether it still runs can't be seen from here. If it does not, run "
+                "`snakemake --unlock`, then this command again"
+            )
+            say(
+                f"Snakemake {driver['pid']} of {driver['user']} on {driver['host']} has worked in "
+                f"this directory since {driver['since']} ({driver['command']}): {way_out}"
+            )
+        os.environ[DRIVER] = own
+        record = {
+            "token": own,
+            "pid": pid,
+            "host": platform.node(),
+            "user": getpass.getuser(),
+            "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "executor": executor,
+            "command": shlex.join(sys.argv),
+        }
+        path = _own_record(folder)
+        write_json(path, record)
+    # Not in a forked child.
+    atexit.register(lambda: path.unlink(missing_ok=True) if os.getpid() == pid else None)
 
 
 def _drivers(folder: Path) -> dict[Path, dict[str, Any]]:
@@ -145,31 +161,6 @@ def _drivers(folder: Path) -> dict[Path, dict[str, Any]]:
 def _own_record(folder: Path) -> Path:
     """The record of this process; absolute, as Snakemake ends where it was called."""
     return folder.resolve() / "drivers" / f"{platform.node()}.{os.getpid()}.json"
-
-
-def _let_jobs_watch() -> str:
-    """Let the jobs that this process starts watch it; returns its token, empty without /proc."""
-    own = token(os.getpid()) or ""
-    if own:
-        os.environ[DRIVER] = own
-    return own
-
-
-def _enrol(folder: Path, executor: str) -> None:
-    """Leave this driver's record until it ends."""
-    pid, path = os.getpid(), _own_record(folder)
-    record = {
-        "token": _let_jobs_watch(),
-        "pid": pid,
-        "host": platform.node(),
-        "user": getpass.getuser(),
-        "since": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "executor": executor,
-        "command": shlex.join(sys.argv),
-    }
-    write_json(path, record)
-    # Not in a forked child.
-    atexit.register(lambda: path.unlink(missing_ok=True) if os.getpid() == pid else None)
 
 
 def _is_gone(driver: Mapping[str, Any]) -> bool:
@@ -183,51 +174,22 @@ def _is_gone(driver: Mapping[str, Any]) -> bool:
     return driver["host"] == platform.node() and not driver["token"].startswith(boot)
 
 
-def _at_work(driver: Mapping[str, Any]) -> str:
-    way_out = (
-        "where both want the same files, wait until it has ended, or end it"
-        if is_here(driver["token"])
-        else "whether it still runs can't be seen from here. If it does not, run "
-        "`snakemake --unlock`, then this command again"
-    )
-    return (
-        f"Snakemake {driver['pid']} of {driver['user']} on {driver['host']} has worked in this "
-        f"directory since {driver['since']} ({driver['command']}): {way_out}"
-    )
-
-
 def _end_jobs(driver: Mapping[str, Any], say: Callable[[str], None]) -> None:
-    """Cancel what a killed driver left in Slurm, wait for what it left here."""
-    submits = driver["executor"] == "slurm"
-    cancelled = _cancel(driver["user"]) if submits else []
-    _end_children(driver["token"])
-    if submits:
-        # An sbatch may have been on its way when its driver was killed.
-        cancelled += _cancel(driver["user"])
-    if cancelled:
-        say(
-            f"cancelled {len(cancelled)} Slurm jobs of Snakemake {driver['pid']}, which was "
-            f"killed: {' '.join(cancelled)}"
-        )
+    """Cancel what a killed driver left in Slurm, and wait for what it left on this machine.
 
-
-def _end_children(driver: str) -> None:
-    """Wait until no process of this machine was started by a driver that is gone.
-
-    They carry its token in their environment. Jobs notice by themselves; what doesn't is ended.
+    That carries its token in its environment. Jobs notice by themselves; what doesn't is ended.
     """
     import psutil  # type: ignore[import-untyped]
 
-    def children() -> list[int]:
-        return [
-            process.pid
-            for process in psutil.process_iter(["environ"])  # a zombie has none
-            if (process.info["environ"] or {}).get(DRIVER) == driver
-        ]
-
-    start = time.monotonic()
-    while left := children():
-        waited = time.monotonic() - start
+    submits = driver["executor"] == "slurm"
+    cancelled = _cancel(driver["user"]) if submits else []
+    begin = time.monotonic()
+    while left := [
+        process.pid
+        for process in psutil.process_iter(["environ"])  # a zombie has none
+        if (process.info["environ"] or {}).get(DRIVER) == driver["token"]
+    ]:
+        waited = time.monotonic() - begin
         if waited > _PATIENCE:
             raise UserError(
                 f"processes {' '.join(map(str, left))} of a Snakemake that was killed do not end; "
@@ -236,43 +198,44 @@ def _end_children(driver: str) -> None:
         for pid in left if waited > _GRACE else ():
             kill(pid)
         time.sleep(0.2)
+    # An sbatch may have been on its way when its driver was killed.
+    cancelled += _cancel(driver["user"]) if submits else []
+    if cancelled:
+        say(
+            f"cancelled {len(cancelled)} Slurm jobs of Snakemake {driver['pid']}, which was "
+            f"killed: {' '.join(cancelled)}"
+        )
 
 
 def _cancel(user: str) -> list[str]:
     """Cancel the jobs that Snakemake submitted from here, wait until they are gone; their ids."""
-    jobs = _queued_jobs(user)
+
+    def queued() -> list[str]:
+        listed = _slurm("squeue", "--noheader", f"--user={user}", "--format=%i|%j|%Z")
+        rows = [line.strip().split("|", 2) for line in listed.splitlines()]
+        mine = [(number, at) for number, name, at in rows if _SLURM_NAME.fullmatch(name)]
+        return [number for number, at in mine if Path(at).resolve() == Path.cwd().resolve()]
+
+    jobs = queued()
     for first in range(0, len(jobs), 100):
         _slurm("scancel", *jobs[first : first + 100])
-    start = time.monotonic()
-    while left := sorted({*jobs}.intersection(_queued_jobs(user))) if jobs else []:
-        if time.monotonic() - start > _QUEUE:
+    begin = time.monotonic()
+    while left := sorted({*jobs}.intersection(queued())) if jobs else []:
+        if time.monotonic() - begin > _QUEUE:
             raise UserError(
                 f"Slurm jobs {' '.join(left)} of a Snakemake that was killed do not leave the "
-                "queue: `scancel` them or ask the cluster's administrators, then run this command "
-                "again"
+                "queue: `scancel` them or ask the cluster's administrators, then run this again"
             )
         time.sleep(1)
     return jobs
 
 
-def _queued_jobs(user: str) -> list[str]:
-    """Ids of the jobs in Slurm's queue that Snakemake submitted from this directory."""
-    listed = _slurm("squeue", "--noheader", f"--user={user}", "--format=%i|%j|%Z")
-    jobs = [line.strip().split("|", 2) for line in listed.splitlines()]
-    here = Path.cwd().resolve()
-    return [n for n, name, at in jobs if _SLURM_NAME.fullmatch(name) and Path(at).resolve() == here]
-
-
 def _slurm(*command: str) -> str:
+    options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": _COMMAND}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_COMMAND)
-        return done.stdout
-    except FileNotFoundError:
-        why = "it is not installed here"
-    except subprocess.TimeoutExpired:
-        why = f"no answer in {_COMMAND:.0f} s"
-    except subprocess.CalledProcessError as error:
-        why = error.stderr.strip()
+        return str(subprocess.run(command, check=True, **options).stdout)
+    except (OSError, subprocess.SubprocessError) as error:
+        why = str(getattr(error, "stderr", None) or error).strip()
     raise UserError(
         f"{command[0]}: {why}. A Snakemake that was killed may have left Slurm jobs that still "
         "write results; run this command again where Slurm answers"

@@ -1,11 +1,11 @@
 """Where a study's results stand: below its root, or some of them on an S3 bucket.
 
-What is on the bucket reaches jobs as local copies that Snakemake's storage plugin keeps. A
-directory of results is a unit to its stage, but the bucket knows objects: there every file of the
-directory is named, where on a file system its manifest stands for all.
+What is on the bucket reaches jobs as local copies that Snakemake's storage plugin keeps. The bucket
+knows objects: there every file of a directory is named, where here its manifest stands for all.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +34,18 @@ class ResultStore:
 
     Attributes:
         remote: whether these results are on a bucket.
-        root: the directory in which jobs find these results: the study's root, or the root of
-            their local copies.
+        root: the directory in which jobs find them: the study's root, or that of local copies.
     """
 
-    def __init__(self, study: Study, on_bucket: Callable[..., str]) -> None:
+    def __init__(self, study: Study, on_bucket: Callable[..., Any]) -> None:
         """Take the study's paths, or those of ``storage.s3`` where the config names a bucket."""
         self._study, self._on_bucket = study, on_bucket
         self.remote = study.config.storage is not None
         self._prefix = f"{study.config.storage}/{study.config.study}"
         if self.remote:
-            list_at_once(on_bucket, self._prefix)
+            first = on_bucket(f"{self._prefix}/listing").flags["storage_object"]
+            listed = listed_object(first.key.removesuffix("listing"))
+            first.provider.get_storage_object_cls = lambda: listed
         self.root = Path(self.file(MANIFEST)).parent
 
     def file(self, *parts: str, keep: bool = False) -> str:
@@ -52,7 +53,8 @@ class ResultStore:
         if not self.remote:
             return self._study.path(*parts)
         options = {"keep_local": True} if keep else {}
-        return self._on_bucket("/".join([self._prefix, *parts]), **options)
+        path: str = self._on_bucket("/".join([self._prefix, *parts]), **options)
+        return path
 
     def directory(self, kind: str, model: str, variant: str) -> list[str]:
         """The files of a checkpoint's ``completions`` or ``scores``, as the rule's outputs.
@@ -91,31 +93,17 @@ def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
     Raises:
         UserError: no server, no keys, keys that are refused, or no such bucket.
     """
-    from boto3.session import Session  # it takes its time to load
-    from botocore.config import Config
+    # It takes its time to load.
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-    from snakemake_storage_plugin_s3 import StorageProviderSettings
+    from snakemake_storage_plugin_s3 import StorageProvider, StorageProviderSettings
 
     s3 = settings.get("s3")
     options = (s3 and s3.get_settings(None)) or StorageProviderSettings()
     bucket, _, path = prefix.removeprefix("s3://").partition("/")
-    patience = Config(
-        connect_timeout=10,
-        read_timeout=20,
-        retries={"max_attempts": 2, "mode": "standard"},
-        signature_version=options.signature_version,
-    )
     try:
-        client = Session().client(
-            "s3",
-            endpoint_url=options.endpoint_url,
-            region_name=options.region,
-            aws_access_key_id=options.access_key,
-            aws_secret_access_key=options.secret_key,
-            aws_session_token=options.token,
-            config=patience,
-        )
-        client.list_objects_v2(Bucket=bucket, Prefix=path, MaxKeys=1)
+        # The plugin's own client, with less patience.
+        provider = StorageProvider(Path(), None, settings=replace(options, retries=2))
+        provider.s3c.meta.client.list_objects_v2(Bucket=bucket, Prefix=path, MaxKeys=1)
         return
     except NoCredentialsError:
         problem = (
@@ -133,14 +121,6 @@ def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
             "SNAKEMAKE_STORAGE_S3_ENDPOINT_URL, or leave storage out to work on the file system"
         )
     raise UserError(f"storage: {prefix}: {problem}")
-
-
-def list_at_once(storage: Callable[..., str], prefix: str) -> None:
-    """Let ``storage.s3`` list what lies below ``s3://bucket/path`` at once, and ask for no more."""
-    flagged: Any = storage(f"{prefix}/listing")
-    first = flagged.flags["storage_object"]
-    listed = listed_object(first.key.removesuffix("listing"))
-    first.provider.get_storage_object_cls = lambda: listed
 
 
 def listed_object(folder: str) -> type[Any]:

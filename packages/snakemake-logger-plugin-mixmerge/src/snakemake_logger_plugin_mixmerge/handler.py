@@ -9,7 +9,6 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -38,11 +37,8 @@ class LogHandlerSettings(LogHandlerSettingsBase):
 class LogHandler(LogHandlerBase):
     """Shows progress; a dry run, ``--verbose`` and ``--quiet all`` look as Snakemake's own do."""
 
-    writes_to_stream = True
-    writes_to_file = False
-    has_filter = True
-    has_formatter = True
-    needs_rulegraph = False
+    writes_to_stream, writes_to_file = True, False
+    has_filter, has_formatter, needs_rulegraph = True, True, False
 
     def __post_init__(self) -> None:
         """Choose between Snakemake's own way to show a run and this one."""
@@ -76,10 +72,8 @@ class LogHandler(LogHandlerBase):
             if record.levelno >= logging.ERROR and isinstance(record.msg, str):
                 record.msg = restated(record.msg, self._reader)
             with self._guard:
-                if self._passive:
-                    self._own.handle(record)
-                else:
-                    self._take(record.__dict__, str(record.msg or ""), record.levelno)
+                take = self._own.handle if self._passive else self._take
+                take(record)
         except BrokenPipeError:
             pass  # nobody reads on, as in `snakemake -n | head`
         except Exception:
@@ -92,10 +86,11 @@ class LogHandler(LogHandlerBase):
                 self._end.set()
                 self._tell_failures(patience=0)
                 if self._failed() or (self._shows_progress and self._jobs):
-                    self._say(self._summary(), logging.ERROR if self._failed() else logging.INFO)
+                    self._show_summary()
         super().close()
 
-    def _take(self, fields: dict[str, Any], text: str, level: int) -> None:
+    def _take(self, record: logging.LogRecord) -> None:
+        fields, text, level = record.__dict__, str(record.msg or ""), record.levelno
         now = time.monotonic()
         match fields.get("event"):
             case LogEvent.RUN_INFO:
@@ -115,8 +110,8 @@ class LogHandler(LogHandlerBase):
             case LogEvent.JOB_ERROR:
                 line = str(fields["shellcmd"] or "")
                 why = next((ended(t) for t in self._errors if line and line in t), None)
-                why = fields["rule_msg"] or why or "it failed"
-                self._fail(fields["jobid"], str(why).partition(_SEE_ALSO)[0].strip(), now)
+                why = str(fields["rule_msg"] or why or "it failed")
+                self._fail(fields["jobid"], why.partition(_SEE_ALSO)[0].strip(), now)
             case LogEvent.SHELLCMD if self.common_settings.printshellcmds and not self._quiet:
                 self._say(str(fields.get("shellcmd") or fields.get("cmd") or ""))
             case LogEvent.ERROR if ended(text):
@@ -185,16 +180,16 @@ class LogHandler(LogHandlerBase):
         else:
             self._say(line)
 
-    def _summary(self) -> str:
+    def _show_summary(self) -> None:
         """How many jobs were done, which failed, how long it took, and what to do next."""
         total, failed = self._total, self._failed()
         done = sum(job.state == "done" for job in self._jobs.values())
-        counts = {"jobs done": f"{done} of {total}", "failed": len(failed)}
-        counts["not done"] = total - done - len(failed)
+        counts = {"failed": len(failed), "not done": total - done - len(failed)}
         parts = [f"{number} {state}" for state, number in counts.items() if number]
-        lines = [", ".join([*parts, f"in {duration(time.monotonic() - self._begun)}."])]
+        took = duration(time.monotonic() - self._begun)
+        lines = [", ".join([f"{done} of {total} jobs done", *parts, f"in {took}."])]
         lines += [f"failed: {job.name}: {job.failure.splitlines()[0]}" for job in failed[:10]]
         lines += [f"... and {len(failed) - 10} more failed"] if len(failed) > 10 else []
         if done < total > 1:
             lines.append(f"Then go on, what is done is kept: {command(*sys.argv[1:])}")
-        return "\n".join(lines)
+        self._say("\n".join(lines), logging.ERROR if failed else logging.INFO)

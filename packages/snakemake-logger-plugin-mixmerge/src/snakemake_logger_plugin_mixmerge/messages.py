@@ -20,15 +20,31 @@ _KEPT = (
 
 
 def failure_block(job: Job) -> str:
-    """Why a job failed, the end of its first log with something in it, and how to repeat it."""
+    """Why a job failed, the end of its first log with something in it, and how to repeat it.
+
+    The command repeats it here, also while the run goes on elsewhere.
+    """
     lines, shown = [f"Error in rule {job.name}: {job.failure}"], False
     for log in job.record["log"]:
         end = tail(Path(log))
         lines.append(f"  log: {log}{'' if end else ' (nothing in it)'}")
         lines += [f"  | {line}" for line in end if not shown]
         shown = shown or bool(end)
-    if job.record["output"]:
-        lines.append(f"  repeat it here: {_repeat(job)}")
+    parser, kept = get_argument_parser(), list[str]()
+    try:
+        options = parser.parse_known_args(sys.argv[1:])[0]
+    except SystemExit:  # another program drives it
+        options = parser.parse_args([])
+    for name in _KEPT:
+        value = getattr(options, name, None)
+        if value and str(value) != str(parser.get_default(name)):
+            values = value if isinstance(value, list | tuple | set | frozenset) else [value]
+            kept += ["--" + name.replace("_", "-"), *map(str, values)]
+    kept += ["--cores", str(job.record["threads"]), "--executor", "local", "--nolock", "--"]
+    for output in job.record["output"][:1]:
+        # Snakemake remarks on some files: `x (send to storage)`.
+        target = re.sub(r" \(.*\)$", "", str(output))
+        lines.append(f"  repeat it here: {command(*kept, target)}")
     return "\n".join(lines)
 
 
@@ -53,24 +69,6 @@ def ended(text: str) -> str | None:
 def command(*arguments: str) -> str:
     """A call of the Snakemake that runs here."""
     return shlex.join([sys.executable, "-m", "snakemake", *arguments])
-
-
-def _repeat(job: Job) -> str:
-    """The command that runs one job again, here, also while the run goes on elsewhere."""
-    parser, kept = get_argument_parser(), list[str]()
-    try:
-        options = parser.parse_known_args(sys.argv[1:])[0]
-    except SystemExit:  # another program drives it
-        options = parser.parse_args([])
-    for name in _KEPT:
-        value = getattr(options, name, None)
-        if value and str(value) != str(parser.get_default(name)):
-            values = value if isinstance(value, list | tuple | set | frozenset) else [value]
-            kept += ["--" + name.replace("_", "-"), *map(str, values)]
-    # Snakemake remarks on some files: `x (send to storage)`.
-    output = re.sub(r" \(.*\)$", "", str(job.record["output"][0]))
-    where = ["--cores", str(job.record["threads"]), "--executor", "local", "--nolock"]
-    return command(*kept, *where, "--", output)
 
 
 def restated(text: str, reader: str) -> str:

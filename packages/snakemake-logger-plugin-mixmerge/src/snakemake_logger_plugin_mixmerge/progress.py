@@ -6,7 +6,7 @@ The bounds are cores, jobs at once, GPUs; greedy scheduling comes close to the l
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 
 @dataclass
@@ -23,17 +23,9 @@ class Job:
     is_told: bool = False
 
 
-class Expected(NamedTuple):
-    """A job of the run: how long it may take, the jobs it reads from, and its resources."""
-
-    rule: str
-    seconds: float
-    before: list[int]
-    needs: dict[str, int]
-
-
-#: The jobs of this process's run by number, each after those it reads from; and its bounds.
-_jobs: dict[int, Expected] = {}
+#: The jobs of this process's run by number, each after those it reads from: rule, seconds that it
+#: may take, jobs that it reads from, resources; and the run's bounds.
+_jobs: dict[int, tuple[str, float, list[int], dict[str, int]]] = {}
 _limits: dict[str, int] = {}
 
 
@@ -52,7 +44,7 @@ def expect(workflow: Any) -> None:
             seconds = float(resources.get("expected_s", 60 * resources.get("runtime", 0)))
             before = [other.jobid for other in dag.dependencies[job] if dag.needrun(other)]
             needs = {**resources, "_cores": job.threads, "_nodes": 1}
-            _jobs[job.jobid] = Expected(job.rule.name, seconds, before, needs)
+            _jobs[job.jobid] = (job.rule.name, seconds, before, needs)
     unused = "_nodes" if workflow.local_exec else "_cores"
     bounds = {name: getattr(n, "value", n) for name, n in workflow.global_resources.items()}
     for name, bound in bounds.items():
