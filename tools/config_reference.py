@@ -1,9 +1,10 @@
 """The config's JSON schema and reference page, generated from its sections.
 
-``make docs`` writes both; a test fails where they lag behind.
+``make docs`` writes both, by default into the repository; a test fails where they lag behind.
 """
 
 import json
+import sys
 import types
 import typing
 from pathlib import Path
@@ -13,11 +14,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from mixmerge.config.study import StudyConfig
+from mixmerge.core.section import Section
 
-_ROOT = Path(__file__).resolve().parents[1]
-SCHEMA = _ROOT / "config" / "schema.json"
-PAGE = _ROOT / "docs" / "reference-config.md"
+Section.model_config["use_attribute_docstrings"] = True  # for the sections that are defined next
+from mixmerge.config.study import StudyConfig  # noqa: E402
+
+SCHEMA, PAGE = "config/schema.json", "docs/reference-config.md"
 
 
 def schema() -> str:
@@ -88,10 +90,11 @@ def _default(info: FieldInfo) -> str:
 
 
 def main() -> None:
-    """Write both files."""
-    SCHEMA.write_text(schema(), encoding="utf-8")
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(), encoding="utf-8")
+    """Write both files below the folder that is named."""
+    root = Path(*sys.argv[1:]) if sys.argv[1:] else Path(__file__).resolve().parents[1]
+    for name, text in ((SCHEMA, schema()), (PAGE, page())):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     StringConstraints,
     TypeAdapter,
     ValidationError,
@@ -34,9 +35,9 @@ _SHOWN = 60
 class Section(BaseModel):
     """A frozen section that refuses keys it does not know and names the nearest one it does."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+    # Fields' docstrings are read by `tools/config_reference.py` alone: beside torch's modules it
+    # takes pydantic 50 ms a section.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -58,12 +59,15 @@ def is_commit(revision: str) -> bool:
 class Pinned(Section):
     """What every entry says that comes from the hub."""
 
-    revision: str
-    """Commit: 40 hexadecimal digits. A tag or a branch can move and needs `allow_moving`."""
-
-    allow_moving: bool = False
-    """Accept a tag or a branch as `revision`. The commit at which it stood is recorded with what
-    was fetched, and the job stops where it has moved since."""
+    revision: str = Field(
+        description="Commit: 40 hexadecimal digits. A tag or a branch can move and needs "
+        "`allow_moving`."
+    )
+    allow_moving: bool = Field(
+        False,
+        description="Accept a tag or a branch as `revision`. The commit at which it stood is "
+        "recorded with what was fetched, and the job stops where it has moved since.",
+    )
 
     @model_validator(mode="after")
     def _is_pinned(self) -> "Pinned":
