@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.data.code_text import without_docstrings, without_triple_quoted
+from mixmerge.data.templates import without_docstrings, without_triple_quoted
 
 SOURCE = '''\
 """Module."""

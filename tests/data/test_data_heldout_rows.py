@@ -13,7 +13,7 @@ from mixmerge.data.decontaminate import decontaminate
 from mixmerge.data.problems import Unusable, read_tests
 from mixmerge.data.settings import Decontamination, SuiteSettings
 from mixmerge.data.split import split
-from mixmerge.data.suites import code_suite, hold_out_validation
+from mixmerge.data.suites import hold_out_validation, make_suite
 
 TEMPLATES = {"prompt": "{problem}", "answer": "{solution}"}
 FIELDS = {"problem": "question", "tests": "test_code", "solution": "solution"}
@@ -101,16 +101,16 @@ def test_problems_whose_prompt_hides_a_tested_name_are_left_out(tmp_path):
     source, halves = halved(tmp_path, rows, fraction=0.4)
     held, out = tmp_path / "heldout/val", tmp_path / "suites/val"
     hold_out_validation("val", settings(), source, halves, held)
-    count = code_suite("val", settings(), held, out)
+    count = make_suite("val", settings(), held, out)
     facts = read_manifest(out, "suite")["facts"]
     assert 0 < facts["items"] == count < 16 == count + facts["unnamed"]
     assert all("Let f" in item["messages"][0]["content"] for item in read(out / "items.jsonl"))
-    assert code_suite("val", settings(prompt="{problem}\nCall {entry_point}."), held, out) == 16
+    assert make_suite("val", settings(prompt="{problem}\nCall {entry_point}."), held, out) == 16
     assert read_manifest(out, "suite")["facts"]["unnamed"] == 0
     hidden = [row(n, question=f"Add {n}.") for n in range(9)]
     hold_out_validation("val", settings(), *halved(tmp_path / "x", hidden), held)
     with pytest.raises(UserError, match=r"let it say so with \{entry_point\}"):
-        code_suite("val", settings(), held, out)
+        make_suite("val", settings(), held, out)
 
 
 def test_the_kodcode_sample(tmp_path: Path, real_data: Path) -> None:

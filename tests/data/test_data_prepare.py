@@ -89,12 +89,12 @@ def test_without_deduplication_equal_rows_have_ids_of_their_own(tmp_path):
         (
             [row(1, id=7), row(2, id=8), row(3, id="7")],
             {"id_column": "id"},
-            r"rows\.jsonl:3: duplicate id '7' in column 'id' of source 'src'; line 1 has it too",
+            r"rows\.jsonl:3: duplicate id '7' in column 'id'; line 1 has it too.* sources\.src\.id",
         ),
         (
             [row(1), row(2, solution=" \n"), row(3), row(4, solution=None), row(5, problem="")],
             {},
-            r"rows\.jsonl:2: empty answer; 3 rows have an empty prompt or answer .*on_empty: drop",
+            r"rows\.jsonl:2: empty answer; .*empty prompt or answer: 3\. .*on_empty: drop",
         ),
         ([row(1, solution="")], {"on_empty": "drop"}, r"no rows left of 1 read"),
     ],

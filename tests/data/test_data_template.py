@@ -69,13 +69,13 @@ def test_docstrings_are_told_by_the_language_of_the_template_or_of_the_row():
     [
         ("{code", "write a literal brace twice"),
         ("no field", "names no field"),
-        ("{}", "write a field as {name}"),
-        ("{code!r}", "without conversion"),
+        ("{}", "a field without a name, or with a conversion); write a field as {name}"),
+        ("{code!r}", "or with a conversion"),
         ("{code:strp}", "did you mean 'strip'"),
         ("{code:>10}", "unknown filter '>10'"),
         ("{code:without_docstring[java]}", "did you mean 'without_docstrings'"),
         ("{code:without_docstrings[]}", "unknown filter 'without_docstrings[]'"),
-        ("{code:strip[java]}", "the filter 'strip' takes nothing in brackets"),
+        ("{code:strip[java]}", "unknown filter 'strip[java]'; did you mean 'strip'"),
     ],
 )
 def test_a_malformed_template_names_its_place_and_the_way_out(template, message):

@@ -14,13 +14,13 @@ from fixtures.code_suites import (
     write_items,
     write_problems,
 )
+from fixtures.data import read
 from fixtures.forks import run_script
 from judgebox.codec import Raised, open_cases, unpack
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_jsonl
 from mixmerge.data.problems import human_eval_problems
-from mixmerge.data.rows import read_rows
 from mixmerge.evaluate.groundtruth import read_ground_truth
 from mixmerge.evaluate.scoring import programs_of, score
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings, ScoreSettings
@@ -179,7 +179,7 @@ def test_human_eval_problems_through_its_own_tests(tmp_path: Path) -> None:
     """The second's tests use a helper of its prompt; the last takes any zero of a polynomial."""
     wanted = ["HumanEval/0", "HumanEval/38", "HumanEval/32"]
     path, _ = human_eval_problems(None)
-    rows = {row["task_id"]: row for _, row in read_rows(path) if row["task_id"] in wanted}
+    rows = {row["task_id"]: row for row in read(path) if row["task_id"] in wanted}
     write_jsonl(tmp_path / "suite/problems.jsonl", [rows[task] for task in wanted])
     suite = write_items(tmp_path / "suite", {task: rows[task]["prompt"] for task in wanted})
     made = truth(suite, tmp_path / "truth", tests="check", plus=False)

@@ -14,10 +14,12 @@ from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from mixmerge.core.errors import UserError, nearest, one_line
 from mixmerge.core.io import digest
 from mixmerge.data.rows import Row, progress
-from mixmerge.data.settings import PackageSource, Quality, canonical
+from mixmerge.data.settings import PackageSource, Quality
 from offline_sources.functions import is_wanted, read_functions
 
 #: The standard library, which is no distribution.
@@ -104,17 +106,17 @@ def chosen_packages(source: PackageSource, name: str) -> dict[str, list[Package]
     """
     packages = {PYTHON: Package(PYTHON, platform.python_version(), None)}
     for entry in distributions():
-        key = canonical(entry.name)
+        key = canonicalize_name(entry.name)
         # Of a name that is found twice, what an import would find.
         packages.setdefault(key, Package(key, entry.version, entry))
     if source.lock is not None:
         packages = _locked(packages, source.lock, f"sources.{name}.lock: {source.lock}")
     parts: dict[str, list[Package]] = {part: [] for part in PARTS}
-    wanted = list(packages) if source.only is None else list(map(canonical, source.only))
+    wanted = list(packages) if source.only is None else list(map(canonicalize_name, source.only))
     part_of = dict.fromkeys(wanted, "train")
     for field in ("only", "validation", "test"):
         for package in getattr(source, field) or []:
-            key = canonical(package)
+            key = canonicalize_name(package)
             if key not in packages:
                 hint = nearest(key, set(packages))
                 if not hint.startswith("; did"):
@@ -139,7 +141,7 @@ def _locked(installed: dict[str, Package], lock: Path, where: str) -> dict[str, 
         raise UserError(f"{where}: holds no line of the form name==version")
     kept = {PYTHON: installed[PYTHON]}
     # Of a package that is pinned twice, for two markers, the last line counts.
-    for key, version in {canonical(name): version for name, version in pins}.items():
+    for key, version in {canonicalize_name(name): version for name, version in pins}.items():
         package = installed.get(key)
         # A local label such as +cpu is another build of the same release.
         if package is None or package.version.split("+")[0] != version.split("+")[0]:

@@ -7,7 +7,7 @@ from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.core.errors import UserError
 from mixmerge.core.section import validated
 from mixmerge.data.settings import SuiteSettings
-from mixmerge.data.suites import code_suite, summary_suite
+from mixmerge.data.suites import make_suite
 
 
 def main() -> None:
@@ -22,14 +22,12 @@ def main() -> None:
     settings = validated(SuiteSettings, options.settings, f"suites.{name}")
     if settings.suite.sample is not None and options.seed is None:
         raise UserError("a sample needs --seed, the seed of its draw")
-    if settings.suite.kind == "code":
-        if options.heldout is None:
-            raise UserError("a code suite needs --heldout, its held-out directory")
-        code_suite(name, settings, options.heldout, options.out, options.seed)
-    else:
-        if options.source is None:
-            raise UserError("a summary suite needs --source, the fetched source's directory")
-        summary_suite(name, settings, options.source, options.out, options.seed)
+    option = "heldout" if settings.suite.kind == "code" else "source"
+    if (made_from := getattr(options, option)) is None:
+        raise UserError(
+            f"a {settings.suite.kind} suite needs --{option}, the directory it is made from"
+        )
+    make_suite(name, settings, made_from, options.out, options.seed)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """A task's rows: mapped to chat messages, given ids, and free of duplicates."""
 
 from collections.abc import Iterator
-from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,23 +31,22 @@ class RowMapping:
 
     def __init__(self, owner: str, source: str, templates: Templates, columns: Columns) -> None:
         """Parse the templates of ``owner``, such as ``tasks.codegen``; refuse slips in columns."""
-        self.owner, self.source = owner, source
+        self.owner, self.source = owner, f"sources.{source}"
         self.system, self.columns = templates.system, columns
         self.blanks, self._first_blank = 0, ""
+        #: Id -> its line, or how many rows have it where it is made from the content.
         self._lines: dict[str, int] = {}
         self._prompt = Template(templates.prompt, f"{owner}.prompt")
         self._answer = Template(templates.answer, f"{owner}.answer")
         self._fields = dict.fromkeys([*self._prompt.fields, *self._answer.fields])
-        for field in columns.columns:
+        for field in columns.columns.keys() - self._fields.keys():
             # A source may serve several tasks, so a field that this one does not use is fine,
             # unless it looks like a slip of one that it does use.
             hint = nearest(field, set(self._fields))
             unused = set(self._fields) - set(columns.columns)
-            if field not in self._fields and any(f"mean {name!r}" in hint for name in unused):
-                raise UserError(
-                    f"sources.{source}.columns: the templates of {owner} have no field "
-                    f"{field!r}{hint}"
-                )
+            if any(f"mean {name!r}" in hint for name in unused):
+                problem = f"the templates of {owner} have no field {field!r}{hint}"
+                raise UserError(f"{self.source}.columns: {problem}")
 
     def read(self, source: Path, what: str) -> Iterator[MappedRow]:
         """Stream a fetched directory's rows of which neither turn is blank, with a bar."""
@@ -66,51 +64,48 @@ class RowMapping:
         prompt, answer = self.turns(row, where)
         if prompt.blank or answer.blank:
             self.blanks += 1
-            if self.blanks == 1:
-                self._first_blank = f"{where}: empty {'answer' if answer.blank else 'prompt'}"
+            empty = "answer" if answer.blank else "prompt"
+            self._first_blank = self._first_blank or f"{where}: empty {empty}"
             return None
         own = self.identity(row, where)
         if own is None:
-            base = digest(f"{prompt.text}\x1f{answer.text}", 10).hex()
+            own = digest(f"{prompt.text}\x1f{answer.text}", 10).hex()
             # Equal rows, where they may stay, are told apart by a count.
-            names = chain([base], (f"{base}.{n}" for n in count(2)))
-            own = next(name for name in names if name not in self._lines)
+            copies = self._lines[own] = self._lines.get(own, 0) + 1
+            own = own if copies == 1 else f"{own}.{copies}"
         elif own in self._lines:
             raise UserError(
-                f"{where}: duplicate id {own!r} in column {self.columns.id_column!r} of source "
-                f"{self.source!r}; line {self._lines[own]} has it too. Mend the data, or leave "
-                f"sources.{self.source}.id_column out to have ids made from the content"
+                f"{where}: duplicate id {own!r} in column {self.columns.id_column!r}; line "
+                f"{self._lines[own]} has it too. Mend the data, or leave {self.source}.id_column "
+                "out to have ids made from the content"
             )
-        self._lines[own] = number
+        else:
+            self._lines[own] = number
         return MappedRow(where, own, prompt, answer, row)
 
     def finish(self) -> None:
         """Raise `UserError` if there were rows with a blank turn and these must not be dropped."""
         if self.blanks and self.columns.on_empty == "error":
-            rows = "1 row has" if self.blanks == 1 else f"{self.blanks} rows have"
             raise UserError(
-                f"{self._first_blank}; {rows} an empty prompt or answer in source "
-                f"{self.source!r}. Mend them, or leave them out and have them counted with "
-                f"sources.{self.source}.on_empty: drop"
+                f"{self._first_blank}; rows of {self.source} with an empty prompt or answer: "
+                f"{self.blanks}. Mend them, or have them left out and counted with on_empty: drop"
             )
 
     def missing(self, row: Row) -> list[str]:
-        """What messages say of each column that the mapping reads and a row lacks."""
+        """A message for each column that the mapping reads and a row lacks."""
         messages = []
         for field in self._fields:
             column = self.columns.columns.get(field, field)
             try:
                 find_column(row, column)
             except MissingField:
-                messages.append(
-                    f"no column {column!r} for the field {{{field}}} of {self.owner}"
-                    f"{nearest(column, set(row))}; name the right one in "
-                    f"sources.{self.source}.columns: {{{field}: ...}}"
-                )
+                hint = f"{nearest(column, set(row))}; name the right one in {self.source}.columns"
+                problem = f"no column {column!r} for the field {{{field}}} of {self.owner}"
+                messages.append(f"{problem}{hint}: {{{field}: ...}}")
         own = self.columns.id_column
         if own is not None and own not in row:
             hint = nearest(own, set(row))
-            messages.append(f"sources.{self.source}.id_column: no column {own!r}{hint}")
+            messages.append(f"{self.source}.id_column: no column {own!r}{hint}")
         return messages
 
     def turns(self, row: Row, where: str) -> tuple[Turn, Turn]:
@@ -121,7 +116,7 @@ class RowMapping:
         except MissingField:
             raise UserError(f"{where}: {self.missing(row)[0]}") from None
         except FieldError as error:
-            raise UserError(f"{where}: {error} (sources.{self.source})") from None
+            raise UserError(f"{where}: {error} ({self.source})") from None
 
     def identity(self, row: Row, where: str) -> str | None:
         """The row's own id, None where the source names no id column; `UserError` for no scalar."""
@@ -130,13 +125,10 @@ class RowMapping:
             return None
         if column not in row:
             raise UserError(f"{where}: {self.missing(row)[-1]}")
-        value = row[column]
-        if not isinstance(value, str | int | float) or not str(value).strip():
-            raise UserError(
-                f"{where}: the id in column {column!r} is {value!r}; an id is a number or a text. "
-                f"Leave sources.{self.source}.id_column out to have ids made"
-            )
-        return str(value)
+        if isinstance(row[column], str | int | float) and (own := str(row[column])).strip():
+            return own
+        problem = f"the id in column {column!r} is {row[column]!r}, no number or text"
+        raise UserError(f"{where}: {problem}. Leave {self.source}.id_column out to have ids made")
 
     def messages(self, *turns: Turn) -> list[dict[str, str]]:
         """The conversation: system message where there is one, user, and the answer if given."""
@@ -148,10 +140,9 @@ class RowMapping:
 def prepare(task: str, settings: PrepareSettings, sources: dict[str, Path], out: Path) -> Row:
     """Write the rows of fetched sources, in their order, and report.json; returns the report.
 
-    A row is ``{"id", "messages", "source", "spans", "task"}``; ``spans`` says where in the
-    messages the fields' values stand (field -> [message, start, end]), so that decontamination
-    compares those and not the words of the templates, and is dropped there. Ids start with task and
-    source, hence are unique in the whole study. Raises as `RowMapping.read`, or if nothing is left.
+    A row is ``{"id": "TASK/SOURCE/ID", "messages", "source", "spans", "task"}``; ``spans`` says for
+    decontamination where the fields' values stand: field -> [message, start, end]. Raises as
+    `RowMapping.read`, or if nothing is left.
     """
     by_source: dict[str, dict[str, int]] = {}
     seen: set[bytes] = set()

@@ -1,12 +1,4 @@
-"""Code problems: lines in EvalPlus's format, released files of them, and programs of unit tests.
-
-Problems stay byte for byte what they were: their inputs hold infinities and dictionaries whose
-order matters to some solutions.
-
-The name of a released file says little: tag v0.1.10 of the release repository holds the data of
-v0.1.9, and `get_human_eval_plus(version=...)` of EvalPlus 0.3.1 ignores the version. So a file is
-known by the MD5 of its content, which is also what EvalPlus prints as a result's ``hash``.
-"""
+"""Code problems: lines in EvalPlus's format, released files of them, and programs of unit tests."""
 
 import ast
 import builtins
@@ -20,14 +12,15 @@ from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mixmerge.core.archives import Bounds, gunzip
 from mixmerge.core.errors import UserError, nearest
 from mixmerge.core.io import atomic_open, parse_object
 from mixmerge.data.rows import Row, read_lines
+from mixmerge.data.settings import BuiltInProblems
 
-#: What each problem has, as text, and what EvalPlus's evaluation reads of it besides.
+#: What each problem has as text, and what EvalPlus's evaluation reads of it besides.
 _TEXTS = ("task_id", "prompt", "entry_point", "canonical_solution")
 _INPUTS = ("base_input", "plus_input", "contract", "atol")
 
@@ -37,7 +30,8 @@ FILES = {"humaneval": "HumanEvalPlus", "mbpp": "MbppPlus"}
 #: What a release may unpack to; the largest known has 12 MB.
 _BOUNDS = Bounds(bytes=1 << 30)
 
-#: MD5 of a released file's content (not of its gzip wrapper) -> suite and version.
+#: MD5 of a released file's content, EvalPlus's ``hash`` -> suite and version. Names say little: tag
+#: v0.1.10 holds v0.1.9's data, and EvalPlus 0.3.1's `get_human_eval_plus(version=...)` ignores it.
 KNOWN = {
     "fe585eb4df8c88d844eeb463ea4d0302": ("humaneval", "v0.1.10"),
     "ebe95df0d5220f00cedd6f4bddea35e4": ("mbpp", "v0.1.0"),
@@ -56,38 +50,28 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 def read_problems(path: Path, unit_tests: bool = False) -> Iterator[tuple[bytes, Row]]:
     """Stream (line, decoded problem), in EvalPlus's format or with a program of unit tests.
 
-    Raises `UserError` where a key of the format is missing, a prompt, solution, name or test
-    program is no text or blank, a task_id comes twice, or there is no problem at all.
+    The line is for copies: inputs hold infinities, and dictionaries whose order matters. Raises
+    `UserError` where a key is missing, a text blank, a task_id comes twice, or there is no problem.
     """
     texts = (*_TEXTS, "test") if unit_tests else _TEXTS
     keys = texts if unit_tests else (*texts, *_INPUTS)
     seen: dict[str, int] = {}
     for number, line in read_lines(path):
-        problem = parse_object(line, path, number)
+        problem, where = parse_object(line, path, number), f"{path}:{number}"
         for key in keys:
             if key not in problem:
-                raise UserError(
-                    f"{path}:{number}: the problem has no key {key!r}{nearest(key, set(problem))}. "
-                    f"It must have {', '.join(keys)}"
-                )
+                hint = f"{nearest(key, set(problem))}. It must have {', '.join(keys)}"
+                raise UserError(f"{where}: the problem has no key {key!r}{hint}")
             value = problem[key]
             if key in texts and not (isinstance(value, str) and value.strip()):
-                raise UserError(f"{path}:{number}: {key} is empty or no text: {value!r}")
+                raise UserError(f"{where}: {key} is empty or no text: {value!r}")
         name = problem["task_id"]
         if name in seen:
-            raise UserError(
-                f"{path}:{number}: duplicate task_id {name!r}; line {seen[name]} has it too"
-            )
+            raise UserError(f"{where}: duplicate task_id {name!r}; line {seen[name]} has it too")
         seen[name] = number
         yield line, problem
     if not seen:
         raise UserError(f"{path}: holds no problems")
-
-
-def problem_texts(problem: Row) -> Row:
-    """What of a problem must not occur in training data."""
-    held_out = {"problem": problem["prompt"], "solution": problem["canonical_solution"]}
-    return {"id": problem["task_id"], "texts": held_out}
 
 
 def locate_problems(
@@ -95,9 +79,8 @@ def locate_problems(
 ) -> tuple[Path, dict[str, Any]]:
     """The file that a suite's entry `problems` names, downloaded where it is EvalPlus's own.
 
-    Facts come with it: ``release`` and ``md5``, or ``origin`` and ``release``. ``version`` is the
-    entry's, ``corpus`` the embedded corpus. Raises `UserError` where no problems can be there, or
-    the release can't be downloaded or is another one.
+    Facts come with it: ``release`` and ``md5``, or ``origin`` and ``release``. Raises `UserError`
+    where no problems can be there, or the release can't be downloaded or is another one.
     """
     if problems == HUMAN_EVAL:
         path, release = human_eval_problems(version)
@@ -106,7 +89,20 @@ def locate_problems(
     if suite is not None:
         path, url = release_location(suite, version)
         if not path.is_file():
-            _download(url, path, override_variable(suite))
+            variable = override_variable(suite)
+            if url is None:
+                raise UserError(f"{variable}: {path}: file not found; mend or unset the variable")
+            try:
+                with urllib.request.urlopen(url, timeout=60) as answer:
+                    data = gunzip(answer.read(_BOUNDS.bytes), url, _BOUNDS)
+            except OSError as error:
+                raise UserError(
+                    f"{url}: cannot be downloaded ({error}); check the network and the suite's "
+                    f"`version`, or set {variable} to the .jsonl(.gz) file, downloaded elsewhere"
+                ) from None
+            # EvalPlus's own download leaves halves behind.
+            with atomic_open(path, "wb") as file:
+                file.write(data)
     elif isinstance(problems, str) and problems.startswith("embedded-"):
         if corpus is None:
             raise UserError(f"{problems}: needs the embedded corpus, but no --corpus was given")
@@ -114,12 +110,9 @@ def locate_problems(
     else:
         path = Path(problems)
     if not path.name.endswith((".jsonl", ".jsonl.gz")):
-        raise UserError(
-            f"{path}: not a .jsonl or .jsonl.gz; name such a file in EvalPlus's format, or one of "
-            "humaneval, mbpp, human-eval, held-out, embedded-validation, embedded-test"
-        )
-    md5 = md5_of(path)
-    return path, {"release": _checked_release(path, md5, suite, version), "md5": md5}
+        names = ", ".join(get_args(BuiltInProblems))
+        raise UserError(f"{path}: no .jsonl(.gz); name one in EvalPlus's format, or one of {names}")
+    return path, _release(path, suite, version)
 
 
 def release_location(suite: str, version: str | None) -> tuple[Path, str | None]:
@@ -140,51 +133,30 @@ def override_variable(suite: str) -> str:
     return f"{suite.upper()}_OVERRIDE_PATH"
 
 
-def _download(url: str | None, path: Path, variable: str) -> None:
-    """Fetch a released file that neither EvalPlus's own ``variable`` nor its cache has."""
-    if url is None:
-        raise UserError(f"{variable}: {path}: file not found; mend or unset the variable")
-    try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            data = gunzip(answer.read(_BOUNDS.bytes), url, _BOUNDS)
-    except OSError as error:
-        raise UserError(
-            f"{url}: cannot be downloaded ({error}); check the network and the suite's `version`, "
-            f"or download it elsewhere and set {variable} to the .jsonl(.gz) file"
-        ) from None
-    # EvalPlus's own download leaves halves behind.
-    with atomic_open(path, "wb") as file:
-        file.write(data)
-
-
-def _checked_release(path: Path, md5: str, suite: str | None, version: str | None) -> str | None:
-    """The release that a content is, such as ``HumanEvalPlus v0.1.10``; None for none known here.
+def _release(path: Path, suite: str | None, version: str | None) -> dict[str, Any]:
+    """``md5`` of a file's unpacked content, and the ``release`` that it is, None for none known.
 
     Raises `UserError` where it is of another suite or version than asked for (None: of any).
     """
+    digest = partial(hashlib.md5, usedforsecurity=False)
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            md5 = hashlib.file_digest(file, digest).hexdigest()
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read ({error}); fetch it again") from None
     of, number = KNOWN.get(md5, (None, None))
     release = f"{FILES[of]} {number}" if of else None
     if of in (None, suite or of) and version in (None, number):
-        return release
+        return {"release": release, "md5": md5}
     name = suite or of
     known = ", ".join(f"{FILES[owner]} {number}" for owner, number in KNOWN.values())
     mend = f"delete it, or mend {override_variable(name)}, to have" if name else "name"
     wanted = " ".join(filter(None, [FILES[name] if name else "version", version]))
+    problem = f"is not {wanted} but {release or 'no known release'} (MD5 {md5})"
     raise UserError(
-        f"{path}: is not {wanted} but {release or 'no release that is known here'} (MD5 of its "
-        f"content: {md5}); {mend} the right file, set the suite's `version` to a known release "
-        f"({known}), or leave `version` out to use this file as it is"
+        f"{path}: {problem}; {mend} the right file, set the suite's `version` to a known release "
+        f"({known}), or leave it out to use this file as it is"
     )
-
-
-def md5_of(path: Path) -> str:
-    """MD5 of a file's content, unpacked where its name ends in ``.gz``."""
-    digest = partial(hashlib.md5, usedforsecurity=False)
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            return hashlib.file_digest(file, digest).hexdigest()
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read ({error}); fetch it again") from None
 
 
 def human_eval_problems(version: str | None) -> tuple[Path, str]:
@@ -192,14 +164,12 @@ def human_eval_problems(version: str | None) -> tuple[Path, str]:
     try:
         package = distribution(HUMAN_EVAL)
     except PackageNotFoundError:
-        raise UserError(
-            f"{HUMAN_EVAL}: the package is not installed; make the environment from "
-            "envs/requirements.lock"
-        ) from None
+        words = "not installed; make the environment from envs/requirements.lock"
+        raise UserError(f"{HUMAN_EVAL}: the package is {words}") from None
     if version not in (None, package.version):
         raise UserError(
-            f"{HUMAN_EVAL}: version {package.version} is installed, but the suite's `version` is "
-            f"{version!r}; install that one, or write version: {package.version}"
+            f"{HUMAN_EVAL}: version {package.version} is installed, not {version!r}, the suite's; "
+            f"install that one, or write version: {package.version}"
         )
     return Path(str(package.locate_file(_HUMAN_EVAL_FILE))), package.version
 
@@ -209,21 +179,23 @@ class Unusable(Exception):
 
 
 def read_tests(tests: object, solution: object) -> tuple[str, list[str]]:
-    """Examine pytest's program of a row, without running it.
+    """A row's program for pytest with its import of the solution, and the names that it imports.
 
-    It imports what it tests from the module `solution`. Some of KodCode's import nothing and use
-    the names all the same; those get the import they lack, for what ``solution`` defines.
-
-    Returns the program with its import of the solution, and the names that it asks of that; or
-    raises `Unusable`: ``no_tests``, ``no_solution`` (blank or no text), ``not_python`` (either does
-    not parse), ``clock`` (verdicts would depend on the machine's load), ``tests_itself`` (the
-    program uses nothing of the solution, or defines it anew).
+    Some of KodCode's programs import nothing and use the names all the same; those get the import.
+    Nothing is run. Raises `Unusable`: ``no_tests``, ``no_solution`` (blank or no text),
+    ``not_python``, ``clock`` (verdicts would depend on the machine's load), ``tests_itself`` (uses
+    nothing of the solution, or defines it anew).
     """
     for code, reason in ((tests, "no_tests"), (solution, "no_solution")):
         if not isinstance(code, str) or not code.strip():
             raise Unusable(reason)
     text = str(tests)
-    program, reference = _parsed(text), _parsed(str(solution))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd escapes in other people's strings
+            program, reference = ast.parse(text), ast.parse(str(solution))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise Unusable("not_python") from None
     nodes = list(ast.walk(program))
     from_imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
     imports = [alias for node in nodes if isinstance(node, ast.Import) for alias in node.names]
@@ -240,10 +212,9 @@ def read_tests(tests: object, solution: object) -> tuple[str, list[str]]:
         names = [name for name in dict.fromkeys(imported) if name not in own]
     else:
         offered = {node.name for node in reference.body if isinstance(node, _DEFINITIONS)}
-        for statement in reference.body:
-            if isinstance(statement, ast.Assign):
-                targets = statement.targets
-                offered |= {target.id for target in targets if isinstance(target, ast.Name)}
+        assignments = [node for node in reference.body if isinstance(node, ast.Assign)]
+        targets = [target for node in assignments for target in node.targets]
+        offered |= {target.id for target in targets if isinstance(target, ast.Name)}
         offered -= own | set(dir(builtins))
         used = [node for node in nodes if isinstance(node, ast.Name) and node.id in offered]
         used.sort(key=lambda node: (node.lineno, node.col_offset))
@@ -252,12 +223,3 @@ def read_tests(tests: object, solution: object) -> tuple[str, list[str]]:
     if not names:
         raise Unusable("tests_itself")
     return text, names
-
-
-def _parsed(code: str) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd escapes in other people's strings
-        try:
-            return ast.parse(code)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise Unusable("not_python") from None

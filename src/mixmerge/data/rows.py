@@ -4,7 +4,7 @@ import codecs
 import datetime
 import decimal
 import gzip
-import math
+import json
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -40,8 +40,7 @@ Row = dict[str, Any]
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Stream (line number from 1, line) of a ``.jsonl`` or ``.jsonl.gz`` file; skip blank lines.
 
-    Raises `UserError` where the file cannot be read, is no whole gzip file although its name says
-    so, unpacks to more than text does, or has a line that is longer than memory has room for.
+    Raises `UserError` where the file cannot be read, or it or a line unpacks to too much.
     """
     number = size = 0
     try:
@@ -50,54 +49,39 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             while line := file.readline(LONGEST_LINE + 1):
                 number, size = number + 1, size + len(line)
                 if len(line) > LONGEST_LINE:
-                    raise UserError(
-                        f"{path}:{number}: a line of over {LONGEST_LINE >> 20} MiB; one JSON "
-                        "object a line is expected. Mend or delete that line"
-                    )
+                    problem = f"a line of over {LONGEST_LINE >> 20} MiB; mend or delete that line"
+                    raise UserError(f"{path}:{number}: {problem}, one JSON object a line")
                 _TEXT.check(path, size, packed)
                 if number == 1:  # some editors begin a file with a mark of its encoding
                     line = line.removeprefix(codecs.BOM_UTF8)
                 if stripped := line.strip():
                     yield number, stripped
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(
-            f"{path}: not a whole gzip file (after line {number}: {error}); fetch it again, or "
-            "drop the .gz from its name if it is plain text"
-        ) from None
+        problem = f"not a whole gzip file (after line {number}: {error})"
+        raise UserError(f"{path}: {problem}; fetch it again or drop the .gz in its name") from None
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read: {error.strerror or error}; check where it leads and who may "
-            "read it"
-        ) from None
-
-
-def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
-    """Stream (line number, row); raises as `read_lines` and `parse_object` do."""
-    for number, line in read_lines(path):
-        yield number, parse_object(line, path, number)
+        problem = f"cannot be read: {error.strerror or error}"
+        raise UserError(f"{path}: {problem}; check where it leads and who may read it") from None
 
 
 def read_directory(directory: Path, what: str) -> Iterable[tuple[int, Row]]:
     """Check a directory of rows and stream (line number, row), with a bar."""
-    total = read_manifest(directory, "rows")["facts"]["rows"]
-    return progress(read_rows(directory / ROWS), what, total)
+    total, path = read_manifest(directory, "rows")["facts"]["rows"], directory / ROWS
+    rows = ((number, parse_object(line, path, number)) for number, line in read_lines(path))
+    return progress(rows, what, total)
 
 
 def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
     """Show a bar on standard error while ``items`` are consumed."""
-    bar: Iterable[T] = tqdm(items, desc=what, total=total, unit=" rows", mininterval=1)
-    return bar
+    return tqdm(items, desc=what, total=total, unit=" rows", mininterval=1)
 
 
 def read_parquet(path: Path) -> Iterator[Row]:
-    """Stream the rows of a Parquet file as JSON-able values.
-
-    Raises `UserError` where the file is missing, no Parquet or cut off, has two columns of one
-    name, or holds a value that is none, such as a date after the year 9999.
-    """
+    """Stream the rows of a Parquet file as JSON-able values; `UserError` where it is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    name = ""
     try:
         with pq.ParquetFile(path, buffer_size=1 << 20) as file:
             names = file.schema_arrow.names
@@ -109,51 +93,36 @@ def read_parquet(path: Path) -> Iterator[Row]:
                 is_small = batch.nbytes <= _BATCH_BYTES and "dictionary<" not in str(batch.schema)
                 step = _BATCH if is_small else 1
                 for start in range(0, batch.num_rows, step):
-                    yield from _batch_rows(path, batch.slice(start, step))
+                    columns = []
+                    for name, column in zip(names, batch.slice(start, step), strict=True):  # noqa: B007
+                        columns.append(plain(column.to_pylist()))
+                    for values in zip(*columns, strict=True):
+                        yield dict(zip(names, values, strict=True))
+    except (OverflowError, UnicodeDecodeError) as error:
+        problem = f"column {name!r} holds a value that cannot be read ({error})"
+        raise UserError(f"{path}: {problem}; mend or drop the column") from None
     except (pa.ArrowInvalid, pa.ArrowIOError, pa.ArrowNotImplementedError) as error:
         raise UserError(f"{path}: not a readable Parquet file: {one_line(error)}") from None
-
-
-def _batch_rows(path: Path, batch: Any) -> Iterator[Row]:
-    columns = {}
-    for name, column in zip(batch.schema.names, batch, strict=True):
-        try:
-            columns[name] = [plain(value) for value in column.to_pylist()]
-        except (OverflowError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"{path}: column {name!r} holds a value that cannot be read ({error}); mend or "
-                "drop the column"
-            ) from None
-    for values in zip(*columns.values(), strict=True):
-        yield dict(zip(columns, values, strict=True))
 
 
 def plain_row(line: bytes, path: Path, number: int) -> Row:
     """Decode a line of a file from outside; NaN and infinities become null."""
     row = parse_object(line, path, number)
     try:
-        return {key: plain(value) for key, value in row.items()}
+        return dict(plain(row))
     except RecursionError:
-        raise UserError(
-            f"{path}:{number}: nested too deep to be read; mend or delete that line"
-        ) from None
+        problem = "nested too deep to be read; mend or delete that line"
+        raise UserError(f"{path}:{number}: {problem}") from None
 
 
 def plain(value: Any) -> Any:
     """The nearest JSON value: NaN is null, dates and decimals are text, bytes are UTF-8 text."""
-    match value:
-        case None | str() | bool() | int():
-            return value
-        case float():
-            return value if math.isfinite(value) else None
-        case dict():
-            return {str(key): plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [plain(item) for item in value]
-        case bytes():
-            return value.decode("utf-8", "backslashreplace")
-        case datetime.date() | datetime.time():
-            return value.isoformat()
-        case decimal.Decimal() | datetime.timedelta():
-            return str(value)
-    return repr(value)
+    return json.loads(json.dumps(value, default=_as_text), parse_constant=lambda name: None)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return str(value) if isinstance(value, decimal.Decimal | datetime.timedelta) else repr(value)

