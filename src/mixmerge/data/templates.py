@@ -34,7 +34,8 @@ _HEADS = "function_definition", "class_definition"
 _BODIES = Query(_PYTHON, " ".join(f"({head} body: (block) @node)" for head in _HEADS))
 _VALUES = [f"{kind}_declaration" for kind in ("field", "constant", "annotation_type_element")]
 _CODE = ("class", "interface", "enum", "record", "annotation_type", "method", "constructor")
-#: Right above these any comment counts.
+#: Right above these any comment goes: CodeSearchNet, where CodeXGLUE's pairs come from, took those
+#: for the docstring.
 _COMMENTED = [f"{kind}_declaration" for kind in (*_CODE, "compact_constructor")]
 _DECLARATIONS = Query(_JAVA, f"[({') ('.join([*_VALUES, *_COMMENTED, 'enum_constant'])})] @node")
 
@@ -89,11 +90,7 @@ def _is_string(node: Node) -> bool:
 
 
 def _java_cuts(source: bytes) -> Iterator[Cut]:
-    """The last ``/** */`` before a declaration, as javadoc takes it.
-
-    Right above types, methods and constructors any comment goes: CodeSearchNet, where CodeXGLUE's
-    pairs come from, took those for the docstring.
-    """
+    """The last ``/** */`` before a declaration, as javadoc takes it; some comments besides."""
     # A constructor or a method with its annotations stands alone in the corpora; where it doesn't
     # parse so, it may within a class.
     shift, before, after = 0, b"class _{", b"\n}"
@@ -194,10 +191,7 @@ class Template:
         self.fields = tuple(dict.fromkeys(fields))
 
     def render(self, row: Row, columns: dict[str, str]) -> Turn:
-        """Fill in a row's values; blank lines before and white space after the text are cut.
-
-        ``columns``: field -> column, where it has another name. Raises `FieldError`.
-        """
+        """Fill in a row's values, by field or its column; cut blank lines around the text."""
         text, spans = "", []
         for literal, field, filters in self._pieces:
             text += literal
