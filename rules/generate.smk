@@ -10,7 +10,7 @@ rule generate:
         readers=ancient(lambda wildcards: STUDY.of_merge(STUDY.statistics, **wildcards)),
         suites=[STUDY.manifest("suites", suite) for suite in CONFIG.suites],
     output:
-        RESULTS.directory("completions", "{model}", "{variant}"),
+        RESULTS.files("completions", "{model}", "{variant}", made=True),
     log:
         log_of("generate", "model", "variant"),
     benchmark:

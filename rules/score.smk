@@ -3,14 +3,14 @@
 
 rule score:
     input:
-        completions=RESULTS.content("completions", "{model}", "{variant}"),
+        completions=RESULTS.files("completions", "{model}", "{variant}"),
         suites=[STUDY.manifest("suites", suite) for suite in CONFIG.suites],
         ground_truth=[
             STUDY.manifest("groundtruth", suite) for suite in STUDY.code_suites()
         ],
         nltk_data=f"{CONFIG.results}/nltk_data/manifest.json",
     output:
-        RESULTS.directory("scores", "{model}", "{variant}"),
+        RESULTS.files("scores", "{model}", "{variant}", made=True),
     log:
         log_of("score", "model", "variant"),
     benchmark:

@@ -8,7 +8,7 @@ rule uncertainty:
         lambda wildcards: [
             file
             for variant in STUDY.variants[wildcards.model]
-            for file in RESULTS.content("scores", wildcards.model, variant)
+            for file in RESULTS.files("scores", wildcards.model, variant)
         ],
     output:
         RESULTS.file("uncertainty", "{model}.json"),

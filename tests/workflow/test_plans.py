@@ -73,12 +73,11 @@ def test_the_grid_of_a_shipped_study(tmp_path: Path, config: str, counts: dict[s
     ("options", "gpus", "expected"),
     [
         ((), "0,1", {"gpu": 2}),  # a machine's own GPUs bound what its jobs may take at once
-        ((), "", {"gpu": 4}),  # none: they run on the CPU, unbounded
         (("--resources", "gpu=3"), "0,1", {"gpu": 3}),  # the user knows better
-        (
+        (  # no GPUs: they run on the CPU, unbounded
             ("--config", "hardware={longest_hours: 5, sft_hours: {small: 8}}"),
             "",
-            {"expected_s": 2 * 3600, "runtime": 185},
+            {"gpu": 4, "expected_s": 2 * 3600, "runtime": 185},
         ),
     ],
 )

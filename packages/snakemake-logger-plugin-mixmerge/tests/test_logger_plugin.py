@@ -83,11 +83,8 @@ def test_time_left_without_the_graph() -> None:
     assert time_left({1: done(100), 2: running(100)}, 3, 0, 120) == pytest.approx(240)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(35, "35 s"), (720, "12 min"), (14700, "4 h 05 min")]
-)
-def test_lengths_of_time(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+def test_lengths_of_time() -> None:
+    assert [duration(n) for n in (35, 720, 14700)] == ["35 s", "12 min", "4 h 05 min"]
 
 
 def test_end_of_a_log(tmp_path: Path) -> None:
@@ -99,16 +96,11 @@ def test_end_of_a_log(tmp_path: Path) -> None:
     assert tail(tmp_path / "none.log") == []
 
 
-@pytest.mark.parametrize(
-    ("text", "how"),
-    [
-        ("CalledProcessError:\nCommand 'x' returned non-zero exit status 75.", "exit status 75"),
-        ("CalledProcessError: Command 'x' died with <Signals.SIGKILL: 9>.", "killed by SIGKILL"),
-        ("CalledProcessError: Command 'x' did something else", None),
-    ],
-)
-def test_how_a_command_ended(text: str, how: str | None) -> None:
-    assert ended(text) == how
+def test_how_a_command_ended() -> None:
+    failed, killed = "returned non-zero exit status 75.", "died with <Signals.SIGKILL: 9>."
+    assert ended(f"CalledProcessError:\nCommand 'x' {failed}") == "exit status 75"
+    assert ended(f"CalledProcessError: Command 'x' {killed}") == "killed by SIGKILL"
+    assert ended("CalledProcessError: Command 'x' did something else") is None
 
 
 def test_slurms_log_is_shown_where_the_rules_own_is_empty(

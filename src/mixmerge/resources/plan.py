@@ -33,9 +33,6 @@ def dry_run(arguments: list[str]) -> Planned | None:
 
     The executor is not started, so a Slurm profile is planned on a machine without Slurm. An
     error in the study comes out as in a real run.
-
-    Args:
-        arguments: Snakemake's, such as ``--configfile X --profile slurm all_tables``.
     """
     from snakemake import cli
     from snakemake.exceptions import print_exception

@@ -165,8 +165,7 @@ def _work(assumed: Assumed) -> float:
 def default_resource(defaults: Mapping[str, Any] | None, name: str) -> Any:
     """A default resource as the profile words it, without quotes that keep it a string."""
     resource = (defaults or {}).get(name)
-    raw = getattr(resource, "raw", None)
-    value = raw if raw is not None else getattr(resource, "value", resource)
+    value = getattr(resource, "raw", None) or getattr(resource, "value", resource)
     quoted = re.fullmatch(r"(['\"])(.*)\1", value) if isinstance(value, str) else None
     return quoted[2] if quoted else value
 
@@ -179,11 +178,8 @@ def in_cluster_words(
     Rules say how many GPUs a job needs and nothing else. What is called ``gpu_job_X`` among the
     profile's default resources becomes the resource X of a job with GPUs, instead of the default
     X; ``{gpu}`` in it stands for the number of the job's GPUs, ``{gpu_per_node}`` for those on each
-    of its nodes. Resources of a rule without GPUs stay.
-
-    Args:
-        resources: by name; ``gpu`` and ``nodes`` are functions of wildcards and attempt.
-        defaults: the profile's, as Snakemake holds them (values or its Resource objects).
+    of its nodes. Resources of a rule without GPUs stay. ``defaults`` are as Snakemake holds them:
+    values, or its Resource objects.
     """
     names = [name for name in defaults or {} if name.startswith(_GPU_JOB)]
     words = {name.removeprefix(_GPU_JOB): default_resource(defaults, name) for name in names}

@@ -124,17 +124,6 @@ class Schedule:
         self.seconds = max(self.end, default=0.0)
         self.critical_seconds = sum(jobs[position].seconds for position in self.critical)
 
-    def _needs(self, position: int, limits: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
-        """What a job takes of the bounded resources, by name."""
-        job = self.jobs[position]
-        wanted = {JOBS: 1, CORES: job.threads, **job.resources}
-        earlier = [self.jobs[p] for p in self.before[position]]
-        if any(other.temporary and other.resources.get(MERGED) for other in earlier):
-            # It reads a merged checkpoint that is not there yet, or else would make one for itself.
-            wanted[MERGED] = 0
-        amounts = ((name, min(wanted.get(name, 0), limit)) for name, limit in limits.items())
-        return tuple((name, amount) for name, amount in amounts if amount > 0)
-
     def _run(self, limits: Mapping[str, int]) -> None:
         """Fill in start and end of each job, and the disk that all take."""
         jobs, free, now = self.jobs, defaultdict(int, limits), 0.0
@@ -143,8 +132,17 @@ class Schedule:
         kept = [job.resources.get("kept_mb", used[n]) for n, job in enumerate(jobs)]
         self.final_mb = sum(size for size, job in zip(kept, jobs, strict=True) if not job.temporary)
         disk = dict.fromkeys(stages, 0)
-        needs = [self._needs(position, limits) for position in range(len(jobs))]
-        #: Position of a job -> positions of those that must end before its temporary outputs go.
+        needs: list[tuple[tuple[str, int], ...]] = []
+        for position, job in enumerate(jobs):
+            wanted = {JOBS: 1, CORES: job.threads, **job.resources}
+            if any(
+                jobs[p].temporary and jobs[p].resources.get(MERGED) for p in self.before[position]
+            ):
+                # Alone it makes a merged checkpoint for itself; here it reads one.
+                wanted[MERGED] = 0
+            amounts = ((name, min(wanted.get(name, 0), limit)) for name, limit in limits.items())
+            needs.append(tuple((name, amount) for name, amount in amounts if amount > 0))
+        # Position of a job -> positions of those that must end before its temporary outputs go.
         unread = {
             position: {p for p in self._after[position] if job.temporary & {*jobs[p].inputs}}
             or {position}

@@ -10,23 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE
-from mixmerge.core.errors import UserError
+from mixmerge.core.errors import UserError, one_line
 from mixmerge.study.plan import Study
 
 #: Summary of a checkpoint's scores; `mixmerge.report.results.scores_path` reads it.
 _SCORES = "scores.json"
-
-#: Codes of refusals -> what they mean, and the way out.
-_REFUSALS = {
-    ("400", "401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"): (
-        "the server refuses these keys, or refuses them this bucket ({code}); mend "
-        "SNAKEMAKE_STORAGE_S3_ACCESS_KEY and SNAKEMAKE_STORAGE_S3_SECRET_KEY"
-    ),
-    ("404", "NoSuchBucket"): "there is no bucket {bucket!r}; make it, or mend its name",
-    ("301", "PermanentRedirect"): (
-        "the bucket lies in another region; name it with --storage-s3-region"
-    ),
-}
 
 
 class ResultStore:
@@ -56,20 +44,17 @@ class ResultStore:
         path: str = self._on_bucket("/".join([self._prefix, *parts]), **options)
         return path
 
-    def directory(self, kind: str, model: str, variant: str) -> list[str]:
-        """The files of a checkpoint's ``completions`` or ``scores``, as the rule's outputs.
+    def files(self, kind: str, model: str, variant: str, made: bool = False) -> list[str]:
+        """The files of a checkpoint's ``completions`` or ``scores``, as a rule's inputs.
 
-        The manifest is the first of them; on a file system it stands for all.
+        As outputs (``made``) with their provenance, which no rule depends on. The manifest is the
+        first of them; on a file system it stands for all.
         """
-        files = self.content(kind, model, variant)
-        return [*files, self.file(kind, model, variant, PROVENANCE)] if self.remote else files
-
-    def content(self, kind: str, model: str, variant: str) -> list[str]:
-        """The same as a rule's inputs: without the provenance, which no rule depends on."""
         names = [MANIFEST]
         if self.remote:
             names += [_SCORES] if kind == "scores" else []
             names += [f"{suite}.jsonl" for suite in self._study.config.suites]
+            names += [PROVENANCE] if made else []
         return [self.file(kind, model, variant, name) for name in names]
 
     def summary(self, model: str, variant: str) -> str:
@@ -94,7 +79,7 @@ def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
         UserError: no server, no keys, keys that are refused, or no such bucket.
     """
     # It takes its time to load.
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+    from botocore.exceptions import BotoCoreError, ClientError
     from snakemake_storage_plugin_s3 import StorageProvider, StorageProviderSettings
 
     s3 = settings.get("s3")
@@ -104,23 +89,14 @@ def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
         # The plugin's own client, with less patience.
         provider = StorageProvider(Path(), None, settings=replace(options, retries=2))
         provider.s3c.meta.client.list_objects_v2(Bucket=bucket, Prefix=path, MaxKeys=1)
-        return
-    except NoCredentialsError:
-        problem = (
-            "no keys for the bucket; export SNAKEMAKE_STORAGE_S3_ACCESS_KEY and "
-            "SNAKEMAKE_STORAGE_S3_SECRET_KEY, or write them to ~/.aws/credentials"
-        )
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        meaning = next((text for codes, text in _REFUSALS.items() if code in codes), None)
-        meaning = meaning and meaning.format(code=code, bucket=bucket)
-        problem = meaning or f"the server says: {error}"
-    except (BotoCoreError, ValueError) as error:
-        problem = (
-            f"no answer from the server ({options.endpoint_url or 'AWS'}): {error}; mend "
-            "SNAKEMAKE_STORAGE_S3_ENDPOINT_URL, or leave storage out to work on the file system"
-        )
-    raise UserError(f"storage: {prefix}: {problem}")
+    except (BotoCoreError, ClientError, ValueError) as error:
+        variable = "SNAKEMAKE_STORAGE_S3"
+        raise UserError(
+            f"storage: {prefix}: {options.endpoint_url or 'AWS'}: {one_line(error)}; mend the "
+            f"bucket's name, its server ({variable}_ENDPOINT_URL), its region "
+            f"(--storage-s3-region) or its keys ({variable}_ACCESS_KEY and _SECRET_KEY, or "
+            "~/.aws/credentials), or leave storage out to work on the file system"
+        ) from None
 
 
 def listed_object(folder: str) -> type[Any]:
