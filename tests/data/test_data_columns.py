@@ -13,23 +13,14 @@ from fixtures.data import prepared, read
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
 
-JAVA = {
-    "Repeats a text.": """\
-public static String repeat(String text, int times) {
-    // Room for all of it.
-    StringBuilder all = new StringBuilder(text.length() * times);
-    for (int i = 0; i < times; i++) { all.append(text); }
-    return all.toString() + "/** no comment */";
-}""",
-    "Makes a range that holds both its ends.": """\
+JAVA = """\
 public Range(final int low, final int high) {
-    this.low = low;
+    // Its order.
     this.order = new Comparator<Integer>() {
         /** Compares as integers do. */
-        @Override public int compare(Integer a, Integer b) { return a - b; }
+        @Override public int compare(Integer a, Integer b) { return a - b + "/** no comment */"; }
     };
-}""",
-}
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -63,48 +54,32 @@ def test_kodcode_and_mbpp(tmp_path: Path, config: dict[str, Any], real_data: Pat
     with pytest.raises(UserError, match=r"no column '4o_solution'"):
         mapped(tmp_path, config, "codegen", "kodcode", sample)
 
-    # The tasks of MBPP's training split (601 to 974) that MbppPlus holds as well.
-    rows = [
-        {"text": problem["prompt"].strip('"\n').split("\n")[0], "task_id": problem["task_id"]}
-        | {"code": problem["canonical_solution"].strip(), "test_list": []}
-        for problem in read(real_data / "benchmarks/MbppPlus-v0.1.0.jsonl.gz")
-        if 601 <= int(problem["task_id"].removeprefix("Mbpp/")) <= 974
-    ]
-    texts, report = mapped(tmp_path, config, "codegen", "mbpp-train", rows)
-    assert report["rows"] == len(rows) == 111
+    rows = [{"text": f"Add {n}.", "task_id": n, "code": f"x += {n}"} for n in (601, 974)]
+    texts, _ = mapped(tmp_path, config, "codegen", "mbpp-train", rows)
     assert texts == [[row["text"], row["code"]] for row in rows]
 
 
-def codexglue(language: str, index: int, code: str, docstring: str) -> dict[str, Any]:
-    """A row of google/code_x_glue_ct_code_to_text."""
-    texts = {"code": code, "original_string": code, "docstring": docstring, "func_name": "f"}
-    tokens = {"code_tokens": code.split(), "docstring_tokens": docstring.split()}
-    return {"id": index, "repo": "a/b", "path": "A.java", "language": language, **texts, **tokens}
-
-
 def test_codexglue(tmp_path: Path, config: dict[str, Any]) -> None:
+    """Rows as google/code_x_glue_ct_code_to_text has them."""
+
+    def row(index: int, code: str, docstring: str, language: str = "python") -> dict[str, Any]:
+        more = {"original_string": code, "func_name": "f", "docstring_tokens": docstring.split()}
+        return {"id": index, "language": language, "code": code, "docstring": docstring, **more}
+
     prompt = config["tasks"]["codesum"]["prompt"]
     assert "{code:without_docstrings[language]}" in prompt
-    sources = [inspect.getsource(function) for function in (textwrap.wrap, textwrap.dedent)]
-    pairs = [(ast.get_docstring(ast.parse(code).body[0]), code) for code in sources]
-    rows = [codexglue("python", n, code, text) for n, (text, code) in enumerate(pairs)]
-    rows += [
-        codexglue("java", n, code, f"{text}\n\n@return it")
-        for n, (text, code) in enumerate(JAVA.items())
-    ]
-    rows.append({**rows[0], "docstring": " \n"})
+    functions = enumerate((textwrap.wrap, textwrap.dedent))
+    rows = [row(n, inspect.getsource(f), inspect.getdoc(f)) for n, f in functions]
+    rows += [row(2, JAVA, "Makes a range.\n\n@return it", "java"), row(3, "def f(): g()", " \n")]
     texts, report = mapped(tmp_path, config, "codesum", "codexglue-train", rows)
-    assert report["read"] == len(rows) == 5 and report["empty"] == 1
-    by_code = {row["code"]: row for row in rows[:-1]}
-    assert {answer for _, answer in texts} == {row["docstring"].strip() for row in by_code.values()}
-    head = prompt.split("{code")[0]
-    codes = [user.removeprefix(head) for user, _ in texts]
-    for code in codes[:-2]:
+    assert report["read"] == 4 and report["empty"] == 1
+    assert [answer for _, answer in texts] == [row["docstring"].strip() for row in rows[:3]]
+    *python, java = (user.removeprefix(prompt.split("{code")[0]) for user, _ in texts)
+    for code in python:
         (node,) = ast.parse(code).body
         assert isinstance(node, ast.FunctionDef) and ast.get_docstring(node) is None
-    assert "// Room for all of it." in codes[-2] and '"/** no comment */"' in codes[-2]
-    assert "@Override public int compare" in codes[-1] and "Compares as" not in codes[-1]
+    assert java == JAVA.replace("        /** Compares as integers do. */\n", "")
 
     with pytest.raises(UserError, match=r"rows\.jsonl:1: column 'language' says 'ruby'"):
-        ruby = codexglue("ruby", 0, "def f\n  1\nend", "Gives one.")
+        ruby = row(0, "def f\n  1\nend", "Gives one.", "ruby")
         mapped(tmp_path, config, "codesum", "codexglue-train", [ruby])

@@ -59,12 +59,11 @@ def test_rows_that_share_an_ngram_are_dropped_and_told(tmp_path):
     kept, dropped, report = run(tmp_path, rows, SUITES)
     assert [row["id"][12:] for row in kept] == ["near", "numbers", "across", "fine"]
     assert set(kept[0]) == {"id", "task", "source", "messages"}
-    ngram = "return the longest common prefix"
-    first = {"suite": "humaneval", "item": "HumanEval/0", "field": "problem", "ngram": ngram}
-    ngram = "the longest common prefix of"
-    second = {"suite": "mbpp", "item": "Mbpp/9", "field": "problem", "ngram": ngram}
-    overlaps = [first, second]
-    assert dropped[0] == {"id": "codegen/src/same", **first, "overlaps": overlaps}
+    first = {"suite": "humaneval", "item": "HumanEval/0", "field": "problem"}
+    first["ngram"] = "return the longest common prefix"
+    second = {"suite": "mbpp", "item": "Mbpp/9", "field": "problem"}
+    second["ngram"] = "the longest common prefix of"
+    assert dropped[0] == {"id": "codegen/src/same", **first, "overlaps": [first, second]}
     assert report["suites"]["humaneval"] == {"items": 2, "too_short": 0, "rows": 2}
     assert report["suites"]["mbpp"] == {"items": 2, "too_short": 1, "rows": 1}
     assert report["dropped"] == len(dropped) == 2

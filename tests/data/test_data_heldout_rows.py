@@ -1,6 +1,5 @@
 """Problems out of held-out training rows: the join, the twins, the sample, the tests that judge."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,19 +57,16 @@ def test_problems_are_held_out_rows_and_nothing_that_was_trained_on(tmp_path, id
     report = hold_out_validation("val", settings(columns), source, halves, out)
     problems = read(out / "problems.jsonl")
     validation = {row["id"]: row for row in read(halves / "validation.jsonl")}
-    trained = read(halves / "train.jsonl")
-    answers = {row["messages"][-1]["content"] for row in trained}
+    trained = {row["messages"][-1]["content"] for row in read(halves / "train.jsonl")}
     assert problems
     for problem in problems:
-        held = validation[problem["task_id"]]
-        assert held["messages"][0]["content"] == problem["prompt"]
-        assert held["messages"][-1]["content"] == problem["canonical_solution"].strip()
-        assert problem["canonical_solution"].strip() not in answers
+        asked, answer = (turn["content"] for turn in validation[problem["task_id"]]["messages"])
+        assert (asked, answer) == (problem["prompt"], problem["canonical_solution"].strip())
+        assert answer not in trained
         assert problem["test"].startswith(f"from solution import {problem['entry_point']}\n")
     assert len({problem["test"] for problem in problems}) == len(problems)
     texts = {"problem": problems[0]["prompt"], "solution": problems[0]["canonical_solution"]}
     assert read(out / "texts.jsonl")[0] == {"id": problems[0]["task_id"], "texts": texts}
-
     reasons = report["left_out"]
     assert set(reasons) >= {"clock", "trained_twin"}
     assert report["held_out"] == len(validation) == report["problems"] + sum(reasons.values())
@@ -113,58 +109,35 @@ def test_problems_whose_prompt_hides_a_tested_name_are_left_out(tmp_path):
         make_suite("val", settings(), held, out)
 
 
-def test_the_kodcode_sample(tmp_path: Path, real_data: Path) -> None:
-    columns = COLUMNS | {"id_column": "question_id"}
-    rows = read(real_data / "kodcode/kodcode_sample.jsonl.gz")
-    source, halves = halved(tmp_path, rows, columns, 0.45)
-    report = hold_out_validation("val", settings(columns), source, halves, tmp_path / "val")
-    assert report["held_out"] == 104
-    # Nearly every problem of the sample comes twice, in two wordings.
-    assert report["left_out"]["trained_twin"] > 20
-    asked = [row["task_id"].split("/")[-1] for row in read(tmp_path / "val/problems.jsonl")]
-    trained = {row["id"].split("/")[-1] for row in read(halves / "train.jsonl")}
-    assert asked
-    for name in asked:
-        twin = name[:-1] + ("C" if name.endswith("I") else "I")
-        assert not {name, twin} & trained
-
-
 SOLUTION = """
-import math
-
 LIMIT = 3
-
-class Node:
-    pass
-
+class Node: ...
 def area(r):
-    return math.pi * r
-
+    return LIMIT * r
 def helper():
     return Node()
 """
 
 
 @pytest.mark.parametrize(
-    ("tests", "names"),
+    ("tests", "names", "added"),
     [
-        ("from solution import area\ndef test_a():\n    assert area(0) == 0", ("area",)),
-        ("import solution\ndef test_a():\n    assert solution.area(0) == 0", ("area",)),
-        ("import solution as s\ndef test_a():\n    assert s.helper()", ("helper",)),
-        ("def test_a():\n    from solution import area, Node\n    area(1)", ("area", "Node")),
-        ("from solution import *\ndef test_a():\n    assert area(LIMIT)", ("area", "LIMIT")),
+        ("from solution import area\ndef test_a():\n    assert area(0) == 0", ["area"], ""),
+        ("import solution\ndef test_a():\n    assert solution.area(0) == 0", ["area"], ""),
+        ("import solution as s\ndef test_a():\n    assert s.helper()", ["helper"], ""),
+        ("def test_a():\n    from solution import area, Node\n    area(1)", ["area", "Node"], ""),
+        ("from solution import *\ndef test_a():\n    assert area(LIMIT)", ["area", "LIMIT"], ""),
         # One name is imported, another one redefined by the tests themselves.
-        ("from solution import area, Node\nclass Node: ...\ndef test_a(): area(1)", ("area",)),
+        ("from solution import area, Node\nclass Node: ...\ndef test_a(): area(1)", ["area"], ""),
+        (
+            "def helper(): pass\ndef test_a():\n    assert area(len([])) == LIMIT\n    helper()",
+            ["area", "LIMIT"],
+            "from solution import area, LIMIT\n",
+        ),
     ],
 )
-def test_programs_that_import_the_solution_stay_as_they_are(tests, names):
-    assert read_tests(tests, SOLUTION) == (tests, list(names))
-
-
-def test_a_program_without_the_import_gets_it_for_what_it_does_not_define_itself():
-    tests = "def helper(): pass\ndef test_a():\n    assert area(len([])) == LIMIT\n    helper()"
-    text = "from solution import area, LIMIT\n" + tests
-    assert read_tests(tests, SOLUTION) == (text, ["area", "LIMIT"])
+def test_programs_get_the_import_that_they_lack_and_stay_as_they_are(tests, names, added):
+    assert read_tests(tests, SOLUTION) == (added + tests, names)
 
 
 @pytest.mark.parametrize(

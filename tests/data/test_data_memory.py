@@ -12,10 +12,9 @@ import json, resource, sys
 from pathlib import Path
 from mixmerge.data.decontaminate import decontaminate
 from mixmerge.data.prepare import prepare
-from mixmerge.data.settings import Decontamination, LocalSource, PrepareSettings
+from mixmerge.data.settings import Decontamination, LocalSource, PrepareSettings, SuiteSettings
 from mixmerge.data.sources import fetch
 from mixmerge.data.split import mix, split, subset
-from mixmerge.data.settings import SuiteSettings
 from mixmerge.data.suites import hold_out_rows
 root, rows = Path(sys.argv[1]), int(sys.argv[2])
 text = "x" * 1000

@@ -26,17 +26,12 @@ def row(number, **more):
 def test_rows_become_chats_in_order(tmp_path):
     rows = [row(n, key=n) for n in (3, 1, 2)]
     rows = run(tmp_path, rows, {"id_column": "key"}, TEMPLATES | {"system": "Be {brief}."})
-    assert rows[1] == {
-        "id": "task/src/1",
-        "task": "task",
-        "source": "src",
-        "messages": [
-            {"role": "system", "content": "Be {brief}."},
-            {"role": "user", "content": "Solve:\nproblem 1"},
-            {"role": "assistant", "content": "```python\nx = 1\n```"},
-        ],
-        "spans": {"problem": [[1, 7, 16]], "solution": [[2, 10, 15]]},
-    }
+    texts = {"system": "Be {brief}.", "user": "Solve:\nproblem 1"}
+    texts["assistant"] = "```python\nx = 1\n```"
+    messages = [{"role": role, "content": text} for role, text in texts.items()]
+    spans = {"problem": [[1, 7, 16]], "solution": [[2, 10, 15]]}
+    name = {"id": "task/src/1", "task": "task", "source": "src"}
+    assert rows[1] == {**name, "messages": messages, "spans": spans}
     assert [row["id"][-1] for row in rows] == ["3", "1", "2"]
 
 
@@ -54,17 +49,12 @@ def test_duplicates_and_blanks_are_dropped_across_sources_and_counted(tmp_path):
     sources = {"a": [row(1), row(2), spaced, row(3, solution=" ")], "b": [row(2), row(4)]}
     rows = run(tmp_path, sources, {"on_empty": "drop"})
     assert [row["source"] for row in rows] == ["a", "a", "b"]
-    assert read_json(tmp_path / "tasks/task/report.json") == {
-        "task": "task",
-        "read": 6,
-        "empty": 1,
-        "duplicates": 2,
-        "rows": 3,
-        "sources": {
-            "a": {"read": 4, "empty": 1, "duplicates": 1, "rows": 2},
-            "b": {"read": 2, "empty": 0, "duplicates": 1, "rows": 1},
-        },
+    counts = {
+        "a": {"read": 4, "empty": 1, "duplicates": 1, "rows": 2},
+        "b": {"read": 2, "empty": 0, "duplicates": 1, "rows": 1},
     }
+    total = {"task": "task", "read": 6, "empty": 1, "duplicates": 2, "rows": 3, "sources": counts}
+    assert read_json(tmp_path / "tasks/task/report.json") == total
     assert read_manifest(tmp_path / "tasks/task", "rows")["facts"] == {"rows": 3}
 
 

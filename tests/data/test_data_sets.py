@@ -14,7 +14,6 @@ from mixmerge.data.split import lowest, mix, rank, share, split, statistics, sub
 
 def clean(root, task, names):
     """A decontaminated task with rows of these names."""
-
     rows = []
     for name in names:
         texts = {"user": "one two", "assistant": f"{name} é"}
@@ -49,9 +48,8 @@ def test_a_split_has_the_exact_size_and_keeps_the_order(tmp_path, rows, fraction
     source = clean(tmp_path, "t", names)
     assert split("t", fraction, source, tmp_path / "split", 3) == (rows - held, held)
     train, validation = parts(tmp_path / "split")
-    assert [name for name in names if name in set(train)] == train
-    assert [name for name in names if name in set(validation)] == validation
-    assert sorted(train + validation) == sorted(names)
+    assert train == [name for name in names if name not in validation]
+    assert validation == [name for name in names if name not in train]
     facts = {"train": rows - held, "validation": held}
     assert read_manifest(tmp_path / "split", "rows")["facts"] == facts
 
@@ -141,11 +139,9 @@ def test_statistics_gather_every_step(tmp_path):
     for task, rows in (("a", 10), ("b", 20)):
         counts = {"read": rows + 5, "empty": 1, "duplicates": 2, "rows": rows + 2}
         write_json(tmp_path / "tasks" / task / "report.json", counts | {"sources": {"s": counts}})
-        suites = {"humaneval": {"items": 3, "too_short": 0, "rows": 2}}
-        report = {"sources": {"s": {"read": rows + 2, "dropped": 2}}, "suites": suites}
-        write_json(
-            tmp_path / "clean" / task / "report.json", {"dropped": 2, "rows": rows, **report}
-        )
+        sources = {"s": {"read": rows + 2, "dropped": 2}}
+        report = {"dropped": 2, "sources": sources, "suites": {"humaneval": {"rows": 2}}}
+        write_json(tmp_path / "clean" / task / "report.json", report)
     source = tmp_path / "sources" / "s"
     source.mkdir(parents=True)
     write_manifest(source, "rows", {"rows": 40})

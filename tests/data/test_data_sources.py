@@ -7,6 +7,7 @@ import pickle
 import resource
 import subprocess
 import sys
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fixtures.checkpoints import TEMPLATE, values, write_checkpoint
 from fixtures.data import Bomb, read, write
 from mixmerge.artifacts.manifest import read_manifest, write_manifest
-from mixmerge.checkpoint.chat import Chat
-from mixmerge.checkpoint.tokenizer import load_tokenizer
 from mixmerge.core.errors import UserError
 from mixmerge.data import rows, sources
 from mixmerge.data.settings import EmbeddedSource, LocalSource
@@ -66,12 +64,8 @@ def test_files_of_each_kind_give_the_same_rows(tmp_path: Path, out: Path, name: 
 
 
 def test_values_that_json_has_no_form_for_get_the_nearest(tmp_path: Path, out: Path) -> None:
-    row = {
-        "when": datetime.datetime(2026, 1, 2, 3, 4, 5),
-        "price": decimal.Decimal("1.50"),
-        "score": float("nan"),
-        "raw": "é".encode(),
-    }
+    row = {"when": datetime.datetime(2026, 1, 2, 3, 4, 5), "price": decimal.Decimal("1.50")}
+    row |= {"score": float("nan"), "raw": "é".encode()}
     path = tmp_path / "x.parquet"
     pq.write_table(pa.Table.from_pylist([row]), path)
     expected = {"when": "2026-01-02T03:04:05", "price": "1.50", "score": None, "raw": "é"}
@@ -83,15 +77,9 @@ def test_values_that_json_has_no_form_for_get_the_nearest(tmp_path: Path, out: P
     assert (row["score"], row["big"]) == (None, None) and row["deep"]
 
 
-@pytest.mark.slow
 def test_nul_and_half_characters_go_through(tmp_path: Path, out: Path) -> None:
     text = "a\0b \ud83d \udc00 \ufeff \u202e \x1b[2J é"
     assert local(write(tmp_path / "a.jsonl", [{"a\0": text}]), out) == [{"a\0": text}]
-    base = write_checkpoint(tmp_path / "base", "llama", values("llama", 1))
-    chat = Chat(load_tokenizer(base), TEMPLATE)
-    tokens = chat.prompt([{"role": "user", "content": text}])
-    assert chat.tokenizer.decode(tokens).count("\ufffd") == 2
-    assert "\0" in chat.tokenizer.decode(tokens)
 
 
 def test_a_part_of_the_corpus(tmp_path: Path, out: Path) -> None:
@@ -145,8 +133,8 @@ def test_lines_without_end_and_bombs_fill_no_disk(
 
 @pytest.mark.slow
 def test_a_parquet_bomb_fills_no_memory(tmp_path: Path) -> None:
-    """250 rows of a value of 20 MB are 5 GB, in a process that has 2."""
-    path = repeated(tmp_path / "a.parquet", "a" * 20_000_000, 250)
+    """150 rows of a value of 20 MB are 3 GB, in a process that has 2."""
+    path = repeated(tmp_path / "a.parquet", "a" * 20_000_000, 150)
     code = (
         "import sys; from mixmerge.data.rows import read_parquet; from pathlib import Path\n"
         "print(sum(len(row['a']) for row in read_parquet(Path(sys.argv[1]))))"
@@ -158,16 +146,14 @@ def test_a_parquet_bomb_fills_no_memory(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.stdout == "5000000000\n", done.stderr
+    assert done.stdout == "3000000000\n", done.stderr
 
 
 def test_pickled_types_of_arrow_are_data(tmp_path: Path, out: Path) -> None:
     """Old releases of pyarrow unpickled a column's type when a file was opened."""
     canary = tmp_path / "canary"
-    label = {
-        b"ARROW:extension:name": b"arrow.py_extension_type",
-        b"ARROW:extension:metadata": pickle.dumps(Bomb(canary)),
-    }
+    label = {"ARROW:extension:name": "arrow.py_extension_type"}
+    label["ARROW:extension:metadata"] = pickle.dumps(Bomb(canary))
     field = pa.field("a", pa.binary(), metadata=label)
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table([pa.array([b"x"])], schema=pa.schema([field])), path)
@@ -176,16 +162,8 @@ def test_pickled_types_of_arrow_are_data(tmp_path: Path, out: Path) -> None:
     assert not canary.exists()
 
 
-def nested_type(depth: int) -> pa.DataType:
-    kind = pa.int32()
-    for _ in range(depth):
-        kind = pa.struct([("a", kind)])
-    return kind
-
-
-_NO_UTF8 = pa.Array.from_buffers(
-    pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")]
-)
+_NESTED = reduce(lambda kind, _: pa.struct([("a", kind)]), range(300), pa.int32())
+_NO_UTF8 = pa.array([b"\xff\xfe"]).view(pa.string())
 
 
 @pytest.mark.parametrize(
@@ -196,7 +174,7 @@ _NO_UTF8 = pa.Array.from_buffers(
         (pa.array([10**7], pa.int32()).cast(pa.date32()), "column 'a' holds a value that cannot"),
         (pa.array([10**18], pa.duration("s")), "column 'a' holds a value that cannot be read ("),
         (_NO_UTF8, "column 'a' holds a value that cannot be read ('utf-8' codec"),
-        (pa.array([None], nested_type(300)), "Parquet file: Parquet schema too deeply nested"),
+        (pa.array([None], _NESTED), "Parquet file: Parquet schema too deeply nested"),
     ],
 )
 def test_columns_that_cannot_be_read(

@@ -48,14 +48,12 @@ def test_docstrings_are_told_by_the_language_of_the_template_or_of_the_row():
     python = {"code": 'def f():\n    """D."""\n    return """x"""', "lang": "python"}
     java = {"code": '/** D. */\nint f() { return """\nx"""; }', "lang": "java"}
     auto = "{code:without_docstrings[language]:strip}"
-    for row, left in (
-        (python, 'def f():\n    return """x"""'),
-        (java, 'int f() { return """\nx"""; }'),
-    ):
+    lefts = ['def f():\n    return """x"""', 'int f() { return """\nx"""; }']
+    for row, left in zip((python, java), lefts, strict=True):
         turn = render(auto, row, {"language": "lang"})
         assert turn.text == left and [field for field, _, _ in turn.spans] == ["code"]
         assert render(f"{{code:without_docstrings[{row['lang']}]}}", row).text == left
-    assert render("{code:without_docstrings}", python).text == 'def f():\n    return """x"""'
+    assert render("{code:without_docstrings}", python).text == lefts[0]
     assert Template(auto, "t").fields == ("code", "language")
     with pytest.raises(MissingField, match="language"):
         render(auto, python)
