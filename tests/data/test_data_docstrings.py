@@ -93,12 +93,10 @@ PYTHON_CASES = [
     'def f():\n    """x""" % y\n    return 1',
     'def f():\n    """x""".strip()\n    return 1',
     'def f():\n    """x""",\n    return 1',
-    'def f():\n    return """x"""\n',
     'def f():\n    x = 1\n    """not the first"""\n',
     'if x:\n    """no scope of its own"""\n',
     'x = lambda: """no"""\n',
     'def f():\n    """never closed\n    return 1\n',
-    "def f(): return 1",
     "",
 ]
 JAVA_CASES = [

@@ -47,9 +47,10 @@ class Fetching:
     """A process that fetches from a hub, with a cache of its own."""
 
     def __init__(self, hub: Hub, home: Path, **environment: str) -> None:
-        self.home, env = home, {**os.environ, **hub.environment(home), **environment}
-        command, streams = [sys.executable, "-c", DRIVER], {"stdin": PIPE, "stdout": PIPE}
-        self.process = Popen(command, env=env, text=True, stderr=DEVNULL, **streams)
+        self.home = home
+        env = {**os.environ, **hub.environment(home), **environment}
+        streams = {"stdin": PIPE, "stdout": PIPE, "stderr": DEVNULL}
+        self.process = Popen([sys.executable, "-c", DRIVER], env=env, text=True, **streams)
 
     def fetch(self, out: Path, **source: Any) -> Fetched:
         """The message, and the rows that stand at ``out`` then."""

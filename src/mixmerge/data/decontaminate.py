@@ -85,9 +85,9 @@ def _overlaps(
                 if suite not in overlaps and not index.keys().isdisjoint(hashes)
             ]
             for place, suite in sorted(hits, key=lambda hit: hit[0]):
-                item, ngram = indices[suite][hashes[place]], words[place : place + settings.ngram]
-                places = {"suite": suite, "item": item, "field": name}
-                overlaps[suite] = {**places, "ngram": " ".join(ngram)}
+                item = indices[suite][hashes[place]]
+                ngram = " ".join(words[place : place + settings.ngram])
+                overlaps[suite] = {"suite": suite, "item": item, "field": name, "ngram": ngram}
     return list(overlaps.values())
 
 

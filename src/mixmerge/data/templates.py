@@ -52,7 +52,8 @@ def without_docstrings(code: str, language: str = "python") -> str:
     """Remove docstrings or doc comments from a file, a function or a fragment."""
     # A lone surrogate (half an emoji) has no UTF-8 of its own, but must survive.
     source = code.encode("utf-8", "surrogatepass")
-    left, place = [], 0
+    left = []
+    place = 0
     # A lone \r ends a line in both languages, which the parsers don't know; no place moves.
     for start, end, instead in sorted(LANGUAGES[language](_OLD_MAC.sub(b"\n", source))):
         left += [source[place:start], instead]
@@ -192,7 +193,8 @@ class Template:
 
     def render(self, row: Row, columns: dict[str, str]) -> Turn:
         """Fill in a row's values, by field or its column; cut blank lines around the text."""
-        text, spans = "", []
+        text = ""
+        spans = []
         for literal, field, filters in self._pieces:
             text += literal
             if field is not None:
