@@ -21,13 +21,12 @@ from mixmerge.data.rows import Row
 #: within a line leaves the rest.
 _TRIPLE = r"[rRbBuUfF]{0,2}(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?''')"
 _ALONE = re.compile(rf"^[ \t]*{_TRIPLE}[ \t]*;?[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
-_ANYWHERE = re.compile(_TRIPLE, re.DOTALL)
 
 _SPACE = rb"(?:[ \t\f]|\\\r?\n)*"
 #: What goes with a docstring, and with a doc comment, behind it, and the line's end if it is there.
 _AFTER = re.compile(rb"(" + _SPACE + rb"(?:;" + _SPACE + rb")?)(\r?\n|\Z)?")
 _BLANK = re.compile(rb"([ \t\f]*)(\r?\n|\Z)?")
-_OLD_MAC = re.compile(rb"\r(?!\n)")
+_TEXT = re.compile(rb"u?r?[\"']", re.IGNORECASE)
 
 _PYTHON, _JAVA = Language(tree_sitter_python.language()), Language(tree_sitter_java.language())
 _HEADS = "function_definition", "class_definition"
@@ -39,13 +38,12 @@ _CODE = ("class", "interface", "enum", "record", "annotation_type", "method", "c
 _COMMENTED = [f"{kind}_declaration" for kind in (*_CODE, "compact_constructor")]
 _DECLARATIONS = Query(_JAVA, f"[({') ('.join([*_VALUES, *_COMMENTED, 'enum_constant'])})] @node")
 
-#: Start, end, and what takes the place.
-Cut = tuple[int, int, bytes]
+Cut = tuple[int, int, bytes]  # start, end, and what takes the place
 
 
 def without_triple_quoted(code: str) -> str:
     """Remove every triple-quoted string, docstring or not, as the paper's authors did."""
-    return _ANYWHERE.sub("", _ALONE.sub("", code))
+    return re.sub(_TRIPLE, "", _ALONE.sub("", code), flags=re.DOTALL)
 
 
 def without_docstrings(code: str, language: str = "python") -> str:
@@ -55,7 +53,7 @@ def without_docstrings(code: str, language: str = "python") -> str:
     left = []
     place = 0
     # A lone \r ends a line in both languages, which the parsers don't know; no place moves.
-    for start, end, instead in sorted(LANGUAGES[language](_OLD_MAC.sub(b"\n", source))):
+    for start, end, instead in sorted(LANGUAGES[language](re.sub(rb"\r(?!\n)", b"\n", source))):
         left += [source[place:start], instead]
         place = max(place, end)
     return b"".join([*left, source[place:]]).decode("utf-8", "surrogatepass")
@@ -81,13 +79,15 @@ def _python_cuts(source: bytes) -> Iterator[Cut]:
                 yield _whole_lines(source, statement.start_byte, statement.end_byte, _AFTER)
 
 
-def _is_string(node: Node) -> bool:
-    """Whether a statement is nothing but a text literal, no f-string and no bytes."""
-    if node.type in ("expression_statement", "parenthesized_expression", "concatenated_string"):
-        return all(_is_string(n) for n in node.children if n.type not in ("(", ")", "comment"))
-    if node.type != "string" or node.has_error:
-        return False
-    return (node.children[0].text or b"").rstrip(b"\"'").lower() in (b"", b"r", b"u", b"ur")
+def _is_string(statement: Node) -> bool:
+    """Whether a statement is nothing but text literals, no f-string and no bytes."""
+    pending = [statement]
+    for node in pending:
+        if node.type in ("expression_statement", "parenthesized_expression", "concatenated_string"):
+            pending += [child for child in node.children if child.type not in ("(", ")", "comment")]
+        elif node.type != "string" or node.has_error or not _TEXT.match(node.text or b""):
+            return False
+    return True
 
 
 def _java_cuts(source: bytes) -> Iterator[Cut]:
