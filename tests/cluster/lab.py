@@ -227,17 +227,13 @@ class Lab:
         self.start_controller()
         for node in NODES:
             self.start_node(node)
-        wait_until(lambda: self.idle_nodes() == set(NODES), "both nodes are idle")
+        idle = ("sinfo", "-h", "-N", "-p", "cpu", "-t", "idle,mix,alloc", "-o", "%N")
+        wait_until(lambda: set(self.call(*idle).split()) == set(NODES), "both nodes are idle")
 
     def _accounting(self, *command: str) -> int:
         return subprocess.run(
             ("sacctmgr", *command), env=self.environment, capture_output=True, timeout=60
         ).returncode
-
-    def idle_nodes(self) -> set[str]:
-        """Nodes that Slurm would start a job on."""
-        found = self.call("sinfo", "-h", "-N", "-p", "cpu", "-t", "idle,mix,alloc", "-o", "%N")
-        return set(found.split())
 
     def _start_database(self) -> None:
         data, sock = self.root / "mysql", self.run / "mysql.sock"

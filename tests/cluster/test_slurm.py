@@ -127,8 +127,7 @@ def test_no_job_ran_twice_at_once_or_was_done_twice(
     assert VICTIMS["node down"] in again
     # Nothing else was repeated but what stood on the node that failed, or Slurm could not start.
     others = again - hit - {VICTIMS["node down"]}
-    crash = end_of_first(runs, VICTIMS["node down"])
-    node = runs[VICTIMS["node down"]][0]["NodeList"]
+    node, crash = (runs[VICTIMS["node down"]][0][name] for name in ("NodeList", "End"))
     for job in others:
         lost = runs[job][0]
         there = (lost["NodeList"], lost["Start"] <= crash <= lost["End"])
@@ -200,10 +199,6 @@ def test_training_goes_on_from_its_last_save(variant: str, disturbed: tuple[Clon
     assert len(resumed) == 1, log
     # What was saved when the fault happened, at least: the loss is less than one save interval.
     assert int(resumed[0].split()[-1]) >= faults.saved[variant] > 0
-
-
-def end_of_first(runs: dict[str, list[dict[str, str]]], job: str) -> str:
-    return runs[job][0]["End"]
 
 
 def megabytes(text: str) -> int:

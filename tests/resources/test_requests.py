@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.studies import ROOT, shipped, study_of
+from fixtures.studies import shipped, study_of
 from mixmerge.resources.requests import JobResources
 
 SMALL, LARGE = "qwen2.5-coder-1.5b", "qwen2.5-coder-7b"
@@ -56,16 +56,6 @@ def test_without_them_the_operations_come_near_and_faster_hardware_takes_less(
     slow, fast = (needs(tmp_path, sft_hours=None, training_tflops=rate) for rate in (100, 400))
     ratio = hours(slow, LARGE, "mix-p100") / hours(fast, LARGE, "mix-p100")
     assert ratio == pytest.approx(4, rel=0.01)
-
-
-def test_every_rule_is_known(tmp_path: Path) -> None:
-    asked = {
-        line.split('needs("')[1].split('"')[0]
-        for file in (ROOT / "rules").glob("*.smk")
-        for line in file.read_text(encoding="utf-8").splitlines()
-        if '*needs("' in line
-    }
-    assert asked == set(needs(tmp_path).wildcards)
 
 
 def test_retries_get_more_but_no_more_than_there_is(tmp_path: Path) -> None:

@@ -124,19 +124,14 @@ def test_one_driver_at_a_time_takes_over(folder: Folder) -> None:
     assert list((folder.path / "drivers").glob("*"))
 
 
-@pytest.mark.parametrize("which", ["of a reused process id", "from before a reboot"])
-def test_a_driver_that_is_gone_is_known(
-    folder: Folder, process: "subprocess.Popen[bytes]", which: str
-) -> None:
+def test_a_driver_that_is_gone_is_known(folder: Folder, process: "subprocess.Popen[bytes]") -> None:
+    """By a process id that is another's now, and from before a reboot."""
     head, _, start = str(token(process.pid)).rpartition(":")
-    names = {
-        "of a reused process id": f"{head}:{int(start) - 1}",
-        "from before a reboot": "earlier-boot:pid:[4026531836]:1:1",
-    }
-    folder.lock()
-    folder.record("dead", token=names[which], pid=process.pid)
-    folder.start()
-    assert not folder.locked
+    for name in (f"{head}:{int(start) - 1}", "earlier-boot:pid:[4026531836]:1:1"):
+        folder.lock()
+        folder.record("dead", token=name, pid=process.pid)
+        folder.start()
+        assert not folder.locked
 
 
 def test_a_living_driver_keeps_its_lock_and_is_named(

@@ -2,7 +2,6 @@
 
 import copy
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -101,11 +100,8 @@ def test_all_that_is_wrong_is_told_in_one_run(workspace: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_papers_study_against_slurms_limits_in_seconds(workspace: Path, tmp_path: Path) -> None:
-    """Under our profile, where partitions are too short and too small.
-
-    Seconds of a processor, as other processes' work is not ours; the page has times by the clock.
-    """
+def test_the_papers_study_against_slurms_limits(workspace: Path, tmp_path: Path) -> None:
+    """Under our profile, where partitions are too short and too small."""
     programs = tmp_path / "programs"
     programs.mkdir()
     answer = "cpu|up|0:05:00|1000|(null)\\ngpu|up|1:00:00|1000000|gpu:h100:2\\n"
@@ -116,15 +112,11 @@ def test_the_papers_study_against_slurms_limits_in_seconds(workspace: Path, tmp_
     for program in programs.iterdir():
         program.chmod(0o755)
     (workspace / "resources").symlink_to(ROOT / "resources")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     _, findings, output = preflight(
         *("--directory", str(workspace), "--configfile", str(ROOT / "config/config.yaml")),
         *("--profile", str(ROOT / "slurm")),
         path=f"{programs}:{os.environ['PATH']}",
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    assert spent < 30, (spent, output)
     assert "5 models, 2 tasks, 5 suites, 145 recipes" in output
     for words in (
         "rule sft will ask for",

@@ -92,20 +92,16 @@ def test_the_bucket_holds_what_the_file_system_would(
     assert set(found) == wanted | printed
 
 
-def test_weights_data_and_logs_stay(stored: Workspace, server: Server) -> None:
+def test_weights_data_logs_and_copies_of_tables_stay(stored: Workspace, server: Server) -> None:
     assert {path.split("/")[0] for path in on_bucket(server)} == set(KINDS)
     assert not [path for path in server.objects() if path.endswith((".safetensors", ".log"))]
     root = stored.path / "results/shrunken"
     assert not {path.name for path in root.iterdir()} & set(KINDS)
     assert list((root / "checkpoints").rglob("*.safetensors"))
     assert (root / "logs/generate/qwen2-small/base.log").exists()
-
-
-def test_copies_of_tables_stay_at_hand_and_no_others(stored: Workspace) -> None:
     copies = stored.path / ".snakemake/storage/s3" / BUCKET / "studies/shrunken"
     files = [path for path in copies.rglob("[!.]*") if path.is_file()]  # not jobs' own records
-    kept = {path.relative_to(copies).parts[0] for path in files}
-    assert kept == {"tables", "figures"}
+    assert {path.relative_to(copies).parts[0] for path in files} == {"tables", "figures"}
 
 
 def test_a_second_run_does_nothing_and_keys_are_nowhere(stored: Workspace, server: Server) -> None:

@@ -99,14 +99,3 @@ def test_the_plan_is_that_of_the_dry_run_and_needs_no_slurm(
     assert "critical path" in result.stdout
     assert not (workspace.path / "results").exists()
     assert "rule " not in result.stdout + result.stderr
-
-
-@pytest.mark.slow
-def test_a_mistake_in_the_config_is_told_once(workspace: Workspace) -> None:
-    text = (workspace.path / "study.yaml").read_text()
-    (workspace.path / "study.yaml").write_text(text.replace("learning_rate", "learning_rat"))
-    result = workspace.snakemake("all")
-    output = result.stdout + result.stderr
-    assert result.returncode == 1
-    assert output.count("sft: unknown key 'learning_rat'") == 1, output
-    assert "Traceback" not in output

@@ -36,8 +36,7 @@ class Sizes:
     def _read_manifest(self, *parts: str) -> Mapping[str, Any]:
         """A manifest below the study's root; empty where there is none that can be read."""
         with suppress(UserError):
-            manifest = read_json(Path(self.study.manifest(*parts)))
-            return manifest if isinstance(manifest, dict) else {}
+            return read_json(Path(self.study.manifest(*parts)))
         return {}
 
     def _fact(self, name: str, *parts: str) -> int | None:

@@ -11,7 +11,7 @@ from mixmerge.report import layout as report
 from mixmerge.report.paper_tables import SCALE_METRICS, TABLES, read_results, read_scale
 from mixmerge.report.settings import Paper
 from mixmerge.study.graph import Graph
-from mixmerge.uncertainty.settings import Arm, Measure, Uncertainty, UncertaintySettings
+from mixmerge.uncertainty.settings import Uncertainty, UncertaintySettings
 
 #: Metric of `scores.json` -> printed head of its column.
 _HEADERS = {"bleu4": "BLEU-4", "chrfpp": "chrF++", "rouge_l": "ROUGE-L", "meteor": "METEOR"}
@@ -181,11 +181,10 @@ def uncertainty_settings(
 ) -> dict[str, Any]:
     """Settings of `uncertainty.py` for one model, without what only matters in print."""
     entry = layout.model(model)
-    measure, arm = set(Measure.model_fields), set(Arm.model_fields)
     settings = UncertaintySettings(
         uncertainty=uncertainty,
-        measures=[Measure(**column.model_dump(include=measure)) for column in layout.columns],
-        arms=[Arm(**variant.model_dump(include=arm)) for variant in entry.variants],
+        measures=[*layout.columns],  # pydantic dumps what the setting's own class declares
+        arms=[*entry.variants],
         specialists=entry.specialists,
         tasks=[task.key for task in layout.tasks],
         mixture=entry.mixture,
