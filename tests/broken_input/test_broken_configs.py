@@ -9,6 +9,8 @@ import yaml
 
 from fixtures.forks import run_script
 from fixtures.workspace import ROOT, shrink
+from mixmerge.config.load import load_config
+from mixmerge.core.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +45,6 @@ def put(path: str, value: Any) -> bytes:
     return yaml.safe_dump(data, sort_keys=False).encode()
 
 
-#: What is in the file, and what must be said of it; `through`: by Snakemake, which reads it first.
 CASES = yaml.safe_load(Path(__file__).with_name("configs.yaml").read_text(encoding="utf-8"))
 
 
@@ -59,32 +60,30 @@ def snakemake(world: Path, *arguments: str) -> Any:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Path:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "world").mkdir()
+    monkeypatch.chdir(tmp_path / "world")
     return tmp_path / "world"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
 def test_a_broken_config_is_told_in_one_message(world: Path, case: dict[str, Any]) -> None:
-    """By Snakemake, or by the script with which `make demo` ends: both read it as strictly."""
+    """By the function that reads it, or by Snakemake, which reads it as strictly."""
     (world / "study.yaml").write_bytes(eval(case["content"]))
     if "through" in case:
         ended = snakemake(world, "all")
+        output = ended.stdout + ended.stderr
+        assert ended.returncode == 1 and "Traceback" not in output, output
+        assert output.count("error: ") == 1, output
     else:
-        ended = run_script("summary.py", "--config", "study.yaml", cwd=world)
-    output = ended.stdout + ended.stderr
-    assert ended.returncode == 1, output
-    assert "Traceback" not in output, output
-    assert output.count("error: ") == 1, output
+        with pytest.raises(UserError) as caught:
+            load_config(Path("study.yaml"))
+        output = str(caught.value)
     for word in case["says"]:
-        assert word.replace("{CODEGEN}", str(CODEGEN)).replace("{LAST}", str(LAST)) in output, (
-            output
-        )
+        assert word.replace("{CODEGEN}", str(CODEGEN)).replace("{LAST}", str(LAST)) in output
     # Snakemake keeps a log of each of its runs; a study would begin with a lock and results.
     assert {path.name for path in world.iterdir()} <= {"study.yaml", ".snakemake"}
-    assert not (world / ".snakemake/locks").exists() or not list(
-        (world / ".snakemake/locks").iterdir()
-    )
+    assert not list(world.glob(".snakemake/locks/*"))
 
 
 def test_a_mended_config_plans_and_a_byte_order_mark_does_no_harm(world: Path) -> None:
@@ -97,6 +96,7 @@ def test_a_mended_config_plans_and_a_byte_order_mark_does_no_harm(world: Path) -
 
 
 def test_a_config_that_is_not_there_is_told(world: Path) -> None:
-    ended = snakemake(world, "all")
-    assert ended.returncode == 1
-    assert "error: study.yaml: file not found" in ended.stdout + ended.stderr
+    script = run_script("summary.py", "--config", "study.yaml", cwd=world)
+    for ended in (snakemake(world, "all"), script):
+        assert ended.returncode == 1
+        assert "error: study.yaml: file not found" in ended.stdout + ended.stderr

@@ -4,38 +4,19 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from refusals import listing, refused
-from worlds import write_family
+from worlds import STAGES, write_family, write_given
 
 from fixtures.forks import run_script
 
 pytestmark = pytest.mark.slow
 
-FETCH = (
-    "fetch.py", "--source", "s",
-    "--settings", json.dumps({"kind": "local", "path": "in/rows.jsonl"}),
-    "--out", "out/s",
-)  # fmt: skip
-MERGE = (
-    "merge.py", "--recipe", "in/recipe.yaml", "--out", "out/m", "--seed", "1",
-    "--shard-bytes", "1000000",
-)  # fmt: skip
-SNAPSHOT = (
-    "snapshot.py", "--model", "m",
-    "--settings", json.dumps({"kind": "local", "path": "in/base"}), "--out", "out/base",
-)  # fmt: skip
-RECIPE = (
-    "recipe.py",
-    "--settings", json.dumps({
-        "method": "ties", "base": "b", "specialists": {"x": "a", "y": "c"},
-        "weights": {"x": 0.5, "y": 0.5},
-    }),
-    "--out", "out/recipe.yaml",
-)  # fmt: skip
+FETCH, MERGE = STAGES["fetch"].command, STAGES["merge"].command
+SNAPSHOT, RECIPE = STAGES["snapshot"].command, STAGES["recipe"].command
 
 
 class Mounts:
@@ -76,6 +57,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Inputs of all stages, about 60 KB a checkpoint and 400 KB of rows."""
     folder = tmp_path_factory.mktemp("whole")
     write_family(folder)
+    write_given(folder)
     rows = [{"id": n, "problem": "x" * 300, "solution": str(n)} for n in range(1200)]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
@@ -132,35 +114,21 @@ def test_a_folder_of_somebody_else_is_told(world: Path, command: tuple[str, ...]
     assert again.returncode == 0, again.stderr
 
 
-def file_for_folder(world: Path) -> None:
-    (world / "out").rmdir()
-    (world / "out").write_text("mine")
-
-
-def loop_for_folder(world: Path) -> None:
-    (world / "out").rmdir()
-    (world / "out").symlink_to("out")
-
-
-@pytest.mark.parametrize(
-    ("damage", "says"),
-    [
-        (file_for_folder, ("out", "away, and run again")),
-        (loop_for_folder, ("out", "and run again")),
-    ],
-)
+@pytest.mark.parametrize("stands", ["a file", "a link to itself"])
 @pytest.mark.parametrize("command", [FETCH, SNAPSHOT, RECIPE], ids=lambda c: c[0])
 def test_something_else_in_the_output_folders_place_is_told_and_stays(
-    world: Path,
-    command: tuple[str, ...],
-    damage: Callable[[Path], object],
-    says: tuple[str, ...],
+    world: Path, command: tuple[str, ...], stands: str
 ) -> None:
-    damage(world)
+    out = world / "out"
+    out.rmdir()
+    if stands == "a file":
+        out.write_text("mine")
+    else:
+        out.symlink_to("out")
     before = listing(world)
-    refused(run_script(*command, cwd=world), *says)
+    refused(run_script(*command, cwd=world), "out", "and run again")
     assert listing(world) == before
-    (world / "out").unlink()
+    out.unlink()
     again = run_script(*command, cwd=world)
     assert again.returncode == 0, again.stderr
 

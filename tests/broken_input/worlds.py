@@ -5,9 +5,8 @@ import json
 import operator
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -42,15 +41,8 @@ STUDY = report_study.layout()
 Damage = Callable[[Path], object]
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A stage's script in a world of its own: whole inputs below ``in``, what it makes in ``out``.
-
-    Attributes:
-        build: writes the inputs into the folder it is given.
-        command: the script below ``workflow/scripts`` and its arguments as the rule gives them;
-            paths are relative to the world.
-    """
+class Stage(NamedTuple):
+    """What writes a stage's inputs into a folder, and its script with arguments (stages.yaml)."""
 
     build: Damage
     command: tuple[str, ...]
@@ -148,84 +140,24 @@ def write_study(folder: Path) -> None:
     report_study.decide(STUDY, folder)
 
 
-def _fetch(file: str) -> Stage:
-    settings = json.dumps({"kind": "local", "path": f"in/{file}", "id_column": "id"})
-    command = ("fetch.py", "--source", "s", "--settings", settings, "--out", "out/s")
-    return Stage(write_sources, command)
+def _stage(entry: dict[str, Any]) -> Stage:
+    words = WORDS | {name: [json.dumps(value)] for name, value in entry.items() if name.isupper()}
+    command = [part for word in entry["command"].split() for part in words.get(word, [word])]
+    return Stage(globals()[entry["build"]], tuple(command))
 
 
-def _stages() -> dict[str, Stage]:
-    given = json.dumps({"kind": "local", "path": "in/given"})
-    prepare = {
-        "templates": {"prompt": "Write: {problem}", "answer": "{solution}"},
-        "columns": {"s": {"id_column": "id"}},
-        "deduplicate": True,
-    }
-    training = sft_studies.SETTINGS | {"max_length": 128, "epochs": 1.0, "packing": False}
-    decoding = {"decoding": {"threads": 1}, "suites": {"s": {"max_new_tokens": 4}}}
-    summary = {"suites": {"s": {"kind": "summary", "metrics": ["bleu4"]}}}
-    [model] = SIMULATED.models
-    weighed = uncertainty_settings(SIMULATED, model.key, Uncertainty(resamples=1000))
-    scores = [f"{v.name}=in/scores/tiny/{v.name}" for v in model.variants]
-    layout = STUDY.model_dump(mode="json")
-
-    def stage(build: Damage, command: str, **values: Any) -> Stage:
-        """Words with a name in capitals stand for a value as JSON."""
-        words = {name: json.dumps(value) for name, value in values.items()}
-        return Stage(build, tuple(words.get(word, word) for word in command.split()))
-
-    return {
-        "fetch": _fetch("rows.jsonl"),
-        "packed": _fetch("rows.jsonl.gz"),
-        "parquet": _fetch("rows.parquet"),
-        "prepare": stage(
-            write_rows,
-            "prepare.py --task write --sources s=in/s --settings SETTINGS --out out/write",
-            SETTINGS=prepare,
-        ),
-        "split": stage(
-            write_task, "split.py --rows in/write --fraction 0.25 --seed 1 --out out/write"
-        ),
-        "snapshot": Stage(
-            write_given, ("snapshot.py", "--model", "m", "--settings", given, "--out", "out/base")
-        ),
-        "merge": stage(
-            write_family,
-            "merge.py --recipe in/recipe.yaml --out out/m --seed 1 --shard-bytes 1000000",
-        ),
-        "sft": stage(
-            write_training,
-            "sft.py --base in/base --data in/set --out out/m --scratch out/work --seed 1"
-            " --settings SETTINGS",
-            SETTINGS=training,
-        ),
-        "generate": stage(
-            write_prompts,
-            "generate.py --checkpoint in/base --suites s=in/s --out out/c --scratch out/work"
-            " --settings SETTINGS",
-            SETTINGS=decoding,
-        ),
-        "score": stage(
-            write_completed,
-            "score.py --completions in/c --suites s=in/s --settings SETTINGS --out out/r",
-            SETTINGS=summary,
-        ),
-        "uncertainty": stage(
-            write_scored,
-            f"uncertainty.py --scores {' '.join(scores)} --settings SETTINGS --seed 1"
-            " --out out/tiny.json",
-            SETTINGS=weighed,
-        ),
-        "tables": stage(
-            write_study, "tables.py --layout LAYOUT --results in --out out/tables", LAYOUT=layout
-        ),
-        "verdict": stage(
-            write_study, "verdict.py --layout LAYOUT --results in --out out/verdict", LAYOUT=layout
-        ),
-    }
-
-
-STAGES = _stages()
+[MODEL] = SIMULATED.models
+TRAINING = sft_studies.SETTINGS | {"max_length": 128, "epochs": 1.0, "packing": False}
+WORDS = {
+    "TRAINING": [json.dumps(TRAINING)],
+    "SCORES": [f"{v.name}=in/scores/tiny/{v.name}" for v in MODEL.variants],
+    "WEIGHED": [
+        json.dumps(uncertainty_settings(SIMULATED, MODEL.key, Uncertainty(resamples=1000)))
+    ],
+    "LAYOUT": [json.dumps(STUDY.model_dump(mode="json"))],
+}
+FILE = Path(__file__).with_name("stages.yaml")
+STAGES = {name: _stage(entry) for name, entry in yaml.safe_load(FILE.read_text()).items()}
 
 
 # What breaks a file.
@@ -269,11 +201,6 @@ def loop(path: Path) -> None:
     path.symlink_to(path.name)
 
 
-def folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
 # What breaks a checkpoint.
 
 
@@ -311,12 +238,6 @@ def shared(content: dict[str, Any]) -> None:
     content[names[1]]["data_offsets"] = content[names[0]]["data_offsets"]
 
 
-def pickled(folder: Path) -> None:
-    for file in folder.glob("model*"):
-        file.unlink()
-    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
-
-
 # What breaks an artifact, whose manifest is then made to fit: it is not the manifest that says so.
 
 
@@ -342,12 +263,6 @@ def row(number: int, **changed: Any) -> str:
 def resealed(folder: Path, number: int, text: str | bytes) -> None:
     line(folder / "rows.jsonl", number, text)
     reseal(folder)
-
-
-def only(folder: Path, count: int) -> None:
-    rows = (folder / "rows.jsonl").read_text().splitlines(keepends=True)[:count]
-    (folder / "rows.jsonl").write_text("".join(rows))
-    write_manifest(folder, "rows", {"rows": count})
 
 
 def completions(change: Callable[[list[dict[str, Any]]], object]) -> Damage:

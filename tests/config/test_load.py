@@ -58,7 +58,7 @@ def test_invalid_yaml_and_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"broken.yaml:2:5: not valid YAML"):
         load_config(path)
     path.write_text("- a")
-    with pytest.raises(UserError, match="expected a mapping of sections, found list"):
+    with pytest.raises(UserError, match="expected a section"):
         load_config(path)
 
 

@@ -12,8 +12,6 @@ import pytest
 from fixtures.sound_study import CONFIG, sound
 from mixmerge.config.load import parse_config
 from mixmerge.preflight.findings import Area, Context
-from mixmerge.resources.plan import Planned
-from mixmerge.resources.schedule import Job
 from mixmerge.study.plan import Study
 from offline_sources.packages import chosen_packages
 
@@ -61,7 +59,7 @@ def inspect(
     script: dict[str, Any], examine: Callable[..., Area]
 ) -> Callable[[dict[str, Any]], dict[str, Area]]:
     """The areas of a study's own files by name."""
-    names = ("config", "data", "suites", "models", "chat templates")
+    names = ("config", "data", "suites", "models")
     return lambda config: {name: examine(script["CHECKS"][name], config) for name in names}
 
 
@@ -82,19 +80,7 @@ def one_error(errors: Callable[..., list[str]]) -> Callable[..., None]:
     """Checks that a study has one error, which holds all the words."""
 
     def check(config: dict[str, Any], *words: str) -> None:
-        found = errors(config)
-        assert len(found) == 1, found
-        assert all(word in found[0] for word in words), (found[0], words)
+        [found] = errors(config)
+        assert all(word in found for word in words), (found, words)
 
     return check
-
-
-@pytest.fixture
-def planned() -> Callable[..., Planned]:
-    """A plan with one job a rule, given its resources."""
-
-    def make(**rules: dict[str, int]) -> Planned:
-        jobs = [Job(rule, {}, (), (), 1, 0, resources) for rule, resources in rules.items()]
-        return Planned(jobs, {}, "local", {})
-
-    return make

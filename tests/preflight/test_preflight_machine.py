@@ -13,14 +13,20 @@ from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.preflight import inputs, machine
 from mixmerge.preflight.findings import Area
 from mixmerge.resources.plan import Planned
+from mixmerge.resources.schedule import Job
 
 Config = dict[str, Any]
 Examine = Callable[..., Area]
-Plan = Callable[..., Planned]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_room_on_disk(config: Config, examine: Examine, planned: Plan) -> None:
+def planned(**rules: dict[str, int]) -> Planned:
+    """A plan with one job a rule, given its resources."""
+    jobs = [Job(rule, {}, (), (), 1, 0, resources) for rule, resources in rules.items()]
+    return Planned(jobs, {}, "local", {})
+
+
+def test_room_on_disk(config: Config, examine: Examine) -> None:
     free = os.statvfs(".").f_bavail * os.statvfs(".").f_frsize // 1_000_000
 
     def disk(megabytes: int) -> Area:
@@ -77,7 +83,7 @@ def test_gpus_of_this_machine(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert "hardware.device: 'gpu', but this machine shows none" in gpus().warnings[0]
     config["hardware"]["device"] = "cpu"
-    assert gpus().result == "ok"
+    assert not gpus().warnings
 
 
 def test_the_sandbox_is_really_tried(
@@ -94,7 +100,7 @@ def test_the_sandbox_is_really_tried(
 
 
 def test_software_against_the_lock(config: Config, examine: Examine, tmp_path: Path) -> None:
-    assert examine(machine.check_software, config).result in ("ok", "1 warning")
+    assert not examine(machine.check_software, config).errors
     lock = tmp_path / "envs/requirements.lock"
     lock.parent.mkdir()
     lock.write_text("numpy==0.0.1\nno-such-thing==1.0\nPyYAML==0.1 # both ways to spell it\n")
@@ -103,7 +109,7 @@ def test_software_against_the_lock(config: Config, examine: Examine, tmp_path: P
     assert "no-such-thing==1.0 is not installed" in error and "make setup" in error
     assert "numpy" in warning and "(lock: 0.0.1)" in warning and "pyyaml" in warning
     lock.unlink()
-    assert examine(machine.check_software, config, repository=tmp_path).result == "not checked"
+    assert examine(machine.check_software, config, repository=tmp_path).unchecked
 
 
 def test_data_for_meteor(
@@ -117,7 +123,7 @@ def test_data_for_meteor(
     assert data().checked == ["no suite is scored with METEOR"]
     config["suites"]["summaries"]["metrics"] = ["meteor"]
     shared = tmp_path / "shared"
-    monkeypatch.setattr(inputs, "_nltk_roots", lambda: [shared])
+    monkeypatch.setattr("nltk.data.path", [str(shared)])
     assert len(data().unchecked) == 2
     (shared / "corpora/wordnet").mkdir(parents=True)
     assert data().checked == [f"wordnet: {shared / 'corpora/wordnet'} (for summaries)"]
@@ -165,7 +171,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def cluster(config: Config, examine: Examine, planned: Plan, programs: Path) -> Callable[..., Area]:
+def cluster(config: Config, examine: Examine, programs: Path) -> Callable[..., Area]:
     """The cluster's area for a plan with these jobs, under a profile like ours."""
     profile = {"executor": "slurm", "partition": "cpu", "gpu_partition": "gpu"}
     return lambda **rules: examine(machine.check_cluster, config, planned(**rules), **profile)
@@ -177,7 +183,7 @@ def test_jobs_against_the_partitions(cluster: Callable[..., Area]) -> None:
         score={"runtime": 10**5, "mem_mb": 128000},
         snapshot={"runtime": 10**5, "mem_mb": 10**6},  # it runs on the login node
     )
-    assert area.result == "ok"
+    assert not area.errors and area.checked
     for most, words in (
         ({"runtime": 1441, "gpu": 1}, "hardware.longest_hours: rule sft .* set longest_hours: 24"),
         ({"runtime": 9, "gpu": 1, "mem_mb": 512001}, "512,001 MB .* has 512,000"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fixtures import checkpoints
+from fixtures.sound_study import write_base
 from mixmerge.preflight.findings import Area
 
 Config = dict[str, Any]
@@ -20,14 +20,13 @@ def rewrite(model: str, family: str, **changed: Any) -> Path:
     """Write a model's checkpoint anew, its config changed."""
     folder = Path("given", model)
     shutil.rmtree(folder)
-    arrays = checkpoints.values(family, 1)
-    return checkpoints.write_checkpoint(folder, family, arrays, **changed)
+    return write_base(folder, family, **changed)
 
 
 @pytest.mark.parametrize(
     ("model", "changed", "words"),
     [
-        ("tied", {"vocab_size": 300}, ["vocab_size is 300", "has 260 rows"]),
+        ("tied", {"vocab_size": 300}, ["vocab_size is 300", "has 264 rows"]),
         ("tied", {"tie_word_embeddings": False}, ["tie_word_embeddings is false", "lm_head"]),
         ("untied", {"max_position_embeddings": 32}, ["max_position_embeddings is 32", "64"]),
     ],
@@ -42,9 +41,11 @@ def test_configs_that_do_not_fit_their_weights(
 def test_a_tokenizer_with_more_tokens_than_rows(config: Config, one_error: OneError) -> None:
     file = Path("given/tied/tokenizer.json")
     content = json.loads(file.read_text())
-    content["added_tokens"].append({**content["added_tokens"][0], "id": 260, "content": "<more>"})
+    first = content["added_tokens"][0]
+    more = [{**first, "id": number, "content": f"<{number}>"} for number in range(260, 265)]
+    content["added_tokens"] += more
     file.write_text(json.dumps(content))
-    one_error(config, "given/tied: the tokenizer has 261 tokens", "only 260 rows")
+    one_error(config, "given/tied: the tokenizer has 266 tokens", "only 264 rows")
 
 
 def test_broken_checkpoints(
@@ -68,16 +69,19 @@ def test_what_is_only_odd_is_warned_of(
 ) -> None:
     model = config["models"]["tied"]
     for parameters, words in (
-        (7_000_000_000, "models.tied.parameters: 7,000,000,000, but given/tied has"),
-        (None, "models.tied.parameters: missing, .* write 31_776"),
+        (
+            7_000_000_000,
+            "models.tied.parameters: 7_000_000_000, but given/tied has 31_904; write that",
+        ),
+        (None, "models.tied.parameters: missing, but given/tied has 31_904; write that"),
     ):
         model["parameters"] = parameters
         [warning] = inspect(config)["models"].warnings
         assert re.search(words, warning)
-    model["parameters"] = 31776
+    model["parameters"] = 31904
     rewrite("untied", "llama", model_type="llamma")
     [warning] = inspect(config)["models"].warnings
-    assert "model_type 'llamma' has no folder of its own" in warning
+    assert "model_type 'llamma' is unknown" in warning
     assert "models.untied.trust_remote_code" in warning
 
 

@@ -62,7 +62,7 @@ def test_a_sound_study_by_relative_paths(workspace: Path) -> None:
     assert code == 0, output
     assert not [line for line in findings if line.startswith("error")]
     rows = {line.split()[0]: line for line in output.splitlines() if "  ok  " in line}
-    assert {"config", "data", "suites", "models", "chat", "plan", "disk", "cluster"} <= set(rows)
+    assert {"config", "data", "suites", "models", "plan", "disk", "cluster"} <= set(rows)
     assert "jobs" in rows["plan"] and "GB free at" in rows["disk"]
     # It looked, and did nothing: no result, and no record of a run that others would wait for.
     assert {path.name for path in workspace.iterdir()} == {

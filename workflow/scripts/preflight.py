@@ -60,7 +60,6 @@ CHECKS: dict[str, Callable[[Context, Area], None]] = {
     "data": inputs.check_data,
     "suites": inputs.check_suites,
     "models": models.check_models,
-    "chat templates": models.check_templates,
     "software": machine.check_software,
     "sandbox": machine.check_sandbox,
     "WordNet": inputs.check_nltk_data,
@@ -88,6 +87,7 @@ def examine(name: str, check: Callable[..., None], *arguments: object) -> Area:
             f"{name}: could not be checked ({type(error).__name__}: {error}); this is a fault of "
             "preflight, please report it"
         )
+    area.errors = list(dict.fromkeys(area.errors))
     return area
 
 

@@ -13,7 +13,6 @@ from mixmerge.core.section import explained
 from mixmerge.data.settings import MIX, EmbeddedSource, PackageSource
 from mixmerge.data.templates import Template
 from mixmerge.evaluate.settings import CodeSuite
-from mixmerge.merge.settings import Ratio, Strategy
 
 
 def problems(config: StudyConfig) -> Iterator[str]:
@@ -24,21 +23,17 @@ def problems(config: StudyConfig) -> Iterator[str]:
                 yield f"{field}: {what} {name!r}{nearest(name, known)}"
     if MIX in config.tasks or "base" in config.tasks:
         yield "tasks: 'mix' and 'base' are names of variants; choose another name for the task"
-    templates = {
-        f"tasks.{key}.{name}": getattr(task, name)
-        for key, task in config.tasks.items()
-        for name in ("prompt", "answer")
-    }
-    templates |= {f"suites.{key}.prompt": suite.prompt for key, suite in config.suites.items()}
-    for where, template in templates.items():
+    templates = {f"suites.{key}.prompt": suite.prompt for key, suite in config.suites.items()}
+    for key, task in config.tasks.items():
+        templates |= {f"tasks.{key}.prompt": task.prompt, f"tasks.{key}.answer": task.answer}
+    for field, text in templates.items():
         try:
-            Template(template, where) if template is not None else None
+            Template(text, field) if text is not None else None
         except UserError as error:
             yield str(error)
     yield from _source_problems(config)
     yield from _suite_problems(config)
-    for key, strategy in config.strategies.items():
-        yield from _strategy_problems(config, key, strategy)
+    yield from _merge_problems(config)
     for key in config.models:
         yield from _model_problems(config, key)
 
@@ -55,8 +50,8 @@ def _references(
         yield f"suites.{key}.task", [suite.task], "unknown task", tasks
         yield f"suites.{key}.source", filter(None, [suite.source]), "unknown source", sources
     for key, strategy in config.strategies.items():
-        pivot = [strategy.pivot] if strategy.pivot else []
-        yield f"strategies.{key}", [*(strategy.tasks or []), *pivot], "unknown task", tasks
+        named = [*(strategy.tasks or []), *filter(None, [strategy.pivot])]
+        yield f"strategies.{key}", named, "unknown task", tasks
     for key, entry in models.items():
         yield f"models.{key}.sft_for", entry.sft_for, "unknown training set", {*tasks, MIX}
         yield f"models.{key}.strategies", entry.strategies, "unknown strategy", config.strategies
@@ -69,100 +64,90 @@ def _references(
 
 def _source_problems(config: StudyConfig) -> Iterator[str]:
     """Sources of packages that could share a package, embedded ones without their corpus."""
-    package_sources = [(k, s) for k, s in config.sources.items() if isinstance(s, PackageSource)]
-    for key, source in package_sources[1:]:
+    packages = {k: s for k, s in config.sources.items() if isinstance(s, PackageSource)}
+    first = next(iter(packages), "")
+    for key, source in packages.items():
         for name in ("lock", "only", "validation", "test", "quality"):
-            if getattr(source, name) != getattr(package_sources[0][1], name):
-                yield (
-                    f"sources.{key}.{name}: differs from that of "
-                    f"{package_sources[0][0]!r}; all sources of kind 'packages' must have the "
-                    "same, or one package could be in two parts"
-                )
+            if getattr(source, name) != getattr(packages[first], name):
+                what = f"differs from that of {first!r}, so a package could be in two parts"
+                yield f"sources.{key}.{name}: {what}; write the same in both"
     users = [f"models.{k}" for k, m in config.models.items() if isinstance(m, EmbeddedBase)]
     users += [f"sources.{k}" for k, s in config.sources.items() if isinstance(s, EmbeddedSource)]
+    names = {f"suites.{k}": getattr(s, "problems", "") for k, s in config.suites.items()}
+    users += [user for user, name in names.items() if str(name).startswith("embedded-")]
     if config.embedded is None and users:
-        yield f"embedded: missing, but {users[0]} is of kind 'embedded'; add `embedded: {{}}`"
+        yield f"embedded: missing, but {users[0]} needs it; add `embedded: {{}}`"
 
 
 def _suite_problems(config: StudyConfig) -> Iterator[str]:
     code = {key: suite for key, suite in config.suites.items() if isinstance(suite, CodeSuite)}
     for key, suite in code.items():
         task = config.tasks.get(suite.task)
-        known = suite.source in config.sources and task is not None
-        if task is not None and known and suite.source not in task.sources:
+        if task is not None and suite.source in {*config.sources} - {*task.sources}:
             yield (
                 f"suites.{key}.source: {suite.source!r} is no training source of task "
                 f"{suite.task!r} ({', '.join(task.sources)}), so none of its rows are held out"
             )
-        if str(suite.problems).startswith("embedded-") and config.embedded is None:
-            yield f"suites.{key}: the embedded problems need a section `embedded: {{}}`"
     held_out = [key for key, suite in code.items() if suite.problems == "held-out"]
     if config.data.decontamination.enabled and len(held_out) == len(config.suites):
-        yield (
-            "data.decontamination: every suite is held out of the training sources, so there is "
-            "nothing to compare the rows with; set `enabled: false`"
-        )
+        what = "every suite is held out of the training sources, so none is compared with the rows"
+        yield f"data.decontamination: {what}; set `enabled: false`"
     roles = {(suite.task, suite.role) for suite in config.suites.values()}
-    chooses = config.tables.select == "validation" and config.strategies
+    needed = {"test": ""}
+    if config.tables.select == "validation" and config.strategies:
+        needed["validation"] = ", or set tables.select to 'test'"
     for key in config.tasks:
-        if (key, "test") not in roles:
-            yield f"suites: none of role 'test' judges task {key!r}; add one"
-        if chooses and (key, "validation") not in roles:
-            yield (
-                f"suites: tables.select is 'validation', but no suite of role 'validation' "
-                f"judges task {key!r}; add one, or set tables.select to 'test'"
-            )
+        for role, way in needed.items():
+            if (key, role) not in roles:
+                yield f"suites: no suite of role {role!r} judges task {key!r}; add one{way}"
 
 
-def _strategy_problems(config: StudyConfig, key: str, strategy: Strategy) -> Iterator[str]:
-    merged = strategy.tasks or list(config.tasks)
-    if not {*merged, strategy.pivot or merged[0]} <= config.tasks.keys():
-        return
-    try:
-        strategy.check_tasks(merged)
-    except ValueError as error:
-        yield f"strategies.{key}: {error}"
-        return
-    for ratio in strategy.ratios or []:
-        yield from _ratio_problems(f"strategies.{key}.ratios", ratio, merged)
-    if key in ("base", MIX) or key.startswith("sft"):
-        yield f"strategies.{key}: the name is taken by a variant; choose another"
-
-
-def _ratio_problems(where: str, ratio: Ratio, tasks: list[str]) -> Iterator[str]:
-    if isinstance(ratio, dict):
-        for task in ratio:
-            if task not in tasks:
-                yield f"{where}: unknown task {task!r}{nearest(task, set(tasks))}"
-        for task in tasks:
-            if task not in ratio:
-                yield f"{where}: no weight for task {task!r} in {ratio}"
-        weights = list(ratio.values())
-    elif len(tasks) != 2:
-        yield f"{where}: {ratio} means w / 1-w of two tasks; write a weight for each of {tasks}"
-        return
-    else:
-        weights = [ratio, 1 - ratio]
-    if not all(0 <= weight <= 1 for weight in weights):
-        yield f"{where}: {ratio} is outside 0 <= w <= 1"
-    elif sum(weights) == 0:
-        yield f"{where}: the weights {ratio} sum to 0; the merge would be undefined"
+def _merge_problems(config: StudyConfig) -> Iterator[str]:
+    """Strategies whose tasks do not fit their method, and ratios that do not fit the tasks."""
+    sweeps = [(f"strategies.{k}.ratios", k, s.ratios or []) for k, s in config.strategies.items()]
+    for model, entry in config.models.items():
+        own = (entry.strategies or {}).items()
+        sweeps += [(f"models.{model}.strategies.{k}", k, ratios) for k, ratios in own]
+    merged: dict[str, list[str]] = {}
+    for key, strategy in config.strategies.items():
+        tasks = strategy.tasks or list(config.tasks)
+        if {*tasks, strategy.pivot or tasks[0]} <= config.tasks.keys():
+            try:
+                strategy.check_tasks(tasks)
+                merged[key] = tasks
+            except ValueError as error:
+                yield f"strategies.{key}: {error}"
+        if key in ("base", MIX) or key.startswith("sft"):
+            yield f"strategies.{key}: the name is taken by a variant; choose another"
+    for field, key, ratios in sweeps:
+        for ratio in ratios if key in merged else ():
+            tasks = merged[key]
+            if isinstance(ratio, dict):
+                weights = ratio
+            elif len(tasks) == 2:
+                weights = dict(zip(tasks, (ratio, 1 - ratio), strict=True))
+            else:
+                yield f"{field}: {ratio} means w / 1-w of two tasks; write a weight each of {tasks}"
+                continue
+            for task in weights:
+                if task not in tasks:
+                    yield f"{field}: unknown task {task!r}{nearest(task, set(tasks))}"
+            for task in tasks:
+                if task not in weights:
+                    yield f"{field}: no weight for task {task!r} in {ratio}"
+            if not all(0 <= weight <= 1 for weight in weights.values()):
+                yield f"{field}: {ratio} is outside 0 <= w <= 1"
+            elif sum(weights.values()) == 0:
+                yield f"{field}: the weights {ratio} sum to 0; the merge would be undefined"
 
 
 def _model_problems(config: StudyConfig, key: str) -> Iterator[str]:
     entry = config.models[key]
     if isinstance(entry, EmbeddedBase) and entry.chat_template is not None:
         yield f"models.{key}.chat_template: an embedded model brings its own; leave it out"
-    for name, ratios in (entry.strategies or {}).items():
-        if name in config.strategies:
-            merged = config.strategies[name].tasks or list(config.tasks)
-            for ratio in ratios:
-                yield from _ratio_problems(f"models.{key}.strategies.{name}", ratio, merged)
-    if config.merging.base_percent not in config.scales(key):
-        yield (
-            f"merging.base_percent: {config.merging.base_percent} is not among the percentages "
-            f"{config.scales(key)} at which {key!r} trains its specialists"
-        )
+    base, scales = config.merging.base_percent, config.scales(key)
+    if base not in scales:
+        yield f"merging.base_percent: {base} is not among the percentages {scales} of models.{key}"
     for training_set in sorted({*config.tasks, MIX}):
         try:
             plan = config.sft_plan(key, training_set)
@@ -199,16 +184,16 @@ def unusable_files(config: StudyConfig) -> list[str]:
 def unusable(path: Path, *, folder: bool = False) -> str | None:
     """What keeps a job from reading a file, or a folder, with the way out; None for nothing."""
     try:
-        mode = path.stat().st_mode
+        mode = stat.S_IFMT(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return f"does not exist (seen from {Path.cwd()}); mend the path, or put the file there"
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         return f"cannot be looked at ({reason}); mend the path, or who may read it"
-    if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
-        kinds = {stat.S_IFDIR: "directory", stat.S_IFREG: "file"}
-        kind = kinds.get(stat.S_IFMT(mode), "device or a pipe")
-        return f"is a {kind}, but must be a {'directory' if folder else 'file'}; mend the path"
+    kind = {stat.S_IFDIR: "directory", stat.S_IFREG: "file"}.get(mode, "device or a pipe")
+    wanted = "directory" if folder else "file"
+    if kind != wanted:
+        return f"is a {kind}, but must be a {wanted}; mend the path"
     if not os.access(path, os.R_OK | (os.X_OK if folder else 0)):
         return "may not be read by you; run `chmod u+r` on it, or ask its owner"
     return None

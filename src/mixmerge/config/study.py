@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, field_validator
 
 from mixmerge.checkpoint.settings import (
     Checkpoint,
@@ -36,23 +36,17 @@ class ModelBase(Section):
 
     title: str | None = None
     """Name printed in tables and figures; the key by default."""
-
     size: str = "small"
     """Size class, free text; groups the models in Table 1."""
-
     sft: SftOverride = SftOverride()
     """Settings of `sft` that differ for this model."""
-
     sft_for: dict[Name, SftOverride] = {}
     """Settings that differ further for one training set of this model: a task, or `mix`."""
-
     data_scale: list[Percent] | None = None
     """Percentages at which this model's specialists are trained; the study's by default."""
-
     strategies: dict[Name, list[float | dict[Name, float]]] | None = None
     """Merge strategies for this model and their ratios; all strategies with their own sweeps by
     default. `{dare: [0.3]}` asks for one merge."""
-
     parameters: Annotated[int, Field(gt=0)] | None = None
     """Number of weights, such as 1_543_714_304; estimates of memory and time need it until the
     checkpoint is there. An embedded model's follows from its architecture."""
@@ -81,13 +75,6 @@ class EmbeddedBase(Checkpoint, ModelBase):
 Model = Annotated[HubModel | LocalModel | GgufModel | EmbeddedBase, Field(discriminator="kind")]
 
 
-def checkpoint_settings(entry: HubModel | LocalModel | GgufModel) -> dict[str, Any]:
-    """The part of a model's entry that its checkpoint's job gets, JSON-able."""
-    stages = (HubCheckpoint, LocalCheckpoint, GgufCheckpoint)
-    stage = next(stage for stage in stages if isinstance(entry, stage))
-    return entry.model_dump(mode="json", include=set(stage.model_fields))
-
-
 def parameters_of(entry: Model) -> int | None:
     """Number of a model's weights; None where its entry does not tell."""
     if entry.parameters is None and isinstance(entry, EmbeddedBase):
@@ -95,109 +82,74 @@ def parameters_of(entry: Model) -> int | None:
     return entry.parameters
 
 
-def _bucket(prefix: str) -> str:
-    if not _BUCKET.fullmatch(prefix):
-        raise ValueError(
-            f"{prefix!r} is no bucket; write s3://bucket or s3://bucket/path, the path of plain "
-            "names"
-        )
-    return prefix.rstrip("/")
-
-
-#: A bucket, or a path in one, without a slash at its end.
-BucketPrefix = Annotated[str, AfterValidator(_bucket)]
-
-
 class StudyConfig(Section):
     """One study: models x training sets x merges x suites, and what is printed of it."""
 
     study: Name
     """Name of the study; its results stand in `<results>/<study>/`."""
-
     title: str = "Data mix or model merge?"
     """Title of the report."""
-
     seed: int = 0
     """Every random choice derives its seed from this one and the node's name."""
-
     results: Path = Path("results")
     """Where everything made is written."""
-
-    storage: BucketPrefix | None = None
+    storage: str | None = None
     """A bucket, `s3://bucket/path`, on which completions, scores, uncertainty, tables and figures
     stand, in `<path>/<study>/`; weights, data, logs and benchmarks stay below `results`. Null: all
     stays there. A thing of the site: give it on the command line (`--config storage=s3://...`) or
     in its profile; endpoint and keys are Snakemake's own settings (docs/cluster.md)."""
-
     models: Annotated[dict[Name, Model], Field(min_length=1)]
     """Base models by key."""
-
     tasks: Annotated[dict[Name, Task], Field(min_length=2)]
     """Tasks by key, in the order in which a ratio's weights are written."""
-
     sources: Annotated[dict[Name, Source], Field(min_length=1)]
     """Data sources by key."""
-
     embedded: CorpusSettings | None = None
     """Sizes of the embedded study's generated corpus, where sources, suites or models use it."""
-
     data: Data = Data()
     """The data stage."""
-
     data_scale: Annotated[list[Percent], Field(min_length=1)] = [100]
     """Percentages of its training set at which each specialist is trained."""
-
     mixture: Mixture = Mixture()
     """The multi-task training set."""
-
     sft: SftPlan = SftPlan()
     """Fine-tuning, for all models and training sets that do not say otherwise."""
-
     merging: Merging = Merging()
     """Settings all merges share."""
-
     strategies: dict[Name, Strategy] = {}
     """Merge strategies by key."""
-
     suites: Annotated[dict[Name, Suite], Field(min_length=1)]
     """Evaluation suites by key."""
-
     decoding: Decoding = Decoding()
     """Generation."""
-
     code_scoring: CodeScoring = CodeScoring()
     """Running the tests of code suites."""
-
     uncertainty: Uncertainty = Uncertainty()
     """Intervals and tests."""
-
     hardware: Hardware = Hardware()
     """The machine that resources and the plan are estimated for; no job is told of it."""
-
     tables: Tables = Tables()
     """Which tables are printed."""
-
     figures: Figures = Figures()
     """How figures are drawn."""
 
-    def sft_plan(self, model: str, training_set: str) -> SftPlan:
-        """Fine-tuning settings of one run: the study's, the model's, then the training set's.
+    @field_validator("storage")
+    @classmethod
+    def _is_a_bucket(cls, prefix: str | None) -> str | None:
+        if prefix is not None and not _BUCKET.fullmatch(prefix):
+            raise ValueError(
+                f"{prefix!r} is no bucket; write s3://bucket or s3://bucket/path, the path of "
+                "plain names"
+            )
+        return prefix and prefix.rstrip("/")
 
-        Args:
-            model: a key of `models`.
-            training_set: a task's key, or ``mix``.
-        """
+    def sft_plan(self, model: str, training_set: str) -> SftPlan:
+        """Settings of one run: the study's, the model's, then those for a task's key or ``mix``."""
         entry = self.models[model]
-        overrides = [entry.sft]
-        if training_set in entry.sft_for:
-            overrides.append(entry.sft_for[training_set])
-        return overlay(self.sft, *overrides)
+        return overlay(self.sft, entry.sft, entry.sft_for.get(training_set, SftOverride()))
 
     def sft_settings(self, model: str, training_set: str) -> Sft:
-        """The settings that `sft_plan` gives, with the number of processes that `auto` stands for.
-
-        It follows from this configuration alone, never from what was measured.
-        """
+        """The same with the number of processes that `auto` stands for, whatever was measured."""
         plan = self.sft_plan(model, training_set)
         processes = plan.processes
         if processes == "auto":

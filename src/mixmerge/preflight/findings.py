@@ -48,9 +48,8 @@ class Area:
     unchecked: list[str] = field(default_factory=list)  # what was not, with the reason
 
     def error(self, text: object) -> None:
-        """Note something that will fail, once: file, field, value, way out."""
-        if (line := one_line(text)) not in self.errors:
-            self.errors.append(line)
+        """Note something that will fail: file, field, value, way out."""
+        self.errors.append(one_line(text))
 
     @contextmanager
     def refusals(self, where: str = "") -> Iterator[None]:
@@ -59,17 +58,6 @@ class Area:
             yield
         except UserError as error:
             self.error(f"{where}{error}")
-
-    @property
-    def result(self) -> str:
-        """In a word or two: ``2 errors``, ``1 warning``, ``ok``, ``not checked``."""
-        return _counted([self]) or ("ok" if self.checked else "not checked")
-
-
-def _counted(areas: list[Area]) -> str:
-    counts = {"error": sum(len(area.errors) for area in areas)}
-    counts["warning"] = sum(len(area.warnings) for area in areas)
-    return ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for what, n in counts.items() if n)
 
 
 def few(names: list[str], most: int = 4) -> str:
@@ -83,13 +71,19 @@ def rendered(areas: list[Area], seconds: float) -> str:
     lines = [f"error: {text}" for area in areas for text in area.errors]
     lines += [f"warning: {text}" for area in areas for text in area.warnings]
     lines += [""] * bool(lines)
-    name_width, result_width = (
-        max(len(getattr(area, column)) for area in areas) + 2 for column in ("name", "result")
-    )
     for area in areas:
-        head = f"{area.name:<{name_width}}{area.result:<{result_width}}"
+        result = _counted([area]) or ("ok" if area.checked else "not checked")
+        head = f"{area.name:<10}{result:<22}"
         for text in [*area.checked, *(f"not checked: {text}" for text in area.unchecked)] or ["-"]:
             lines.append(f"{head}{text}")
             head = " " * len(head)
-    total = _counted(areas) or "no findings"
-    return "\n".join([*lines, "", f"preflight: {total} ({seconds:.0f} s)"])
+    return "\n".join(
+        [*lines, "", f"preflight: {_counted(areas) or 'no findings'} ({seconds:.0f} s)"]
+    )
+
+
+def _counted(areas: list[Area]) -> str:
+    """Such as ``2 errors, 1 warning``; empty for neither."""
+    counts = {"error": sum(len(area.errors) for area in areas)}
+    counts["warning"] = sum(len(area.warnings) for area in areas)
+    return ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for what, n in counts.items() if n)

@@ -6,10 +6,9 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from importlib.metadata import distributions, version
+from importlib.metadata import PackageNotFoundError, version
+from math import inf
 from typing import NamedTuple
-
-from packaging.utils import canonicalize_name
 
 from mixmerge.artifacts.fingerprint import read_lock
 from mixmerge.config.study import parameters_of
@@ -36,16 +35,14 @@ def check_software(context: Context, area: Area) -> None:
     if not lock.is_file():
         area.unchecked.append(f"{lock}: not there")
         return
-    installed = {canonicalize_name(str(p.metadata["Name"])): p.version for p in distributions()}
     pins, others = read_lock(lock), []
     for name, pin in pins.items():
-        number = installed.get(canonicalize_name(name))
-        if number is None:
-            area.error(
-                f"{lock}: {name}=={pin} is not installed in {sys.prefix}; run `make setup`, or "
-                f"`pip install {name}=={pin}`"
-            )
-        elif number.partition("+")[0] != pin.partition("+")[0]:
+        try:
+            number = version(name)
+        except PackageNotFoundError:
+            area.error(f"{lock}: {name}=={pin} is not installed in {sys.prefix}; run `make setup`")
+            continue
+        if number.partition("+")[0] != pin.partition("+")[0]:
             others.append(f"{name} {number} (lock: {pin})")
     if others:
         area.warnings.append(
@@ -65,19 +62,16 @@ def check_sandbox(context: Context, area: Area) -> None:
 
     packages = tuple(context.config.code_scoring.packages)
     try:
-        # It says what was tried, what the kernel said, and the ways out.
         with Box(packages):
             backends = available(packages)
-    except SetupError as error:
+    except SetupError as error:  # it says what was tried, what the kernel said, and the ways out
         area.error(error)
         return
     for backend in backends:
         result = "works here" if backend.works else f"not here ({one_line(backend.reason)})"
         area.checked.append(f"{backend.backend} ({backend.label}) {result}")
     if not context.on_this_machine:
-        area.unchecked.append(
-            f"the compute nodes: this machine was tried, not those of {context.executor}"
-        )
+        area.unchecked.append(f"the nodes of {context.executor}: this machine was tried")
 
 
 def check_gpus(context: Context, area: Area) -> None:
@@ -105,51 +99,48 @@ def check_gpus(context: Context, area: Area) -> None:
         if (weights := 2e-9 * parameters) > _WEIGHTS_SHARE * memory:
             area.error(
                 f"{where}: its weights take {weights:.0f} GB in bf16, but generation has one GPU "
-                f"of {memory:g} GB (hardware.gpu_memory_gb); take a larger GPU or leave the model "
-                "out"
+                f"of {memory:g} GB (hardware.gpu_memory_gb); take a larger GPU or another model"
             )
     area.checked.append(f"memory of training and generation against {memory:g} GB a GPU")
     if visible is None:
         area.unchecked.append(f"the GPUs themselves: jobs run with {context.executor}")
-    elif not visible:
+        return
+    if not visible:
         area.warnings.append(
-            f"{context.where}: hardware.device: 'gpu', but this machine shows none, and jobs would "
-            "run here, on the CPU; run with your cluster's profile (--profile slurm), or set "
-            "hardware.device: cpu"
+            f"{context.where}: hardware.device: 'gpu', but this machine shows none; run with your "
+            "cluster's profile (--profile slurm), or set hardware.device: cpu"
         )
-    else:
-        _check_visible_gpus(context, visible, area)
-
-
-def _check_visible_gpus(context: Context, count: int, area: Area) -> None:
-    """The driver's and torch's word on the GPUs of this machine."""
+        return
     if not context.deployed and version("torch").endswith("+cpu"):
         area.error(
             f"torch {version('torch')} of this environment ({sys.prefix}) was built without CUDA, "
             "but hardware.device is 'gpu'; install torch's CUDA build"
         )
-    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
-        driver = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
-        memory = max(map(int, driver.stdout.split())) * 2**20 / 1e9
+        query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+        here = max(map(int, _output(query).split())) * 2**20 / 1e9
     except (OSError, subprocess.SubprocessError, ValueError):
         area.unchecked.append("how much memory they have: nvidia-smi does not say")
-        area.checked.append(f"{count} GPUs of this machine")
+        area.checked.append(f"{visible} GPUs of this machine")
         return
-    area.checked.append(f"{count} GPUs of this machine, {memory:.0f} GB each")
-    if (wanted := context.config.hardware.gpu_memory_gb) > memory:
+    area.checked.append(f"{visible} GPUs of this machine, {here:.0f} GB each")
+    if memory > here:
         area.error(
-            f"{context.where}: hardware.gpu_memory_gb: {wanted:g}, but this machine's GPUs have "
-            f"{memory:.0f} GB; write {int(memory)}, processes and memory of training follow from it"
+            f"{context.where}: hardware.gpu_memory_gb: {memory:g}, but this machine's GPUs have "
+            f"{here:.0f} GB; write {int(here)}, processes and memory of training follow from it"
         )
+
+
+def _output(command: list[str]) -> str:
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    return answer.stdout
 
 
 def check_disk(context: Context, planned: Planned | None, area: Area) -> None:
     """Room for the plan's peak where results are written; ``planned`` is None without a plan."""
     results = context.config.results
-    folder = results.absolute()
-    while not folder.exists():
-        folder = folder.parent
+    above = (results.absolute(), *results.absolute().parents)
+    folder = next(path for path in above if path.exists())
     where = f"{context.where}: results: {results}"
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         area.error(f"{where}: {folder} cannot be written to; name another directory")
@@ -162,26 +153,16 @@ def check_disk(context: Context, planned: Planned | None, area: Area) -> None:
     peak = schedule.peak_mb * 1_000_000
     sizes = f"peak {peak / 1e9:,.1f} GB, {free / 1e9:,.1f} GB free at {folder}"
     if peak > free:
-        stages = sorted(schedule.peak_stages.items(), key=lambda entry: -entry[1])
-        most = ", ".join(f"{name} {size / 1000:,.0f} GB" for name, size in stages[:3])
-        merges = "--resources merged=1, merging.keep: none, " if "merge" in dict(stages) else ""
+        stages = Counter(schedule.peak_stages).most_common(3)
+        most = ", ".join(f"{name} {size / 1000:,.0f} GB" for name, size in stages)
         area.error(
             f"{where}: {sizes} ({most}); name a directory with more room, or keep less at once "
-            f"({merges}fewer models, data_scale)"
+            "(--resources merged=1, merging.keep: none, fewer models, data_scale)"
         )
     elif peak > 0.9 * free:
         area.warnings.append(f"{where}: {sizes}; the plan is an estimate, make more room")
     area.checked.append(sizes)
     area.unchecked.append("quotas, and the hub's cache of data sets (HF_HOME)")
-
-
-class Partition(NamedTuple):
-    """The widest of a Slurm partition's nodes; minutes are infinite without a limit."""
-
-    up: bool
-    minutes: float
-    memory_mb: int
-    gpus: int
 
 
 def check_cluster(context: Context, planned: Planned | None, area: Area) -> None:
@@ -204,16 +185,14 @@ def check_cluster(context: Context, planned: Planned | None, area: Area) -> None
         area.unchecked.append(f"limits: sinfo gave no answer ({one_line(error)})")
         return
     known = few(sorted(partitions), 8)
-    places = {
-        "slurm_partition": context.partition,
-        "gpu_job_slurm_partition": context.gpu_partition,
-    }
+    places = {"slurm_partition": context.partition}
+    places["gpu_job_slurm_partition"] = context.gpu_partition
     for place, names in places.items():
         for name in filter(None, names.split(",")):
             where = f"default-resources: {place}"
             if name not in partitions:
                 area.error(f"{where}: Slurm has no partition {name!r}; it has {known}")
-            elif not partitions[name].up:
+            elif not any(nodes.up for nodes in partitions[name]):
                 area.error(f"{where}: partition {name!r} is not up; name another, or wait")
     if planned is None:
         area.unchecked.append("run times and memory: there is no plan")
@@ -225,70 +204,62 @@ def check_cluster(context: Context, planned: Planned | None, area: Area) -> None
     for rule, most in sorted(largest.items()):
         gpu_count = most["gpu"] or most["gpu_count"]
         names = (context.gpu_partition if gpu_count else "") or context.partition
-        allowed = [partitions[name] for name in names.split(",") if name in partitions]
-        if allowed:
-            _check_rule(context, rule, most, names, allowed, area)
+        kinds = [nodes for name in names.split(",") for nodes in partitions.get(name, [])]
+        if not kinds:
+            continue
+        time, memory = max(n.minutes for n in kinds), max(n.memory_mb for n in kinds)
+        gpus_a_node, there = -(-gpu_count // max(1, most["nodes"])), max(n.gpus for n in kinds)
+        if most["runtime"] > time:
+            area.error(
+                f"{context.where}: hardware.longest_hours: rule {rule} will ask for "
+                f"{most['runtime']} minutes, partition {names!r} allows {time:g}; set "
+                f"longest_hours: {time / 60:g}, or name a partition with more time"
+            )
+        if most["mem_mb"] > memory > 0:
+            area.error(
+                f"partition {names!r}: rule {rule} will ask for {most['mem_mb']:,} MB of memory on "
+                f"a node, the largest has {memory:,}; name another partition (--set-resources "
+                f"{rule}:slurm_partition=...), or for training fewer processes"
+            )
+        if gpus_a_node > there:
+            area.error(
+                f"partition {names!r}: rule {rule} will ask for {gpus_a_node} GPUs on a node, its "
+                f"nodes have {there}; name the GPU partition (gpu_job_slurm_partition), or set "
+                "sft.processes"
+            )
     area.checked.append(f"partitions {known}: time, memory, GPUs")
     area.unchecked.append("accounts, QOS and fair-share limits")
 
 
-def _check_rule(
-    context: Context,
-    rule: str,
-    most: Counter[str],
-    names: str,
-    allowed: list[Partition],
-    area: Area,
-) -> None:
-    """The most that a job of a rule asks for against the partitions that it may go to."""
-    minutes = max(partition.minutes for partition in allowed)
-    memory = max(partition.memory_mb for partition in allowed)
-    there = max(partition.gpus for partition in allowed)
-    if most["runtime"] > minutes:
-        area.error(
-            f"{context.where}: hardware.longest_hours: rule {rule} will ask for {most['runtime']} "
-            f"minutes, partition {names!r} allows {minutes:g}; set longest_hours: {minutes / 60:g},"
-            " or name a partition with more time"
-        )
-    if memory and most["mem_mb"] > memory:
-        area.error(
-            f"partition {names!r}: rule {rule} will ask for {most['mem_mb']:,} MB of memory on a "
-            f"node, the largest has {memory:,}; name another partition (--set-resources "
-            f"{rule}:slurm_partition=...), or for training fewer processes"
-        )
-    per_node = -(-(most["gpu"] or most["gpu_count"]) // max(1, most["nodes"]))
-    if per_node > there:
-        area.error(
-            f"partition {names!r}: rule {rule} will ask for {per_node} GPUs on a node, its nodes "
-            f"have {there}; name the GPU partition (gpu_job_slurm_partition), or set sft.processes"
-        )
+class Nodes(NamedTuple):
+    """One kind of a Slurm partition's nodes; minutes are infinite without a limit."""
+
+    up: bool
+    minutes: float
+    memory_mb: int
+    gpus: int
 
 
-def _partitions() -> dict[str, Partition]:
-    """What ``sinfo`` says; each partition may have several kinds of nodes."""
-    command = ["sinfo", "--noheader", "--format=%R|%a|%l|%m|%G"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    partitions_by_name: dict[str, Partition] = {}
-    for line in answer.stdout.splitlines():
+def _partitions() -> dict[str, list[Nodes]]:
+    """What ``sinfo`` says of each partition."""
+    partitions: dict[str, list[Nodes]] = {}
+    for line in _output(["sinfo", "--noheader", "--format=%R|%a|%l|%m|%G"]).splitlines():
         name, up, limit, memory, generic = (part.strip() for part in line.split("|", 4))
-        size = int(re.sub(r"\D", "", memory) or 0)
         count = sum(int(n) for n in re.findall(r"gpu(?::[^:,()]+)?:(\d+)", generic))
-        known = partitions_by_name.get(name, Partition(False, 0, 0, 0))
-        partitions_by_name[name] = Partition(
-            up == "up", minutes(limit), max(size, known.memory_mb), max(count, known.gpus)
-        )
-    if not partitions_by_name:
+        nodes = Nodes(up == "up", minutes(limit), int(re.sub(r"\D", "", memory) or 0), count)
+        partitions.setdefault(name, []).append(nodes)
+    if not partitions:
         raise ValueError("it names no partition")
-    return partitions_by_name
+    return partitions
 
 
 def minutes(limit: str) -> float:
     """Slurm's ``days-hours:minutes:seconds``, the larger parts optional; infinite for no limit."""
     if limit in ("infinite", "UNLIMITED", "n/a", ""):
-        return float("inf")
-    days, has_days, clock = limit.partition("-") if "-" in limit else ("0", "", limit)
+        return inf
+    days, has_days, clock = limit.rpartition("-")
     parts = [int(part) for part in clock.split(":")]
     # Without days one part is minutes and two are minutes:seconds; with them the first is hours.
     if not has_days and len(parts) < 3:
         parts = [0, *parts]
-    return int(days) * 1440 + parts[0] * 60 + (parts[1] if len(parts) > 1 else 0)
+    return int(days or 0) * 1440 + parts[0] * 60 + (parts[1] if len(parts) > 1 else 0)

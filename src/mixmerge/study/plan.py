@@ -10,7 +10,7 @@ from typing import Any
 
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.config.checks import unusable_files
-from mixmerge.config.study import MIX, EmbeddedBase, checkpoint_settings
+from mixmerge.config.study import MIX, EmbeddedBase, ModelBase
 from mixmerge.core.errors import UserError
 from mixmerge.data.settings import Columns, PrepareSettings, SuiteSettings
 from mixmerge.evaluate.settings import GenerateSettings, ScoreSettings
@@ -92,7 +92,7 @@ class Study(Graph):
         entry = self.config.models[model]
         if isinstance(entry, EmbeddedBase):
             return entry.model.model_dump(mode="json")
-        return checkpoint_settings(entry)
+        return entry.model_dump(mode="json", exclude=set(ModelBase.model_fields))
 
     def sft(self, model: str, variant: str) -> Sft:
         """Hyperparameters and launch settings of one run."""

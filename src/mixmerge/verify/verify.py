@@ -80,17 +80,15 @@ class Verdict:
             self.fault(result, path, "is no file (put there by hand)")
             result.files = {}
         elif result.form == "recipe":
-            settings = self.study.recipe_settings(path.parent.name, path.name[: -len(".yaml")])
+            settings = self.study.recipe_settings(path.parent.name, path.stem)
             expected = render_recipe(RecipeSettings.model_validate(settings)).encode()
-            used = [digest for digest, _ in self._uses.get(path, [])]
+            used = {digest for digest, _ in self._uses.get(path, [])}
             if path.read_bytes() != expected and sha256(path) not in used:
-                problem = "is neither what the configuration says nor what its merge was made from"
+                problem = "is not what the configuration says, nor what its merge was made from"
                 self.fault(result, path, f"{problem} (edited)")
         elif result.form == "file" and text is None:
-            self.notes.append(
-                f"{path}: its job's record is gone, so it was compared with nothing; delete it and "
-                f"it is made again ({result.rule})"
-            )
+            again = f"delete it and it is made again ({result.rule})"
+            self.notes.append(f"{path}: its job's record is gone: nothing to compare with; {again}")
             return False
         elif result.form == "file" and text != path.read_bytes():
             self.fault(result, path, "is not what its job wrote (rotted or edited)")
@@ -100,16 +98,16 @@ class Verdict:
 
     def fault(self, result: Result, path: Path, problem: str, way_out: str = "") -> None:
         """Note what is wrong with a file of a result, and how to mend it."""
-        again = f"`snakemake {self.options} -- {result.target}` ({result.rule})"
-        default = f"delete {result.anchor}, then {again}"
+        again = f"then `snakemake {self.options} -- {result.target}` ({result.rule})"
+        default = f"delete {result.anchor}, {again}"
         if result.form == "weights":
-            again = f"the next `snakemake {self.options} all` merges it again"
-            default = f"delete {result.path}; {again} where it is still needed"
+            again = f"`snakemake {self.options} all` merges it again where it is still needed"
+            default = f"delete {result.path}; {again}"
         result.faults.append(f"{path}: {problem}; {way_out or default}")
 
     def _check_absent(self, result: Result) -> bool:
         """Tell what was deleted on purpose, or is not made yet, from what was lost."""
-        target, path, problem = result.target, result.path, None
+        target, path, problem = result.target, result.path, ""
         again = f"`snakemake {self.options} -- {target}` makes it again ({result.rule})"
         if result.form == "weights":
             if target.exists() and self.study.config.merging.keep == "all" and not path.exists():
@@ -128,13 +126,13 @@ class Verdict:
             problem = "lost: its files are there without a manifest"
         else:
             self.absent[result.rule] += 1
-        if problem is not None:
+        if problem:
             self.fault(result, target, problem, again)
         return bool(result.faults)
 
     def _check_directory(self, result: Result, text: bytes | None, made: dict[str, Any]) -> None:
         """A manifest against its witnesses, and the names of files against the manifest."""
-        path, provenance = result.anchor, result.path / PROVENANCE
+        path = result.anchor
         result.manifest = path.read_bytes()
         try:
             manifest = parse_manifest(path)
@@ -144,30 +142,27 @@ class Verdict:
             return
         if text not in (None, result.manifest):
             self.fault(result, path, "is not the manifest that its job wrote (edited)")
-        if PROVENANCE in made and not provenance.is_file():
-            self.fault(result, provenance, "missing, but its job wrote it")
-        elif PROVENANCE in made and sha256(provenance) != made[PROVENANCE]["sha256"]:
-            self.fault(result, provenance, "is not what its job wrote (rotted or edited)")
         files = {} if result.form == "record" else manifest["files"]
-        for name, entry in sorted(files.items()):
+        listed = [(name, entry, path) for name, entry in sorted(files.items())]
+        if PROVENANCE in made:
+            record = result.path.with_name(f".{result.path.name}.made")
+            listed.append((PROVENANCE, made[PROVENANCE], record))
+        for name, entry, listing in listed:
             file = result.path / name
             if not os.path.isfile(file):  # noqa: PTH113 - pathlib raises at names that are too long
-                self.fault(result, file, f"missing, but {path} lists it")
+                self.fault(result, file, f"missing, but {listing} lists it")
             elif file.is_symlink():
                 # No job makes one: what it points to lies elsewhere, and may go or change there.
-                copy = f"`cp --remove-destination {file.resolve()} {file}`"
-                way_out = f"put the file itself there ({copy}), or delete {path} and make it again"
+                way_out = f"put the file itself there (`cp --remove-destination {file.resolve()} "
+                way_out += f"{file}`), or delete {path} and make it again"
                 problem = f"is a symbolic link to {file.readlink()} (put there by hand)"
                 self.fault(result, file, problem, way_out)
-            elif file.stat().st_size != entry["bytes"]:
-                self.fault(result, file, _difference(file, entry["bytes"], "", path, ""))
             else:
-                result.files[file] = (entry["bytes"], entry["sha256"], path)
+                result.files[file] = (entry["bytes"], entry["sha256"], listing)
         known = {result.path / name for name in (MANIFEST, PROVENANCE, *files)}
         for file in sorted({*result.path.rglob("*")} - known):
             # NFS calls `.nfs...` what was deleted while somebody read it.
-            is_folder = file.is_dir() and not file.is_symlink()
-            if not is_folder and not file.name.startswith(".nfs"):
+            if not file.name.startswith(".nfs") and (file.is_symlink() or not file.is_dir()):
                 problem = f"put there by hand: {path} does not list it"
                 self.fault(result, file, problem, f"delete {file}")
         if result.faults:
@@ -179,13 +174,12 @@ class Verdict:
         if not uses or sha256(path) in {digest for digest, _ in uses}:
             return
         if max(when for _, when in uses) > path.stat().st_mtime:
-            was_used = "the manifest that results were made from"
-            self.fault(result, path, f"is not {was_used} (rotted or edited)")
+            problem = "is not the manifest that results were made from (rotted or edited)"
+            self.fault(result, path, problem)
         else:
             self.notes.append(
                 f"{path} is younger than the {len(uses)} results that were made from another one: "
-                f"it was edited, or made anew; `snakemake {self.options} -n` says what would run "
-                "again"
+                f"edited, or made anew; `snakemake {self.options} -n` says what would run again"
             )
 
 
@@ -201,12 +195,32 @@ def verify(study: Study, options: str = "", remote: bool = False) -> Verdict:
     hashes = dict(digests(sizes, "verify"))
     verdict.files, verdict.size = len(sizes), sum(sizes.values())
     for result in present:
-        for path, listed in result.files.items():
-            if isinstance(digest := hashes[path], OSError):
-                verdict.fault(result, path, f"cannot be read ({digest.strerror or digest})")
-            elif digest != listed[1]:
-                verdict.fault(result, path, _difference(path, *listed, digest))
-        if result.faults and _was_replaced(result):
+        for path, (size, digest, listing) in result.files.items():
+            if isinstance(found := hashes[path], OSError):
+                verdict.fault(result, path, f"cannot be read ({found.strerror or found})")
+                continue
+            stat = path.stat()
+            if (found, stat.st_size) == (digest, size):
+                continue
+            how = "rotted: no time says it was written"
+            if (
+                stat.st_mtime > listing.stat().st_mtime + 1
+            ):  # it comes after the files that it names
+                when = datetime.fromtimestamp(stat.st_mtime).astimezone()
+                after = "manifest" if listing.name == MANIFEST else "job"
+                how = f"edited on {when:%Y-%m-%d %H:%M}, after its {after}"
+            elif stat.st_size != size:
+                how = "cut off or damaged"
+            what = f"; its SHA-256 is {found}, {listing} lists {digest}"
+            if stat.st_size != size:
+                what = f": {stat.st_size:,} bytes, {listing} lists {size:,}"
+            verdict.fault(result, path, f"{how}{what}")
+        current = result.manifest  # a job may have made the result anew while it was read
+        if result.faults and current is not None:  # else its anchor may be a pipe
+            with suppress(OSError):
+                current = None
+                current = result.anchor.read_bytes()
+        if current != result.manifest:
             verdict.notes.append(f"{result.path} was made anew meanwhile: verify once more")
         elif result.faults:
             verdict.faults += result.faults
@@ -220,19 +234,16 @@ def verify(study: Study, options: str = "", remote: bool = False) -> Verdict:
 def _results(study: Study, options: str, remote: bool) -> Iterator[Result]:
     """All results of a study that have a digest, made or not; of the report those made."""
     config, sets = study.config, study.training_sets.items()
+    #: What stands for the name in braces; others are sections of the configuration.
     names: dict[str, Iterable[str | tuple[str, str]]] = {
         "": [""],
         "corpus": ["corpus"] if config.embedded else [],
-        "source": config.sources,
-        "task": config.tasks,
         "mixture": [name for name, (task, _) in sets if task is None],
         "subset": [name for name, (task, _) in sets if task is not None],
-        "suite": config.suites,
         "code_suite": study.code_suites(),
         "snapshot": study.models_of_kind("hub", "local"),
         "gguf": study.models_of_kind("gguf"),
-        "embedded": study.models_of_kind("embedded"),
-        "model": config.models,
+        "embedded_model": study.models_of_kind("embedded"),
         "resampled": [] if remote else config.models,
         "trained": study.checkpoints("sft", "mix"),
         "merge": study.checkpoints("merge"),
@@ -242,7 +253,7 @@ def _results(study: Study, options: str, remote: bool) -> Iterator[Result]:
     for line in TABLE.read_text(encoding="utf-8").splitlines()[1:]:
         rule, form, place = line.split("\t")
         key, sums = place.partition("{")[2].partition("}")[0], {}
-        for name in names[key]:
+        for name in names[key] if key in names else getattr(config, key):
             parts = name if isinstance(name, str) else "/".join(name)
             root = config.results if rule == "nltk_data" else study.root
             path = root / place.replace(f"{{{key}}}", parts)
@@ -259,42 +270,20 @@ def _results(study: Study, options: str, remote: bool) -> Iterator[Result]:
                 yield Result(path, rule, form, record)
 
 
-def _difference(path: Path, size: int, listed: str, listing: Path, digest: str) -> str:
-    """How a file differs from its listing: in size, or else in its SHA-256."""
-    stat = path.stat()
-    how = "cut off or damaged" if stat.st_size != size else "rotted: no time says it was written"
-    # A manifest or list comes after the files that it names.
-    if stat.st_mtime > listing.stat().st_mtime + 1:
-        how = f"edited on {datetime.fromtimestamp(stat.st_mtime).astimezone():%Y-%m-%d %H:%M}, "
-        how += "after its manifest" if listing.name == MANIFEST else "after its job"
-    if stat.st_size != size:
-        return f"{how}: {stat.st_size:,} bytes, {listing} lists {size:,}"
-    return f"{how}; its SHA-256 is {digest}, {listing} lists {listed}"
-
-
-def _was_replaced(result: Result) -> bool:
-    """Whether a job made the result anew while it was read."""
-    if result.manifest is None:  # its anchor may be a pipe
-        return False
-    with suppress(OSError):
-        return result.manifest != result.anchor.read_bytes()
-    return True
-
-
 def rendered(verdict: Verdict, seconds: float) -> str:
     """The verdict for people: a line a fault, then what was looked through."""
-    counters = {"sound": verdict.sound, "not made yet": verdict.absent}
+    rows = {"sound": verdict.sound, "not made yet": verdict.absent}
+    texts = {
+        title: ", ".join(f"{count} {rule}" for rule, count in sorted(counter.items())) or "-"
+        for title, counter in rows.items()
+    }
+    texts["deleted on purpose"] = f"weights of {verdict.temporary} merges (resources.md)"
+    texts["without a digest"] = "logs, benchmarks, the HTML report"
     lines = [
         *(f"error: {fault}" for fault in verdict.faults),
         *(f"note: {note}" for note in verdict.notes),
         f"{verdict.files:,} files, {verdict.size / 1e9:,.2f} GB read in {seconds:.0f} s; "
         f"{verdict.sound.total():,} results as they were made, {len(verdict.faults):,} faults",
+        *(f"  {title:<20}{text}" for title, text in texts.items()),
     ]
-    for title, counter in counters.items():
-        counts = ", ".join(f"{count} {rule}" for rule, count in sorted(counter.items()))
-        lines.append(f"  {title:<20}{counts or '-'}")
-    lines.append(
-        f"  {'deleted on purpose':<20}weights of {verdict.temporary} merges (resources.md)"
-    )
-    lines.append(f"  {'without a digest':<20}logs, benchmarks, the HTML report")
     return "\n".join(lines)
