@@ -6,7 +6,7 @@ import re
 import sys
 import sysconfig
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import Distribution, distributions
@@ -112,7 +112,7 @@ def chosen_packages(source: PackageSource, name: str) -> dict[str, list[Package]
     if source.lock is not None:
         packages = _locked(packages, source.lock, f"sources.{name}.lock: {source.lock}")
     parts: dict[str, list[Package]] = {part: [] for part in PARTS}
-    wanted = list(packages) if source.only is None else list(map(canonicalize_name, source.only))
+    wanted: Iterable[str] = packages if source.only is None else map(canonicalize_name, source.only)
     part_of = dict.fromkeys(wanted, "train")
     for field in ("only", "validation", "test"):
         for package in getattr(source, field) or []:
@@ -126,8 +126,8 @@ def chosen_packages(source: PackageSource, name: str) -> dict[str, list[Package]
                 )
             if key in part_of and field != "only":
                 part_of[key] = field
-    for key, part in sorted(part_of.items()):
-        parts[part].append(packages[key])
+    for chosen, part in sorted(part_of.items()):
+        parts[part].append(packages[chosen])
     return parts
 
 
