@@ -1,7 +1,9 @@
-"""What counts of the code that a stage runs."""
+"""What counts of the code that a stage runs, and of the libraries that it computes with."""
 
+import itertools
 import shutil
 from collections.abc import Callable
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -51,41 +53,26 @@ def test_comments_docstrings_and_touch_do_not_count(tree: Path, fresh: Fresh) ->
     assert fresh(tree) == before
 
 
-@pytest.mark.parametrize("name", ["script.py", "src/mixmerge/deep.py", "src/mixmerge/__init__.py"])
-def test_code_counts_however_deep_it_is_imported(tree: Path, name: str, fresh: Fresh) -> None:
+@pytest.mark.parametrize(
+    ("file", "reached_by"),
+    [
+        ("script.py", ""),
+        ("src/mixmerge/deep.py", ""),
+        ("src/mixmerge/__init__.py", ""),
+        ("src/mixmerge/program.py", "COMMAND = ['-m', 'mixmerge.program']\n"),
+        ("packages/box/src/box/__init__.py", "import box\n"),
+        ("src/mixmerge/stage/table.tsv", ""),
+    ],
+)
+def test_what_a_stage_reaches_counts(tree: Path, fresh: Fresh, file: str, reached_by: str) -> None:
+    """Modules however deep, programs, libraries of the repository, data files beside modules."""
+    path, deep = tree / file, tree / "src/mixmerge/deep.py"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    deep.write_text(reached_by + deep.read_text())
     before = fresh(tree)
-    path = tree / name
+    assert module.software(tree / "script.py") == {}, "all of it is ours"
     path.write_text(path.read_text() + "\nz = 3\n")
-    assert fresh(tree) != before
-
-
-def test_a_program_that_a_module_starts_counts(tree: Path, fresh: Fresh) -> None:
-    program = tree / "src/mixmerge/program.py"
-    program.write_text("print(1)\n")
-    deep = tree / "src/mixmerge/deep.py"
-    deep.write_text("COMMAND = ['-m', 'mixmerge.program']\n\n\n" + deep.read_text())
-    before = fresh(tree)
-    program.write_text("print(2)\n")
-    assert fresh(tree) != before
-
-
-def test_a_library_of_the_repository_counts(tree: Path, fresh: Fresh) -> None:
-    library = tree / "packages/box/src/box"
-    library.mkdir(parents=True)
-    (library / "__init__.py").write_text("size = 1\n")
-    deep = tree / "src/mixmerge/deep.py"
-    deep.write_text("import box\n\n\n" + deep.read_text())
-    before = fresh(tree)
-    assert module.software(tree / "script.py") == {}, "it is ours, not a distribution's"
-    (library / "__init__.py").write_text("size = 2\n")
-    assert fresh(tree) != before
-
-
-def test_data_files_beside_a_module_count(tree: Path, fresh: Fresh) -> None:
-    table = tree / "src/mixmerge/stage/table.tsv"
-    table.write_text("a\t1\n")
-    before = fresh(tree)
-    table.write_text("a\t2\n")
     assert fresh(tree) != before
 
 
@@ -107,9 +94,7 @@ def test_what_counts_of_the_stages(root: Path) -> None:
     machinery |= {"mixmerge.checkpoint.jail"}
     scripts = {path.name: path for path in (root / "workflow/scripts").glob("*.py")}
     for name in scripts.keys() - {"summary.py", "preflight.py", "verify.py"}:  # no stages
-        assert "mixmerge.config.study" not in module._modules(
-            scripts[name], left_out=frozenset()
-        ), name
+        assert "mixmerge.config.study" not in module._modules(scripts[name], frozenset()), name
         assert not module._modules(scripts[name]).keys() & machinery, name
     # All stages import the package itself: a table beside it would count for each of them.
     assert not module._tables(root / "src/mixmerge")
@@ -117,3 +102,95 @@ def test_what_counts_of_the_stages(root: Path) -> None:
     modules = module._modules(scripts["sft.py"]).keys()
     assert "mixmerge.checkpoint.chat_process" in modules
     assert not modules & {"judgebox.landlock", "judgebox.seccomp"}
+
+
+def distribution(target: Path, name: str, version: str) -> None:
+    """Installed metadata of a distribution, as pip leaves it."""
+    folder = target / f"{name}-{version}.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Forget) -> Path:
+    """A directory whose distributions are found before the environment's own."""
+    monkeypatch.syspath_prepend(tmp_path)
+    forget()
+    return tmp_path
+
+
+def script(folder: Path, *modules: str) -> Path:
+    path = folder / "stage.py"
+    path.write_text("".join(f"import {module}\n" for module in modules))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("modules", "names"),
+    [
+        (["transformers", "pydantic", "tqdm"], ["safetensors", "tokenizers", "transformers"]),
+        (["yaml", "rouge_score"], ["nltk", "numpy", "pyyaml", "rouge-score"]),
+        (["tree_sitter_java"], ["tree-sitter-java"]),
+        (["json", "os.path", "collections.abc"], []),
+    ],
+)
+def test_what_a_library_computes_with_counts_and_what_changes_no_result_does_not(
+    tmp_path: Path, modules: list[str], names: list[str]
+) -> None:
+    assert list(module.software(script(tmp_path, *modules))) == names
+
+
+def test_an_optional_library_counts_once_it_is_there_and_not_its_builds_own_part(
+    elsewhere: Path,
+) -> None:
+    path = script(elsewhere, "vllm_of_nobody")
+    assert module.software(path) == {}
+    distribution(elsewhere, "vllm_of_nobody", "3.0+cu128")
+    module._installed.cache_clear()
+    assert module.software(path) == {"vllm-of-nobody": "3.0"}
+
+
+def test_pinned_versions_stand_in_for_installed_ones(tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("# made by make lock\nNumPy==1.0  # why\nrouge_score==2.0+x\n--hash=abc\n")
+    pinned = module.read_lock(lock)
+    path = script(tmp_path, "numpy", "rouge_score", "torch")
+    assert module.software(path, pinned) == {"numpy": "1.0", "rouge-score": "2.0"}
+
+
+@pytest.mark.parametrize(
+    ("library", "changed", "kept"),
+    [
+        ("sacrebleu", "score.py", "generate.py"),
+        ("trl", "sft.py", "merge.py"),
+        ("mergekit", "merge.py", "sft.py"),
+        ("accelerate", "sft.py", "score.py"),
+    ],
+)
+def test_a_version_changes_the_code_of_its_stage_alone(
+    root: Path, elsewhere: Path, library: str, changed: str, kept: str
+) -> None:
+    scripts = root / "workflow/scripts"
+    before = {name: module.stage_code(scripts / name) for name in (changed, kept)}
+    distribution(elsewhere, library, "99.0")
+    module._installed.cache_clear()
+    assert f" {library} 99.0" in module.stage_code(scripts / changed)
+    assert module.stage_code(scripts / changed) != before[changed]
+    assert module.stage_code(scripts / kept) == before[kept]
+
+
+def test_every_import_of_every_stage_is_known_by_its_distributions_name(root: Path) -> None:
+    """A module whose distribution has another name would be taken for one that is not there."""
+    owners = packages_distributions()
+    for script in sorted((root / "workflow/scripts").glob("*.py")):
+        for name in module.third_party(script):
+            installers = {owner.lower().replace("_", "-") for owner in owners.get(name, [])}
+            known = module.TABLE["distributions"].get(name, name.replace("_", "-"))
+            assert not installers or known in installers, f"{script}: {name}: {installers}"
+
+
+def test_what_libraries_compute_with_is_in_the_lock(root: Path) -> None:
+    lock = module.read_lock(root / "envs/requirements.lock")
+    computes_with = module.TABLE["computes_with"]
+    named = {*computes_with, *itertools.chain(*computes_with.values())}
+    assert named <= lock.keys()

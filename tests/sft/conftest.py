@@ -1,6 +1,5 @@
 """A tiny study to train on, jobs in this process, and runs of the rule's script in their own."""
 
-import json
 import os
 import re
 import subprocess
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from fixtures import sft_studies
@@ -43,34 +43,28 @@ def job(study: Path) -> Callable[..., Job]:
 class Run:
     """One run of ``workflow/scripts/sft.py``, in a session of its own."""
 
-    def __init__(self, root: Path, study: Path, name: str, **settings: Any) -> None:
-        self.out, self.scratch = study / name, study / f"{name}.scratch"
-        self.command = [
-            sys.executable, str(root / "workflow" / "scripts" / "sft.py"),
-            "--base", str(study / "base"), "--data", str(study / "set"),
-            "--out", str(self.out), "--scratch", str(self.scratch), "--seed", "3",
-            "--settings", json.dumps({**sft_studies.SETTINGS, **settings}),
-        ]  # fmt: skip
-        self.log = study / f"{name}.log"
+    def __init__(self, root: Path, job: Job) -> None:
+        options = job.model_dump(mode="json") | {"settings": job.settings.model_dump_json()}
+        pairs = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+        self.job, self.out = job, job.out
+        self.command = [sys.executable, str(root / "workflow/scripts/sft.py"), *pairs]
+        self.log = job.out.with_name("log")
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def start(self) -> subprocess.Popen[bytes]:
+        self.log.parent.mkdir(exist_ok=True)
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 self.command, stderr=log, stdout=log, env=self.environment, start_new_session=True
             )
 
-    def finish(self) -> Path:
-        code = self.start().wait(timeout=600)
-        assert code == 0, self.log.read_text()[-3000:]
-        return self.out
+    def ends_with(self, code: int) -> str:
+        """Run it, expecting this exit code; returns its log."""
+        assert self.start().wait(timeout=600) == code, self.log.read_text()[-3000:]
+        return self.log.read_text()
 
     def interrupt(self, number: int, when: Callable[[], bool], to: str = "launcher") -> int:
-        """Send a signal to the launcher, a rank, or the group as soon as ``when()``.
-
-        Returns:
-            The launcher's exit code.
-        """
+        """Signal the launcher, a rank, or the group as soon as ``when()``; the launcher's code."""
         process = self.start()
         while not when():
             assert process.poll() is None, self.log.read_text()[-3000:]
@@ -78,7 +72,7 @@ class Run:
         if to == "group":
             os.killpg(process.pid, number)
         else:
-            os.kill(next(iter(self.workers())) if to == "rank" else process.pid, number)
+            os.kill(self.workers()[0].pid if to == "rank" else process.pid, number)
         code = process.wait(timeout=300)
         self.wait_for_workers()
         return code
@@ -89,26 +83,20 @@ class Run:
 
     def wait_for_workers(self) -> None:
         """No process of the run may live on; it is given a moment to notice."""
-        for _ in range(300):
-            if not self.workers():
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"orphans: {self.workers()}")
+        _, alive = psutil.wait_procs(self.workers(), timeout=30)
+        assert not alive
 
-    def workers(self) -> dict[int, str]:
-        """Process id -> command line of each rank."""
-        ranks = {}
-        for entry in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                line = entry.read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-            if "mixmerge.sft.stage" in line and str(self.scratch) in line:
-                ranks[int(entry.parent.name)] = line
-        return ranks
+    def workers(self) -> list[psutil.Process]:
+        """The ranks."""
+        lines = [
+            (each, " ".join(each.info["cmdline"] or []))
+            for each in psutil.process_iter(["cmdline"])
+        ]
+        mine = str(self.job.scratch)
+        return [each for each, line in lines if "mixmerge.sft.stage" in line and mine in line]
 
 
 @pytest.fixture(scope="module")
-def run(root: Path, study: Path) -> Callable[..., Run]:
+def run(root: Path, study: Path, job: Callable[..., Job]) -> Callable[..., Run]:
     """Makes a `Run` of the study."""
-    return lambda name, **settings: Run(root, study, name, **settings)
+    return lambda name, **settings: Run(root, job(study / name, **settings))

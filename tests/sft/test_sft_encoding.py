@@ -28,64 +28,52 @@ def answers(answer: str) -> str:
     return TURN + "{%- if m.role == 'assistant' %}" + answer + OTHERS + END
 
 
-def learnt(made: Encoder, labels: list[int]) -> str:
-    text: str = made.chat.tokenizer.decode([label for label in labels if label != IGNORED])
-    return text
-
-
 def test_what_follows_the_stop_token_is_not_learnt(tmp_path: Path) -> None:
     # Qwen's training template encloses the line break after <|im_end|>.
-    made = encoder(
-        tmp_path,
-        answers("{%- generation %}{{- m.content + '<|im_end|>\\n' }}{%- endgeneration %}"),
-    )
+    enclosed = "{%- generation %}{{- m.content + '<|im_end|>\\n' }}{%- endgeneration %}"
+    made = encoder(tmp_path, answers(enclosed))
     ids, labels = made.encode([*ROW, *ROW], "x:1")
-    assert learnt(made, labels) == "def f(x):\n    return 2 * x<|im_end|>" * 2
+    learnt = made.chat.tokenizer.decode([label for label in labels if label != IGNORED])
+    assert learnt == "def f(x):\n    return 2 * x<|im_end|>" * 2
     assert labels[-1] == IGNORED and ids[-1] != made.chat.tokenizer.eos_token_id
 
 
-@pytest.mark.parametrize(
-    ("template", "message"),
-    [
-        pytest.param(
-            TURN
-            + "{%- if m.role == 'assistant' %}{%- generation %}{{- m.content }}{%- endgeneration %}"
-            "{%- else %}{{- m.content }}{%- endif %}{{- '<|im_end|>\\n' }}" + END,
-            "never learn to stop.*`chat_template`",
-            id="a stop token outside the loss",
+#: What a template does -> the template, and how it is refused.
+UNFIT = {
+    "a stop token outside the loss": (
+        TURN
+        + "{%- if m.role == 'assistant' %}{%- generation %}{{- m.content }}{%- endgeneration %}"
+        "{%- else %}{{- m.content }}{%- endif %}{{- '<|im_end|>\\n' }}" + END,
+        "never learn to stop.*`chat_template`",
+    ),
+    "an answer before the last without stop token": (
+        answers(
+            "{%- generation %}{{- m.content }}{%- if loop.last %}{{- '<|im_end|>' }}"
+            "{%- endif %}{%- endgeneration %}"
         ),
-        pytest.param(
-            answers(
-                "{%- generation %}{{- m.content }}{%- if loop.last %}{{- '<|im_end|>' }}"
-                "{%- endif %}{%- endgeneration %}"
-            ),
-            "never learn to stop",
-            id="an answer before the last without stop token",
+        "never learn to stop",
+    ),
+    "a mark around nothing": (
+        TURN + "{{- m.content + '<|im_end|>' }}{%- generation %}{%- endgeneration %}" + END,
+        "marks no token as the assistant's",
+    ),
+    # The model would have to write "Answer: " by itself, but is never taught to.
+    "text between generation's prompt and the loss": (
+        answers(
+            "{{- 'Answer: ' }}{%- generation %}{{- m.content + '<|im_end|>' }}{%- endgeneration %}"
         ),
-        pytest.param(
-            TURN + "{{- m.content + '<|im_end|>' }}{%- generation %}{%- endgeneration %}" + END,
-            "marks no token as the assistant's",
-            id="a mark around nothing",
-        ),
-        pytest.param(
-            # The model would have to write "Answer: " by itself, but is never taught to.
-            answers(
-                "{{- 'Answer: ' }}{%- generation %}{{- m.content + '<|im_end|>' }}"
-                "{%- endgeneration %}"
-            ),
-            "the answer follows on other text or starts later",
-            id="text between generation's prompt and the loss",
-        ),
-        pytest.param(
-            TEMPLATE.replace("assistant\\n' }}{%- endif %}", "assistant:' }}{%- endif %}"),
-            "ends with .*assistant:.*`add_generation_prompt`",
-            id="another prompt than generation's",
-        ),
-    ],
-)
-def test_a_template_that_teaches_something_else_is_refused(
-    tmp_path: Path, template: str, message: str
-) -> None:
+        "the answer follows on other text or starts later",
+    ),
+    "another prompt than generation's": (
+        TEMPLATE.replace("assistant\\n' }}{%- endif %}", "assistant:' }}{%- endif %}"),
+        "ends with .*assistant:.*`add_generation_prompt`",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_a_template_that_teaches_something_else_is_refused(tmp_path: Path, case: str) -> None:
+    template, message = UNFIT[case]
     with pytest.raises(UserError, match=rf"^train.jsonl:7: .*{message}"):
         encoder(tmp_path, template).encode([*ROW, *ROW], "train.jsonl:7")
 
@@ -94,16 +82,11 @@ def test_an_answer_that_a_template_leaves_out_is_noticed(tmp_path: Path) -> None
     made = encoder(tmp_path)
     _, labels = made.encode(ROW, "x:1")
     made.check_answer(ROW[1]["content"], labels, "x:1")
-    with pytest.raises(UserError, match=r"^x:1: the loss covers 'def f.* whole answer"):
+    with pytest.raises(UserError, match=r"^x:1: .*the loss covers 'def f.* whole answer"):
         made.check_answer("def g(x): pass", labels, "x:1")
 
 
-def test_no_tokenizer_no_template_and_one_without_marks_are_named(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    with pytest.raises(UserError, match="holds no tokenizer"):
-        load_encoder(tmp_path / "a")
-    with pytest.raises(UserError, match="no chat template"):
-        encoder(tmp_path / "b", None)
+def test_a_template_without_marks_is_named(tmp_path: Path) -> None:
     unmarked = TURN + "{{- m.content + '<|im_end|>' }}" + END
     with pytest.raises(UserError, match=rf"^{tmp_path / 'c'}: .*no `.*`chat_template`"):
         encoder(tmp_path / "c", unmarked)

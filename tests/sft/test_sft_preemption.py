@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from mixmerge.core.io import read_json
+from mixmerge.sft import job as module
 from mixmerge.sft import stage
 from mixmerge.sft.job import EXIT_CODE, Job, Preempted
 from mixmerge.sft.stage import fine_tune
-from mixmerge.sft.trainer import Schedule, Trainer
+from mixmerge.sft.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 
@@ -56,25 +57,19 @@ def preempted(made: Job, owner: Any, name: str, call: int = 1) -> None:
 
 # Ten steps; the first of two evaluations is due after step 5.
 @pytest.mark.parametrize(
-    ("owner", "name", "call", "saved"),
+    ("name", "call", "saved"),
     [
-        (Schedule, "on_step_end", 3, 3),  # in a step
-        (Schedule, "on_step_end", 5, 5),  # in a step that an evaluation is due after
-        (Trainer, "evaluate", 1, 5),  # as an evaluation begins
-        (Trainer, "_save_checkpoint", 1, 5),  # while a checkpoint is written
+        ("on_step_end", 3, 3),  # in a step
+        ("on_step_end", 5, 5),  # in a step that an evaluation is due after
+        ("evaluate", 1, 5),  # as an evaluation begins
+        ("_save_checkpoint", 1, 5),  # while a checkpoint is written
     ],
 )
 def test_a_signal_costs_no_step_and_changes_no_byte(
-    job: Callable[..., Job],
-    tmp_path: Path,
-    calm: Path,
-    owner: Any,
-    name: str,
-    call: int,
-    saved: int,
+    job: Callable[..., Job], tmp_path: Path, calm: Path, name: str, call: int, saved: int
 ) -> None:
     made = job(tmp_path)
-    preempted(made, owner, name, call)
+    preempted(made, Trainer, name, call)
     assert made.step == saved
     if (name, call) == ("on_step_end", 5):  # the evaluation is put off a second time
         preempted(made, Trainer, "evaluate")
@@ -82,14 +77,14 @@ def test_a_signal_costs_no_step_and_changes_no_byte(
     finishes_as(made, calm)
 
 
-@pytest.mark.parametrize("name", ["load_encoder", "prepare", "train"])
+@pytest.mark.parametrize("name", ["load_encoder", "prepare", "_train"])
 def test_before_the_first_step_the_end_comes_at_once(
     job: Callable[..., Job], tmp_path: Path, calm: Path, name: str
 ) -> None:
     made = job(tmp_path)
     preempted(made, stage, name)
     assert made.last is None
-    if name == "train":
+    if name == "_train":
         finishes_as(made, calm)
 
 
@@ -98,6 +93,7 @@ def test_the_last_evaluation_and_publishing_are_waited_for(
 ) -> None:
     made = job(tmp_path)
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "_ECHO", 0.0)
         signal_at(patched, Trainer, "evaluate", 2)
         signal_at(patched, stage, "publish_run")
         signal_at(patched, Job, "close")
@@ -112,14 +108,13 @@ def test_a_crash_before_publishing_costs_no_training(
         raise OSError("disk full, or trained again")
 
     made = job(tmp_path)
-    for step, refused in (("publish_run", True), ("train", False)):
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(stage, step, fail)
-            if refused:
-                with pytest.raises(OSError, match="disk full"):
-                    fine_tune(made)
-            else:
-                finishes_as(made, calm)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(stage, "publish_run", fail)
+        with pytest.raises(OSError, match="disk full"):
+            fine_tune(made)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(stage, "_train", fail)
+        finishes_as(made, calm)
     assert read_json(made.out / "provenance.json")["settings"]["resumed"]
     assert not read_json(calm / "provenance.json")["settings"]["resumed"]
 
@@ -130,5 +125,5 @@ def test_random_state_is_restored(job: Callable[..., Job], tmp_path: Path) -> No
     undisturbed = job(tmp_path / "undisturbed", **settings)
     fine_tune(undisturbed)
     made = job(tmp_path / "made", **settings)
-    preempted(made, Schedule, "on_step_end", 6)
+    preempted(made, Trainer, "on_step_end", 6)
     finishes_as(made, undisturbed.out)

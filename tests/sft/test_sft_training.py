@@ -36,18 +36,16 @@ def train(job: Callable[..., Job], tmp_path: Path) -> Train:
 
 
 def log(directory: Path) -> dict[str, Any]:
-    content: dict[str, Any] = read_json(directory / "training.json")
-    return content
+    return read_json(directory / "training.json")
 
 
 def weights(directory: Path) -> dict[str, torch.Tensor]:
     return load_file(directory / "model.safetensors")
 
 
-def close(first: Path, second: Path, tolerance: float) -> None:
-    theirs = weights(second)
-    for name, tensor in weights(first).items():
-        torch.testing.assert_close(tensor, theirs[name], rtol=0, atol=tolerance)
+def learns(directory: Path, by: float = 0) -> bool:
+    losses = [entry["loss"] for entry in log(directory)["train"]]
+    return bool(losses[-1] < losses[0] - by)
 
 
 def validation_loss(out: Path, encoder: Any) -> tuple[float, int]:
@@ -55,11 +53,11 @@ def validation_loss(out: Path, encoder: Any) -> tuple[float, int]:
     model = AutoModelForCausalLM.from_pretrained(out).eval()
     total = tokens = 0
     for row in material.rows(7, 2):
-        ids, labels = encoder.encode(row["messages"], "x")
-        learnt = sum(label != -100 for label in labels)
+        ids, labels = torch.tensor([encoder.encode(row["messages"], "x")]).unbind(1)
+        learnt = int((labels != -100).sum())
         with torch.no_grad():
-            loss = model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
-        total, tokens = total + loss.item() * learnt, tokens + learnt
+            total += model(input_ids=ids, labels=labels).loss.item() * learnt
+        tokens += learnt
     return total / tokens, tokens
 
 
@@ -70,7 +68,7 @@ def test_a_run_learns_and_publishes_a_whole_checkpoint(study: Path, train: Train
         tensor.numel() for tensor in weights(study / "base").values()
     )
     training = log(out)
-    assert training["train"][-1]["loss"] < training["train"][0]["loss"] - 1
+    assert learns(out, by=1)
     steps = training["steps"]
     evaluated = [entry["step"] for entry in training["validation"]]
     assert evaluated == [round(steps / 3), round(2 * steps / 3), steps]
@@ -79,7 +77,7 @@ def test_a_run_learns_and_publishes_a_whole_checkpoint(study: Path, train: Train
     assert [path.name for path in out.parent.iterdir()] == ["out"]
     assert {oct(p.stat().st_mode & 0o777) for p in out.iterdir()} == {"0o644"}
     assert AutoTokenizer.from_pretrained(out).chat_template == material.TEMPLATE
-    text = json.dumps(manifest) + (out / "training.json").read_text()
+    text = json.dumps([manifest, training])
     assert "seconds" not in text and "host" not in text and str(out.parent) not in text
     assert {tensor.dtype for tensor in weights(out).values()} == {torch.float32}
     loss, tokens = validation_loss(out, load_encoder(study / "base"))
@@ -88,26 +86,27 @@ def test_a_run_learns_and_publishes_a_whole_checkpoint(study: Path, train: Train
 
 
 @pytest.mark.parametrize("packing", [True, False])
-def test_accumulation_equals_the_large_batch(train: Train, packing: bool) -> None:
+def test_accumulation_and_recomputation_change_memory_only(train: Train, packing: bool) -> None:
     """Micro-batches hold unequal numbers of answer tokens; only a token-wise mean agrees."""
     whole = train("a", packing=packing, gradient_accumulation=1, epochs=1)
-    parts = train("b", packing=packing, gradient_accumulation=4, epochs=1)
+    less = {"gradient_accumulation": 4, "gradient_checkpointing": True}
+    parts = train("b", packing=packing, epochs=1, **less)
     for a, b in zip(log(whole)["train"], log(parts)["train"], strict=True):
         assert a["loss"] == pytest.approx(b["loss"], abs=2e-5)
         assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-3)
-    close(whole, parts, 2e-3)
+    theirs = weights(parts)
+    for name, tensor in weights(whole).items():
+        torch.testing.assert_close(tensor, theirs[name], rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize("family", ["qwen2", "llama"])
 def test_packed_samples_do_not_see_each_other(tmp_path: Path, family: str) -> None:
     """Through TRL's collator and fused head, as training runs it; to the bit."""
-    from transformers import AttentionInterface
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
     from trl.trainer.utils import add_fused_lm_head
 
-    from mixmerge.sft.trainer import SAMPLEWISE, samplewise_attention
+    from mixmerge.sft.trainer import SAMPLEWISE
 
-    AttentionInterface.register(SAMPLEWISE, samplewise_attention)
     base = material.write_base(tmp_path, family)
     model = AutoModelForCausalLM.from_pretrained(base, attn_implementation=SAMPLEWISE)
     plain = AutoModelForCausalLM.from_pretrained(base, attn_implementation="eager")
@@ -129,9 +128,8 @@ def test_packed_samples_do_not_see_each_other(tmp_path: Path, family: str) -> No
     first, second, third = sample(17), sample(30), sample(9)
     packed = scores(first, second, third)
     changed = scores(sample(17), second, sample(9))
-    start, end = 17, 17 + 29
-    assert torch.equal(packed[start:end], changed[start:end])
-    torch.testing.assert_close(packed[start:end], scores(second)[:29], rtol=0, atol=1e-6)
+    assert torch.equal(packed[17:46], changed[17:46])
+    torch.testing.assert_close(packed[17:46], scores(second)[:29], rtol=0, atol=1e-6)
     # And against transformers' eager attention, which gets a block-diagonal mask.
     eager = scores(first, second, third, through=plain)
     torch.testing.assert_close(packed, eager, rtol=0, atol=1e-6)
@@ -144,6 +142,7 @@ def test_long_examples_are_counted_reported_and_left_out(
         out = train(max_length=55, max_steps=1)
     dropped, kept = log(out)["dropped"]["train"], log(out)["examples"]["train"]
     assert dropped > 0 and kept > 0 and dropped + kept == 48
+    assert [entry["step"] for entry in log(out)["validation"]] == [1], "one step, one evaluation"
     assert f"{dropped} of 48 examples are longer than max_length 55" in caplog.text
 
 
@@ -168,8 +167,7 @@ def test_each_example_counts_once_an_epoch(train: Train) -> None:
     many = log(train("a", batch_size=10, **still))["train"]
     once = log(train("b", batch_size=48, **still))["train"]
     assert (len(many), len(once)) == (5, 1)
-    # 48 examples over five batches of ten places: no step is left with eight examples and no
-    # example is repeated; the steps' losses differ only by which examples they hold.
+    # 48 examples over five batches of ten places: no step has eight, no example is repeated.
     assert sum(entry["loss"] for entry in many) / 5 == pytest.approx(once[0]["loss"], abs=0.01)
 
 
@@ -195,18 +193,11 @@ def test_lora_leaves_all_but_its_targets_alone(study: Path, train: Train) -> Non
     for name, tensor in before.items():
         touched = name.endswith(("q_proj.weight", "v_proj.weight"))
         assert torch.equal(tensor, after[name]) is not touched, name
-    losses = log(out)["train"]
-    assert losses[-1]["loss"] < losses[0]["loss"]
+    assert learns(out)
 
 
 def test_bf16_keeps_small_updates_and_publishes_in_its_own_precision(train: Train) -> None:
     out = train(precision="bf16", learning_rate=1e-3)
     assert {tensor.dtype for tensor in weights(out).values()} == {torch.bfloat16}
     assert read_json(out / "config.json")["dtype"] == "bfloat16"
-    losses = log(out)["train"]
-    assert losses[-1]["loss"] < losses[0]["loss"]
-
-
-def test_gradient_checkpointing_changes_memory_only(train: Train) -> None:
-    plain = train("a", max_steps=3)
-    close(plain, train("b", max_steps=3, gradient_checkpointing=True), 1e-5)
+    assert learns(out)

@@ -45,11 +45,9 @@ def fingerprint(script: Path) -> str:
 
 
 def software(script: Path, pinned: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Versions of the libraries that a script computes with, installed ones unless pinned.
+    """Distribution -> version of the libraries that a script computes with, pinned or installed.
 
-    Returns:
-        Distribution (lower case, hyphens) -> public version, without a build's own part such as
-        ``+cpu``. What is not installed is left out: what is optional takes part once it is there.
+    A build's own part such as ``+cpu`` is left out, and so is what is not installed.
     """
     names: set[str] = set()
     for module in third_party(script, _MACHINERY):
@@ -103,10 +101,7 @@ def _tables(folder: Path) -> str:
 
 @cache
 def _modules(script: Path, left_out: frozenset[str] = _MACHINERY) -> dict[str, Path]:
-    """First-party modules that a script runs, by name, sorted.
-
-    A file runs what it imports, and what it names in a string: a program that it starts.
-    """
+    """First-party modules that a script imports, or names in a string: programs that it starts."""
     sources, pending = _sources(), [script]
     files: dict[str, Path] = {}
     while pending:
@@ -122,8 +117,7 @@ def _modules(script: Path, left_out: frozenset[str] = _MACHINERY) -> dict[str, P
 
 
 class _Source(NamedTuple):
-    digest: str
-    """SHA-256 of the syntax tree without docstrings and ``pass``."""
+    digest: str  # of the syntax tree without docstrings
     imports: set[str]
     texts: set[str]
 
@@ -144,13 +138,10 @@ def _read(path: Path) -> _Source:
             case ast.Constant(value=str(text)):
                 texts.add(text)
         if isinstance(body := getattr(node, "body", None), list):
-            body[:] = [statement for statement in body if not _is_idle(statement)]
+            # Bare constants, such as docstrings, do nothing.
+            body[:] = [
+                part
+                for part in body
+                if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+            ]
     return _Source(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imports, texts)
-
-
-def _is_idle(node: ast.AST) -> bool:
-    """Whether a statement does nothing: a bare text, such as a docstring, or ``pass``."""
-    match node:
-        case ast.Pass() | ast.Expr(value=ast.Constant(value=str())):
-            return True
-    return False

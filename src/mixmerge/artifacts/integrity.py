@@ -35,24 +35,18 @@ def entry_of(path: Path) -> dict[str, Any]:
 def digests(sizes: Mapping[Path, int], label: str) -> Iterator[tuple[Path, str | OSError]]:
     """Yield each file with its SHA-256 in hexadecimal, or with why it could not be read.
 
-    They are hashed side by side, the largest (``sizes`` has their bytes) first, which keeps all
-    threads busy to the end; with a progress bar where that takes more than half a second.
+    Side by side, the largest (``sizes`` has their bytes) first, which keeps all threads busy to the
+    end, with a progress bar where it takes more than half a second.
     """
-
-    def digest(path: Path) -> str | OSError:
-        try:
-            return sha256(path)
-        except OSError as error:
-            return error
-
     paths, total = sorted(sizes, key=lambda path: -sizes[path]), sum(sizes.values())
     # More threads than eight would only wait for the disk.
     workers = max(1, min(8, len(os.sched_getaffinity(0)), len(paths)))
     bar = tqdm(total=total, unit="B", unit_scale=True, desc=label, disable=total < 500_000_000)
     with bar, ThreadPoolExecutor(workers) as pool:
-        for path, result in zip(paths, pool.map(digest, paths), strict=True):
+        for path, job in [(path, pool.submit(sha256, path)) for path in paths]:
+            error = job.exception()
             bar.update(sizes[path])
-            yield path, result
+            yield path, error if isinstance(error, OSError) else job.result()
 
 
 def difference(

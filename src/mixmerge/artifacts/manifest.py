@@ -6,7 +6,7 @@ content gives the same bytes. How it came about stands in ``provenance.json``, n
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Artifact:
     """A directory that is being made, under its scratch name, and the facts of its manifest."""
 
     path: Path
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any]
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def publish(
 
     Args:
         out: target directory.
-        kind: what it is ("checkpoint", "rows", "completions", ...).
+        kind: what it is, such as "checkpoint".
         inputs: files (mostly manifests) it is made from, recorded by their SHA-256.
         settings: what the rule passed, a section (without its defaults) or JSON-able.
         seed: the seed of the job, None where nothing is random.
@@ -62,7 +62,7 @@ def publish(
         check: called with the finished directory before it takes its place.
     """
     with atomic_dir(out) as scratch:
-        artifact = Artifact(scratch)
+        artifact = Artifact(scratch, {})
         yield artifact
         if isinstance(settings, Section):
             settings = settings.model_dump(mode="json", exclude_unset=True)
@@ -83,10 +83,7 @@ def publish(
 
 
 def write_manifest(directory: Path, kind: str, facts: dict[str, Any] | None = None) -> None:
-    """Write ``manifest.json``, which lists all files below ``directory``; call it last.
-
-    Facts are small values for downstream readers, such as row counts; a function of the content.
-    """
+    """List all files below ``directory``, with facts that follow from them; call it last."""
     own = (directory / MANIFEST, directory / PROVENANCE)
     # A dangling link fails here: what it stands for would be left out of the list in silence.
     paths = [path for path in directory.rglob("*") if path not in own and not path.is_dir()]
@@ -99,8 +96,7 @@ def read_manifest(
 ) -> dict[str, Any]:
     """Read a directory's manifest, checking its kind, if any, and each file that it lists.
 
-    Without ``content`` the files' sizes alone are compared, not their SHA-256, which takes 2
-    seconds for a checkpoint of 3 GB: only where nothing is made of them.
+    Where nothing is made of them their sizes do; SHA-256 (``content``) takes 2 seconds for 3 GB.
     """
     if not (path := directory / MANIFEST).exists():
         raise UserError(f"{path}: no manifest; {directory} is unfinished. Run its rule again.")

@@ -40,8 +40,6 @@ class Record(BaseModel, strict=True):
 def skip_if_unchanged(out: Path, decided_by: Mapping[str, Any], make: Callable[[], object]) -> None:
     """Call ``make``, unless a record says that it would make what stands at ``out`` already.
 
-    Call it before anything heavy is imported.
-
     Args:
         out: a file, or a directory that ``make`` ends with a manifest.
         decided_by: all that decides what comes out, by name, usually ``vars()`` of the arguments:

@@ -1,15 +1,11 @@
 """Tokenised training and validation sets, on disk in the scratch directory, checked on the way."""
 
 import logging
-from collections import Counter
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from mixmerge.checkpoint.chat import Messages
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.tensors import check_finite, embeddings, read_config
 from mixmerge.core.errors import UserError
@@ -21,22 +17,21 @@ logger = logging.getLogger(__name__)
 
 #: In a job's directory of tokenised sets: the `Counts` of ``train`` and ``validation``.
 COUNTS = "prepared.json"
-_BATCH = 1000
 
-#: What became of one split: ``examples`` kept, and ``dropped`` for being longer than `max_length`;
-#: ``tokens`` of the kept ones, prompts included; ``answer_tokens`` of them, which are inside the
-#: loss; ``rows`` that batches are made of: packed rows with `packing`, else examples.
+#: Of one split: ``examples`` kept, and ``dropped`` as longer than `max_length`; ``tokens`` of those
+#: kept, and ``answer_tokens``, inside the loss; ``rows`` of batches: packed ones, or examples.
 Counts = dict[str, int]
 
 
 def prepare(job: Job, encoder: Encoder) -> dict[str, Counts]:
     """Tokenise both splits of a job's data, pack them, and check every example on the way.
 
-    Writes ``train.arrow`` and ``validation.arrow`` into ``job.tokens``, with columns ``input_ids``
-    and ``labels``, where rows are packed ``seq_lengths`` too.
-    Streams: memory is bound by a batch of examples. What an interrupted run left complete is used
-    again. Returns the counts of ``train`` and ``validation``.
+    Writes ``train.arrow`` and ``validation.arrow`` into ``job.tokens``: ``input_ids``, ``labels``,
+    of packed rows ``seq_lengths``. Streams; what an interrupted run left complete is used again.
     """
+    from datasets import Dataset, disable_progress_bars
+    from trl import pack_dataset
+
     record = job.tokens / COUNTS
     counts: dict[str, Counts] = read_json(record) if record.exists() else {}
     if counts:
@@ -45,11 +40,17 @@ def prepare(job: Job, encoder: Encoder) -> dict[str, Counts]:
     check_finite(job.base)
     check_vocabulary(job.base, encoder.chat.tokenizer)
     job.tokens.mkdir(parents=True, exist_ok=True)
+    disable_progress_bars()
     for name in ("train", "validation"):
         rows, target = (job.tokens / f"{name}{kind}.arrow" for kind in (".rows", ""))
         counts[name] = _tokenise(job, job.data / f"{name}.jsonl", rows, encoder)
         if job.settings.packing:
-            counts[name]["rows"] = _pack(rows, target, job.settings.max_length)
+            options = {"cache_file_name": str(target), "load_from_cache_file": False}
+            # Nothing is cut here: longer examples are gone already, and "bfd" splits no other.
+            packed = pack_dataset(
+                Dataset.from_file(str(rows)), job.settings.max_length, "bfd", options
+            )
+            counts[name]["rows"] = len(packed)
         else:
             rows.rename(target)
     write_json(record, counts)
@@ -59,10 +60,8 @@ def prepare(job: Job, encoder: Encoder) -> dict[str, Counts]:
 def fill_up(dataset: Any, batch_size: int) -> Any:
     """Append rows without a loss until the last batch of an epoch is full.
 
-    Otherwise the epoch's last step would follow a few examples alone at the full learning rate,
-    and with several processes accelerate would repeat examples to give each as many. The sampler
-    scatters these rows (two tokens each, fewer than a batch in all), so that a run draws the same
-    batches however they are split over accumulation steps and processes.
+    Else an epoch's last step would follow a few examples alone at the full learning rate, and with
+    several processes accelerate would repeat some. The sampler scatters these rows of two tokens.
     """
     from datasets import Dataset, concatenate_datasets
 
@@ -80,8 +79,7 @@ def check_length(base: Path, max_length: int) -> None:
     if isinstance(positions, int) and max_length > positions:
         raise UserError(
             f"{base / 'config.json'}: max_position_embeddings is {positions}, but sft.max_length "
-            f"is {max_length}: the model has no positions for rows that long. Set max_length to "
-            f"{positions} or less, in `sft` or in the model's own `sft`"
+            f"is {max_length}; set {positions} or less, in `sft` or in the model's own `sft`"
         )
 
 
@@ -98,80 +96,53 @@ def check_vocabulary(base: Path, tokenizer: Any) -> None:
     if tokens > embedding.shape[0]:
         raise UserError(
             f"{base}: the tokenizer has {tokens} tokens, but the embedding ({embedding.name}) only "
-            f"{embedding.shape[0]} rows; tokenizer and weights do not belong together. Take both "
-            "from the same revision"
+            f"{embedding.shape[0]} rows; take tokenizer and weights from the same revision"
         )
 
 
 def _tokenise(job: Job, source: Path, target: Path, encoder: Encoder) -> Counts:
-    """Write the examples of a split that are not too long to an Arrow stream, in batches."""
-    import pyarrow as pa
+    """Write the examples of a split that are not too long to an Arrow stream."""
+    from datasets import Features, List, Value
+    from datasets.arrow_writer import ArrowWriter
 
-    max_length = job.settings.max_length
-    counts = Counter(dict.fromkeys(("examples", "dropped", "tokens", "answer_tokens", "rows"), 0))
-    schema = pa.schema({name: pa.list_(pa.int32()) for name in ("input_ids", "labels")})
-    encoded = _encoded(source, encoder)
-    with pa.ipc.new_stream(str(target), schema) as stream:
-        while batch := list(islice(encoded, _BATCH)):
-            kept = [row for row in batch if len(row["input_ids"]) <= max_length]
-            for row in kept:
-                counts["tokens"] += len(row["input_ids"])
-                counts["answer_tokens"] += sum(label != IGNORED for label in row["labels"])
-            counts.update(examples=len(kept), rows=len(kept), dropped=len(batch) - len(kept))
-            stream.write_table(pa.Table.from_pylist(kept, schema=schema))
+    longest = job.settings.max_length
+    counts = dict.fromkeys(("examples", "dropped", "tokens", "answer_tokens", "rows"), 0)
+    columns = Features(dict.fromkeys(("input_ids", "labels"), List(Value("int32"))))
+    title = f"tokenise {source.stem}"
+    with ArrowWriter(path=str(target), features=columns) as writer:
+        rows = tqdm(read_jsonl(source), desc=title, unit=" rows", mininterval=1)
+        for number, row in enumerate(rows, start=1):
+            where = f"{source}:{number}"
+            messages: Any = row.get("messages")
+            try:
+                is_chat = messages[-1]["role"] == "assistant"
+                is_chat &= all(isinstance(m[k], str) for m in messages for k in ("role", "content"))
+            except (LookupError, TypeError):
+                is_chat = False
+            if not is_chat:
+                raise UserError(
+                    f"{where}: messages: expected a list that ends with the assistant's answer, "
+                    f"each with `role` and `content`, found {str(messages)[:80]}; make it again"
+                )
+            ids, labels = encoder.encode(messages, where)
+            if number <= 8:
+                encoder.check_answer(messages[-1]["content"], labels, where)
+            if len(ids) > longest:
+                counts["dropped"] += 1
+                continue
+            counts["examples"] += 1
+            counts["tokens"] += len(ids)
+            counts["answer_tokens"] += sum(label != IGNORED for label in labels)
+            writer.write({"input_ids": ids, "labels": labels})
+        writer.finalize()
     if counts["dropped"]:
         logger.warning(
             "%s: %d of %d examples are longer than max_length %d tokens and were left out",
-            *(source, counts["dropped"], counts["dropped"] + counts["examples"], max_length),
+            *(source, counts["dropped"], counts["dropped"] + counts["examples"], longest),
         )
     if not counts["examples"]:
         raise UserError(
             f"{source}: no example is left to train on ({counts['dropped']} are longer than "
-            f"max_length {max_length}); raise sft.max_length or give more data"
+            f"max_length {longest}); raise sft.max_length or give more data"
         )
-    return dict(counts)
-
-
-def _encoded(source: Path, encoder: Encoder) -> Iterator[dict[str, list[int]]]:
-    """Token ids and labels of each example of a split."""
-    title = f"tokenise {source.stem}"
-    progress = tqdm(read_jsonl(source), desc=title, unit=" rows", mininterval=1)
-    for number, row in enumerate(progress, start=1):
-        where = f"{source}:{number}"
-        messages = _messages(row, where)
-        ids, labels = encoder.encode(messages, where)
-        if number <= 8:
-            encoder.check_answer(messages[-1]["content"], labels, where)
-        yield {"input_ids": ids, "labels": labels}
-
-
-def _messages(row: dict[str, Any], where: str) -> Messages:
-    """A row's messages, which somebody may have edited."""
-    messages: Any = row.get("messages")
-    try:
-        fits = messages[-1]["role"] == "assistant"
-        fits &= all(isinstance(m[key], str) for m in messages for key in ("role", "content"))
-    except (LookupError, TypeError):
-        fits = False
-    if not fits:
-        raise UserError(
-            f"{where}: messages: expected a list that ends with the assistant's answer, each with "
-            f"`role` and `content`, found {str(messages)[:80]}; make the training set again"
-        )
-    return list(messages)
-
-
-def _pack(rows: Path, target: Path, max_length: int) -> int:
-    """Pack a split's examples into rows of at most `max_length` tokens; returns the row count."""
-    from datasets import Dataset, disable_progress_bars
-    from trl import pack_dataset
-
-    disable_progress_bars()
-    # Nothing is cut here: longer examples are gone already, and "bfd" never splits the others.
-    packed = pack_dataset(
-        Dataset.from_file(str(rows)),
-        max_length,
-        "bfd",
-        {"cache_file_name": str(target), "batch_size": _BATCH, "load_from_cache_file": False},
-    )
-    return len(packed)
+    return {**counts, "rows": counts["examples"]}

@@ -1,8 +1,6 @@
 """One fine-tuning job: what it is made of, where it may resume, signals that ask it to stop.
 
-Whoever takes a machine away (a batch system before a time limit, or for somebody with more right to
-it) sends SIGTERM or SIGUSR1 some time before it kills: training saves after the step at hand and
-leaves. One process of a run gets the signal, or all do: it becomes a file that all look for.
+Batch systems send one to some or all processes before they kill: training saves, and leaves.
 """
 
 import logging
@@ -26,8 +24,10 @@ logger = logging.getLogger(__name__)
 
 #: Distributions whose versions matter for the weights a run ends with.
 PACKAGES = ["torch", "transformers", "trl", "accelerate", "deepspeed", "peft"]
-_RECORD = "job.json"
 
+#: In a checkpoint of the Trainer: ``max_steps``, ``log_history`` and more.
+STATE = "trainer_state.json"
+_RECORD = "job.json"
 #: Exit code of a job that was asked to stop and can go on: EX_TEMPFAIL of sysexits.h.
 EXIT_CODE = os.EX_TEMPFAIL
 #: The signals that ask. SIGINT is a person at the keyboard, who wants the end at once.
@@ -39,14 +39,10 @@ _ECHO = 2.0
 class Job(Section):
     """One run of the SFT stage."""
 
-    base: Path
-    """Checkpoint directory to start from."""
-    data: Path
-    """Training set: directory with train.jsonl and validation.jsonl."""
-    out: Path
-    """Checkpoint directory to publish."""
-    scratch: Path
-    """Resumable work; belongs to this job alone."""
+    base: Path  # checkpoint directory to start from
+    data: Path  # training set: directory with train.jsonl and validation.jsonl
+    out: Path  # checkpoint directory to publish
+    scratch: Path  # resumable work; belongs to this job alone
     settings: Sft
     seed: int
 
@@ -60,17 +56,6 @@ class Job(Section):
         """Where the tokenised data sets stand."""
         return self.scratch / "tokens"
 
-    def identity(self) -> dict[str, Any]:
-        """What decides the weights the job ends with; another identity is another job."""
-        return {
-            # Not on which machines: the weights depend on the number of processes alone.
-            "settings": self.settings.model_dump(mode="json", exclude={"nodes"}),
-            "seed": self.seed,
-            "base": sha256(self.base / MANIFEST),
-            "data": sha256(self.data / MANIFEST),
-            "software": {package: version(package) for package in PACKAGES},
-        }
-
     def open(self) -> bool:
         """Check the job's inputs and take its scratch, emptied if it was another job's.
 
@@ -78,23 +63,31 @@ class Job(Section):
         """
         read_manifest(self.base, "checkpoint")
         read_manifest(self.data)
-        record, identity, scratch = self.scratch / _RECORD, self.identity(), self.scratch
+        # What decides the weights the job ends with; another identity is another job.
+        identity = {
+            # Not on which machines: the weights depend on the number of processes alone.
+            "settings": self.settings.model_dump(mode="json", exclude={"nodes"}),
+            "seed": self.seed,
+            "base": sha256(self.base / MANIFEST),
+            "data": sha256(self.data / MANIFEST),
+            "software": {package: version(package) for package in PACKAGES},
+        }
+        scratch, record = self.scratch, self.scratch / _RECORD
         if record.exists():
             before = read_json(record).get("identity", {})
             if changed := sorted(key for key in identity if before.get(key) != identity[key]):
-                logger.warning(
-                    "%s: holds another job (%s differ); discarded", scratch, ", ".join(changed)
-                )
+                differ = ", ".join(changed)
+                logger.warning("%s: holds another job (%s differ); discarded", scratch, differ)
                 shutil.rmtree(scratch)
             else:
                 logger.info("%s: same job as before, resuming what is there", scratch)
         elif scratch.exists() and any(not path.name.startswith(".") for path in scratch.iterdir()):
             raise UserError(
-                f"{scratch}: --scratch: holds files but no {_RECORD}, so it is not a scratch "
-                "directory of this stage; name another directory, or empty it yourself"
+                f"{scratch}: --scratch: holds files but no {_RECORD}, so it is not a "
+                "scratch directory of this stage; name another directory, or empty it yourself"
             )
         scratch.mkdir(parents=True, exist_ok=True)
-        write_json(record, {"identity": identity, "job": self.model_dump(mode="json")})
+        write_json(record, {"identity": identity})
         return self.tokens.exists()
 
     def close(self) -> None:
@@ -103,35 +96,24 @@ class Job(Section):
             shutil.rmtree(self.scratch)
 
     @property
-    def last(self) -> Path | None:
-        """The Trainer's last checkpoint, to resume from."""
-        return max(self.trainer.glob("checkpoint-*"), key=step_of, default=None)
-
-    @property
     def step(self) -> int:
         """Optimiser step that is saved; 0 at first."""
-        return step_of(self.last) if self.last else 0
+        return max(map(step_of, self.trainer.glob("checkpoint-*")), default=0)
+
+    @property
+    def last(self) -> Path | None:
+        """The Trainer's last checkpoint, to resume from."""
+        return self.trainer / f"checkpoint-{self.step}" if self.step else None
 
     @property
     def is_finished(self) -> bool:
         """Whether the run's last step is saved: resumed there, the Trainer would take one more."""
-        return self.last is not None and self.step >= state_of(self.last)["max_steps"]
-
-
-def load_job(scratch: Path) -> Job:
-    """The job that owns ``scratch``, as `open` recorded it; for ranks."""
-    return Job.model_validate(read_json(scratch / _RECORD)["job"])
+        return self.last is not None and self.step >= read_json(self.last / STATE)["max_steps"]
 
 
 def step_of(checkpoint: Path) -> int:
     """Optimiser step of a directory named ``checkpoint-N``."""
     return int(checkpoint.name.rsplit("-", 1)[1])
-
-
-def state_of(checkpoint: Path) -> dict[str, Any]:
-    """The Trainer's state at a checkpoint: ``global_step``, ``max_steps``, ``log_history``."""
-    state: dict[str, Any] = read_json(checkpoint / "trainer_state.json")
-    return state
 
 
 def best_step(entries: list[dict[str, Any]]) -> int | None:
@@ -146,13 +128,10 @@ def keep_checkpoint(written: Path, keep_best: bool) -> None:
     The last checkpoint stays whole; the best one before it keeps its weights, without the optimiser
     states, which are the larger part. One that a kill left half-written never gets here.
     """
-    trainer = written.parents[1]
-    last = trainer / written.name
+    last = written.parents[1] / written.name
     replace_dir(written, last)
-    best = best_step(state_of(last)["log_history"]) if keep_best else None
-    for path in trainer.glob("checkpoint-*"):
-        if path == last:
-            continue
+    best = best_step(read_json(last / STATE)["log_history"]) if keep_best else None
+    for path in {*last.parent.glob("checkpoint-*")} - {last}:
         if step_of(path) != best:
             shutil.rmtree(path)
             continue
@@ -164,71 +143,62 @@ def keep_checkpoint(written: Path, keep_best: bool) -> None:
 
 
 class Preempted(SystemExit):
-    """The job was asked to stop and has; the same call goes on from what is saved."""
-
-    def __init__(self) -> None:
-        super().__init__(EXIT_CODE)
+    """A job was asked to stop and has; the same call goes on from what is saved."""
 
 
 class StopRequest:
     """Whether the processes of a run are asked to stop: a file in scratch that all can see."""
 
     def __init__(self, scratch: Path) -> None:
-        self._file, self._begun = scratch / "stop", scratch / "begun"
-        self._heard = 0.0
-        self.finishing = False
-        """Whether the end is near, so that a request is best met by going on."""
+        self._file, self._heard = scratch / "stop", 0.0
+        self.begun = scratch / "begun"  # there is work that a request must wait for
+        self.finishing = False  # the end is near: a request is best met by going on
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Hear this process's signals, the one that the batch system knows."""
+        before = {number: signal.signal(number, self._receive) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def forget(self) -> None:
         """Delete what an earlier call of this job left; `Preempted` where one was heard by now."""
         self._file.unlink(missing_ok=True)
-        self._begun.unlink(missing_ok=True)
+        self.begun.unlink(missing_ok=True)
         if self._heard:
-            raise Preempted
-
-    def begin(self) -> None:
-        """From here on there is work that a request must wait for; before, it is the end."""
-        self._begun.touch()
+            raise Preempted(EXIT_CODE)
 
     @property
     def signal(self) -> str:
         """Name of the signal by which any process of the run was asked; empty if none was."""
         return self._file.read_text(encoding="utf-8") if self._file.exists() else ""
 
-    def receive(self, number: int, frame: object = None) -> None:
-        """Handle a signal in the process that the batch system knows."""
-        name, now = signal.Signals(number).name, time.monotonic()
+    def _receive(self, number: int, frame: object = None) -> None:
+        end: SystemExit | None = None
+        now, heard = time.monotonic(), self._heard
+        self._heard = heard or now
         if self.finishing:
-            _print(f"{name}: training is done; publishing goes on")
-        elif not self._heard:
-            self._heard = now
-            if not self._begun.exists():
-                _print(f"{name}: stopped at once, nothing to save; exit code {EXIT_CODE}")
-                raise Preempted
-            self._file.write_text(name, encoding="utf-8")
-            _print(f"{name}: stopping as soon as the step at hand is done")
-        elif now - self._heard > _ECHO:
-            _print(f"{name} again: stopped without saving")
-            raise SystemExit(128 + number)
+            message = "training is done; publishing goes on"
+        elif heard and now - heard <= _ECHO:
+            return
+        elif heard:
+            message, end = "again: stopped without saving", SystemExit(128 + number)
+        elif self.begun.exists():
+            self._file.write_text(signal.Signals(number).name, encoding="utf-8")
+            message = "stopping as soon as the step at hand is done"
+        else:
+            message = f"stopped at once, nothing to save; exit code {EXIT_CODE}"
+            end = Preempted(EXIT_CODE)
+        # Not through a stream, whose buffer may be in use.
+        os.write(2, f"\n{signal.Signals(number).name}: {message}\n".encode())
+        if end is not None:
+            raise end
 
     def pass_on(self, number: int, frame: object = None) -> None:
         """Handle a signal in a rank: a batch system may ask every process of a job."""
-        if not self._begun.exists():
+        if not self.begun.exists():
             os._exit(EXIT_CODE)
         self._file.write_text(signal.Signals(number).name, encoding="utf-8")
-
-
-@contextmanager
-def listening(request: StopRequest) -> Iterator[None]:
-    """Hear this process's signals while the context lasts."""
-    before = {number: signal.signal(number, request.receive) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _print(text: str) -> None:
-    """Write a line from a signal handler, where the stream's own buffer may be in use."""
-    os.write(2, f"\n{text}\n".encode())

@@ -12,32 +12,26 @@ from mixmerge.checkpoint.tensors import HEAD, check_finite, check_same_tensors, 
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, write_json
 from mixmerge.sft.examples import Counts
-from mixmerge.sft.job import PACKAGES, Job, best_step, state_of
+from mixmerge.sft.job import PACKAGES, STATE, Job, best_step
 
 logger = logging.getLogger(__name__)
 
 #: Bytes a shard.
 SHARD_BYTES = 2_000_000_000
-_ADAPTER = "adapter_model.safetensors"
 
 
 def publish_run(job: Job, stops: list[int], counts: dict[str, Counts], resumed: bool) -> None:
     """Write ``job.out``: weights, config, tokenizer with its template, training log, manifest.
 
-    Args:
-        job: whose training has come to its end.
-        stops: the tokens that end an answer.
-        counts: of both splits, for the training log.
-        resumed: whether an interrupted call did a part of the work.
+    ``stops`` end an answer; ``resumed`` is whether an interrupted call did a part of the work.
     """
     import torch
 
     assert job.last is not None, "training has ended"
-    entries = state_of(job.last)["log_history"]
-    chosen = best_step(entries) if job.settings.checkpoint == "best" else None
-    chosen = chosen or job.step
-    # For whoever reads the job's time; no weight hangs on it. An interrupted run's own time is not
-    # in that of the call that resumed it.
+    entries = read_json(job.last / STATE)["log_history"]
+    best = best_step(entries) if job.settings.checkpoint == "best" else None
+    chosen = best or job.step
+    # For whoever reads the job's time: it lacks that of interrupted calls. No weight hangs on it.
     call = {"device": "cuda" if torch.cuda.is_available() else "cpu", "resumed": resumed}
     half = job.settings.precision == "bf16"
     with publish(
@@ -61,14 +55,13 @@ def publish_run(job: Job, stops: list[int], counts: dict[str, Counts], resumed: 
             ids = stops[0] if len(stops) == 1 else stops
             write_json(target / "generation_config.json", {"eos_token_id": ids})
         columns = ("step", "epoch", "loss", "learning_rate", "grad_norm")
+        validation = [entry for entry in entries if "eval_loss" in entry]
         # What a reader wants to know of a run, without times: a function of inputs and seed.
         log: dict[str, Any] = {
             "steps": job.step,
             "chosen_step": chosen,
             "train": [{name: e.get(name) for name in columns} for e in entries if "loss" in e],
-            "validation": [
-                {"step": e["step"], "loss": e["eval_loss"]} for e in entries if "eval_loss" in e
-            ],
+            "validation": [{"step": e["step"], "loss": e["eval_loss"]} for e in validation],
         }
         for count in counts["train"]:
             log[count] = {split: of_split[count] for split, of_split in counts.items()}
@@ -79,19 +72,16 @@ def publish_run(job: Job, stops: list[int], counts: dict[str, Counts], resumed: 
 
 
 def write_weights(base: Path, checkpoint: Path, target: Path, dtype: Any) -> None:
-    """Write the weights of a Trainer checkpoint in the base's names, in shards.
+    """Write the weights of the Trainer's ``checkpoint``, in the base's names, in shards.
 
-    Args:
-        base: gives the names, and under LoRA the weights that the adapters are added to.
-        checkpoint: ``checkpoint-N`` of the Trainer, with full weights or adapters.
-        target: directory that gets ``model.safetensors``, or shards and their index.
-        dtype: torch's, of the weights written.
+    Where they are adapters they are added to the base's: W + (alpha / r) B A, computed in fp32 (Hu
+    et al., LoRA, arXiv 2106.09685, equation 3).
     """
     from huggingface_hub import save_torch_state_dict
     from safetensors.torch import load_file
 
-    names = read_index(base)
-    adapted = (checkpoint / _ADAPTER).exists()
+    names, adapters = read_index(base), checkpoint / "adapter_model.safetensors"
+    adapted = adapters.exists()
     if not adapted:
         check_same_tensors(checkpoint, base)
     source = names if adapted else read_index(checkpoint)
@@ -99,32 +89,19 @@ def write_weights(base: Path, checkpoint: Path, target: Path, dtype: Any) -> Non
     for file in {info.file for info in source.values()}:
         weights |= load_file(file)
     if adapted:
-        _fold(weights, checkpoint)
+        config, factors = read_json(checkpoint / "adapter_config.json"), load_file(adapters)
+        scale = config["lora_alpha"] / config["r"]
+        for key in sorted(factors):
+            stem, is_a, _ = key.partition(".lora_A.weight")
+            name = stem.removeprefix("base_model.model.") + ".weight"
+            if is_a and name in weights:
+                a, b = factors.pop(key).float(), factors.pop(f"{stem}.lora_B.weight").float()
+                weights[name] = weights[name].float() + scale * (b @ a)
+        if factors:
+            problem = f"{min(factors)} cannot be folded into the base; check sft.lora.targets"
+            raise UserError(f"{adapters}: {problem}")
     if HEAD not in source:
         # A tied output head is stored or not as the library likes; it goes with the embedding.
         names.pop(HEAD, None)
     state = {name: weights.pop(name).to(dtype).contiguous() for name in names}
     save_torch_state_dict(state, target, max_shard_size=SHARD_BYTES)
-
-
-def _fold(weights: dict[str, Any], checkpoint: Path) -> None:
-    """Add adapters to base weights: W + (alpha / r) B A, computed in fp32.
-
-    Hu et al., LoRA, arXiv 2106.09685, equation 3.
-    """
-    from safetensors.torch import load_file
-
-    config = read_json(checkpoint / "adapter_config.json")
-    scale = config["lora_alpha"] / config["r"]
-    factors = load_file(checkpoint / _ADAPTER)
-    for key in sorted(factors):
-        stem, is_a, _ = key.partition(".lora_A.weight")
-        name = stem.removeprefix("base_model.model.") + ".weight"
-        if is_a and name in weights:
-            a, b = factors.pop(key).float(), factors.pop(f"{stem}.lora_B.weight").float()
-            weights[name] = weights[name].float() + scale * (b @ a)
-    if factors:
-        raise UserError(
-            f"{checkpoint / _ADAPTER}: {min(factors)} cannot be folded into the base; check "
-            "sft.lora.targets"
-        )

@@ -1,5 +1,6 @@
 """Supervised fine-tuning: hyperparameters of Table 1 and how the job is launched."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
@@ -112,34 +113,27 @@ class Sft(SftPlan):
         """CPU threads of all processes."""
         return self.processes * self.threads
 
-    def problems(self) -> list[str]:
-        """What does not go together, one line each, naming fields; empty where all does."""
+    def problems(self) -> Iterator[str]:
+        """What does not go together, one line each, naming fields."""
         step, stage = self.gradient_accumulation * self.processes, self.zero_stage
-        batch = f"batch_size {self.batch_size} is not divisible by gradient_accumulation x "
-        nodes = f"processes {self.processes} is not divisible by nodes = {self.nodes}"
-        offload = f"offload {self.offload!r} needs zero_stage 2 or 3, not {stage}"
-        parameters = "offload 'all' (parameters too) needs zero_stage 3; use 'optimizer'"
-        faults = {
-            f"{batch}processes = {step}": self.batch_size % step,
-            nodes: self.processes % self.nodes,
-            offload: self.offload != "none" and stage not in (2, 3),
-            parameters: self.offload == "all" and stage == 2,
-        }
-        return [fault for fault, applies in faults.items() if applies]
+        if self.batch_size % step:
+            divisor = f"gradient_accumulation x processes = {step}"
+            yield f"batch_size {self.batch_size} is not divisible by {divisor}"
+        if self.processes % self.nodes:
+            yield f"processes {self.processes} is not divisible by nodes = {self.nodes}"
+        if self.offload != "none" and stage not in (2, 3):
+            yield f"offload {self.offload!r} needs zero_stage 2 or 3, not {stage}"
+        if self.offload == "all" and stage == 2:
+            yield "offload 'all' (parameters too) needs zero_stage 3; use 'optimizer'"
 
 
-def _optional_fields() -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name, info in SftPlan.model_fields.items():
-        annotation: Any = info.annotation
-        for constraint in info.metadata:
-            annotation = Annotated[annotation, constraint]
-        fields[name] = (annotation | None, Field(default=None, description=info.description))
-    return fields
-
+_optional: dict[str, Any] = {
+    name: (info.rebuild_annotation() | None, Field(default=None, description=info.description))
+    for name, info in SftPlan.model_fields.items()
+}
 
 # Every field of `SftPlan`, none of them required: what a model or a training set changes.
-SftOverride = create_model("SftOverride", __base__=Section, **_optional_fields())
+SftOverride = create_model("SftOverride", __base__=Section, **_optional)
 SftOverride.__doc__ = "Settings of `sft` that differ here; each field as in `Sft`."
 
 
