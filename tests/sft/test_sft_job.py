@@ -16,7 +16,7 @@ from mixmerge.sft import job as module
 from mixmerge.sft.examples import fill_up
 from mixmerge.sft.job import Job, Preempted, StopRequest, best_step, keep_checkpoint
 from mixmerge.sft.settings import Sft
-from mixmerge.sft.stage import requeue, spans
+from mixmerge.sft.stage import spans
 from mixmerge.sft.train import arguments, zero_config
 
 
@@ -190,8 +190,6 @@ def test_a_rank_passes_a_request_on_or_ends_where_there_is_no_work(tmp_path: Pat
     assert StopRequest(tmp_path).signal == "SIGTERM"
 
 
-def test_elsewhere_than_in_slurm_no_job_spans_nodes_or_is_requeued(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_elsewhere_than_in_slurm_no_job_spans_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    assert not spans(2) and not requeue()
+    assert not spans(2)

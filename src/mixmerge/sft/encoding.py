@@ -44,8 +44,8 @@ class Encoder:
         """Check that the labels of an example cover its answer; `UserError` where not."""
         learnt = self.chat.tokenizer.decode([label for label in labels if label != IGNORED])
         if "".join(answer.split()) not in "".join(learnt.split()):
-            problem = f"the loss covers {learnt[:200]!r}, which does not hold the whole answer"
-            raise UserError(f"{where}: {self._bad(f'{problem}; check its generation marks')}")
+            problem = f"the loss covers {learnt[:200]!r}, not the whole answer; check its marks"
+            raise UserError(f"{where}: {self._bad(problem)}")
 
     def _answers(self, messages: Messages, text: str, marked: list[Span]) -> list[Span]:
         """The marked spans, each without what generation's prompt ends with."""

@@ -133,8 +133,8 @@ _optional: dict[str, Any] = {
 }
 
 # Every field of `SftPlan`, none of them required: what a model or a training set changes.
-SftOverride = create_model("SftOverride", __base__=Section, **_optional)
-SftOverride.__doc__ = "Settings of `sft` that differ here; each field as in `Sft`."
+_doc = "Settings of `sft` that differ here; each field as in `Sft`."
+SftOverride = create_model("SftOverride", __base__=Section, __doc__=_doc, **_optional)
 
 
 def overlay(base: SftPlan, *overrides: Section) -> SftPlan:

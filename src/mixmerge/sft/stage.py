@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 #: In a rank's environment, where ranks run on one machine: its launcher's process id.
 _PARENT = "MIXMERGE_SFT_PARENT"
-_PR_SET_PDEATHSIG = 1
 #: In scratch: the message of the rank that failed first, on whatever machine that was.
 _ERROR = "error.txt"
 
@@ -59,7 +58,9 @@ def fine_tune(job: Job) -> None:
             if not job.is_finished:
                 # SIGTERM may be a scancel: a cancelled job must not come back. And without a step
                 # forward it would for ever; Snakemake's retries end some time, with more time.
-                requeued = request.signal == "SIGUSR1" and job.step > begun and requeue()
+                slurm = os.environ.get("SLURM_JOB_ID", "")
+                requeued = slurm and request.signal == "SIGUSR1" and job.step > begun
+                requeued = requeued and _scontrol("requeue", slurm).returncode == 0
                 logger.warning(
                     "training stopped by %s, saved after step %d; exit code %d. %s goes on",
                     *(request.signal or "a signal to one of its processes", job.step, EXIT_CODE),
@@ -177,12 +178,6 @@ def _meeting_point(world: int, here: int, address: str = "127.0.0.1") -> dict[st
     return {**sizes, "MASTER_ADDR": address, "MASTER_PORT": port}
 
 
-def requeue() -> bool:
-    """Ask Slurm to start this process's job again with its whole time limit; whether it will."""
-    job = os.environ.get("SLURM_JOB_ID")
-    return job is not None and _scontrol("requeue", job).returncode == 0
-
-
 def spans(nodes: int) -> bool:
     """Whether this process runs in a Slurm job of at least so many nodes."""
     job = os.environ.get("SLURM_JOB_ID")
@@ -218,8 +213,8 @@ def _run_rank(job: Job) -> None:
     request = StopRequest(job.scratch)
     for asking in SIGNALS:
         signal.signal(asking, request.pass_on)
-    # SIGKILL gives the launcher no time to end its ranks, which would outlive the job.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # PR_SET_PDEATHSIG: SIGKILL gives the launcher no time to end its ranks, which would outlive it.
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != int(os.environ.get(_PARENT, os.getppid())):
         os._exit(1)
     rank = os.environ.setdefault("RANK", os.environ.get("SLURM_PROCID", ""))

@@ -129,8 +129,8 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Close the bar and print the speed."""
         self.bar.close()
-        start, epoch = self.begun
-        seconds, tokens = time.perf_counter() - start, self.tokens * ((state.epoch or 0.0) - epoch)
+        seconds = time.perf_counter() - self.begun[0]
+        tokens = self.tokens * ((state.epoch or 0.0) - self.begun[1])
         speed = f"{tokens / seconds:,.0f} tokens/s (evaluation and saving included)"
         self._tell(f"trained {tokens:,.0f} tokens in {seconds:.1f} s, {speed}")
 
