@@ -1,7 +1,7 @@
 """Manifests, the edges of the DAG: a directory's ``manifest.json``, written last.
 
-It lists bytes and SHA-256 of each file and facts for readers, no time, host or version: the same
-content gives the same bytes. How it came about stands in ``provenance.json``, no rule's input.
+It lists bytes and SHA-256 of each file and facts, and is a function of content alone: how it came
+about stands in ``provenance.json``, no rule's input.
 """
 
 from collections.abc import Callable, Iterator, Sequence

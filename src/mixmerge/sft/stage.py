@@ -62,7 +62,7 @@ def fine_tune(job: Job) -> None:
                 requeued = slurm and request.signal == "SIGUSR1" and job.step > begun
                 requeued = requeued and _scontrol("requeue", slurm).returncode == 0
                 logger.warning(
-                    "training stopped by %s, saved after step %d; exit code %d. %s goes on",
+                    "training stopped by %s, saved after step %d; exit code %d. %s resumes",
                     *(request.signal or "a signal to one of its processes", job.step, EXIT_CODE),
                     "Slurm was asked to requeue it, which" if requeued else "Running it again",
                 )
