@@ -129,8 +129,7 @@ def save(trainer: Path, step: int, losses: dict[int, float], keep_best: bool = T
 
 def test_the_last_checkpoint_stays_whole_and_of_the_best_its_weights(job: Job) -> None:
     assert job.step == 0
-    # Of equals the earliest is the best.
-    losses, trainer = {2: 1.0, 4: 0.5, 6: 0.5, 10: 0.6}, job.trainer
+    losses, trainer = {2: 1.0, 4: 0.5, 6: 0.5, 10: 0.6}, job.trainer  # the earliest of equals
     for step in losses:
         save(trainer, step, losses)
         assert (job.step, job.last) == (step, trainer / f"checkpoint-{step}")

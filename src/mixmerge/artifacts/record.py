@@ -23,8 +23,7 @@ from mixmerge.core.io import atomic_open, read_json, sha256, write_json
 #: In a job's environment: anything but "" and "0" makes every result anew.
 FORCE = "MIXMERGE_FORCE"
 
-#: Arguments that say where and how a job works, not what comes out.
-_LEFT_OUT = {"out", "scratch", "threads", "processes", "nodes"}
+_LEFT_OUT = {"out", "scratch", "threads", "processes", "nodes"}  # arguments: how a job works
 
 
 class Record(BaseModel, strict=True):

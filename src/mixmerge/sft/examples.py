@@ -108,9 +108,8 @@ def _tokenise(job: Job, source: Path, target: Path, encoder: Encoder) -> Counts:
     longest = job.settings.max_length
     counts = dict.fromkeys(("examples", "dropped", "tokens", "answer_tokens", "rows"), 0)
     columns = Features(dict.fromkeys(("input_ids", "labels"), List(Value("int32"))))
-    title = f"tokenise {source.stem}"
     with ArrowWriter(path=str(target), features=columns) as writer:
-        rows = tqdm(read_jsonl(source), desc=title, unit=" rows", mininterval=1)
+        rows = tqdm(read_jsonl(source), desc=f"tokenise {source.stem}", unit=" rows", mininterval=1)
         for number, row in enumerate(rows, start=1):
             where = f"{source}:{number}"
             messages: Any = row.get("messages")
