@@ -60,7 +60,7 @@ def test_a_job_that_ended_at_once_is_billed_for_the_work_behind_its_result(tmp_p
     spend(study, tmp_path, {"sft": 0.5, "merge": 0.25, "generate": 0.5, "score": 0.5})
     model = study.models[0]
     record = tmp_path / "checkpoints" / model.key / f".{model.mixture}.made"
-    known = {"identity": {}, "declared": "manifest.json", "text": "", "files": {}}
+    known = {"identity": "{}", "declared": "manifest.json", "text": "", "files": {}}
     write_json(record, known | {"seconds": 7200.0})
     assert read_bills(study, model, tmp_path, tmp_path)[0].training.core_hours == 2.0
 

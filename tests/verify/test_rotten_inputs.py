@@ -141,5 +141,5 @@ def test_a_manifest_with_a_flipped_bit_never_passes_for_another(study: Path) -> 
         else:
             assert found["files"] == files
     path.write_text("[]")
-    with pytest.raises(UserError, match="is no manifest; delete it and run again"):
+    with pytest.raises(UserError, match="expected a JSON object, found list"):
         read_manifest(study / "a")

@@ -192,7 +192,7 @@ def test_a_record_that_is_gone_is_said(study: Study) -> None:
     file.write_text("{}\n")
     [note] = sound(study).notes
     assert f"{file}: its job's record is gone" in note
-    record = {"identity": "", "declared": ".", "text": 3, "files": {}, "seconds": 1}
+    record = {"identity": "{}", "declared": ".", "text": 3, "files": {}, "seconds": 1}
     file.with_name(".tied.json.made").write_text(json.dumps(record))
     assert len(sound(study).notes) == 1
     file.with_name(".tied.json.made").write_text(json.dumps(record | {"text": "{ }\n"}))

@@ -46,11 +46,9 @@ def prepare(job: Job, encoder: Encoder) -> dict[str, Counts]:
         counts[name] = _tokenise(job, job.data / f"{name}.jsonl", rows, encoder)
         if job.settings.packing:
             options = {"cache_file_name": str(target), "load_from_cache_file": False}
+            examples, longest = Dataset.from_file(str(rows)), job.settings.max_length
             # Nothing is cut here: longer examples are gone already, and "bfd" splits no other.
-            packed = pack_dataset(
-                Dataset.from_file(str(rows)), job.settings.max_length, "bfd", options
-            )
-            counts[name]["rows"] = len(packed)
+            counts[name]["rows"] = len(pack_dataset(examples, longest, "bfd", options))
         else:
             rows.rename(target)
     write_json(record, counts)

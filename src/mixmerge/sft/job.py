@@ -28,8 +28,7 @@ PACKAGES = ["torch", "transformers", "trl", "accelerate", "deepspeed", "peft"]
 #: In a checkpoint of the Trainer: ``max_steps``, ``log_history`` and more.
 STATE = "trainer_state.json"
 _RECORD = "job.json"
-#: Exit code of a job that was asked to stop and can go on: EX_TEMPFAIL of sysexits.h.
-EXIT_CODE = os.EX_TEMPFAIL
+EXIT_CODE = os.EX_TEMPFAIL  # of a job that was asked to stop and can go on
 #: The signals that ask. SIGINT is a person at the keyboard, who wants the end at once.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 #: Seconds within which one request may arrive twice: sent to a process and to its group.
@@ -75,9 +74,8 @@ class Job(Section):
         scratch, record = self.scratch, self.scratch / _RECORD
         if record.exists():
             before = read_json(record).get("identity", {})
-            if changed := sorted(key for key in identity if before.get(key) != identity[key]):
-                differ = ", ".join(changed)
-                logger.warning("%s: holds another job (%s differ); discarded", scratch, differ)
+            if changed := ", ".join(k for k in sorted(identity) if before.get(k) != identity[k]):
+                logger.warning("%s: holds another job (%s differ); discarded", scratch, changed)
                 shutil.rmtree(scratch)
             else:
                 logger.info("%s: same job as before, resuming what is there", scratch)
@@ -150,7 +148,8 @@ class StopRequest:
     """Whether the processes of a run are asked to stop: a file in scratch that all can see."""
 
     def __init__(self, scratch: Path) -> None:
-        self._file, self._heard = scratch / "stop", 0.0
+        self._file = scratch / "stop"
+        self._heard = 0.0
         self.begun = scratch / "begun"  # there is work that a request must wait for
         self.finishing = False  # the end is near: a request is best met by going on
 

@@ -16,8 +16,7 @@ from mixmerge.sft.job import PACKAGES, STATE, Job, best_step
 
 logger = logging.getLogger(__name__)
 
-#: Bytes a shard.
-SHARD_BYTES = 2_000_000_000
+SHARD_BYTES = 2_000_000_000  # of a file of weights
 
 
 def publish_run(job: Job, stops: list[int], counts: dict[str, Counts], resumed: bool) -> None:
@@ -80,7 +79,8 @@ def write_weights(base: Path, checkpoint: Path, target: Path, dtype: Any) -> Non
     from huggingface_hub import save_torch_state_dict
     from safetensors.torch import load_file
 
-    names, adapters = read_index(base), checkpoint / "adapter_model.safetensors"
+    names = read_index(base)
+    adapters = checkpoint / "adapter_model.safetensors"
     adapted = adapters.exists()
     if not adapted:
         check_same_tensors(checkpoint, base)
@@ -89,7 +89,8 @@ def write_weights(base: Path, checkpoint: Path, target: Path, dtype: Any) -> Non
     for file in {info.file for info in source.values()}:
         weights |= load_file(file)
     if adapted:
-        config, factors = read_json(checkpoint / "adapter_config.json"), load_file(adapters)
+        config = read_json(checkpoint / "adapter_config.json")
+        factors = load_file(adapters)
         scale = config["lora_alpha"] / config["r"]
         for key in sorted(factors):
             stem, is_a, _ = key.partition(".lora_A.weight")

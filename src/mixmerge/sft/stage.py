@@ -27,8 +27,7 @@ logger = logging.getLogger(__name__)
 
 #: In a rank's environment, where ranks run on one machine: its launcher's process id.
 _PARENT = "MIXMERGE_SFT_PARENT"
-#: In scratch: the message of the rank that failed first, on whatever machine that was.
-_ERROR = "error.txt"
+_ERROR = "error.txt"  # in scratch: the message of the rank that failed first, on any machine
 
 
 def fine_tune(job: Job) -> None:

@@ -56,7 +56,8 @@ def train(job: Job, request: StopRequest) -> None:
         shutil.rmtree(args.output_dir, ignore_errors=True)  # what a kill left half-written
         if job.last:
             logger.info("resuming after step %d", job.step)
-    half, attention = settings.precision == "bf16", "sdpa"
+    half = settings.precision == "bf16"
+    attention = "sdpa"
     if settings.packing:
         flash = half and cuda and is_flash_attn_2_available()
         attention = "flash_attention_2" if flash else SAMPLEWISE

@@ -34,7 +34,9 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
     def __init__(self, settings: Sft, request: StopRequest, tokens: int, **rest: Any) -> None:
         """``tokens`` are those of an epoch, for the speed that is shown."""
         super().__init__(**rest)
-        self.settings, self.request, self.tokens = settings, request, tokens
+        self.settings = settings
+        self.request = request
+        self.tokens = tokens
         self.remove_callback(PrinterCallback)
         self.add_callback(self)
 
@@ -86,9 +88,9 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Spread the evaluations over the run; measure what the run before had to leave."""
         self.request.begun.touch()
-        step, steps, hidden = state.global_step, state.max_steps, not state.is_world_process_zero
+        step, steps = state.global_step, state.max_steps
         bar = {"initial": step, "desc": "train", "unit": " steps", "mininterval": 1}
-        self.bar = tqdm(total=steps, disable=hidden, **bar)
+        self.bar = tqdm(total=steps, disable=not state.is_world_process_zero, **bar)
         self.begun = time.perf_counter(), state.epoch or 0.0
         count = min(steps, self.settings.evaluations)
         self.evaluations = [round(steps * i / count) for i in range(1, count + 1)]
