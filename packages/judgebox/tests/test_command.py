@@ -101,7 +101,7 @@ MISTAKES: dict[str, tuple[Rows, Rows, str]] = {
     "no file of samples": ([problem(0)], None, "samples.jsonl: cannot be read"),
     "no file of problems": (None, [], "problems.jsonl: cannot be read"),
     "another problem": ([problem(0)], [{"task_id": "u/0", "solution": ""}], "'u/0' is none of"),
-    "no program": ([problem(0)], [{"task_id": "t/0"}], "neither `solution` nor `completion`"),
+    "no program": ([problem(0)], [{"task_id": "t/0"}], "needs `solution` or `completion`"),
     "no sample": (
         [problem(0), problem(1)],
         [{"task_id": "t/0", "solution": ""}],

@@ -1,13 +1,4 @@
-"""A sandbox for programs that a language model wrote, and a judge outside of it.
-
-Outside, in the judge's process: `box` (what a judge uses), `detect` (which sandboxes there are),
-`runtime` (what is seen in one). Inside: `runner`, which forks a `check`, and the harnesses `calls`
-and `record`. Both halves of a backend: `bubblewrap`, `landlock_box` (by `landlock`; both by
-`seccomp`). The judge: `codec` (values, and files of inputs and expected outputs), `reference`
-(makes them), `judging`, `compare` (judge by them), `workers` (many side by side), `__main__` (the
-command). What runs inside imports the standard library and this package only, and numpy where a
-harness needs it, so that a fork stays cheap.
-"""
+"""A sandbox for programs that a language model wrote, and a judge outside of it: see README.md."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -22,15 +13,8 @@ if TYPE_CHECKING:
     from judgebox.workers import Workers as Workers
 
 #: Public names -> modules; imported when asked for, since the box imports this package, too.
-_PUBLIC = {
-    "Box": "box",
-    "Limits": "check",
-    "Program": "judging",
-    "Workers": "workers",
-    "available": "detect",
-    "judge": "judging",
-    "record_reference": "reference",
-}
+_PUBLIC = {"Box": "box", "Limits": "check", "Workers": "workers", "available": "detect"}
+_PUBLIC |= {"Program": "judging", "judge": "judging", "record_reference": "reference"}
 __all__ = ["SetupError", *_PUBLIC]
 
 

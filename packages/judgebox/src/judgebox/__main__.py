@@ -1,8 +1,4 @@
-"""The command ``judgebox``, also ``python -m judgebox``.
-
-``check`` says which sandboxes a machine offers. ``evaluate`` does what ``evalplus.evaluate`` does,
-with programs in a sandbox.
-"""
+"""The command ``judgebox``, also ``python -m judgebox``: see its parser."""
 
 import argparse
 import gzip
@@ -11,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+from collections import defaultdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,7 +17,7 @@ from tqdm import tqdm
 
 from judgebox import SetupError, evalplus
 from judgebox.detect import available
-from judgebox.judging import FAIL, PASS, Clocks, Outcome, Program, judge
+from judgebox.judging import PASS, Clocks, Program, judge
 from judgebox.runtime import PACKAGES
 from judgebox.workers import Workers
 
@@ -85,13 +82,25 @@ def _evaluate(options: argparse.Namespace) -> int:
     source, plus = options.problems or _cached(options.dataset), not options.base_only
     problems = evalplus.checked_problems(evalplus.read_jsonl(source), source, plus)
     samples = evalplus.read_samples(options.samples, problems)
+    clocks = Clocks(options.min_time_limit, options.gt_time_limit_factor, options.memory_bytes)
+    checks = []
     with (
         tempfile.TemporaryDirectory(prefix="judgebox-cases-") as folder,
         Workers(options.parallel, options.packages, patience=3600) as workers,
     ):
         cases = {task: Path(folder, f"{number}.tests") for number, task in enumerate(problems)}
         _make_cases(workers, problems, cases, options, source)
-        rows = _judged(workers, problems, samples, cases, options)
+        for task, code in samples:
+            entry_point, atol = problems[task]["entry_point"], problems[task]["atol"]
+            program = Program(code, entry_point, options.dataset, atol)
+            check = partial(judge, program=program, cases=cases[task], clocks=clocks)
+            checks.append(partial(check, every_set=True))
+        answers = dict(_bar(workers.judged(checks), "samples", len(checks)))
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for number, (task, code) in enumerate(samples):
+        outcomes = answers[number] or {}  # none where it has brought down its judge twice
+        row = evalplus.result_row(problems[task], code, outcomes, options.dataset, plus)
+        rows[task].append(row)
     text = source.read_bytes()
     text = gzip.decompress(text) if source.suffix == ".gz" else text
     content = {
@@ -120,48 +129,19 @@ def _make_cases(
         evalplus.expect_request(row, oracle, not options.base_only, cases[task], memory)
         for task, row in problems.items()
     ]
-    for number, answer in _bar(workers.answers(requests), "expected outputs", len(tasks)):
-        error = "no answer" if answer is None else answer.reason
+    for number, recording in _bar(workers.answers(requests), "expected outputs", len(tasks)):
+        error = "no answer" if recording is None else recording.reason
         if error:
-            raise SetupError(
-                f"{source}: {tasks[number]}: the canonical solution failed on its own inputs "
-                f"({error})"
-            )
-    programs = [evalplus.reference_program(row, oracle) for row in problems.values()]
-    checks = [
-        partial(judge, program=program, cases=cases[task], clocks=_NO_LIMIT, alone=False)
-        for task, program in zip(tasks, programs, strict=True)
-    ]
+            where = f"{source}: {tasks[number]}"
+            raise SetupError(f"{where}: the canonical solution failed on its own inputs ({error})")
+    checks = []
+    for request in requests:
+        program, file = request.keywords["program"], request.keywords["cases"]
+        checks.append(partial(judge, program=program, cases=file, clocks=_NO_LIMIT, alone=False))
     for number, outcomes in _bar(workers.answers(checks), "canonical solutions", len(tasks)):
-        if any(outcome.verdict != PASS for outcome in (outcomes or {"": Outcome(FAIL)}).values()):
+        if outcomes is None or any(outcome.verdict != PASS for outcome in outcomes.values()):
             words = "the canonical solution does not pass its own tests when run again"
             print(f"judgebox: warning: {tasks[number]}: {words}", file=sys.stderr)
-
-
-def _judged(
-    workers: Workers,
-    problems: dict[str, evalplus.Problem],
-    samples: dict[str, list[str]],
-    cases: dict[str, Path],
-    options: argparse.Namespace,
-) -> dict[str, list[dict[str, Any]]]:
-    """The result file's entries: task id -> a row a sample."""
-    oracle, plus = options.dataset, not options.base_only
-    clocks = Clocks(options.min_time_limit, options.gt_time_limit_factor, options.memory_bytes)
-    programs = [(task, code) for task, codes in samples.items() for code in codes]
-    requests = []
-    for task, code in programs:
-        program = Program(code, problems[task]["entry_point"], oracle, problems[task]["atol"])
-        requests.append(
-            partial(judge, program=program, cases=cases[task], clocks=clocks, every_set=True)
-        )
-    answers = dict(_bar(workers.judged(requests), "samples", len(requests)))
-    rows: dict[str, list[dict[str, Any]]] = {task: [] for task in samples}
-    for number, (task, code) in enumerate(programs):
-        # Without an answer the program has brought down its judge twice.
-        row = evalplus.result_row(problems[task], code, answers[number] or {}, oracle, plus)
-        rows[task].append(row)
-    return rows
 
 
 def _cached(dataset: str) -> Path:
@@ -169,10 +149,8 @@ def _cached(dataset: str) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "evalplus")
     path = cache / _CACHED.get(dataset, "other.jsonl")
     if dataset not in _CACHED or not path.is_file():
-        raise SetupError(
-            f"--problems: missing, and EvalPlus has cached nothing as {path}; give the problem "
-            "file (.jsonl or .jsonl.gz), such as HumanEvalPlus.jsonl.gz of EvalPlus's releases"
-        )
+        way_out = "give the problem file, such as HumanEvalPlus.jsonl.gz of EvalPlus's releases"
+        raise SetupError(f"--problems: missing, and EvalPlus has not cached {path}; {way_out}")
     return path
 
 

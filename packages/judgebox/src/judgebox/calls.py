@@ -1,22 +1,4 @@
-"""Calls a program's function with one input after another and sends what it returns.
-
-In the box, in the isolated process, as EvalPlus's `unsafe_execute` does it: the same functions are
-taken away, output goes nowhere, each call has so many seconds of the process's own processor time,
-and random generators start from a fixed state. Nothing is compared here: what is expected never is
-in the box.
-
-The judge sends packed ``[[seconds of each call], [packed argument lists]]``, and hears, a byte and
-what belongs to it:
-
-- ``R``: a packed list of packed values that the next calls returned.
-- ``L``: the SHA-256 of one that is large when packed. The judge answers ``N``, go on, or ``W``:
-  then it comes as ``R``, alone.
-- ``F``, ``F0``: the program raised something, or there is no function to call; the end.
-- ``T``, ``X``: a call took longer than it may and came back; one was ended. Said once each.
-- ``P``, ``O``: for ground truth, bytes of a packed value; its end, with the packed arguments of
-  `judgebox.codec.CaseWriter.end`.
-- ``E``: for ground truth, what was raised.
-"""
+"""Calls a program's function in the box, input by input; messages: README.md."""
 
 import builtins
 import contextlib
@@ -42,40 +24,36 @@ from judgebox import codec, codec_types
 from judgebox.check import Channel
 from judgebox.compare import equals_its_like, is_floats
 
-#: Bytes of values that are sent together, and seconds for which they may wait.
-_HELD_BYTES, _HELD_SECONDS = 32 * 1024, 0.005
+#: Small values that are sent together (far fewer bytes than the judge reads), and for how long
+#: they may wait, in seconds.
+_HELD, _HELD_SECONDS = 64, 0.005
 #: Bytes of a reference's value that are sent at once.
 _PIECE = 2**20
 # A function can call itself as often as under `python -m evalplus.evaluate`.
 _FRAMES = 971
-_TAKEN_FROM_OS = (
-    *("kill", "system", "putenv", "remove", "removedirs", "rmdir", "fchdir", "setuid", "fork"),
-    *("forkpty", "killpg", "rename", "renames", "truncate", "replace", "unlink", "fchmod"),
-    *("fchown", "chmod", "chown", "chroot", "lchflags", "lchmod", "lchown", "getcwd", "chdir"),
-)
+_TAKEN = {
+    os: "kill system putenv remove removedirs rmdir fchdir setuid fork forkpty killpg rename "
+    "renames truncate replace unlink fchmod fchown chmod chown chroot lchflags lchmod lchown "
+    "getcwd chdir",
+    builtins: "exit quit open help",
+    shutil: "rmtree move chown",
+    subprocess: "Popen",
+}
 _TAKEN_MODULES = ("ipdb", "joblib", "resource", "psutil", "tkinter")
 
 
 def guard() -> None:
-    """Take away what EvalPlus's `reliability_guard` takes away.
-
-    No protection here, the box is that; but a program that uses `open` must fail as it does there.
-    """
-    with contextlib.suppress(ValueError, OSError):
-        # The stack of a deep recursion may grow as far as the memory.
+    """Take away what EvalPlus's `reliability_guard` does: who uses `open` must fail here, too."""
+    with contextlib.suppress(ValueError, OSError):  # the stack may grow as far as the memory
         memory, _ = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_STACK, (memory, memory))
     with contextlib.suppress(OSError):
         tempfile.gettempdir()  # is found with what is taken away now
     faulthandler.disable()
     os.environ["OMP_NUM_THREADS"] = "1"
-    for name in _TAKEN_FROM_OS:
-        setattr(os, name, None)
-    for name in ("exit", "quit", "open", "help"):
-        setattr(builtins, name, None)
-    for name in ("rmtree", "move", "chown"):
-        setattr(shutil, name, None)
-    subprocess.Popen = None  # type: ignore[assignment, misc]
+    for module, names in _TAKEN.items():
+        for name in names.split():
+            setattr(module, name, None)
     sys.modules.update(dict.fromkeys(_TAKEN_MODULES))  # type: ignore[arg-type]
 
 
@@ -84,14 +62,12 @@ class _WriteOnly(io.StringIO):
         raise OSError
 
     readline = readlines = read  # type: ignore[assignment]
-
-    def readable(self, *args: Any, **kwargs: Any) -> bool:
-        return False
+    readable = lambda self: False  # noqa: E731
 
 
 @contextlib.contextmanager
 def swallow() -> Iterator[None]:
-    """Standard output and error go nowhere, and nothing can be read: EvalPlus's `swallow_io`."""
+    """EvalPlus's `swallow_io`: standard streams go nowhere, and nothing can be read."""
     kept = sys.stdout, sys.stderr, sys.stdin
     sys.stdout = sys.stderr = sys.stdin = _WriteOnly()
     try:
@@ -126,13 +102,16 @@ def _expired(number: int, frame: FrameType | None) -> None:
     raise TimeoutException("Timed out!")
 
 
+# A program may put something else in their places.
+_now, _sha256 = time.monotonic, hashlib.sha256
+
+
 class _Results:
     """Packs values as they are returned, before the program can change them, and sends them."""
 
     def __init__(self, channel: Channel, alone: bool, iterated: bool) -> None:
         self._channel, self._at_once, self._iterated = channel, alone, iterated
         self._held: list[bytes] = []
-        self._size = 0
         self._sent = -1.0
         self._sent_messages: set[bytes] = set()
 
@@ -145,13 +124,12 @@ class _Results:
             if self._channel.receive() != b"W":
                 return
         self._held.append(data)
-        self._size += len(data)
         late = _now() - self._sent > _HELD_SECONDS  # at first always
-        if large or late or self._at_once or self._size > _HELD_BYTES:
+        if large or late or self._at_once or len(self._held) > _HELD:
             self.flush()
 
     def packed(self, value: Any) -> bytes:
-        """What it holds; for the set-equality oracle also what any iterable yields."""
+        """A value's bytes; for the set-equality oracle with what any iterable yields."""
         try:
             if self._iterated and codec_types.taken_apart(value)[0] == codec_types.OPAQUE:
                 value = codec.Opaque(type(value).__name__, list(value))
@@ -170,23 +148,16 @@ class _Results:
         if self._held:
             self._channel.send(b"R" + codec.pack(self._held))
             self._held.clear()
-            self._size = 0
         self._sent = _now()
-
-
-# A program may put something else in their places.
-_now, _sha256 = time.monotonic, hashlib.sha256
 
 
 def run(request: bytes, channel: Channel) -> None:
     """Serve the judge until it has no more inputs, or until the program raises.
 
-    The request is packed ``{"code", "entry_point", "truth", "not_none", "alone", "grace",
-    "iterated", "recorded", "seed"}``. ``truth``: the code is a reference, whose outputs come whole
-    and with their times; ``not_none``: of them, only whether there is one. ``alone``: each value is
-    sent before the next call. ``grace``: multiple of its time after which a call is ended.
-    ``iterated``: an iterable that is no data is sent with its items. ``recorded``: inputs are calls
-    by name (`judgebox.record`), and what is raised is a result.
+    The request: a packed `judgebox.judging.Program`, the ``seed`` of random generators, ``truth``:
+    whether it is a reference, and if so whether it only counts that an output is ``not_none``. Else
+    ``alone``: each value is sent before the next call; ``grace``: multiple of its time after which
+    a call is ended; ``iterated``: an iterable that is no data is sent with its items.
     """
     leave = os._exit
     try:
@@ -197,11 +168,7 @@ def run(request: bytes, channel: Channel) -> None:
         while frame := frame.f_back:  # type: ignore[assignment]
             depth += 1
         sys.setrecursionlimit(depth + _FRAMES)
-        if program["truth"]:
-            _record(program, channel)
-        else:
-            guard()
-            _call(program, channel)
+        (_make_truth if program["truth"] else _call)(program, channel)
     finally:
         leave(0)
 
@@ -210,14 +177,15 @@ def _call(program: dict[str, Any], channel: Channel) -> None:
     namespace: dict[str, Any] = {}
     results = _Results(channel, program["alone"], program["iterated"])
     grace, raised = program["grace"], b"F0"
+    guard()
 
     def call_by_name(name: str, arguments: list[Any], named: dict[str, Any]) -> Any:
         function = namespace[name]
         try:
             return function(*arguments, **named)
-        except TimeoutException:
-            raise
         except BaseException as error:
+            if isinstance(error, TimeoutException):
+                raise
             return codec.Raised.of(error)
 
     try:
@@ -240,7 +208,7 @@ def _call(program: dict[str, Any], channel: Channel) -> None:
         channel.send(raised)
 
 
-def _record(program: dict[str, Any], channel: Channel) -> None:
+def _make_truth(program: dict[str, Any], channel: Channel) -> None:
     """A reference's outputs and times, as EvalPlus's `trusted_exec` takes them."""
     clock = time.process_time
     namespace: dict[str, Any] = {}

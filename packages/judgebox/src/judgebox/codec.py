@@ -1,20 +1,11 @@
-"""Values as bytes, and back: what a program in the box returns, and files of test cases.
+"""Values as bytes, and back, and files of test cases; which types are kept: README.md.
 
-msgpack holds the plain types; the others are extensions of it (`judgebox.codec_types`). Reading
-makes values of these types and nothing else: it imports, calls and instantiates nothing that the
-bytes name. Bytes from a hostile program therefore yield data or `CodecError`.
-
-Exact types are kept. An instance of a subclass of a builtin type (a named tuple, an `IntEnum`), or
-of a type that compares as one (`ChainMap`, sympy's numbers), becomes one of a stand-in subclass.
-Anything else becomes `Opaque`, which equals nothing. Within another value a bytearray or memoryview
-becomes bytes, which equal it, as msgpack knows no difference.
-
-Depth is bounded (`MAX_DEPTH` extensions within each other, some 500 lists), and memory by the
-bytes: no byte becomes more than about 120 bytes of objects.
+Reading bytes of any origin imports, calls and instantiates nothing that they name.
 """
 
 import hashlib
 import io
+import math
 import mmap
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -40,10 +31,7 @@ _SMALL = 512
 
 
 def pack(value: Any) -> bytes:
-    """The bytes of a value; never those of the code that the value may bring along.
-
-    `CodecError`: nested too deep (or within itself), or longer than msgpack can say (4 GiB).
-    """
+    """The bytes of a value; `CodecError`: nested too deep, or longer than msgpack can say."""
     try:
         buffer = type(value) in (bytearray, memoryview)
         return _packed(_extension(value, 0) if buffer else value, 0)
@@ -62,7 +50,7 @@ def _extension(value: Any, depth: int) -> msgpack.ExtType:
     if type(value) is tuple:  # by far the most frequent
         return msgpack.ExtType(1, _packed([*value], depth))
     code, content = taken_apart(value)
-    raw = KINDS[code - 1].holds is bytes
+    raw = KINDS[code - 1].holds == (bytes,)
     return msgpack.ExtType(code, content if raw else _packed(content, depth))
 
 
@@ -90,11 +78,7 @@ def _as_codec_error() -> Iterator[None]:
 
 
 def unpack(data: bytes, limit: int = 2**30, opaque: bool = True) -> Any:
-    """The value of bytes that anybody may have written, at most `limit`.
-
-    `CodecError`: whatever is wrong, memory that does not suffice included, or an `Opaque` part
-    where none may be.
-    """
+    """The value of bytes that anybody may have written, of at most `limit`; else `CodecError`."""
     if len(data) > limit:
         raise CodecError(f"{len(data)} bytes, of at most {limit}")
     with _as_codec_error():
@@ -102,10 +86,7 @@ def unpack(data: bytes, limit: int = 2**30, opaque: bool = True) -> Any:
 
 
 def items(data: bytes, largest: int) -> Iterator[Any]:
-    """The items of a list's bytes, of which only one is made at a time.
-
-    `CodecError`: see `unpack`; they hold no list, or an item of more bytes than ``largest``.
-    """
+    """The items of a list's bytes, of at most so many each, made one at a time; see `unpack`."""
     with _as_codec_error():
         _check_complete(data)
         file = io.BytesIO(data)
@@ -127,7 +108,8 @@ def _options(depth: int, opaque: bool) -> dict[str, Any]:
         if not 0 < code <= len(KINDS):
             raise CodecError(f"unknown extension {code}")
         kind = KINDS[code - 1]
-        value = kind.made(data if kind.holds is bytes else _unpacked(data, depth + 1, opaque))
+        raw = kind.holds == (bytes,)
+        value = kind.made(data if raw else _unpacked(data, depth + 1, opaque))
         if not opaque and isinstance(value, Opaque):
             raise CodecError(f"a value of type {value.kind} is not plain data")
         return value
@@ -159,13 +141,16 @@ class CaseSet:
     """One set of tests, base or plus; `index` says where what is in the whole file's data."""
 
     def __init__(self, data: "mmap.mmap", index: dict[str, Any]) -> None:
-        self._data, self._index = data, index
+        self._data, self._varying = data, index["varying"]
         self._inputs = [*accumulate(index["inputs"], initial=index["at"])]
         self._expected = [*accumulate(index["expected"], initial=self._inputs[-1])]
-        self.times: list[float] = index["times"]
-        """Seconds that the reference took for each test, coarsely."""
         self.output_bytes = self._expected[-1] - self._expected[0]
-        """Size of all expected outputs."""
+        #: Seconds that the reference took for each test, coarsely.
+        self.times: list[float] = index["times"]
+        #: Test -> SHA-256 of an expected output that is large, and equals itself.
+        self.digests: dict[int, bytes] = index["digests"]
+        #: First test whose expected output is of floats.
+        self.floats_from = math.inf if index["floats_from"] is None else index["floats_from"]
 
     def __len__(self) -> int:
         return len(self._inputs) - 1
@@ -183,31 +168,15 @@ class CaseSet:
         return int(self._expected[number + 1] - self._expected[number])
 
     def is_expected(self, number: int, output: bytes) -> bool:
-        """Whether these are the very bytes of an expected output, and right therefore.
-
-        Never so where that does not equal itself, as with NaN.
-        """
-        if len(output) != self.expected_bytes(number) or number in self._index["varying"]:
+        """Whether these are the bytes of an expected output that, unlike NaN, equals itself."""
+        if len(output) != self.expected_bytes(number) or number in self._varying:
             return False
         return output == self.expected(number)
-
-    def digest(self, number: int) -> bytes | None:
-        """SHA-256 of an expected output that is large, and equals itself."""
-        digest: bytes | None = self._index["digests"].get(number)
-        return digest
-
-    def floats(self, number: int) -> bool:
-        """Whether one of the expected outputs so far is of floats."""
-        first = self._index["floats_from"]
-        return first is not None and number >= first
 
 
 @contextmanager
 def open_cases(path: Path) -> Iterator[dict[str, CaseSet]]:
-    """The sets of tests in a file that `CaseWriter` wrote, by name, usable within.
-
-    `SetupError`: it is no such file, as one that an earlier version made.
-    """
+    """The sets of tests in a file that `CaseWriter` wrote, by name; `SetupError`: no such file."""
     with ExitStack() as stack:
         try:
             file = stack.enter_context(path.open("rb"))
@@ -220,8 +189,8 @@ def open_cases(path: Path) -> Iterator[dict[str, CaseSet]]:
             sets = {name: CaseSet(data, places) for name, places in index.items()}
         except (CodecError, OSError, ValueError, KeyError, TypeError, AttributeError):
             raise SetupError(
-                f"{path}: holds no tests in this version's format (earlier ones kept pickles, "
-                f"which are not read any more); remove {path.parent.parent} and run again"
+                f"{path}: holds no tests in this version's format; remove {path.parent.parent} and "
+                "run again"
             ) from None
         yield sets
 
@@ -244,14 +213,11 @@ class CaseWriter(AbstractContextManager["CaseWriter"]):
 
     def begin(self, name: str, inputs: Iterable[bytes]) -> None:
         """Start a set, base or plus, with the packed argument lists of its tests."""
-        at = self._file.tell()
         self._index = self._sets[name] = {
-            "at": at,
+            "at": self._file.tell(),
             "inputs": [self._file.write(data) for data in inputs],
-            "expected": [],
-            "digests": {},
-            "varying": {},
-            "times": [],
+            **{name: [] for name in ("expected", "times")},
+            **{name: {} for name in ("digests", "varying")},
             "floats_from": None,
         }
 
@@ -261,10 +227,7 @@ class CaseWriter(AbstractContextManager["CaseWriter"]):
         self._sum.update(data)
 
     def end(self, seconds: float, floats: bool, same: bool) -> None:
-        """End that output, with the reference's time.
-
-        `floats`, `same`: what `judgebox.compare.is_floats` and `equals_its_like` say of it.
-        """
+        """End it; `judgebox.compare.is_floats` and `equals_its_like` say what it is."""
         number = len(self._index["expected"])
         self._index["expected"].append(self._size)
         self._index["times"].append(seconds)

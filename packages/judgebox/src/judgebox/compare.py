@@ -1,15 +1,11 @@
-"""Whether an output is right: EvalPlus's comparison, over data that came out of the box.
-
-The same steps as in EvalPlus 0.3.1's `unsafe_execute`, with three differences. Special oracles see
-the inputs as they were given, not as the program left them. `find_zero` (HumanEval/32) is judged by
-its oracle, whose bookkeeping 0.3.1 skips, so that no solution passes there; upstream has mended it
-since. And what holds no number is close to none: of `[[]]` numpy's `allclose` says that it is.
-"""
+"""Whether an output is right: EvalPlus's comparison, but for what README.md lists."""
 
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import numpy
 
 from judgebox import codec
 from judgebox.codec_types import Opaque, spread
@@ -21,54 +17,50 @@ SET_EQUALITY = (
     *("similar_elements", "find_char_long", "common_in_nested_lists", "extract_singly"),
     *("larg_nnum", "intersection_array", "find_dissimilar", "Diff"),
 )
-_ORACLES = ("are_equivalent", "sum_div", "surface_Area", "digit_distance_nums")
-#: Types of values that equal their like for sure.
-_SURE = {type(None), bool, int, str}
 #: Gives a test's argument list, which few oracles look at.
 Arguments = Callable[[], list[Any]]
-
+#: Of these, it takes other outputs besides: (output, arguments, tolerance) -> whether this one.
+_ORACLES: dict[str, Callable[[Any, Arguments, float], Any]] = {
+    "are_equivalent": lambda out, arguments, atol: True,  # Mbpp/164: any answer
+    "sum_div": lambda out, arguments, atol: out == 0,  # Mbpp/295
+    "surface_Area": lambda out, arguments, atol: abs(out - _surface_area(*arguments())) <= atol,
+    "digit_distance_nums": lambda out, arguments, atol: out == _digit_distance(*arguments()),
+}
+#: Types of values that equal their like for sure.
+_SURE = {type(None), bool, int, str}
 #: Numbers that numpy may make of what is not spelled out: ranges, or rows beside columns.
 _MOST_NUMBERS = 1_000_000
-#: numpy's relative tolerance in `allclose` as EvalPlus calls it.
-_RTOL = 1e-07
-#: Absolute tolerance from the first expected float on, where a problem names none.
-_ATOL = 1e-6
+#: Relative tolerance in `allclose` as EvalPlus calls it, and the absolute one from the first
+#: expected float on, where a problem names none.
+_RTOL, _ATOL = 1e-07, 1e-6
 
 
 class Comparison:
-    """The comparison of one set of tests, in the tests' order.
+    """The comparison of one set of tests, in the tests' order, with a dataset's special oracles.
 
-    Special oracles of a dataset ("humaneval", "mbpp") apply to its functions. Where the absolute
-    tolerance of floats is 0, it is 1e-6 from the first test on whose expected output is of floats,
-    for all that follow, as in EvalPlus. Results of recorded calls are compared part by part
-    (`nearly`) where no special oracle applies.
+    A tolerance of 0 is 1e-6 from the first expected floats on. Recorded results: see `nearly`.
     """
 
     def __init__(self, dataset: str, entry_point: str, atol: float, recorded: bool = False) -> None:
         self._recorded, self._atol = recorded, atol
-        special = dataset == "mbpp" and entry_point in {*_ORACLES, *SET_EQUALITY, *NOT_NONE}
-        self._mbpp = entry_point if special else ""
-        self._zero = dataset == "humaneval" and entry_point == "find_zero"
-        #: Whether what an iterable yields is compared.
-        self.iterates = self._mbpp in SET_EQUALITY
-        #: Whether an oracle of its own judges this function.
-        self.special = bool(self._mbpp) or self._zero
+        special = {"mbpp": {*_ORACLES, *SET_EQUALITY, *NOT_NONE}, "humaneval": {"find_zero"}}
+        #: The function, where an oracle of its own judges it.
+        self.special = entry_point if entry_point in special.get(dataset, ()) else ""
+        self.iterates = self.special in SET_EQUALITY  # what an iterable yields is compared
 
     def passes(self, out: Any, expected: Any, arguments: Arguments) -> bool:
         """Whether an output is right; whatever goes wrong in comparing it, it is not."""
         try:
             if too_wide(out, expected):
                 return False
-            if self._zero:
+            if self.special == "find_zero":
                 return bool(abs(_polynomial(arguments()[0], out)) <= self._atol)
             if self._recorded:
                 return nearly(out, expected, self._atol)
             exact = self._exact(out, expected, arguments)
             self.equal(is_floats(expected))
-            if exact or self._atol == 0:
+            if exact or self._atol == 0 or type(out) is not type(expected):
                 return bool(exact)
-            if type(out) is not type(expected):
-                return False
             if isinstance(expected, list | tuple) and len(out) != len(expected):
                 return False
             return close(out, expected, self._atol)
@@ -76,11 +68,7 @@ class Comparison:
             return False
 
     def passes_long(self, out: Iterator[Any], expected: Iterator[Any]) -> bool:
-        """Whether the items of a list are right; it stops at the first that is wrong.
-
-        With a tolerance, items that are lists are compared one by one; EvalPlus makes one array of
-        all.
-        """
+        """Whether the items of a list are right; with a tolerance one by one, not as one array."""
         exact = numeric = True
         try:
             for output, wanted in zip(out, expected, strict=True):
@@ -98,43 +86,32 @@ class Comparison:
 
     def equal(self, floats: bool) -> None:
         """Take note of a test whose output equals the expected one, which is of floats or not."""
-        if self._atol == 0 and floats and not self._zero:
+        if self._atol == 0 and floats and self.special != "find_zero":
             self._atol = _ATOL
 
     def _exact(self, out: Any, expected: Any, arguments: Arguments) -> Any:
         exact = out == expected
-        if self._mbpp == "are_equivalent":  # Mbpp/164: EvalPlus takes any answer
-            return exact or True
-        if self._mbpp == "sum_div":  # Mbpp/295
-            return exact or out == 0
-        if self._mbpp == "surface_Area":  # Mbpp/581
-            return exact or abs(out - _surface_area(*arguments())) <= self._atol
-        if self._mbpp == "digit_distance_nums":  # Mbpp/558
-            return exact or out == _digit_distance(*arguments())
-        if self._mbpp in SET_EQUALITY:
+        if self.special in _ORACLES:
+            return exact or _ORACLES[self.special](out, arguments, self._atol)
+        if self.iterates:
             items = out if not isinstance(out, Opaque) or out.items is None else out.items
             if isinstance(items, range) and len(items) > len(expected):
                 return False  # without making a set of it, however long it is
             return set(spread([*items])) == set(expected)
-        if self._mbpp in NOT_NONE:
+        if self.special in NOT_NONE:
             return exact if isinstance(out, bool) else expected == (out is not None)
         return exact
 
 
 def too_wide(out: Any, expected: Any) -> bool:
-    """Whether numpy, asked if these are equal, would lay rows beside columns, and make far more.
-
-    A column of 60,000 numbers beside a list of as many is a table of 4 GB.
-    """
-    sizes = sum(int(value.size) for value in (out, expected) if _is_array(value))
+    """Whether numpy would lay rows beside columns: two times 60,000 numbers make 4 GB."""
+    sizes = sum(int(value.size) for value in (out, expected) if isinstance(value, numpy.ndarray))
     return _compared(out, expected) > _MOST_NUMBERS + 4 * sizes
 
 
 def _compared(out: Any, expected: Any) -> int:
     """How many pairs numpy would compare at once."""
-    if _is_array(out) or _is_array(expected):
-        import numpy
-
+    if isinstance(out, numpy.ndarray) or isinstance(expected, numpy.ndarray):
         try:
             return math.prod(numpy.broadcast_shapes(numpy.shape(out), numpy.shape(expected)))
         except ValueError:  # they don't fit, or are ragged
@@ -148,14 +125,8 @@ def _compared(out: Any, expected: Any) -> int:
     return 0
 
 
-def _is_array(value: Any) -> bool:
-    return type(value).__module__ == "numpy" and type(value).__name__ == "ndarray"
-
-
 def close(out: Any, expected: Any, atol: float) -> bool:
     """Numpy's `allclose`, unless it would make something huge of a small output, or nothing."""
-    import numpy
-
     if _in_ranges(out) > _MOST_NUMBERS:
         return False
     left, right = numpy.asarray(out), numpy.asarray(expected)
@@ -172,10 +143,7 @@ def _item_close(out: Any, expected: Any, atol: float) -> bool:
 
 
 def nearly(out: Any, expected: Any, tolerance: float) -> bool:
-    """Whether two values are equal but for rounding of floats, wherever these stand.
-
-    The tolerance of floats is absolute and relative.
-    """
+    """Whether two values are equal but for floats within a tolerance, absolute and relative."""
     if isinstance(expected, float) and isinstance(out, float | int):
         if math.isnan(expected):
             return math.isnan(out)
@@ -187,12 +155,9 @@ def nearly(out: Any, expected: Any, tolerance: float) -> bool:
             if not isinstance(out, kind) or len(out) != len(expected):
                 return False
             keys = expected if kind is dict else range(len(expected))
-            if kind is dict and {*out} != {*expected}:
-                return False
-            return all(nearly(out[key], expected[key], tolerance) for key in keys)
-    if _is_array(expected) or _is_array(out):
-        import numpy
-
+            same = kind is not dict or out.keys() == expected.keys()
+            return same and all(nearly(out[key], expected[key], tolerance) for key in keys)
+    if isinstance(out, numpy.ndarray) or isinstance(expected, numpy.ndarray):
         left, right = numpy.asarray(out), numpy.asarray(expected)
         same = left.shape == right.shape
         if same and left.dtype.kind in "fc" and right.dtype.kind in "biufc":
@@ -216,7 +181,7 @@ def is_floats(value: Any) -> bool:
         return True
     if isinstance(value, list | tuple):
         return bool(value) and all(isinstance(item, float) for item in value)
-    return _is_array(value) and value.dtype.str[1:] in ("f4", "f8")
+    return isinstance(value, numpy.ndarray) and value.dtype.str[1:] in ("f4", "f8")
 
 
 def equals_its_like(value: Any) -> bool:

@@ -1,13 +1,8 @@
-"""Problems, samples and results in EvalPlus's formats, and its pass@k.
-
-A problem file has one problem a line, as HumanEval+ and MBPP+ have them; a sample file has a line
-with ``task_id`` and ``solution`` (a whole program) or ``completion`` (what follows the prompt).
-"""
+"""Problems, samples and results in EvalPlus's formats, and its pass@k."""
 
 import gzip
 import json
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,29 +25,24 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
 
 
 def checked_problems(rows: Iterable[Problem], source: object, plus: bool) -> dict[str, Problem]:
-    """Check the rows of a problem file; returns task id -> problem, in the file's order.
-
-    `SetupError`: a field that is missing or of another type (``plus_input`` only if `plus`), a task
-    id that comes twice, a problem without tests, no problem at all.
-    """
+    """Check a problem file's rows; returns task id -> problem. `SetupError`: the first mistake."""
     problems: dict[str, Problem] = {}
     for number, row in enumerate(rows, start=1):
         task = row.get("task_id", number)
+        where = f"{source}: problem {task!r}"
         if row.get("plus_input") == {}:
             row["plus_input"] = []  # MBPP+ has one such problem, without plus tests
         for name, kind in _FIELDS.items():
             if not isinstance(row.get(name), kind) and (plus or name != "plus_input"):
                 actual = type(row[name]).__name__ if name in row else "missing"
-                raise SetupError(
-                    f"{source}: problem {task!r}: field {name!r} is {actual}; EvalPlus's format "
-                    "needs it (`plus: false` for a suite without plus tests)"
+                way_out = (
+                    "EvalPlus's format needs it (`plus: false` for a suite without plus tests)"
                 )
+                raise SetupError(f"{where}: field {name!r} is {actual}; {way_out}")
         if task in problems:
-            raise SetupError(f"{source}: problem {task!r} comes twice")
+            raise SetupError(f"{where} comes twice")
         if not row["base_input"]:
-            raise SetupError(
-                f"{source}: problem {task!r}: base_input is empty, so nothing is tested"
-            )
+            raise SetupError(f"{where}: base_input is empty, so nothing is tested")
         problems[task] = row
     if not problems:
         raise SetupError(f"{source}: holds no problems")
@@ -60,10 +50,7 @@ def checked_problems(rows: Iterable[Problem], source: object, plus: bool) -> dic
 
 
 def inputs(problem: Problem, tests: str, oracle: str) -> list[Any]:
-    """The argument lists of a problem's ``base`` or ``plus`` tests, with MBPP's types restored.
-
-    JSON has no tuples, sets or complex numbers; EvalPlus knows where MBPP's inputs have them.
-    """
+    """A problem's ``base`` or ``plus`` inputs, with what JSON has no types for in MBPP's."""
     raw: list[Any] = problem[f"{tests}_input"]
     if oracle != "mbpp":
         return raw
@@ -71,26 +58,18 @@ def inputs(problem: Problem, tests: str, oracle: str) -> list[Any]:
     return restored
 
 
-def reference_program(problem: Problem, oracle: str) -> Program:
-    """A problem's canonical solution."""
-    code = problem["prompt"] + problem["canonical_solution"]
-    return Program(code, problem["entry_point"], oracle, problem["atol"])
-
-
 def expect_request(
     problem: Problem, oracle: str, plus: bool, cases: Path, memory_bytes: int
 ) -> "partial[Recording]":
-    """Write a problem's inputs; returns the request that makes a worker add the expected outputs.
-
-    The worker's answer is a `judgebox.reference.Recording`.
-    """
+    """Write a problem's inputs; the request makes a worker add outputs (a `Recording`)."""
+    code = problem["prompt"] + problem["canonical_solution"]
     with CaseWriter(cases) as writer:
         for name in ["base", "plus"] if plus else ["base"]:
             writer.begin(name, map(codec.pack, inputs(problem, name, oracle)))
     return partial(
         expect,
         cases=cases.resolve(),
-        program=reference_program(problem, oracle),
+        program=Program(code, problem["entry_point"], oracle, problem["atol"]),
         memory_bytes=memory_bytes,
         not_none=oracle == "mbpp" and problem["entry_point"] in NOT_NONE,
     )
@@ -104,40 +83,33 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
                 if not line.strip():
                     continue
                 try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    raise SetupError(f"{path}:{number}: not valid JSON: {error}") from None
-                if not isinstance(row, dict):
-                    raise SetupError(f"{path}:{number}: no JSON object, but {line[:40]!r}")
-                yield row
+                    yield {**json.loads(line)}
+                except (ValueError, TypeError) as error:
+                    raise SetupError(f"{path}:{number}: no JSON object: {error}") from None
     except (OSError, EOFError) as error:
         raise SetupError(f"{path}: cannot be read: {error}") from None
 
 
-def read_samples(path: Path, problems: Mapping[str, Problem]) -> dict[str, list[str]]:
-    """Programs by task id, in the file's order; for every problem one at least."""
-    samples: dict[str, list[str]] = defaultdict(list)
+def read_samples(path: Path, problems: Mapping[str, Problem]) -> list[tuple[str, str]]:
+    """Task ids and programs, in the file's order; for every problem one at least."""
+    samples = []
     for number, row in enumerate(read_jsonl(path), start=1):
-        task = str(row.get("task_id"))
+        task, where = str(row.get("task_id")), f"{path}: sample {number}"
         if task not in problems:
             raise SetupError(
-                f"{path}: sample {number}: task_id {task!r} is none of the problems'; do samples "
-                "and problems belong together?"
+                f"{where}: task_id {task!r} is none of the problems'; do samples and problems "
+                "belong together?"
             )
         if isinstance(row.get("solution"), str):
-            samples[task].append(row["solution"])
+            samples.append((task, row["solution"]))
         elif isinstance(row.get("completion"), str):
-            samples[task].append(problems[task]["prompt"] + row["completion"])
+            samples.append((task, problems[task]["prompt"] + row["completion"]))
         else:
-            raise SetupError(
-                f"{path}: sample {number} ({task}): has neither `solution` nor `completion`, "
-                "one of which must be a string"
-            )
-    missing = [task for task in problems if task not in samples]
-    if missing:
+            raise SetupError(f"{where} ({task}): needs `solution` or `completion`, a string")
+    if missing := sorted(problems.keys() - dict(samples)):
+        names = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
         raise SetupError(
-            f"{path}: no sample for {len(missing)} of {len(problems)} problems: "
-            f"{', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}"
+            f"{path}: no sample for {len(missing)} of {len(problems)} problems: {names}"
         )
     return samples
 
@@ -145,10 +117,7 @@ def read_samples(path: Path, problems: Mapping[str, Problem]) -> dict[str, list[
 def result_row(
     problem: Problem, solution: str, outcomes: dict[str, Outcome], oracle: str, plus: bool
 ) -> dict[str, Any]:
-    """One entry of a result file, as ``evalplus.evaluate`` writes it: what became of a program.
-
-    `outcomes` are those of `judgebox.judge`, empty where its judge died.
-    """
+    """One entry of a result file, as ``evalplus.evaluate`` writes it; no outcomes are a failure."""
     row: dict[str, Any] = {"task_id": problem["task_id"], "solution": solution}
     failure = Outcome(FAIL)
     row["base_status"] = outcomes.get("base", failure).verdict
@@ -163,10 +132,7 @@ def result_row(
 
 
 def pass_at_k(rows: Mapping[str, Sequence[dict[str, Any]]], plus: bool) -> dict[int, float]:
-    """Unbiased pass@k (Chen et al. 2021, equation 1) for k of 1, 10, 100 that all problems allow.
-
-    `rows`: task id -> its samples' `result_row`.
-    """
+    """Unbiased pass@k (Chen et al. 2021, equation 1) for k of 1, 10, 100 that all tasks allow."""
     names = ("base_status", "plus_status") if plus else ("base_status",)
     counts = [
         (len(samples), sum(all(row[name] == PASS for name in names) for row in samples))
@@ -184,8 +150,6 @@ def _mbpp(name: str) -> Any:
     try:
         from evalplus.data import mbpp
     except ImportError:
-        raise SetupError(
-            "MBPP+ keeps tuples and sets as lists, and only EvalPlus knows where; "
-            "pip install evalplus"
-        ) from None
+        words = "MBPP+ keeps tuples and sets as lists; only EvalPlus knows where"
+        raise SetupError(f"{words}: pip install evalplus") from None
     return getattr(mbpp, name)

@@ -1,18 +1,4 @@
-"""One program judged by its test cases: in the box it is called, here its outputs are compared.
-
-Inputs go in a batch at a time; what comes out (`judgebox.calls`) is compared as it comes, and the
-first output that is wrong ends the check. Nothing of it is believed: bytes that are no data, more
-outputs than inputs, an output far larger than the expected one, or an end before the last output
-fail the program.
-
-EvalPlus 0.3.1 measures wall-clock time, so that a program may fail because its neighbours had the
-cores. Here a test, and all of a set, may take so many seconds of the program's own processor time;
-EvalPlus's cap of a minute gives way where the reference needs more. Waiting (sleep, locks) counts
-apart, and what it waits for a core does not count. A test that takes longer than it may fails, as
-in EvalPlus; a set that does is a time-out. Beside others a test is let run for half as long again,
-for what neighbours do to the caches of its core. If it comes back in between, or its set timed out,
-its program is run again alone; what does not come back by then would not have in time alone.
-"""
+"""A program judged outside of the box by what comes out, of which nothing is believed."""
 
 import hashlib
 import signal
@@ -31,16 +17,14 @@ PASS, FAIL, TIMEOUT = "pass", "fail", "timeout"
 #: Tests of the first batch, factor by which later ones grow, and the most tests and bytes of one.
 _FIRST, _GROWTH, _MOST, _BATCH_BYTES = 16, 4, 1024, 256 * 1024
 #: What an output may exceed the expected one by: a factor (a float takes nine times as much as the
-#: small integer that it equals), and bytes besides.
-_FACTOR, _MORE = 10, 2**20
-#: An output of so many times fewer bytes than expected, but for a few, is not compared.
-_SMALLER = 32
+#: small integer that it equals), and bytes besides. One of so many times fewer is not compared.
+_FACTOR, _MORE, _SMALLER = 10, 2**20, 32
 #: Bytes that are made into a value at once, which may be a hundred times as large. Of a longer list
 #: one item after the other is made; other outputs as large must be equal to the bit.
 _WHOLE_BYTES = 4 * 2**20
-#: Seconds of its own that the judge gives a message, more a megabyte, at most. Some take long to
-#: make or to compare on purpose, such as sets of numbers with the same hash.
-_SECONDS, _SECONDS_A_MEGABYTE, _MOST_SECONDS = 20.0, 1.0, 300.0
+#: Seconds of its own that the judge gives a message, and most: some take long on purpose. A
+#: megabyte gets one more.
+_SECONDS, _MOST_SECONDS = 20.0, 300.0
 #: Seconds that all tests of a set may take together, unless the reference is slow (EvalPlus's).
 _CAP = 60.0
 #: Beside others a test is ended at so many times its limit. Neighbours make a program take up to
@@ -72,15 +56,11 @@ class Outcome(NamedTuple):
     """What became of a program under one set of tests."""
 
     verdict: str  # pass, fail or timeout
+    #: Whether it is to be run again, alone: something else may be to blame for how it ended (see
+    #: `judgebox.check.Ended`), or a test took longer than it may, and came back.
     starved: bool = False
-    """Whether it is to be run again, alone: something else may be to blame for how it ended (see
-    `judgebox.check.Ended`), or a test took longer than it may, and came back."""
-
-    timed_out: bool = False
-    """Whether it did not pass and a test, or all of them together, ran out of time."""
-
-    failed: int | None = None
-    """Number of the first test that did not pass, None where there is none."""
+    timed_out: bool = False  # it did not pass, and a test, or all together, ran out of time
+    failed: int | None = None  # number of the first test that did not pass, if there is one
 
 
 def judge(
@@ -102,26 +82,20 @@ def judge(
     with open_cases(cases) as sets:
         for name, tests in sets.items():
             if every_set or all(outcome.verdict == PASS for outcome in outcomes.values()):
-                outcomes[name] = judge_set(box, program, tests, clocks or Clocks(), alone=alone)
+                outcomes[name] = judge_set(box, program, tests, clocks or Clocks(), alone)
             else:
                 outcomes[name] = Outcome(FAIL)
     return outcomes
 
 
 def judge_set(
-    box: Box,
-    program: Program,
-    tests: CaseSet,
-    clocks: Clocks,
-    *,
-    alone: bool = False,
-    seed: int = 0,
+    box: Box, program: Program, tests: CaseSet, clocks: Clocks, alone: bool = False, seed: int = 0
 ) -> Outcome:
-    """Run a program over a set of tests.
+    """Run a program over a set of tests; its random generators start at `seed`.
 
     Where it is `alone`, a test has no more than its time, and each output is judged before the next
     call. Else those of the last milliseconds may be lost with a program that ends in a time-out,
-    though one was wrong. The program's random generators start at `seed`.
+    though one was wrong.
     """
     if not len(tests):  # MBPP+ has a problem without plus tests
         return Outcome(PASS)
@@ -129,36 +103,27 @@ def judge_set(
     limits = [max(clocks.min_time_limit, factor * seconds) for seconds in tests.times]
     total = min(max(_CAP, factor * sum(tests.times)), sum(limits)) + 1
     judging = _Judging(program, tests, limits)
-    request = program._asdict() | {
-        "truth": False,
-        "alone": alone,
-        "grace": 1.0 if alone else _GRACE,
-        "iterated": judging.comparison.iterates,
-        "seed": seed,
-    }
-    room = 0.0 if alone else (_GRACE - 1) * max(limits)
-    bounds = Limits(
-        cpu_seconds=total + room,
-        wall_seconds=2 * (total + room),
-        memory_bytes=clocks.memory_bytes,
-        output_bytes=min(_FACTOR * tests.output_bytes + _OUTPUT_MORE, _OUTPUT_MOST),
-    )
+    request = program._asdict() | {"truth": False, "alone": alone, "seed": seed}
+    request |= {"grace": 1.0 if alone else _GRACE, "iterated": judging.comparison.iterates}
+    most = total if alone else total + (_GRACE - 1) * max(limits)
+    output_bytes = min(_FACTOR * tests.output_bytes + _OUTPUT_MORE, _OUTPUT_MOST)
+    bounds = Limits(most, 2 * most, clocks.memory_bytes, output_bytes=output_bytes)
     try:
         data = codec.pack(request)
     except codec.CodecError:  # a program of gigabytes
         return Outcome(FAIL)
     started = time.monotonic()
     with box.start("calls", data, bounds) as running:
-        verdict = judging.verdict(running)
-        failed = judging.judged if verdict != PASS and judging.loaded else None
-        if verdict is None:
+        right = judging.all_right(running)
+        failed, expired = judging.judged if judging.loaded else None, b"X" in judging.time_messages
+        if right is None:
             ended = running.wait()
             if ended.reason in ("cpu", "wall"):
                 return Outcome(TIMEOUT, ended.starved, True, failed)
-            return Outcome(FAIL, ended.starved, b"X" in judging.time_messages, failed)
+            return Outcome(FAIL, ended.starved, expired, failed)
         running.kill()
-        if verdict == FAIL:
-            return Outcome(FAIL, False, b"X" in judging.time_messages, failed)
+        if not right:
+            return Outcome(FAIL, False, expired, failed)
         late = bool(judging.time_messages)
         if time.monotonic() - started > 1:  # those that took less have all kept to their limits
             late = late or running.wait().cpu_seconds > total
@@ -170,21 +135,18 @@ class _Judging:
 
     def __init__(self, program: Program, tests: CaseSet, limits: list[float]) -> None:
         self._tests, self._limits, self._recorded = tests, limits, program.recorded
-        self.comparison = Comparison(
-            program.oracle, program.entry_point, program.atol, program.recorded
-        )
+        _, entry_point, oracle, *options = program
+        self.comparison = Comparison(oracle, entry_point, *options)
         self._asked, self._batch = 0, _FIRST
-        # Outputs that were right so far: the number of the first that was not, at the end.
-        self.judged = 0
+        self.judged = 0  # outputs that were right so far
         self._announced: bytes | None = None
         # T: a call took longer than it may and came back; X: one was ended. A program could hide
         # that; the limit of all calls together is not in its hands.
         self.time_messages: set[bytes] = set()
-        # Whether the program got as far as to be called, as far as its side says.
-        self.loaded = True
+        self.loaded = True  # the program got as far as to be called, as far as its side says
 
-    def verdict(self, running: Check) -> str | None:
-        """Pass or fail; None where the program ended before either was clear."""
+    def all_right(self, running: Check) -> bool | None:
+        """Whether all outputs are right; None where the program ended before that was clear."""
         running.send(self._next_batch())
         try:
             for frame in running.frames():
@@ -194,18 +156,15 @@ class _Judging:
                 number = min(self.judged, len(self._tests) - 1)
                 megabytes = (len(frame) + self._tests.expected_bytes(number)) / 2**20
                 # One that takes the judge longer ends it, by SIGVTALRM.
-                seconds = min(_SECONDS + _SECONDS_A_MEGABYTE * megabytes, _MOST_SECONDS)
-                signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+                signal.setitimer(signal.ITIMER_VIRTUAL, min(_SECONDS + megabytes, _MOST_SECONDS))
                 right = self._is_right(frame, running)
                 signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-                if not right:
-                    return FAIL
-                if self.judged == len(self._tests):
-                    return PASS
+                if not right or self.judged == len(self._tests):
+                    return right
                 if self.judged == self._asked:
                     running.send(self._next_batch())
         except (codec.CodecError, MemoryError):
-            return FAIL
+            return False
         finally:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         return None
@@ -213,12 +172,11 @@ class _Judging:
     def _next_batch(self) -> bytes:
         """The next inputs, and the seconds of processor time that each may take."""
         first, inputs, size = self._asked, list[bytes](), 0
-        while first + len(inputs) < len(self._tests) and len(inputs) < self._batch:
-            inputs.append(self._tests.input(first + len(inputs)))
+        end = min(first + self._batch, len(self._tests))
+        while self._asked < end and size < _BATCH_BYTES:
+            inputs.append(self._tests.input(self._asked))
             size += len(inputs[-1])
-            if size >= _BATCH_BYTES:
-                break
-        self._asked += len(inputs)
+            self._asked += 1
         self._batch = min(_GROWTH * self._batch, _MOST)
         return codec.pack([self._limits[first : self._asked], inputs])
 
@@ -230,7 +188,7 @@ class _Judging:
         if self.judged == self._asked:
             return False
         if kind == b"L" and self._announced is None:
-            if content == self._tests.digest(self.judged):
+            if content == self._tests.digests.get(self.judged):
                 self._pass()
                 running.send(b"N")
             else:
@@ -243,18 +201,19 @@ class _Judging:
             return False
         if not {*map(type, outputs)} <= {bytes}:
             return False
-        if self._announced is not None:  # no second thoughts: it must be what was announced
-            if [hashlib.sha256(output).digest() for output in outputs] != [self._announced]:
-                return False
-            self._announced = None
+        # No second thoughts: it must be what was announced.
+        announced, self._announced = self._announced, None
+        digests = [] if announced is None else [hashlib.sha256(data).digest() for data in outputs]
+        if announced is not None and digests != [announced]:
+            return False
         return all(map(self._is_right_output, outputs))
 
     def _is_right_output(self, output: bytes) -> bool:
         number, tests, special = self.judged, self._tests, self.comparison.special
+        size = tests.expected_bytes(number)
         if not special and tests.is_expected(number, output):
             self._pass()
             return True
-        size = tests.expected_bytes(number)
         if not special and size > _SMALLER * len(output) + _MORE:
             return False
         if max(size, len(output)) <= _WHOLE_BYTES:
@@ -263,14 +222,14 @@ class _Judging:
         elif special:
             return False
         else:
-            self.comparison.equal(tests.floats(number))
+            self.comparison.equal(number >= tests.floats_from)
             expected = codec.items(tests.expected(number), _WHOLE_BYTES)
             right = self.comparison.passes_long(codec.items(output, _WHOLE_BYTES), expected)
         self.judged += right
         return right
 
     def _pass(self) -> None:
-        self.comparison.equal(self._tests.floats(self.judged))
+        self.comparison.equal(self.judged >= self._tests.floats_from)
         self.judged += 1
 
     def _arguments(self) -> list[Any]:

@@ -1,16 +1,4 @@
-"""Records the calls that a problem's own tests make of its reference solution.
-
-In the box, in one isolated process, pytest runs a file that imports the module `solution`, or
-HumanEval's `check(candidate)` is called. Around each function that is tested stands a recorder:
-every call becomes data. Candidates are judged by these calls, never beside the tests themselves.
-
-What a recording can't hold is noticed here (functions that change their arguments or print, tests
-that look at the process around them) or by the judge, who reads what this module sends:
-
-- ``C``: a call: packed seconds, packed call (name, arguments, named arguments), packed result.
-- ``D``: all tests passed; the end.
-- ``E``: the key of the reason why the tests can't be recorded; the end.
-"""
+"""Records, in the box, the calls that tests make of a reference; messages: README.md."""
 
 import functools
 import io
@@ -21,7 +9,7 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,12 +21,12 @@ from judgebox.calls import swallow
 from judgebox.check import Channel
 from judgebox.codec import Raised
 
-#: Fixtures of pytest's own with which a test sees or changes more than arguments and results.
+#: Fixtures with which a test sees or changes more than arguments and results.
 _FIXTURES = {
     *("caplog", "capfd", "capfdbinary", "capsys", "capsysbinary", "monkeypatch", "pytester"),
     *("recwarn", "testdir", "tmp_path", "tmp_path_factory", "tmpdir", "tmpdir_factory"),
 }
-# Plugins of pytest's own that no test sees, but that cost time.
+# Plugins that no test sees, but that cost time.
 _NEEDLESS = (
     *("cacheprovider", "unraisableexception", "threadexception", "faulthandler"),
     *("doctest", "junitxml", "pastebin", "stepwise", "setuponly", "setupplan"),
@@ -50,16 +38,15 @@ class Unrecordable(BaseException):
 
 
 class Recorder:
-    """Sends every call of the functions that it wraps.
+    """A plugin of pytest's that sends every call of the functions that it wraps.
 
-    Where it is `strict`, functions that change their arguments or print are refused; HumanEval's
-    checks never look at that.
+    A `strict` one refuses what changes its arguments or prints; HumanEval's checks do without.
     """
 
     def __init__(self, channel: Channel, strict: bool) -> None:
-        self._channel, self._strict = channel, strict
+        self._channel, self.strict = channel, strict
         self._thread = threading.get_ident()
-        self._expected: list[tuple[type[BaseException], ...]] = [()]
+        self.expected: list[tuple[type[BaseException], ...]] = [()]
         self.reason: str | None = None  # why the tests can't be recorded
         self.passed = 0
 
@@ -85,51 +72,18 @@ class Recorder:
             except BaseException as error:
                 seconds = time.process_time() - started
                 # What tests accept: the types that they expect, or else its own.
-                expected = isinstance(error, self._expected[-1])
-                kinds = self._expected[-1] if expected else [type(error)]
+                expected = isinstance(error, self.expected[-1])
+                kinds = self.expected[-1] if expected else [type(error)]
                 self._send(call, Raised([kind.__name__ for kind in kinds]), seconds)
                 raise
             seconds = time.process_time() - started
             after = [name, [*arguments], named]
-            if self._strict and self._packed(after, "argument_no_data") != call:
+            if self.strict and self._packed(after, "argument_no_data") != call:
                 self.refuse("mutates_arguments")
             self._send(call, result, seconds)
             return result
 
         return recorded
-
-    @contextmanager
-    def expecting(self, expected: Any) -> Iterator[None]:
-        """Within, tests expect an exception of this type, or of one of these."""
-        kinds = expected if isinstance(expected, tuple) else (expected,)
-        self._expected.append(tuple(kind for kind in kinds if isinstance(kind, type)))
-        try:
-            yield
-        finally:
-            self._expected.pop()
-
-    @contextmanager
-    def _watched_output(self) -> Iterator[None]:
-        if not self._strict:  # a check may itself look at what is printed
-            yield
-            return
-        written = io.BytesIO()
-        file = io.TextIOWrapper(written, "utf-8", "replace", write_through=True)
-        try:
-            with redirect_stdout(file), redirect_stderr(file):
-                yield
-        finally:
-            if written.closed or written.getvalue():
-                self.refuse("prints")
-
-    def pytest_runtest_setup(self, item: Any) -> None:
-        """Pytest's hook: tests with certain fixtures are refused."""
-        if _FIXTURES.intersection(getattr(item, "fixturenames", ())):
-            self.refuse("fixtures")
-
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        """Pytest's hook: tests that passed are counted."""
-        self.passed += report.when == "call" and report.outcome == "passed"
 
     def _packed(self, value: Any, reason: str) -> bytes:
         try:
@@ -141,41 +95,52 @@ class Recorder:
         packed = self._packed(result, "result_no_data")
         self._channel.send(b"C" + codec.pack([seconds, call, packed]))
 
+    @contextmanager
+    def _watched_output(self) -> Iterator[None]:
+        if not self.strict:  # a check may itself look at what is printed
+            return (yield)
+        written = io.BytesIO()
+        file = io.TextIOWrapper(written, "utf-8", "replace", write_through=True)
+        try:
+            with redirect_stdout(file), redirect_stderr(file):
+                yield
+        finally:
+            if written.closed or written.getvalue():
+                self.refuse("prints")
+
+    def pytest_runtest_setup(self, item: Any) -> None:
+        """Refuse tests with certain fixtures."""
+        if _FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            self.refuse("fixtures")
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Count tests that passed."""
+        self.passed += report.when == "call" and report.outcome == "passed"
+
 
 def run(request: bytes, channel: Channel) -> None:
-    """Run the tests of a reference solution and send its calls.
-
-    The request is packed ``{"form", "prelude", "code", "test", "names"}``; see
-    `judgebox.record_reference`.
-    """
+    """Run the tests of a reference solution and send its calls; see `judgebox.record_reference`."""
     program = codec.unpack(request)
     leave = os._exit
     recorder = Recorder(channel, strict=program["form"] == "pytest")
     random.seed(0)
     numpy.random.seed(0)
     passed = False
-    try:
+    with suppress(BaseException):  # a test's own, or `Unrecordable`
         solution = _solution(recorder, program)
-        run_tests = _run_check if program["form"] == "check" else _run_pytest
-        passed = run_tests(recorder, solution, program)
-    except BaseException:  # a test's own, or `Unrecordable`
-        pass
-    if passed and recorder.reason is None:
-        channel.send(b"D")
-    else:
-        channel.send(b"E" + (recorder.reason or "reference_fails").encode())
+        passed = (
+            _run_pytest(recorder, program) if recorder.strict else _run_check(solution, program)
+        )
+    ended = passed and recorder.reason is None
+    channel.send(b"D" if ended else b"E" + (recorder.reason or "reference_fails").encode())
     leave(0)
 
 
 def _solution(recorder: Recorder, program: dict[str, Any]) -> types.ModuleType:
-    """The module `solution` whose tested functions are recorded.
-
-    Its functions call each other directly, by the globals of a module of their own.
-    """
+    """The module `solution`: tested functions recorded, but not where they call each other."""
     own = types.ModuleType("solution")
     sys.modules["solution"] = own
-    text = program["prelude"] + "\n" + program["code"] if program["prelude"] else program["code"]
-    exec(compile(text, "solution.py", "exec"), vars(own))
+    exec(compile(f"{program['prelude']}\n{program['code']}", "solution.py", "exec"), vars(own))
     module = types.ModuleType("solution")
     vars(module).update(vars(own))
     for name in program["names"]:
@@ -191,7 +156,7 @@ def _solution(recorder: Recorder, program: dict[str, Any]) -> types.ModuleType:
     return module
 
 
-def _run_check(recorder: Recorder, solution: types.ModuleType, program: dict[str, Any]) -> bool:
+def _run_check(solution: types.ModuleType, program: dict[str, Any]) -> bool:
     """Run HumanEval's tests; helpers of the prompt are theirs, not the solution's."""
     (name,) = program["names"]
     names: dict[str, Any] = {"__name__": "tests"}
@@ -203,7 +168,7 @@ def _run_check(recorder: Recorder, solution: types.ModuleType, program: dict[str
     return True
 
 
-def _run_pytest(recorder: Recorder, solution: types.ModuleType, program: dict[str, Any]) -> bool:
+def _run_pytest(recorder: Recorder, program: dict[str, Any]) -> bool:
     """Run a file of tests; returns whether there are some, and all passed."""
     directory = str(Path.cwd())
     Path("test_solution.py").write_text(program["test"], encoding="utf-8")
@@ -212,24 +177,26 @@ def _run_pytest(recorder: Recorder, solution: types.ModuleType, program: dict[st
     options = ["-c", os.devnull, "--rootdir", directory, "--confcutdir", directory]
     options += ["-q", "-x", "--capture=no", "--assert=plain", "--noconftest", "-W", "ignore"]
     options += [f"-pno:{name}" for name in _NEEDLESS]
-    pytest.raises = _noting_raises(recorder)
-    code = pytest.main([*options, f"{directory}/test_solution.py"], plugins=[recorder])
-    return code == pytest.ExitCode.OK and recorder.passed > 0
-
-
-def _noting_raises(recorder: Recorder) -> Any:
-    """``pytest.raises`` that tells the recorder what is expected."""
     original = pytest.raises
 
     @contextmanager
     def context(expected: Any, **options: Any) -> Iterator[Any]:
-        with original(expected, **options) as caught, recorder.expecting(expected):
-            yield caught
+        kinds = expected if isinstance(expected, tuple) else (expected,)
+        recorder.expected.append(tuple(kind for kind in kinds if isinstance(kind, type)))
+        try:
+            with original(expected, **options) as caught:
+                yield caught
+        finally:
+            recorder.expected.pop()
 
     def raises(expected: Any, *call: Any, **options: Any) -> Any:
+        """``pytest.raises`` that tells the recorder what is expected."""
         if not call:
             return context(expected, **options)
-        with recorder.expecting(expected):
-            return original(expected, *call, **options)
+        with context(expected) as caught:
+            call[0](*call[1:], **options)
+        return caught
 
-    return raises
+    pytest.raises = raises
+    code = pytest.main([*options, f"{directory}/test_solution.py"], plugins=[recorder])
+    return code == pytest.ExitCode.OK and recorder.passed > 0

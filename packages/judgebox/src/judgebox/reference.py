@@ -1,20 +1,4 @@
-"""Test cases out of a reference solution: its outputs become a problem's expected ones.
-
-A problem brings either inputs, over which the reference is run (`expect`), or tests of its own,
-which run twice in the box with a recorder around the reference (`record_reference` and
-`judgebox.record`): what it was called with, and what it returned or raised, become test cases like
-any others. Then the reference is judged by its own calls, with other random numbers.
-
-Tests that can't be recorded so are refused with a reason's key:
-
-- ``reference_fails``, ``reference_slow``: the reference does not pass its tests, or not in time.
-- ``reference_varies``: two recordings differ, or the reference fails by its own calls: results
-  depend on chance, on state that the tests set up, or on objects of their own kind.
-- ``classes``, ``no_function``: the tests use a class of the solution, or a value of it.
-- ``argument_no_data``, ``result_no_data``: functions, iterators, objects went in, or came out.
-- ``mutates_arguments``, ``prints``, ``threads``, ``fixtures``: tests look at more than results.
-- ``no_calls``, ``tests_nothing``: nothing is called; all results are None, empty, exceptions.
-"""
+"""Test cases out of a reference solution: what it returns over inputs, or under its tests."""
 
 import math
 from collections.abc import Sequence
@@ -28,40 +12,31 @@ from judgebox.codec import CaseWriter, open_cases
 from judgebox.compare import equals_its_like, is_floats
 from judgebox.judging import PASS, TIMEOUT, Clocks, Program, judge_set
 
-#: Seconds that a reference may take for all inputs of a set: it is trusted to end.
-_SECONDS = 540.0
-#: Bytes that all its outputs may have.
-_OUTPUT_BYTES = 16 * 2**30
+#: Seconds that a reference may take for all inputs of a set (it is trusted to end), and bytes that
+#: all its outputs may have.
+_SECONDS, _OUTPUT_BYTES = 540.0, 16 * 2**30
 #: Tolerance of floats in recorded results, absolute and relative.
 TOLERANCE = 1e-6
 
 
-class Failed(Exception):
-    """A reference that raised, was ended, or returned what is no data."""
+class _Refused(Exception):
+    """Why there are no test cases: what a reference did, or a reason's key."""
 
 
-class Interrupted(Failed):
-    """A reference that something else may have ended, as a machine out of memory."""
-
-
-class Refused(Exception):
-    """Tests that can't be recorded; the message is the reason's key."""
+class _Interrupted(_Refused):
+    """Something else may have ended a reference, as a machine out of memory."""
 
 
 class Recording(NamedTuple):
-    """What became of a reference under its own tests."""
+    """What became of a reference under its inputs, or its own tests."""
 
-    reason: str | None  # why they can't be recorded; None where they are
+    reason: str | None  # why there are no test cases; None where there are
     seconds: float = 0.0  # processor time of all calls, coarsely
     calls: int = 0
 
 
 def _coarse(seconds: float) -> float:
-    """A measured time, rounded up to a power of two; 0 below a tenth of a second.
-
-    Times only widen a test's limit where the reference is slow. Coarse ones are the same in
-    nearly every run, so the ground truth's bytes are, too.
-    """
+    """A time rounded up to a power of two, so the same in nearly every run; 0 if below 0.1 s."""
     return float(2.0 ** math.ceil(math.log2(seconds))) if 0.1 <= seconds < 1e9 else 0.0
 
 
@@ -70,8 +45,7 @@ def expect(
 ) -> Recording:
     """Run a reference over a file's inputs and replace the file by one with its outputs.
 
-    Where `not_none`, of its outputs only their presence counts. The reason why there are none, if
-    so: it raised, was ended, or returned what can't be kept.
+    Where `not_none`, of its outputs only their presence counts.
     """
     request = codec.pack(program._asdict() | {"truth": True, "not_none": not_none, "seed": 0})
     new = cases.with_suffix(".new")
@@ -86,8 +60,8 @@ def expect(
                     calls += len(inputs)
             new.replace(cases)
             return Recording(None, seconds, calls)
-        except (Failed, codec.CodecError) as error:
-            if last or not isinstance(error, Interrupted):
+        except (_Refused, codec.CodecError) as error:
+            if last or not isinstance(error, _Interrupted):
                 return Recording(str(error))
     raise AssertionError("not reached")
 
@@ -112,12 +86,11 @@ def _add_outputs(
                 total += _coarse(seconds)
                 left -= 1
                 if not left:
-                    running.kill()
                     return total
             else:
-                raise Failed(content[:1000].decode(errors="replace"))
+                raise _Refused(content[:1000].decode(errors="replace"))
         ended = running.wait()
-    raise (Interrupted if ended.starved else Failed)(f"ended early: {ended.reason} {ended.code}")
+    raise (_Interrupted if ended.starved else _Refused)(f"ended early: {ended.reason} {ended.code}")
 
 
 def _fields(content: bytes, *types: type) -> list[Any]:
@@ -142,23 +115,12 @@ def record_reference(
     seconds: float = 30.0,
     memory_bytes: int = Clocks().memory_bytes,
 ) -> Recording:
-    """Record a reference solution under its own tests and write its calls to a file.
+    """Record a reference solution under its own tests and write its calls to a file, as "base".
 
-    Args:
-        box: where it runs; `SetupError` where no sandbox can be had.
-        cases: file that is written, of one set, "base"; its inputs are ``[name, arguments, named
-            arguments]``. Programs are judged by it with ``Program.recorded``.
-        solution: the reference.
-        tests: the tests' program: a file for pytest that imports the module `solution`, or one
-            that defines HumanEval's ``check(candidate)``.
-        names: what the tests use of the solution; for "check" its one function.
-        form: of the tests.
-        prelude: program before the solution, and before HumanEval's tests.
-        oracle: whose special oracles apply.
-        atol: tolerance of floats.
-        seconds: processor time of the reference under its tests; slower ones make no test for many
-            candidates.
-        memory_bytes: address space of a program.
+    Programs are judged by it with ``Program.recorded``. `tests` is a file for pytest that imports
+    the module `solution`, or, by `form`, defines HumanEval's ``check(candidate)``; `names` is what
+    it uses of the solution. `prelude` comes before the solution and before HumanEval's tests. The
+    reference may take so many seconds of processor time. `SetupError`: no sandbox.
     """
     request = codec.pack(
         {"form": form, "prelude": prelude, "code": solution, "test": tests, "names": [*names]}
@@ -168,7 +130,7 @@ def record_reference(
     try:
         first, second = _recorded(box, request, limits), _recorded(box, request, limits)
         if [call[1:] for call in first] != [call[1:] for call in second]:
-            raise Refused("reference_varies")
+            raise _Refused("reference_varies")
         pairs = zip(first, second, strict=True)
         times = [_coarse(min(one[0], other[0])) for one, other in pairs]
         _write_calls(cases, first, times)
@@ -177,8 +139,8 @@ def record_reference(
             clocks = Clocks(seconds, 10.0, memory_bytes)
             verdict = judge_set(box, program, sets["base"], clocks, alone=True, seed=1).verdict
         if verdict != PASS:
-            raise Refused("reference_slow" if verdict == TIMEOUT else "reference_varies")
-    except Refused as refused:
+            raise _Refused("reference_slow" if verdict == TIMEOUT else "reference_varies")
+    except _Refused as refused:
         return Recording(str(refused))
     return Recording(None, sum(times), len(first))
 
@@ -188,14 +150,14 @@ _Call = tuple[float, bytes, bytes]
 
 
 def _recorded(box: Box, request: bytes, limits: Limits) -> list[_Call]:
-    """Run the tests once; `Refused` where they can't be recorded."""
+    """Run the tests once; `_Refused` where they can't be recorded."""
     calls: list[_Call] = []
     with box.start("record", request, limits) as running:
         for frame in running.frames():
             if frame[:1] == b"D":
                 return calls
             if frame[:1] == b"E":
-                raise Refused(frame[1:].decode(errors="replace")[:40])
+                raise _Refused(frame[1:].decode(errors="replace")[:40])
             part = "argument"
             try:
                 seconds, call, result = _fields(frame[1:], float, bytes, bytes)
@@ -203,16 +165,16 @@ def _recorded(box: Box, request: bytes, limits: Limits) -> list[_Call]:
                 part = "result"
                 codec.unpack(result, len(result), opaque=False)
             except codec.CodecError:
-                raise Refused(f"{part}_no_data") from None
+                raise _Refused(f"{part}_no_data") from None
             calls.append((seconds, call, result))
         ended = running.wait()
-    raise Refused("reference_slow" if ended.reason in ("cpu", "wall") else "reference_fails")
+    raise _Refused("reference_slow" if ended.reason in ("cpu", "wall") else "reference_fails")
 
 
 def _write_calls(cases: Path, calls: list[_Call], times: list[float]) -> None:
     """Write a file of test cases, unless they would nearly pass a function that does nothing."""
     if not calls:
-        raise Refused("no_calls")
+        raise _Refused("no_calls")
     informative = False
     with CaseWriter(cases) as out:
         out.begin("base", [call for _, call, _ in calls])
@@ -223,4 +185,4 @@ def _write_calls(cases: Path, calls: list[_Call], times: list[float]) -> None:
             out.piece(packed)
             out.end(seconds, is_floats(result), equals_its_like(result))
     if not informative:
-        raise Refused("tests_nothing")
+        raise _Refused("tests_nothing")

@@ -1,8 +1,6 @@
 """The process in the box that forks checks: ``python -m judgebox.runner CELL CONTROL``.
 
-It never runs foreign code itself. The judge's pipes of a check go to that check's process alone, so
-that nothing a program does to its own descriptors reaches anybody else. The runner looks at what a
-program uses, kills it, and tells the judge how it ended, by a report socket a check.
+It never runs foreign code itself. A check's pipes go to that check's process alone.
 """
 
 import contextlib
@@ -26,10 +24,8 @@ from judgebox.check import INPUT, OUTPUT, Channel, Ended, Limits, Reason, Run, R
 EXIT: Final = 97
 #: Descriptor at which a check reports what went wrong before any foreign code ran.
 _REPORT = OUTPUT + 1
-#: Descriptors that a process may have open.
-_FILES = 256
-#: Seconds between two looks at a check.
-_TICK = 0.02
+#: Descriptors that a process may have open, and seconds between two looks at a check.
+_FILES, _TICK = 256, 0.02
 #: Modules with ``run(request, channel)``, which is called in an isolated process.
 _HARNESSES = {"calls": "judgebox.calls", "program": "judgebox.check", "record": "judgebox.record"}
 # What a program puts in its place is not what ends its process.
@@ -37,18 +33,13 @@ _leave = os._exit
 
 
 class Cell(Protocol):
-    """The inner half of a backend, a module's class of this name: how a check is isolated.
+    """The inner half of a backend: how a check is isolated.
 
-    The module's ``command``, its outer half, makes the command line that starts a runner which
-    sees what a `judgebox.runtime.Runtime` lists. Everything in the box must die with that process.
+    Everything in the box must die with the process that the module's ``command`` starts.
     """
 
     def prove(self, hello: dict[str, Any]) -> None:
-        """Show that this process is inside, before any check, else raise `seccomp.Refused`.
-
-        Paid for: a prototype that emptied ``/tmp`` between programs was once started outside of its
-        sandbox, as root. `hello` is `judgebox.detect`'s.
-        """
+        """Show that this process is inside, before any check, else raise `seccomp.Refused`."""
 
     def fork(self) -> int:
         """Fork the first process of a new check: its pid in the runner, 0 in itself."""
@@ -68,19 +59,12 @@ class Runner:
 
     def __init__(self, cell: Cell, control: socket.socket) -> None:
         self._cell, self._control = cell, control
-        self._running: dict[int, Running] = {}
+        self.running: dict[int, Running] = {}
         self._harnesses: dict[str, Run] = {}
         self._poll = select.poll()
 
     def serve(self) -> None:
-        """Serve until the control socket is closed, which ends the box, or something fails."""
-        try:
-            self._serve()
-        finally:
-            for check in self._running.values():
-                self._cell.kill(check.init)
-
-    def _serve(self) -> None:
+        """Serve until the control socket is closed, or something fails: both end the box."""
         # A byte comes out of this pipe for every child that ends.
         deaths, woken = os.pipe()
         os.set_blocking(deaths, False)
@@ -92,12 +76,12 @@ class Runner:
         self._poll.register(deaths, select.POLLIN)
         next_look = 0.0
         while True:
-            for descriptor, _ in self._poll.poll(_TICK * 1000 if self._running else None):
+            for descriptor, _ in self._poll.poll(_TICK * 1000 if self.running else None):
                 if descriptor == deaths:
                     os.read(deaths, 4096)
                     self._reap()
                 elif descriptor != self._control.fileno():
-                    for check in self._running.values():
+                    for check in self.running.values():
                         if check.report.fileno() == descriptor:
                             self._end(check, "killed")
                 elif not self._start():
@@ -105,11 +89,11 @@ class Runner:
             now = time.monotonic()
             if now >= next_look:
                 next_look = now + _TICK
-                for check in self._running.values():
+                for check in self.running.values():
                     if check.reason is None:
-                        reason = check.exceeded() or self._cell.excess(check.init, check.limits)
-                        if reason is not None:
-                            self._end(check, reason)
+                        self._end(
+                            check, check.exceeded() or self._cell.excess(check.init, check.limits)
+                        )
 
     def _start(self) -> bool:
         """Start the check that a message asks for; False at the end of all messages."""
@@ -122,15 +106,13 @@ class Runner:
         limits, name = Limits(**message["limits"]), message["harness"]
         try:
             if name not in self._harnesses:
-                if name not in _HARNESSES:
-                    raise ImportError(f"no harness: {name!r}")
                 self._harnesses[name] = importlib.import_module(_HARNESSES[name]).run
                 # What is in memory now stays as it is: a child that collects garbage must not
                 # touch, and so copy, every page of it.
                 gc.collect()
                 gc.freeze()
             init = self._cell.fork()
-        except (ImportError, OSError) as error:
+        except (KeyError, ImportError, OSError) as error:
             os.close(requests)
             os.close(output)
             _tell(report, {"error": f"{type(error).__name__}: {error}"})
@@ -141,41 +123,43 @@ class Runner:
             begin(self._cell, limits, self._harnesses[name], (requests, output, reporting))
         os.close(requests)
         self._poll.register(report, select.POLLIN)
-        self._running[init] = Running(init, limits, report, output)
+        self.running[init] = Running(init, limits, report, output)
         return True
 
-    def _end(self, check: Running, reason: Reason) -> None:
-        check.reason = reason
-        self._poll.unregister(check.report)  # for good: only its end is of interest now
-        self._cell.kill(check.init)
+    def _end(self, check: Running, reason: Reason | None) -> None:
+        """Kill a check that has a reason to end."""
+        if reason is not None:
+            check.reason = reason
+            self._poll.unregister(check.report)  # for good: only its end is of interest now
+            self._cell.kill(check.init)
 
     def _reap(self) -> None:
-        """Make an end of the checks whose first processes have ended, and collect orphans."""
+        """Finish the checks whose first processes have ended, and collect orphans."""
         with contextlib.suppress(ChildProcessError):
             while dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                if dead.si_pid in self._running:
-                    self._finish(self._running.pop(dead.si_pid))
+                if dead.si_pid in self.running:
+                    self._finish(self.running.pop(dead.si_pid))
                 else:
                     os.waitpid(dead.si_pid, 0)
 
     def _finish(self, check: Running) -> None:
         """Kill what is left of a check, and tell the judge how it ended."""
-        if check.reason is None:
+        reason = check.reason
+        if reason is None:
             self._poll.unregister(check.report)
         self._cell.kill(check.init)
         _, status, usage = os.wait4(check.init, 0)
         used = max(usage.ru_utime + usage.ru_stime, check.cpu_seconds)
-        code = os.waitstatus_to_exitcode(status)
-        if check.reason is not None:
-            ended = Ended(check.reason, signal.SIGKILL, used, check.reason == "wall")
+        code, limit = os.waitstatus_to_exitcode(status), check.limits.cpu_seconds
+        killed = -code == signal.SIGKILL
+        if reason is not None:
+            ended = Ended(reason, signal.SIGKILL, used, reason == "wall")
         elif code >= 0:
             ended = Ended("exit", code, used, False)
+        elif -code == signal.SIGXCPU or (killed and used >= limit):
+            ended = Ended("cpu", -code, used, False)
         else:
-            killed = -code == signal.SIGKILL
-            if -code == signal.SIGXCPU or (killed and used >= check.limits.cpu_seconds):
-                ended = Ended("cpu", -code, used, False)
-            else:
-                ended = Ended("signal", -code, used, killed)
+            ended = Ended("signal", -code, used, killed)
         _tell(check.report, asdict(ended))
         check.report.close()
         os.close(check.output)
@@ -187,10 +171,7 @@ def _tell(report: socket.socket, message: dict[str, Any]) -> None:
 
 
 def begin(cell: Cell, limits: Limits, run: Run, descriptors: tuple[int, int, int]) -> NoReturn:
-    """In the process that `Cell.fork` made: become the check, whose harness is `run`.
-
-    The descriptors: input, output, and report socket, which is closed before foreign code runs.
-    """
+    """In the process that `Cell.fork` made: become the check (input, output, report socket)."""
     code = 1
     try:
         try:
@@ -248,7 +229,12 @@ def main() -> None:
     with contextlib.suppress(PermissionError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     control.send(b"ready")
-    Runner(cell, control).serve()
+    runner = Runner(cell, control)
+    try:
+        runner.serve()
+    finally:
+        for check in runner.running.values():
+            cell.kill(check.init)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,4 @@
-"""Worker processes side by side, each with its own scratch directory and its own warm box.
-
-A worker, ``python -m judgebox.workers``, gets functions of a box, and sends back what they return.
-Programs run in its box; it only sees what comes out of there, and compares it with the expected.
-"""
+"""Worker processes side by side, each with a scratch directory and a warm box of its own."""
 
 import contextlib
 import json
@@ -18,8 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from judgebox import SetupError
 from judgebox.box import Box, BoxFailed
@@ -36,31 +31,22 @@ Request = Callable[[Box], Any]
 
 
 class Workers(AbstractContextManager["Workers"]):
-    """A fixed number of workers, whose programs may import the packages' distributions.
-
-    Without an answer after `patience` seconds a worker is given up.
-    """
+    """Workers whose programs may import the packages; `patience`: seconds for an answer."""
 
     def __init__(
         self, count: int = 1, packages: Sequence[str] = PACKAGES, patience: float = 600
     ) -> None:
-        self._count, self._packages, self._patience = count, packages, patience
-        self._scratch = tempfile.TemporaryDirectory(prefix="judgebox-", ignore_cleanup_errors=True)
+        self._patience, self._left = patience, False
+        self._all = [_Worker(packages) for _ in range(count)]
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        self._all: list[_Worker] = []
-        self._left = False
-
-    def __enter__(self) -> Self:
-        for number in range(self._count):
-            self._all.append(_Worker(Path(self._scratch.name, str(number)), self._packages))
-            self._idle.put(self._all[-1])
-        return self
+        for worker in self._all:
+            self._idle.put(worker)
 
     def __exit__(self, *error: object) -> None:
         self._left = True
         for worker in self._all:  # also one that is still at work
             worker.stop()
-        self._scratch.cleanup()
+            worker.scratch.cleanup()
 
     def answers(self, requests: Iterable[Request]) -> Iterator[tuple[int, Any]]:
         """Yield ``(number of the request, answer)`` in the order in which they finish.
@@ -68,7 +54,7 @@ class Workers(AbstractContextManager["Workers"]):
         None where the worker ended, or gave no answer in time, twice over the same request.
         `SetupError`: what a worker was asked can't be done, as where no sandbox can be had.
         """
-        with ThreadPoolExecutor(self._count) as threads:
+        with ThreadPoolExecutor(len(self._all)) as threads:
             futures = {threads.submit(self._ask, request): n for n, request in enumerate(requests)}
             try:
                 for future in as_completed(futures):
@@ -80,10 +66,7 @@ class Workers(AbstractContextManager["Workers"]):
     def judged(
         self, requests: Sequence[Callable[..., dict[str, Outcome]]]
     ) -> Iterator[tuple[int, dict[str, Outcome] | None]]:
-        """The answers to requests of `judgebox.judge`, but for its ``alone``, as `answers` does.
-
-        What something else may have failed, or what timed out, is judged again, alone.
-        """
+        """Answers to requests of `judge`; what timed out, or was starved, is judged again alone."""
         again = []
         for number, outcomes in self.answers([partial(call, alone=False) for call in requests]):
             ends = outcomes.values() if outcomes is not None else ()
@@ -111,11 +94,11 @@ class Workers(AbstractContextManager["Workers"]):
 class _Worker:
     """One process, started when first asked and again after it died."""
 
-    def __init__(self, directory: Path, packages: Sequence[str]) -> None:
-        self._directory, self._packages = directory, json.dumps([*packages])
-        directory.mkdir()
+    def __init__(self, packages: Sequence[str]) -> None:
+        self._packages = json.dumps([*packages])
+        self.scratch = tempfile.TemporaryDirectory(prefix="judgebox-", ignore_cleanup_errors=True)
         self._environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        self._environment |= FIXED | {"HOME": str(directory), "TMPDIR": str(directory)}
+        self._environment |= FIXED | dict.fromkeys(("HOME", "TMPDIR"), self.scratch.name)
         self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, request: Request, patience: float) -> tuple[Any] | None:
@@ -129,7 +112,7 @@ class _Worker:
                     [*command, self._packages],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    cwd=self._directory,
+                    cwd=self.scratch.name,
                     env=self._environment,
                     pass_fds=[theirs.fileno()],
                 )
