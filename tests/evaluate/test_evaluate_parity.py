@@ -1,6 +1,6 @@
 """Real completions (Qwen2.5-Coder-1.5B) extracted and judged: the published verdicts, at any load.
 
-The published programs themselves are judged in packages/judgebox/tests/test_parity.py.
+The published programs themselves are judged in packages/judgebox/tests/test_command.py.
 """
 
 import gzip

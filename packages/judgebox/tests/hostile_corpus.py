@@ -4,15 +4,24 @@ The answers to a problem contain a secret number, drawn anew for each run, that 
 solution knows, and the canaries outside: a program that passes has forged its verdict or got out.
 Programs for the problem `open` know the right answer: they give it only if what they try was
 refused, or they leave something behind that shows outside or in the honest programs that follow.
+
+The command, ``python hostile_corpus.py FOLDER``, does with the folder's completions what a scorer
+does: workers side by side, and what may have been starved is run again.
 """
 
 import ast
+import json
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from boxed import table
+from judgebox import Workers, judge, judging, record_reference
+from judgebox.evalplus import checked_problems, expect_request
+from judgebox.workers import Request
 
 ROOT = Path(__file__).with_name("hostile")
 _IMPORT = "from solution import solve\n"
@@ -119,3 +128,72 @@ def _solution(name: str, secret: str, slip: str = "") -> str:
     function, arguments = _HEADS.get(kind.suite, ("solve", "numbers"))
     right = kind.right.replace("SECRET", secret)
     return f"{kind.before}def {function}({arguments}):\n    return {right}{slip}\n"
+
+
+CLOCKS = judging.Clocks(min_time_limit=0.3, memory_bytes=512 * 2**20)
+#: Many programs wait for a clock, so that more work side by side than there are cores.
+SIDE_BY_SIDE = 6
+#: Suites whose problems bring inputs, with their oracles; the others' bring unit tests.
+_ORACLES = {"main": "other", "mbpp": "mbpp", "humaneval": "humaneval"}
+
+
+def make_test_cases(folder: Path, problems: list[dict[str, Any]]) -> None:
+    """Write ``suites/SUITE/problems.jsonl`` and test cases, ``truth/SUITE/TASK.tests``."""
+    for suite in sorted({problem["suite"] for problem in problems}):
+        rows = [problem for problem in problems if problem["suite"] == suite]
+        path = folder / "suites" / suite / "problems.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        (folder / "truth" / suite).mkdir(parents=True)
+        if suite in _ORACLES:
+            checked_problems(rows, path, plus=True)
+    requests = [_reference_request(folder, row) for row in problems]
+    with Workers(2) as workers:
+        for number, recording in workers.answers(requests):
+            assert recording is not None and recording.reason is None, (recording, requests[number])
+
+
+def _reference_request(folder: Path, row: dict[str, Any]) -> Request:
+    cases, memory = _cases(folder, row), CLOCKS.memory_bytes
+    if row["suite"] in _ORACLES:
+        return expect_request(row, _ORACLES[row["suite"]], row["suite"] == "main", cases, memory)
+    return partial(
+        record_reference,
+        cases=cases,
+        solution=row["prompt"] + row["canonical_solution"],
+        tests=row["test"],
+        names=[row["entry_point"]],
+        form=row["suite"],
+        prelude=row["prompt"],
+        memory_bytes=memory,
+    )
+
+
+def main() -> None:
+    """Judge a folder's ``completions/all.jsonl`` into ``scores/verdicts.json``, by name."""
+    folder = Path(sys.argv[1])
+    lines = (folder / "completions" / "all.jsonl").read_text(encoding="ascii").splitlines()
+    programs = [json.loads(line) for line in lines]
+    requests = []
+    for row, text in ((one["problem"], one["text"]) for one in programs):
+        recorded = row["suite"] not in _ORACLES
+        code = f"{row['prompt']}\n{text}" if recorded else text
+        oracle, atol = _ORACLES.get(row["suite"], "other"), row.get("atol", 1e-6)
+        program = judging.Program(code, row["entry_point"], oracle, atol, recorded)
+        cases = _cases(folder, row)
+        requests.append(partial(judge, program=program, cases=cases, clocks=CLOCKS))
+    with Workers(SIDE_BY_SIDE) as workers:
+        verdicts = {
+            programs[number]["name"]: "fail" if outcomes is None else outcomes["base"].verdict
+            for number, outcomes in workers.judged(requests)
+        }
+    (folder / "scores").mkdir()
+    (folder / "scores" / "verdicts.json").write_text(json.dumps(verdicts), encoding="utf-8")
+
+
+def _cases(folder: Path, row: dict[str, Any]) -> Path:
+    return folder / "truth" / row["suite"] / f"{row['task_id'].replace('/', '-')}.tests"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,7 @@
-"""What there is outside the box to be found, reached or harmed: one secret in many places."""
+"""What there is outside the box to be found, reached or harmed: one secret in many places.
+
+A command's processes are watched, too: what they hold, how long they live, what is left.
+"""
 
 import ctypes
 import os
@@ -8,9 +11,101 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
+
+_SUBREAPER = 36
+
+
+@dataclass
+class Seen:
+    """What was seen while the command ran."""
+
+    status: int = -1
+    largest: int = 0  # peak resident memory of the largest process outside the boxes, in bytes
+    #: Process that named itself (pid, name) -> seconds that it had lived when it was last seen.
+    lives: dict[tuple[int, str], float] = field(default_factory=dict)
+    reached: list[str] = field(default_factory=list)  # listeners in a box, from outside
+    left: list[str] = field(default_factory=list)  # processes after the command had ended
+
+
+def run(
+    command: list[str], environment: dict[str, str], log: Path, named: str, port: int, abstract: str
+) -> Seen:
+    """Run a command and watch all that comes of it.
+
+    Processes that lose their parent become children of this one. Names that hostile ones give
+    themselves begin with `named`; at `port` and an `abstract` socket they try to listen.
+    """
+    seen = Seen()
+    ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+    before = set(_below())
+    ended = threading.Event()
+
+    def watch() -> None:
+        here = Path("/proc/self/ns/pid").stat().st_ino
+        addresses = ((socket.AF_INET, ("127.0.0.1", port)), (socket.AF_UNIX, f"\0{abstract}"))
+        while not ended.wait(0.1):
+            for process in set(_below()) - before:
+                with suppress(OSError, UnicodeDecodeError, psutil.Error):
+                    _look(process, seen, named, here)
+            for family, address in addresses:
+                with suppress(OSError), socket.socket(family) as line:
+                    line.settimeout(0.05)
+                    line.connect(address)  # type: ignore[arg-type]
+                    seen.reached.append(str(address))
+
+    with log.open("wb") as out, ThreadPoolExecutor(1) as threads:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
+        watching = threads.submit(watch)
+        try:
+            seen.status = process.wait(timeout=3600)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        finally:
+            ended.set()
+        watching.result()
+    until = time.monotonic() + 20
+    while (left := _living(before)) and time.monotonic() < until:
+        time.sleep(0.05)
+    seen.left = list(map(str, left))
+    ctypes.CDLL(None).prctl(_SUBREAPER, 0, 0, 0, 0)
+    return seen
+
+
+def _look(process: psutil.Process, seen: Seen, named: str, here: int) -> None:
+    name = Path(f"/proc/{process.pid}/comm").read_text().strip()
+    if name.startswith(named):
+        seen.lives[process.pid, name] = time.time() - process.create_time()
+    if Path(f"/proc/{process.pid}/ns/pid").stat().st_ino == here:
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        status = dict(line.split(":", 1) for line in lines)
+        if status["Seccomp"].strip() == "0":
+            seen.largest = max(seen.largest, 1024 * int(status.get("VmHWM", "0").split()[0]))
+
+
+def _below() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
+
+
+def _living(before: set[psutil.Process]) -> list[psutil.Process]:
+    """What runs on, without what has ended and waits for its parent (reaped here if it is ours)."""
+    left = []
+    for process in set(_below()) - before:
+        with suppress(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)
+        with suppress(psutil.Error):
+            if process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+                left.append(process)
+    return left
+
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.shmat.restype = ctypes.c_void_p
@@ -64,7 +159,7 @@ class World:
 
     def told(self, text: str, suite: str) -> str:
         """A program's text with the canaries' names in place of the marks ``@@NAME@@``."""
-        folders = {name: str(self.folder / folder / suite) for name, folder in _OF_SUITES.items()}
+        folders = {name: str(self.folder / name.lower() / suite) for name in ("SUITES", "TRUTH")}
         for name, value in (self.names | folders).items():
             text = text.replace(f"@@{name}@@", value)
         if "@@" in text:
@@ -198,9 +293,6 @@ class World:
         if _libc.syscall(240, self.mark.encode(), 0, 0, None) >= 0:
             found.append("a queue of POSIX")
         return found
-
-
-_OF_SUITES = {"SUITE": "suites", "TRUTH": "truth"}
 
 
 @contextmanager

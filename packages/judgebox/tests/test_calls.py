@@ -13,7 +13,7 @@ from boxed import table
 from judgebox import codec, reference
 from judgebox.box import Box
 from judgebox.codec import CaseWriter, open_cases
-from judgebox.judging import FAIL, PASS, TIMEOUT, Clocks, Program, judge_set
+from judgebox.judging import FAIL, PASS, TIMEOUT, Clocks, Program, judge
 
 MEMORY = 2 * 2**30
 
@@ -39,18 +39,11 @@ def verdict(
     code: str,
     dataset: str = "other",
     entry_point: str = "f",
-    atol: float = 0.0,
     seconds: float = 2.0,
     alone: bool = False,
 ) -> str:
-    with open_cases(tests) as sets:
-        outcome = judge_set(
-            bench,
-            Program(code, entry_point, dataset, atol),
-            sets["base"],
-            Clocks(seconds, 4.0, MEMORY),
-            alone=alone,
-        )
+    program = Program(code, entry_point, dataset)
+    outcome = judge(bench, program, tests, Clocks(seconds, 4.0, MEMORY), alone=alone)["base"]
     assert not outcome.starved
     return outcome.verdict
 
@@ -77,13 +70,9 @@ def test_what_never_comes_back_times_out(bench: Box, tmp_path: Path) -> None:
     one = made_by(bench, tmp_path, "def f(x): return x", [[5]])
     stuck = "def f(x):\n    return sum(range(10**12))"  # no signal is looked at in there
     assert verdict(bench, one, stuck, seconds=0.5) == TIMEOUT
-    asleep = "import time\ndef f(x):\n    time.sleep(1000)"
-    with open_cases(one) as sets:
-        outcome = judge_set(
-            bench, Program(asleep, "f", "other", 0.0), sets["base"],
-            Clocks(0.5, 4.0, MEMORY),
-        )  # fmt: skip
-    assert outcome == (TIMEOUT, True, True, 0)  # by the clock: to be run again, alone
+    asleep = Program("import time\ndef f(x):\n    time.sleep(1000)", "f")
+    outcomes = judge(bench, asleep, one, Clocks(0.5, 4.0, MEMORY), alone=False)
+    assert outcomes == {"base": (TIMEOUT, True, True, 0)}  # by the clock: to be run again, alone
 
 
 @pytest.mark.slow
@@ -166,18 +155,16 @@ os.write(1, json.dumps(sorted(taken)).encode())
 
 
 def test_the_guard_takes_what_evalpluss_takes() -> None:
-    found = [
-        json.loads(
-            subprocess.run(
-                [sys.executable, "-c", TAKEN.format(guard=guard)],
-                capture_output=True,
-                check=True,
-            ).stdout
-        )
+    theirs, ours = (
+        subprocess.run(
+            [sys.executable, "-c", TAKEN.format(guard=f"import evalplus.eval.utils\n{guard}()")],
+            capture_output=True,
+            check=True,
+        ).stdout
         for guard in (
-            "from evalplus.eval.utils import reliability_guard\nreliability_guard()",
-            "import evalplus.eval.utils\nfrom judgebox.calls import guard\nguard()",
+            "from evalplus.eval.utils import reliability_guard as guard\nguard",
+            "from judgebox.calls import guard\nguard",
         )
-    ]
-    assert len(found[0]) > 30
-    assert found[0] == found[1]
+    )
+    assert len(json.loads(theirs)) > 30
+    assert json.loads(ours) == json.loads(theirs)

@@ -1,21 +1,90 @@
-"""The codec: what goes in comes out, exact types included."""
+"""The codec: what goes in comes out, exact types included; bytes of any origin do no harm."""
 
 import enum
 import math
 import random
-import struct
+import sys
+import tracemalloc
 import types
-from collections import ChainMap, UserDict, UserList, UserString, deque, namedtuple
+from collections import (
+    ChainMap,
+    Counter,
+    OrderedDict,
+    UserDict,
+    UserList,
+    UserString,
+    defaultdict,
+    deque,
+    namedtuple,
+)
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import numpy
 import pytest
 import sympy
 
-from codec_values import ENOUGH, value
-from judgebox.codec import CodecError, Opaque, pack, unpack
+from boxed import table
+from judgebox.codec import MAX_DEPTH, CodecError, Opaque, pack, unpack
+from judgebox.codec_types import KINDS, spread
+
+#: A limit that no test reaches.
+ENOUGH = 2**30
+
+SCALARS: list[Callable[[random.Random], Any]] = [
+    lambda r: None,
+    lambda r: r.random() < 0.5,
+    lambda r: r.randint(-300, 300),
+    lambda r: r.choice([-1, 1]) * 2 ** r.randint(0, 400) + r.randint(-2, 2),
+    lambda r: r.choice([0.0, -0.0, 1.5, 1e308, 5e-324, math.inf, -math.inf, r.random()]),
+    lambda r: complex(r.random(), -0.0),
+    lambda r: "".join(chr(r.choice([65, 233, 0, 0x1F600, 0xD800])) for _ in range(r.randint(0, 9))),
+    lambda r: r.randbytes(r.randint(0, 9)),
+    lambda r: range(r.randint(-9, 9), r.randint(-9, 9), r.choice([-2, 1, 3])),
+    lambda r: Decimal(r.choice(["0.10", "-Infinity", "1E+1000000", "3.00"])),
+    lambda r: Fraction(r.randint(-99, 99), r.randint(1, 99)),
+    lambda r: date(r.randint(1, 9999), 2, 3),
+    lambda r: datetime(1999, 12, 31, 23, 59, 59, 7, tzinfo=r.choice([None, UTC]), fold=1),
+    lambda r: time(1, 2, 3, 4, tzinfo=timezone(timedelta(hours=r.randint(-9, 9)))),
+    lambda r: timedelta(r.randint(-9, 9), 3, 4),
+]
+HASHABLE = [
+    lambda r, make: tuple(make() for _ in range(r.randint(0, 4))),
+    lambda r, make: frozenset(make() for _ in range(r.randint(0, 1))),
+]
+CONTAINERS = [
+    lambda r, make, key: [make() for _ in range(r.randint(0, 5))],
+    lambda r, make, key: tuple(make() for _ in range(r.randint(0, 5))),
+    lambda r, make, key: {key(): make() for _ in range(r.randint(0, 4))},
+    lambda r, make, key: {key() for _ in range(r.randint(0, 1))},  # of more, the order may change
+    lambda r, make, key: OrderedDict((key(), make()) for _ in range(3)),
+    lambda r, make, key: defaultdict(None, {key(): make()}),
+    lambda r, make, key: Counter(key() for _ in range(3)),
+    lambda r, make, key: deque([make()], r.choice([None, 7])),
+    lambda r, make, key: {key(): 1}.keys(),
+    lambda r, make, key: {key(): make()}.items(),
+    lambda r, make, key: {1: make(), 2: make()}.values(),
+    lambda r, make, key: slice(make(), None, make()),
+]
+
+
+def value(r: random.Random, depth: int = 0) -> Any:
+    """Any value, with others within."""
+
+    def key(inner: int = 0) -> Any:
+        if inner < 3 and r.random() < 0.3:
+            return r.choice(HASHABLE)(r, lambda: key(inner + 1))
+        return r.choice(SCALARS)(r)
+
+    if depth < 4 and r.random() < 0.6:
+        return r.choice(CONTAINERS)(r, lambda: value(r, depth + 1), key)
+    return r.choice(SCALARS)(r)
+
 
 Point = namedtuple("Point", "x y")
 
@@ -33,51 +102,31 @@ class Name(str):
 
 
 class UserForged(UserList):
-    def __eq__(self, other: object) -> bool:
-        return True
-
+    __eq__ = lambda self, other: True  # noqa: E731
     __hash__ = None
 
 
 class Forged(list):
-    def __eq__(self, other: object) -> bool:
-        return True
-
+    __eq__ = lambda self, other: True  # noqa: E731
     __hash__ = None
-
-
-def same(one: Any, other: Any) -> bool:
-    kind = type(one)
-    if kind is not type(other):
-        return False
-    if kind is float:
-        return struct.pack("d", one) == struct.pack("d", other)
-    if kind is complex:
-        return same(one.real, other.real) and same(one.imag, other.imag)
-    if kind is Decimal:
-        return str(one) == str(other)
-    if kind is slice:
-        return all(same(*p) for p in zip(parts(one), parts(other), strict=True))
-    if isinstance(one, dict):
-        return same(list(one.items()), list(other.items()))
-    if kind in {list, tuple, deque, type({}.keys()), type({}.values()), type({}.items())}:
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
-
-
-def parts(cut: slice) -> list[Any]:
-    return [cut.start, cut.stop, cut.step]
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_what_goes_in_comes_out(seed: int) -> None:
+    """A value's ``repr`` tells its type, and those of its parts."""
     r = random.Random(seed)
     for _ in range(200):
         one = value(r)
         data = pack(one)
         back = unpack(data, len(data), opaque=False)
-        assert same(one, back), (one, back)
-        assert same(unpack(pack(back), ENOUGH), one)
+        assert repr(back) == repr(one)
+        assert repr(unpack(pack(back), ENOUGH)) == repr(one)
+
+
+def test_sets_of_several_items() -> None:
+    for one in ({1, "x", (2.5, None)}, frozenset({1, frozenset({2, 3})}), {"a": 1, "b": 2}.keys()):
+        back = unpack(pack(one), ENOUGH)
+        assert back == one and type(back) is type(one)
 
 
 def test_not_a_number_equals_nothing_but_comes_out() -> None:
@@ -145,3 +194,118 @@ def test_buffers() -> None:
     assert unpack(pack(memoryview(b"x")), ENOUGH) == b"x"
     within = unpack(pack([bytearray(b"x"), b"y", memoryview(b"z")]), ENOUGH)
     assert within == [b"x", b"y", b"z"] == [bytearray(b"x"), b"y", memoryview(b"z")]
+
+
+#: Type's name -> its extension's code.
+CODES = {getattr(kind.of, "__name__", ""): code for code, kind in enumerate(KINDS, start=1)}
+ARRAY, SUBCLASS = 24, 26
+BOMBS = table("hostile_bytes")
+
+
+def extension(code: int, data: bytes) -> bytes:
+    return msgpack.packb(msgpack.ExtType(code, data))
+
+
+@pytest.mark.parametrize("kind", ["set", "frozenset", "dict_keys", "map", "OrderedDict"])
+def test_keys_that_are_chosen_for_their_hash(kind: str) -> None:
+    """A set of 100,000 of them would take a minute; 10,000 are told as well."""
+    bad = [number * (2**61 - 1) for number in range(1, 10_000)]
+    good = [number * 2**61 for number in range(10_000)]
+    for numbers, fits in ((bad, False), (good, True)):
+        if kind == "map":
+            data = b"\xdf" + len(numbers).to_bytes(4, "big")
+            data += b"".join(pack(number) + b"\x01" for number in numbers)
+        else:
+            pairs = [[number, 1] for number in numbers]
+            data = extension(CODES[kind], pack(pairs if kind == "OrderedDict" else numbers))
+        if fits:
+            assert len(unpack(data)) == len(numbers)
+            continue
+        with pytest.raises(CodecError, match="same hash"):
+            unpack(data)
+
+
+def test_many_equal_items_are_no_such_keys() -> None:
+    spread([7] * 100_000 + [True, 1.0, 1] * 1000)
+    assert unpack(pack(Counter([1] * 200 + ["x"] * 300))) == {1: 200, "x": 300}
+
+
+def test_depth_is_bounded() -> None:
+    fits: Any = 0
+    for _ in range(MAX_DEPTH - 1):
+        fits = (fits,)
+    assert unpack(pack(fits), ENOUGH) == fits
+    itself: list[Any] = []
+    itself.append(itself)
+    lists: Any = 0
+    for _ in range(100_000):
+        lists = [lists]
+    beyond = (fits, (fits,))
+    for deep in (beyond, itself, (itself,), lists):
+        with pytest.raises(CodecError):
+            pack(deep)
+    assert pack((1, [2])) == pack((1, [2]))  # the packers are as before
+    while lists:
+        lists = lists[0]
+
+
+def nested(data: bytes, levels: int) -> bytes:
+    for _ in range(levels):
+        data = extension(CODES["tuple"], data)
+    return data
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_refused_before_they_are_built(name: str) -> None:
+    data = eval(BOMBS[name])
+    tracemalloc.start()
+    try:
+        with pytest.raises(CodecError):
+            unpack(data, ENOUGH)
+        assert tracemalloc.get_traced_memory()[1] < 120 * len(data) + 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_longer_than_the_limit() -> None:
+    data = pack("x" * 1000)
+    assert unpack(data, len(data)) == "x" * 1000
+    with pytest.raises(CodecError, match="of at most"):
+        unpack(data, len(data) - 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_hostile_bytes_are_data_or_the_codecs_own_error(seed: int) -> None:
+    r = random.Random(seed)
+    before = set(sys.modules)
+    read = 0
+    for _ in range(200):
+        data = bytearray(pack([value(r) for _ in range(3)]))
+        for _ in range(r.randint(0, 4)):
+            place = r.randrange(len(data))
+            if r.random() < 0.5:
+                data[place] = r.randrange(256)
+            else:
+                data[place : place + r.randint(0, 9)] = r.randbytes(r.randint(0, 9))
+        tracemalloc.start()
+        try:
+            unpack(bytes(data), ENOUGH)
+            read += 1
+        except CodecError:
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 120 * len(data) + 2**20
+    assert 0 < read < 200
+    assert {name for name in set(sys.modules) - before if not name.startswith("numpy")} == set()
+
+
+def test_the_densest_values_stay_within_the_bound() -> None:
+    empty = [b"\x90", b"\x80", *(pack(kind()) for kind in (set, deque, OrderedDict, Counter))]
+    for one in empty:
+        data = b"\xdc\x4e\x20" + one * 20_000
+        tracemalloc.start()
+        held = unpack(data, ENOUGH)
+        assert tracemalloc.get_traced_memory()[1] < 120 * len(data) + 2**20
+        tracemalloc.stop()
+        assert len(held) == 20_000

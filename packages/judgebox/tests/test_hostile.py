@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 
 import hostile_corpus as corpus
-import hostile_judge
-import hostile_watch as watch
+import hostile_world as watch
 from boxed import environment
 from hostile_corpus import KINDS, Program
 from hostile_world import VARIABLE, World, canaries
@@ -76,7 +75,7 @@ def outcome(
         patch.setenv("JUDGEBOX_BACKEND", backend)
         programs = corpus.among_honest(_chosen(backend, request.param), world.secret)
         problems = {kind: corpus.problem(kind, world.secret) for kind in KINDS}
-        hostile_judge.make_test_cases(folder, [*problems.values()])
+        corpus.make_test_cases(folder, [*problems.values()])
         (folder / "completions").mkdir()
         with (folder / "completions" / "all.jsonl").open("w", encoding="ascii") as file:
             for program in programs:
@@ -84,7 +83,7 @@ def outcome(
                 row = {"name": program.name, "problem": problems[program.kind], "text": text}
                 file.write(json.dumps(row) + "\n")  # ASCII: a lone surrogate is legal JSON
         seen = watch.run(
-            [sys.executable, hostile_judge.__file__, str(folder)],
+            [sys.executable, corpus.__file__, str(folder)],
             environment(**{VARIABLE: world.secret}),
             folder / "log",
             "hx-",

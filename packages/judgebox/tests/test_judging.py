@@ -1,65 +1,109 @@
-"""The judge against what may come out of a box: any frames at all, in any order."""
+"""The judge against what may come out of a box, any frames in any order; and files of tests."""
 
-from collections.abc import Iterator
-from decimal import Decimal
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from decimal import Decimal  # noqa: F401  for the table
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
 
-from judgebox import codec
-from judgebox.check import Ended
-from judgebox.judging import FAIL, PASS, TIMEOUT, Outcome
-from scripted_box import announced, judged, outputs
+from boxed import table
+from judgebox import SetupError, codec
+from judgebox.check import Ended, Limits
+from judgebox.codec import CaseWriter, open_cases
+from judgebox.compare import equals_its_like, is_floats
+from judgebox.judging import FAIL, PASS, TIMEOUT, Clocks, Outcome, Program, judge_set
+
+PROGRAM = Program("def f(n): ...", "f", "other", 0.0)
+
+
+class Script(AbstractContextManager["Script"]):
+    """Stands for a box and for the check in it: says what it is told to, whatever it is sent."""
+
+    def __init__(self, frames: Callable[[list[bytes]], Iterator[bytes]], ended: Ended) -> None:
+        self._frames, self._ended = frames, ended
+        self.sent: list[bytes] = []
+        self.limits = Limits(0, 0, 0)
+        self.killed = False
+
+    def start(self, harness: str, request: bytes, limits: Limits) -> "Script":
+        assert harness == "calls"
+        self.limits = limits
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def frames(self) -> Iterator[bytes]:
+        yield from self._frames(self.sent)
+
+    def send(self, frame: bytes) -> None:
+        self.sent.append(frame)
+
+    def kill(self) -> None:
+        self.killed = True
+
+    def wait(self) -> Ended:
+        return self._ended
+
+
+def add(writer: CaseWriter, output: Any, seconds: float = 0.0) -> None:
+    """Add an expected output, as a reference's side describes it."""
+    same, data = equals_its_like(output), codec.pack(output)
+    writer.piece(data[:10])
+    writer.piece(data[10:])
+    writer.end(seconds, is_floats(output), same)
+
+
+def written(path: Path, expected: list[Any]) -> Path:
+    """A file with one set of tests, whose inputs are their numbers."""
+    with CaseWriter(path) as writer:
+        writer.begin("base", [codec.pack([number]) for number in range(len(expected))])
+        for output in expected:
+            add(writer, output)
+    return path
+
+
+def judged(
+    tmp_path: Path,
+    expected: list[Any],
+    frames: list[bytes] | Callable[[list[bytes]], Iterator[bytes]],
+    ended: Ended | None = None,
+) -> tuple[Outcome, Script]:
+    """What becomes of a program that says so, and what it was sent."""
+    said = frames if callable(frames) else lambda sent: iter(frames)
+    script = Script(said, ended or Ended("exit", 0, 0.0, False))
+    with open_cases(written(tmp_path / "x", expected)) as sets:
+        outcome = judge_set(script, PROGRAM, sets["base"], Clocks(1.0, 4.0, 2**30))  # type: ignore[arg-type]
+    return outcome._replace(failed=None), script
+
+
+def outputs(*values: Any) -> bytes:
+    """The message of outputs."""
+    return b"R" + codec.pack([codec.pack(value) for value in values])
+
+
+def announced(value: Any) -> bytes:
+    """The message of a large one's digest."""
+    return b"L" + hashlib.sha256(codec.pack(value)).digest()
+
 
 LONG = [("a", number) for number in range(3000)]
 THREE = [1, "two", [3.0]]
-RIGHT = {
-    "all at once": [outputs(*THREE)],
-    "one by one": [outputs(1), outputs("two"), outputs([3.0])],
-    "within the tolerance": [outputs(1, "two", [3.0000001])],
-    "and then nonsense": [outputs(*THREE), b"nonsense"],
-}
-WRONG = {
-    "one wrong": [outputs(1, "too", [3.0])],
-    "of another type": [outputs(1, "two", (3.0,))],
-    "wrong, then right": [outputs(2), outputs(*THREE)],
-    "more than there are inputs": [outputs(*THREE, 4)],
-    "no list": [b"R" + codec.pack(tuple(map(codec.pack, THREE)))],
-    "not packed": [b"R" + codec.pack(THREE)],
-    "a dict": [b"R" + codec.pack({1: 2})],
-    "cut off": [outputs(*THREE)[:-1]],
-    "something behind": [outputs(*THREE) + b"x"],
-    "nothing": [b""],
-    "only a kind": [b"R"],
-    "no outputs": [outputs(), outputs(*THREE)],
-    "only another": [b"W"],
-    "an unknown kind": [b"W" + outputs(*THREE)[1:]],
-    "a pass": [b"pass"],
-    "what the judge says": [b"N"],
-    "what ground truth is made of": [b"P" + codec.pack(1), b"O" + bytes(8)],
-    "a digest of nothing": [b"L", b"L"],
-    "an exception": [b"F"],
-    "opaque": [outputs(print, "two", [3.0])],
-    "opaque, twice": [outputs(codec.Opaque("int"), codec.Opaque("str"), codec.Opaque("list"))],
-    "far too much in one": [outputs(1, "two", ["x" * 200_000])],
-    "far larger than expected": [outputs(1), outputs("two" + "x" * 2**21)],
-    "equal, but far larger than expected": [outputs(Decimal("1." + "0" * 2**21), "two", [3.0])],
-}
+FRAMES = table("judged_frames")
 
 
-@pytest.mark.parametrize("frames", RIGHT.values(), ids=RIGHT)
-def test_right_outputs_pass(tmp_path: Path, frames: list[bytes]) -> None:
+@pytest.mark.parametrize("name", FRAMES["right"] | FRAMES["wrong"])
+def test_right_outputs_pass_and_everything_else_fails(tmp_path: Path, name: str) -> None:
+    right = name in FRAMES["right"]
+    frames = eval(FRAMES["right" if right else "wrong"][name])
     outcome, script = judged(tmp_path, THREE, frames)
-    assert outcome == Outcome(PASS, False)
+    assert outcome == Outcome(PASS if right else FAIL, False)
     assert script.killed  # nothing of it is needed any more
-
-
-@pytest.mark.parametrize("frames", WRONG.values(), ids=WRONG)
-def test_everything_else_fails(tmp_path: Path, frames: list[bytes]) -> None:
-    outcome, script = judged(tmp_path, THREE, frames)
-    assert outcome == Outcome(FAIL, False)
-    assert script.killed
 
 
 def test_what_does_not_equal_itself_is_wrong_though_its_bytes_are_right(tmp_path: Path) -> None:
@@ -70,12 +114,10 @@ def test_what_does_not_equal_itself_is_wrong_though_its_bytes_are_right(tmp_path
 
 
 def test_the_tolerance_sticks_also_after_outputs_that_are_equal_to_the_bit(tmp_path: Path) -> None:
-    near = [outputs("x", 1.5), outputs([1, 2.0000001])]
-    assert judged(tmp_path, ["x", 1.5, [1, 2.0]], near)[0].verdict == PASS
-    assert (
-        judged(tmp_path, ["x", [1, 1.5], [1, 2.0]], [outputs("x", [1, 1.5]), near[1]])[0].verdict
-        == FAIL
-    )
+    near = outputs([1, 2.0000001])
+    for before, verdict in ((1.5, PASS), ([1, 1.5], FAIL)):
+        outcome, _ = judged(tmp_path, ["x", before, [1, 2.0]], [outputs("x", before), near])
+        assert outcome.verdict == verdict
 
 
 ENDS = {
@@ -127,10 +169,9 @@ def test_a_large_output_with_another_digest_is_asked_for(tmp_path: Path) -> None
 
 def test_an_output_may_take_more_room_than_the_expected_one(tmp_path: Path) -> None:
     integers, floats = [0] * 300_000, [0.0] * 300_000
-    frames = [announced(floats), outputs(floats)]
-    assert judged(tmp_path, [integers], frames)[0].verdict == PASS
-    frames = [outputs([0] * 300_000 + [0] * 10**7)]
-    assert judged(tmp_path, [integers], frames)[0].verdict == FAIL
+    assert judged(tmp_path, [integers], [announced(floats), outputs(floats)])[0].verdict == PASS
+    longer = [outputs(integers + [0] * 10**7)]
+    assert judged(tmp_path, [integers], longer)[0].verdict == FAIL
 
 
 def test_there_are_no_second_thoughts(tmp_path: Path) -> None:
@@ -202,3 +243,76 @@ def test_the_limits_of_a_check(tmp_path: Path) -> None:
     many = judged(tmp_path, [1] * 500, [])[1].limits
     assert many.cpu_seconds == 61.5
     assert judged(tmp_path, ["x" * 2**26], [])[1].limits.output_bytes == 2**28
+
+
+SMALL = [{1, 2}, (1, [2.0]), None, "x", 2**80, 1j, [1.0], {"a": (1,)}]
+#: These do not equal their like, however large they are.
+VARYING: list[Any] = [
+    float("nan"),
+    [float("nan")] * 900,
+    [{1j, complex("nan")}] * 900,
+    {1: (2, float("nan"))},
+    numpy.array([1, 2]),
+    [(1, 2), numpy.array([1, 2])],
+]
+LARGE: list[Any] = [list(range(5000)), "y" * 3_000_000, {"k": [1.0] * 900}, [b"x"] * 3000]
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.tests"
+    outputs = SMALL + VARYING + LARGE
+    with CaseWriter(path) as writer:
+        for name in ("base", "plus"):
+            writer.begin(name, [codec.pack([name, number]) for number in range(len(outputs))])
+            for number, output in enumerate(outputs):
+                add(writer, output, float(number))
+    with open_cases(path) as sets:
+        assert [*sets] == ["base", "plus"]
+        for name, tests in sets.items():
+            assert len(tests) == len(outputs)
+            assert tests.times == [float(number) for number in range(len(outputs))]
+            assert codec.unpack(tests.input(3)) == [name, 3]
+            assert tests.output_bytes == sum(len(codec.pack(output)) for output in outputs)
+            assert tests.floats_from == 6
+            for number, output in enumerate(outputs):
+                data = codec.pack(output)
+                assert tests.expected(number) == data
+                assert tests.expected_bytes(number) == len(data)
+                varying = len(SMALL) <= number < len(SMALL) + len(VARYING)
+                assert tests.is_expected(number, data) is not varying
+                assert not tests.is_expected(number, data[:-1] + b"!")
+                large = number >= len(SMALL) + len(VARYING)
+                assert tests.digests.get(number) == (
+                    hashlib.sha256(data).digest() if large else None
+                )
+
+
+@pytest.mark.parametrize("output", [[print], [1, float("nan"), print], print])
+def test_an_output_that_is_no_data_is_refused(tmp_path: Path, output: Any) -> None:
+    with pytest.raises(codec.CodecError, match="not plain data"):
+        written(tmp_path / "x", [output])
+
+
+@pytest.mark.parametrize("cut", [0, 1, 16, 17, 30, -1, -6, -14])
+def test_a_file_that_was_cut_off_is_refused(tmp_path: Path, cut: int) -> None:
+    path = written(tmp_path / "x", SMALL)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(SetupError, match="holds no tests"), open_cases(path):
+        pass
+
+
+def test_a_file_that_is_broken_anywhere_is_refused_or_read(tmp_path: Path) -> None:
+    """The index's bytes are checked by the codec; what it says may be nonsense, never harm."""
+    path = written(tmp_path / "x", SMALL)
+    whole = path.read_bytes()
+    r = random.Random(1)
+    for _ in range(300):
+        data = bytearray(whole)
+        data[r.randrange(len(data))] = r.randrange(256)
+        path.write_bytes(data)
+        try:
+            with open_cases(path) as sets:
+                tests = sets["base"]
+                [codec.unpack(tests.expected(number)) for number in range(len(tests))]
+        except (SetupError, codec.CodecError, KeyError, IndexError):
+            continue

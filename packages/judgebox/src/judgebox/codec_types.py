@@ -19,7 +19,8 @@ import numpy
 _FRACTION_BYTES = 512
 #: Items of a set or keys that need no look at their hashes, and distinct ones with the same hash.
 _FEW, _SAME = 100, 64
-#: numpy's plain types: no objects, no records.
+#: numpy's types of scalars, and its plain ones by name: no objects, no records.
+_SCALARS = {*numpy.sctypeDict.values()}
 _DTYPE = re.compile(r"[<>|=](?:[biufcUS]\d{1,9}|[mM]8(?:\[[0-9a-zA-Z]{1,12}\])?)")
 
 
@@ -227,7 +228,7 @@ def taken_apart(value: Any) -> tuple[int, Any]:
     code = _CODES.get(kind)
     if kind is numpy.ndarray and value.dtype == object:
         code = _OBJECTS
-    elif kind is numpy.ndarray or kind in numpy.sctypeDict.values():
+    elif kind is numpy.ndarray or kind in _SCALARS:
         plain = _DTYPE.fullmatch(value.dtype.str)
         code = (_ARRAY if kind is numpy.ndarray else _SCALAR) if plain else None
     if code is not None:
