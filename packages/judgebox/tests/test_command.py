@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -154,24 +153,20 @@ def statuses(rows: dict[str, list[dict[str, Any]]]) -> dict[str, tuple[bool, boo
 
 @pytest.mark.long
 @pytest.mark.parametrize("dataset", PROBLEMS)
-def test_verdicts_are_the_published_ones(dataset: str, tmp_path: Path) -> None:
+def test_verdicts_are_the_published_ones(evaluate: Evaluate, dataset: str, tmp_path: Path) -> None:
     data = os.environ.get("MIXMERGE_DATA")
     if not data:
         pytest.skip("NOT TESTED: MIXMERGE_DATA names no folder with problems and samples")
     folder = Path(data, "completions/qwen2.5-coder-1.5b-base")
     file = folder / f"{dataset}-generated_eval_results.json"
     published = json.loads(file.read_text())["eval"]
-    lines = [
-        json.dumps({"task_id": task, "solution": row["solution"]}) + "\n"
-        for task, (row,) in published.items()
-    ]
-    (tmp_path / "samples.jsonl").write_text("".join(lines))
-    command = [sys.executable, "-m", "judgebox", "evaluate", "--dataset", dataset]
-    command += ["--samples", str(tmp_path / "samples.jsonl"), "--parallel", "2"]
-    command += ["--problems", str(Path(data, "benchmarks", PROBLEMS[dataset]))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    shares = [line.split("\t")[1] for line in done.stdout.splitlines() if "pass@1" in line]
+    programs = {task: row["solution"] for task, (row,) in published.items()}
+    samples = [{"task_id": task, "solution": code} for task, code in programs.items()]
+    path, problems = write(tmp_path / "samples.jsonl", samples), Path(data, "benchmarks")
+    options = ("--dataset", dataset, "--parallel", "2")
+    code, out, err = evaluate(path, problems / PROBLEMS[dataset], *options)
+    assert code == 0, err
+    shares = [line.split("\t")[1] for line in out.splitlines() if "pass@1" in line]
     assert shares == SHARES[dataset]
     rows = json.loads((tmp_path / "samples_eval_results.json").read_text())["eval"]
     found, wanted = statuses(rows), statuses(published)

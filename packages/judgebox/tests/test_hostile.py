@@ -23,9 +23,8 @@ from boxed import environment
 from hostile_corpus import KINDS, Program
 from hostile_world import VARIABLE, World, canaries
 
-pytestmark = [
-    pytest.mark.skipif(platform.machine() != "x86_64", reason="system calls by their numbers"),
-]
+other = platform.machine() != "x86_64"
+pytestmark = pytest.mark.skipif(other, reason="system calls by their numbers")
 
 #: Resident memory of a judge, whatever a program sends to it; in bytes.
 LARGEST = 1024 * 2**20

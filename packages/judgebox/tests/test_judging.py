@@ -182,9 +182,8 @@ def test_there_are_no_second_thoughts(tmp_path: Path) -> None:
 
 
 def test_a_digest_passes_only_its_own_test(tmp_path: Path) -> None:
-    other = LONG[::-1]
     frames = [announced(LONG), announced(LONG)]
-    assert judged(tmp_path, [LONG, other], frames)[0] == Outcome(FAIL, False)
+    assert judged(tmp_path, [LONG, LONG[::-1]], frames)[0] == Outcome(FAIL, False)
     for expected in (1, [float("nan")] * 900, [numpy.array([1, 2])] * 900):  # these have none
         for frame in (b"L", b"L" + bytes(32), announced(expected)):
             outcome, _ = judged(tmp_path, [expected], [frame])

@@ -213,13 +213,10 @@ class CaseWriter(AbstractContextManager["CaseWriter"]):
 
     def begin(self, name: str, inputs: Iterable[bytes]) -> None:
         """Start a set, base or plus, with the packed argument lists of its tests."""
-        self._index = self._sets[name] = {
-            "at": self._file.tell(),
-            "inputs": [self._file.write(data) for data in inputs],
-            **{name: [] for name in ("expected", "times")},
-            **{name: {} for name in ("digests", "varying")},
-            "floats_from": None,
-        }
+        at, sizes = self._file.tell(), [self._file.write(data) for data in inputs]
+        self._index = {"at": at, "inputs": sizes, "expected": [], "digests": {}}
+        self._index |= {"varying": {}, "times": [], "floats_from": None}
+        self._sets[name] = self._index
 
     def piece(self, data: bytes) -> None:
         """Add bytes to the expected output of the set's next test."""

@@ -155,7 +155,7 @@ def nearly(out: Any, expected: Any, tolerance: float) -> bool:
             if not isinstance(out, kind) or len(out) != len(expected):
                 return False
             keys = expected if kind is dict else range(len(expected))
-            same = kind is not dict or out.keys() == expected.keys()
+            same = kind is not dict or {*out} == {*expected}
             return same and all(nearly(out[key], expected[key], tolerance) for key in keys)
     if isinstance(out, numpy.ndarray) or isinstance(expected, numpy.ndarray):
         left, right = numpy.asarray(out), numpy.asarray(expected)

@@ -135,8 +135,8 @@ class _Judging:
 
     def __init__(self, program: Program, tests: CaseSet, limits: list[float]) -> None:
         self._tests, self._limits, self._recorded = tests, limits, program.recorded
-        _, entry_point, oracle, *options = program
-        self.comparison = Comparison(oracle, entry_point, *options)
+        _, entry_point, oracle, atol, recorded = program
+        self.comparison = Comparison(oracle, entry_point, atol, recorded)
         self._asked, self._batch = 0, _FIRST
         self.judged = 0  # outputs that were right so far
         self._announced: bytes | None = None

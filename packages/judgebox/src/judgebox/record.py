@@ -197,6 +197,6 @@ def _run_pytest(recorder: Recorder, program: dict[str, Any]) -> bool:
             call[0](*call[1:], **options)
         return caught
 
-    pytest.raises = raises
+    pytest.raises = raises  # type: ignore[assignment]
     code = pytest.main([*options, f"{directory}/test_solution.py"], plugins=[recorder])
     return code == pytest.ExitCode.OK and recorder.passed > 0
