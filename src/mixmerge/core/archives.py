@@ -1,7 +1,6 @@
 """Archives from outside, unpacked within bounds: nothing leaves the folder, nothing fills the disk.
 
-Python's own `zipfile` and `tarfile` bound neither sizes nor numbers, and mend, each in its way, a
-link, a device or a name that climbs out of its folder. Here an archive that holds one is refused.
+`zipfile` and `tarfile` bound neither sizes nor numbers, and mend links and names that climb out.
 """
 
 import gzip
@@ -19,10 +18,8 @@ from typing import IO
 
 from mixmerge.core.errors import UserError
 
-_CHUNK = 1 << 20
-#: Longest name of a file or folder that ordinary file systems take, in bytes.
-_NAME_BYTES = 255
-_DEPTH = 32
+#: Longest name of a file or folder that ordinary file systems take, in bytes; most folders deep.
+_NAME_BYTES, _DEPTH = 255, 32
 _ENCRYPTED = 0x1
 #: What the libraries raise for broken archives.
 _BROKEN = (
@@ -53,10 +50,11 @@ class Bounds:
     def check(self, archive: Path | str, unpacked: int, packed: int) -> None:
         """Raise `BadArchive` where ``packed`` bytes hold more than they may."""
         if unpacked > self.bytes or (unpacked > self.free and unpacked > self.ratio * packed):
-            sizes = f"{packed:,} bytes that unpack to more than {unpacked:,}"
-            bounds = f"at most {self.bytes:,}, and {self.ratio} times its size"
-            problem = f"{sizes}: no archive of ours does ({bounds}); it was made to fill a disk, or"
-            raise BadArchive(archive, f"{problem} is damaged")
+            problem = f"{packed:,} bytes unpack to more than {unpacked:,} (at most {self.bytes:,}, "
+            problem += (
+                f"and {self.ratio} times its size); it was made to fill a disk, or is damaged"
+            )
+            raise BadArchive(archive, problem)
 
 
 def unzip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds = Bounds()) -> list[str]:
@@ -95,7 +93,7 @@ def gunzip(packed: bytes, archive: Path | str, bounds: Bounds) -> bytes:
     """The content of a gzip file that is small enough for memory; `BadArchive` where it is not."""
     content = bytearray()
     with unbroken(archive), gzip.open(io.BytesIO(packed)) as file:
-        while piece := file.read(_CHUNK):
+        while piece := file.read(1 << 20):
             content += piece
             bounds.check(archive, len(content), len(packed))
     return bytes(content)
@@ -109,20 +107,18 @@ def folder(prefix: str) -> Wanted:
 def checked_name(archive: Path, name: str) -> str:
     """The name of an entry, if it can only be a place below the folder that is unpacked into."""
     parts = name.rstrip("/").split("/")
-    longest = max(len(part.encode("utf-8", errors="surrogatepass")) for part in parts)
     is_plain = name.isprintable() and "\\" not in name and ":" not in parts[0]
-    is_below = not name.startswith("/") and ".." not in parts and all(parts)
-    if not (is_plain and is_below) or longest > _NAME_BYTES or len(parts) > _DEPTH:
-        problem = f"holds an entry named {name[:80]!r}, which is no plain path below the folder"
-        raise BadArchive(archive, f"{problem} that it is unpacked into")
+    is_below = all(parts) and ".." not in parts and len(parts) <= _DEPTH
+    is_short = all(len(part.encode("utf-8", "surrogatepass")) <= _NAME_BYTES for part in parts)
+    if not (is_plain and is_below and is_short):
+        raise BadArchive(archive, f"holds {name[:80]!r}, which is no plain path below its folder")
     return "/".join(part for part in parts if part != ".")
 
 
 def write_new(source: IO[bytes], path: Path) -> None:
     """Write a new file; zipfile and tarfile give no more bytes than an entry says it has."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # "x": never through something that stands there already.
-    with path.open("xb") as file:
+    with path.open("xb") as file:  # never through something that stands there already
         shutil.copyfileobj(source, file)
 
 
@@ -132,5 +128,6 @@ def unbroken(archive: Path | str) -> Iterator[None]:
     try:
         yield
     except _BROKEN as error:
-        problem = str(error) or type(error).__name__
-        raise BadArchive(archive, f"broken archive ({problem})") from None
+        raise BadArchive(
+            archive, f"broken archive ({str(error) or type(error).__name__})"
+        ) from None

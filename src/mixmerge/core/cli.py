@@ -17,8 +17,7 @@ from mixmerge.core.errors import UserError, refusal
 from mixmerge.core.redaction import guard_output
 from mixmerge.core.section import explained
 
-#: An ``argparse`` type: a path.
-path_argument = Path
+path_argument = Path  # an ``argparse`` type
 
 
 def json_argument(text: str) -> Any:
@@ -47,8 +46,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def run(main: Callable[[], None], online: bool = False) -> None:
     """Run a script's ``main``; a user's mistake ends in one message and exit code 1.
 
-    So does what the machine refuses, such as a full disk; a bug ends in its traceback. No tokenizer
-    may start threads behind our back: a job has the threads its rule declares.
+    So does what the machine refuses, such as a full disk; a bug ends in its traceback.
 
     Args:
         main: reads its arguments from the command line. Libraries of the hub must be imported in
@@ -56,7 +54,7 @@ def run(main: Callable[[], None], online: bool = False) -> None:
         online: whether the job fetches from the hub; all others find it switched off.
     """
     guard_output()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a job has its rule's threads
     if not online:
         os.environ["HF_HUB_OFFLINE"] = "1"
     parent_watchdog.watch()

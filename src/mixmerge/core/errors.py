@@ -1,7 +1,6 @@
 """Errors for people: the one exception with a message for users, and what the machine refuses.
 
-An error of the machine, such as a full disk or a closed folder, may come up wherever a file is
-touched, in our code or in a library's, so it is put into words where a job ends.
+What the machine refuses may come up in any code, so it is put into words where a job ends.
 """
 
 import difflib
@@ -13,12 +12,11 @@ from pathlib import Path
 
 from mixmerge.core.redaction import redacted
 
-#: What is to be done about each error that comes from where the files lie, not from our code.
+#: What to do about each error that comes from where the files lie, not from our code.
 _ADVICE = {
     errno.ENOSPC: "free some space there, or move the results to a larger disk",
     errno.EDQUOT: "free some space there, or ask for a larger quota",
-    errno.EACCES: "give this user the right to it, or choose another place",
-    errno.EPERM: "give this user the right to it, or choose another place",
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "give this user the right to it, or move it"),
     errno.EROFS: "choose a place that can be written to",
     errno.EISDIR: "a file is needed there; move the folder away",
     errno.EEXIST: "something else stands there; move it away",
@@ -40,10 +38,9 @@ _FOREIGN = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]", re.IGNORECASE)
 class UserError(Exception):
     """A mistake in what the user gave us: config, data, checkpoint or machine.
 
-    The message is all that is shown, so it must stand alone: it names the file (with the line
-    where there is one), the field, the offending value, and the way out. What it quotes, such as a
-    library's words or a URL, loses its secrets. Never raise it for a broken invariant of our own
-    code: that is a bug, and worth its traceback.
+    The message is all that is shown: it names the file (with the line), the field, the offending
+    value, and the way out, and loses its secrets. A broken invariant of our own code is no such
+    mistake: that is a bug, and worth its traceback.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -80,9 +77,7 @@ def not_a_file(path: Path) -> str:
 def refusal(error: BaseException, place: str) -> str | None:
     """What the machine refused, in one sentence with the way out; None where it refused nothing.
 
-    Args:
-        error: what was raised.
-        place: what to name where the error itself names no file: the job's output.
+    Where the error names no file, ``place`` is named: the job's output.
     """
     current: BaseException | None = error
     while current is not None:

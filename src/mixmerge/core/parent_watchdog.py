@@ -1,8 +1,8 @@
 """A job ends itself when the Snakemake that started it is gone.
 
-``kill -9`` gives Snakemake no time to end its jobs, which would go on and write the same files as
-those of the next run. So each job watches its driver: the Snakemake (in a Slurm job the one inside
-it) that names itself in the variable `DRIVER`. A script that is run by hand has none.
+After ``kill -9`` of Snakemake they would go on and write the same files as those of the next run.
+So each job watches its driver: the Snakemake (in a Slurm job the one inside it) that names itself
+in the variable `DRIVER`. A script that is run by hand has none.
 """
 
 import ctypes
@@ -19,7 +19,6 @@ import psutil  # type: ignore[import-untyped]
 
 #: In a job's environment: the `token` of the Snakemake that started it.
 DRIVER = "MIXMERGE_DRIVER"
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 @cache
@@ -71,7 +70,7 @@ def watch() -> None:
             time.sleep(0.5)
         print("error: Snakemake is gone, so this job ends", file=sys.stderr, flush=True)
         # What loses its parent by this comes to us, not to init, and is found by the next look.
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
         limit = time.monotonic() + 10
         while (family := psutil.Process().children(recursive=True)) and time.monotonic() < limit:
             for process in family:

@@ -1,9 +1,7 @@
 """Tokens, passwords and keys stay out of everything that is written.
 
-They come in by the environment (``HF_TOKEN``, the bucket's keys, a proxy's or an index's URL) and
-by URLs that libraries quote. Messages (`UserError`), what a job prints (`guard_output`) and
-provenance pass through `redacted`; a config that holds one is refused, since Snakemake copies
-settings into logs, records and command lines.
+They come by the environment and by URLs that libraries quote. Messages, what a job prints and
+provenance pass through `redacted`; a config with one is refused, as Snakemake copies settings.
 """
 
 import json
@@ -19,16 +17,14 @@ _HIDDEN = "***"
 #: Shorter values are words, such as `true`, that stand everywhere.
 _SHORTEST = 6
 
-_IN_URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,30}://)([^\s/?#'\"<>]+)@")
+_IN_URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,30}://)([^\s/?#'\"<>]+)(?=@)")
 _IN_QUERY = re.compile(
-    r"([?&;][\w.-]*(?:token|signature|secret|passw(?:or)?d|credential|api[_-]?key|access[_-]?key"
-    r"|\bsig)=)[^&\s'\"<>]+",
-    re.IGNORECASE,
+    r"(?i)([?&;][\w.-]*(?:token|signature|secret|passw(?:or)?d|credential|api[_-]?key"
+    r"|access[_-]?key|\bsig)=)[^&\s'\"<>]+"
 )
 #: As a mapping, a list of pairs or a line of HTTP, of text or of bytes.
 _IN_HEADER = re.compile(
-    r"(authorization(?:['\"]\s*,|['\"]?\s*[:=])\s*(?:b(?=['\"]))?['\"]?)(?:(\w+)\s+)?[^\s'\",}]+",
-    re.IGNORECASE,
+    r"(?i)(authorization(?:['\"]\s*,|['\"]?\s*[:=])\s*(?:b(?=['\"]))?['\"]?)(\w+\s+)?[^\s'\",}]+"
 )
 #: What the tokens of Hugging Face, GitHub, GitLab, Slack, AWS, Google, package indexes and model
 #: vendors look like, and signed ones of any service. Tight, as a config that holds one is refused:
@@ -39,31 +35,26 @@ _TOKENS = re.compile(
     r"|pypi-[\w-]{50,}|sk-[A-Za-z0-9]{32,}|sk-(?:proj|svcacct|admin|ant|or)-[\w-]{32,}"
     r"|(?:hf_(?:oauth|jwt)_)?eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?)"
 )
-
-#: Parts of a variable's name that say that its value is a secret, and ends of such: PGPASSWORD.
-_WORDS = {"PASS", "PWD", "PAT", "PASSPHRASE", "CREDENTIALS", "CREDENTIAL"}
-_ENDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD")
-_PAIRS = (
-    *({kind, "KEY"} for kind in ("API", "ACCESS", "ACCOUNT", "PRIVATE", "SIGNING", "STORAGE")),
-    {"CONNECTION", "STRING"},
+#: Names of variables that hold a secret, such as PGPASSWORD, but for those that name its place or
+#: say something about it.
+_NAMED = re.compile(
+    r"(?!.*(?<![^_])(?:PATH|FILE|DIR|HOME|SOCK|SOCKET|HELPER|TYPE|EXPIRATION|EXPIRY|TTL|LENGTH"
+    r"|LIMIT)(?![^_])).*(?<![^_])(?:PASS|PWD|PAT|PASSPHRASE|CREDENTIALS?"
+    r"|[^_]*(?:TOKEN|SECRET|PASSWORD|PASSWD)|CONNECTION_(?:.+_)?STRING"
+    r"|(?:API|ACCESS|ACCOUNT|PRIVATE|SIGNING|STORAGE)_(?:.+_)?KEY)(?![^_])"
 )
-#: Such a variable names a place, or says something about the secret: not the secret itself.
-_PLACES = {"PATH", "FILE", "DIR", "HOME", "SOCK", "SOCKET", "HELPER", "TYPE"}
-_PLACES |= {"EXPIRATION", "EXPIRY", "TTL", "LENGTH", "LIMIT"}
 
 
 def redacted(text: str) -> str:
     """The text with ``***`` for each secret.
 
-    Secrets are what stands before ``@`` in a URL, values of its parameters and of headers that are
-    named as one, what looks like a vendor's token, and the secrets of this process's variables.
+    Those are what stands before ``@`` in a URL, parameters and headers that are named as one, what
+    looks like a vendor's token, and the secrets of this process's variables.
     """
     for secret in _environment():
         text = text.replace(secret, _HIDDEN)
-    if "://" in text:
-        text = _IN_URL.sub(rf"\1{_HIDDEN}@", text)
-    text = _IN_QUERY.sub(rf"\1{_HIDDEN}", text)
-    text = _IN_HEADER.sub(rf"\1{_HIDDEN}", text)
+    for pattern in (_IN_URL, _IN_QUERY, _IN_HEADER):
+        text = pattern.sub(rf"\1{_HIDDEN}", text)
     return _TOKENS.sub(_HIDDEN, text)
 
 
@@ -102,10 +93,7 @@ def _environment() -> list[str]:
 def _secrets(name: str, value: str) -> tuple[str, ...]:
     """What of a variable is secret: mostly nothing."""
     secrets: set[str] = set()
-    parts = set(name.upper().replace("-", "_").split("_"))
-    is_named = parts & _WORDS or any(part.endswith(_ENDS) for part in parts)
-    is_named = is_named or any(pair <= parts for pair in _PAIRS)
-    if is_named and not parts & _PLACES and not value.startswith("/"):
+    if _NAMED.match(name.upper().replace("-", "_")) and not value.startswith("/"):
         secrets |= {value, value.strip()}
     for scheme, user in _IN_URL.findall(value):
         # Of `user:password` the password; a token may stand alone before the @, except for ssh,

@@ -1,33 +1,18 @@
 """What all config sections share: strictness, and names that are safe in paths."""
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from mixmerge.core.errors import UserError, nearest
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
-_COMMIT = re.compile("[0-9a-f]{40}")
 _NAME = r"^[a-z0-9][a-z0-9._]*(-[a-z0-9._]+)*$"
 
 #: A key that becomes part of a path and of a Snakemake wildcard: lower case, no separators. Names
 #: of several are joined into one file's, of which file systems take 255 bytes.
-Name = Annotated[str, StringConstraints(pattern=_NAME, max_length=80)]
-
-#: The largest whole number that a setting may be: what libraries keep in 64 bits.
-_LARGEST = 2**63 - 1
-
+Name = Annotated[str, Field(pattern=_NAME, max_length=80)]
 #: Characters of a value that a message shows.
 _SHOWN = 60
 
@@ -46,14 +31,14 @@ class Section(BaseModel):
         for key, value in data.items() if isinstance(data, dict) else ():
             if key not in cls.model_fields:
                 raise ValueError(f"unknown key {key!r}{nearest(str(key), cls.model_fields)}")
-            if isinstance(value, int) and abs(value) > _LARGEST:
+            if isinstance(value, int) and abs(value) >= 2**63:  # libraries keep 64 bits
                 raise ValueError(f"{key}: {value:.3g} is larger than any machine counts")
         return data
 
 
 def is_commit(revision: str) -> bool:
     """Whether a revision is a commit, and no tag or branch."""
-    return _COMMIT.fullmatch(revision) is not None
+    return re.fullmatch("[0-9a-f]{40}", revision) is not None
 
 
 class Pinned(Section):
@@ -73,19 +58,14 @@ class Pinned(Section):
     def _is_pinned(self) -> "Pinned":
         if not (self.allow_moving or is_commit(self.revision)):
             raise ValueError(
-                f"revision: {self.revision!r} is no commit but a tag or a branch, which may move; "
-                "write the commit (40 hexadecimal digits, on the repository's page under "
-                "`commits`), or set allow_moving: true"
+                f"revision: {self.revision!r} is a tag or a branch, which may move; write the "
+                "commit (40 digits, on the page under `commits`), or set allow_moving: true"
             )
         return self
 
 
 def validated(kind: Any, value: Any, where: str) -> Any:
-    """Validate decoded JSON or YAML as a section or a union of sections.
-
-    Raises:
-        UserError: one line for each problem, with ``where`` (such as ``--settings``) and the field.
-    """
+    """Validate decoded JSON or YAML as a section or a union of sections, named ``where``."""
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
@@ -94,15 +74,16 @@ def validated(kind: Any, value: Any, where: str) -> Any:
 
 def explained(error: ValidationError, where: str) -> UserError:
     """A validation error as a message for people: one line for each problem."""
-    places = [(".".join(map(str, problem["loc"])), in_words(problem)) for problem in error.errors()]
-    lines = [": ".join(filter(None, (where, field, message))) for field, message in places]
+    lines = []
+    for problem in error.errors():
+        parts = (where, ".".join(map(str, problem["loc"])), in_words(problem))
+        lines.append(": ".join(filter(None, parts)))
     return UserError("\n".join(dict.fromkeys(lines)))
 
 
-def in_words(problem: "ErrorDetails") -> str:
+def in_words(problem: ErrorDetails) -> str:
     """What is wrong with a value and what would be right, from pydantic's finding."""
-    kind, context = problem["type"], problem.get("ctx", {})
-    message = problem["msg"]
+    kind, message, context = problem["type"], problem["msg"], problem.get("ctx", {})
     match kind:
         case "value_error":
             return message.removeprefix("Value error, ")
@@ -116,16 +97,12 @@ def in_words(problem: "ErrorDetails") -> str:
         case "union_tag_not_found":
             message = f"{context['discriminator'].strip(chr(39))} is missing; add it"
         case "string_pattern_mismatch" if context["pattern"] == _NAME:
-            message = (
-                "is no name; a name is made of lower-case letters, digits, dots and underscores, "
-                "with single hyphens in between"
-            )
+            message = "is no name; write lower-case letters, digits, dots, underscores, "
+            message += "with single hyphens in between"
         case "too_short" | "too_long":
             bound = "least {min_length}" if kind == "too_short" else "most {max_length}"
             message = f"{{actual_length}} given, but it takes at {bound}".format(**context)
         case "dict_type" | "model_type" | "model_attributes_type":
             message = "expected a section, `key: value` on lines of their own"
     shown = repr(problem["input"])
-    if len(shown) > _SHOWN:
-        shown = f"{shown[: _SHOWN - 3]}..."
-    return f"{message} (found {shown})"
+    return f"{message} (found {shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + '...'})"
