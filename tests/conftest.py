@@ -11,6 +11,7 @@ import pytest
 import yaml
 from xdist.scheduler import LoadScopeScheduling
 
+from fixtures.hub_server import Hub, serving
 from fixtures.workspace import Workspace, shrink
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,6 +62,13 @@ def real_data() -> Path:
     if not given or not Path(given).is_dir():
         pytest.skip("MIXMERGE_DATA is not set to the directory of real inputs: NOT TESTED")
     return Path(given).resolve()
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """A hub of ours on this machine, without repositories yet."""
+    with serving() as hub:
+        yield hub
 
 
 @pytest.fixture(scope="session")

@@ -53,23 +53,11 @@ def test_directories_without_whole_weights(tmp_path: Path, sharded: Path) -> Non
     (sharded / SHARD).unlink()
     (sharded / SHARD).symlink_to(tmp_path / "gone")
     assert f"{SHARD}: is a symbolic link to" in failure(sharded)
-    (tmp_path / "empty").mkdir()
-    assert "holds no weights" in failure(tmp_path / "empty")
-    assert "no such checkpoint" in failure(tmp_path / "nowhere")
-    (tmp_path / "link").symlink_to(tmp_path / "gone")
-    assert "symbolic link to" in failure(tmp_path / "link")
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "pytorch_model.bin",
-        "../other/model.safetensors",
-        "/etc/x.safetensors",
-        3,
-        None,
-        "a\n.safetensors",
-    ],
+    ["pytorch_model.bin", "../a/model.safetensors", "/etc/x.safetensors", 3, "a\n.safetensors"],
 )
 def test_an_index_names_safetensors_beside_it_only(sharded: Path, name: object) -> None:
     (sharded / INDEX).write_text(json.dumps({"weight_map": {"lm_head.weight": name}}))
@@ -88,21 +76,11 @@ def entry(first: int, last: int, shape: Any = (1,), dtype: str = "F32") -> dict[
 
 #: Headers that lie, and how long each says that it is.
 LIES = [
-    *(
-        (json.dumps(tensors).encode(), None)
-        for tensors in (
-            {"a": entry(0, 4), "b": entry(0, 4)},
-            {"a": entry(4, 8)},
-            {"a": entry(0, 4, [2**62, 4])},
-            {"a": entry(0, 4, dtype="OBJECT")},
-            {"a": [0, 4]},
-            {"a": entry(0, 8, [2]), "__metadata__": {"format": 1}},
-            {"a": entry(0, 4)},
-            {"a": entry(0, 12, [3])},
-            [1, 2],
-        )
-    ),
-    (b"{}", 2**64 - 1),
+    (json.dumps({"a": entry(4, 8)}).encode(), None),
+    (json.dumps({"a": entry(0, 4, [2**62, 4])}).encode(), None),
+    (json.dumps({"a": entry(0, 8, [2]), "__metadata__": {"format": 1}}).encode(), None),
+    (b'{"a": [0, 4]}', None),
+    (b"[1, 2]", None),
     (b"{}", 99_999_999),
     (b'{"a":' * 100_000, None),
     (b'{"a":{"shape":[1],"data_offsets":[0,' + b"9" * 5000 + b"]}}", None),

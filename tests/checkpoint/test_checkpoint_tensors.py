@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures.checkpoints import TEMPLATE, values, write_checkpoint, write_tokenizer
+from fixtures.checkpoints import TEMPLATE, edit, values, write_checkpoint, write_tokenizer
 from mixmerge.checkpoint import tensors
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.tensors import (
@@ -16,11 +16,7 @@ from mixmerge.checkpoint.tensors import (
     check_same_tensors,
     parameter_count,
 )
-from mixmerge.checkpoint.tokenizer import (
-    check_same_tokenizer,
-    load_chat,
-    load_tokenizer,
-)
+from mixmerge.checkpoint.tokenizer import check_same_tokenizer, load_chat, load_tokenizer
 from mixmerge.core.errors import UserError
 
 EMBED, HEAD = "model.embed_tokens.weight", "lm_head.weight"
@@ -29,10 +25,6 @@ EMBED, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 @pytest.fixture
 def qwen(tmp_path: Path) -> Path:
     return write_checkpoint(tmp_path / "qwen", "qwen2", values("qwen2", 1))
-
-
-def edit(path: Path, **changes: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 @pytest.mark.parametrize("dtype", ["BF16", "F16", "F32", "F64"])

@@ -1,14 +1,10 @@
-"""Base checkpoints from a hub: the real client and the real script against a server of ours.
-
-What data sets' repositories share with models' is in ``tests/data/test_data_hub.py``.
-"""
+"""Base checkpoints from a hub: the real client and the real script against a server of ours."""
 
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +13,7 @@ import numpy as np
 import pytest
 
 from fixtures import checkpoints as material
-from fixtures.hub_server import TOKEN, Hub, files_of, serving
+from fixtures.hub_server import TOKEN, Hub, files_of
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.checkpoint.hub import matching
 from mixmerge.checkpoint.index import read_index
@@ -30,12 +26,6 @@ WEIGHTS = "model-00001-of-00002.safetensors"
 PIECE = 10 << 20  # in which the client's library hands on what it receives
 ID = "someone/some-model"
 NOWHERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture
-def hub() -> Iterator[Hub]:
-    with serving() as hub:
-        yield hub
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +61,7 @@ class Job:
     def run(self, revision: str, **settings: Any) -> str:
         """Run it; returns its one message, or nothing if it ended well."""
         command = self.command(revision, **settings)
-        options: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
-        done = subprocess.run(command, env=self.environment, **options)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
         assert "Traceback" not in done.stderr, done.stderr
         messages = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
         assert len(messages) == (done.returncode != 0), done.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.hub_server import serving
+from fixtures.hub_server import Hub
 from mixmerge.checkpoint.hub import check_endpoint
 from mixmerge.config.load import load_config
 from mixmerge.core.errors import UserError
@@ -96,16 +96,13 @@ def test_no_script_imports_the_hubs_library_before_it_is_told() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_job_that_asks_the_hub_never_reaches_it(tmp_path: Path) -> None:
-    with serving() as hub:
-        environment = {**os.environ, **hub.environment(tmp_path), "HF_HUB_OFFLINE": "0"}
-        for online, raised in (("", "LocalEntryNotFoundError"), (", online=True", "RepositoryNot")):
-            command = [sys.executable, "-c", JOB.format(online=online)]
-            done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, check=True
-            )
-            assert done.stdout.startswith(raised), done.stdout + done.stderr
-            assert bool(hub.requests) == bool(online)
+def test_a_job_that_asks_the_hub_never_reaches_it(hub: Hub, tmp_path: Path) -> None:
+    environment = {**os.environ, **hub.environment(tmp_path), "HF_HUB_OFFLINE": "0"}
+    for online, raised in (("", "LocalEntryNotFoundError"), (", online=True", "RepositoryNot")):
+        command = [sys.executable, "-c", JOB.format(online=online)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.startswith(raised), done.stdout + done.stderr
+        assert bool(hub.requests) == bool(online)
 
 
 @pytest.mark.parametrize("endpoint", ["http://[no", "ftp://host", "nowhere", "http://", "host:80"])

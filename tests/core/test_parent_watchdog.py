@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -27,28 +28,24 @@ run(main)
 @pytest.fixture
 def driver() -> Iterator["subprocess.Popen[bytes]"]:
     """A process that stands for Snakemake."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    process = subprocess.Popen(["sleep", "60"])
     yield process
     process.kill()
     process.wait()
 
 
-def job(environment: dict[str, str], shell: bool = False) -> "subprocess.Popen[str]":
+def job(
+    environment: dict[str, str], shell: bool = False
+) -> "tuple[subprocess.Popen[str], int, int]":
+    """A job's process, and the ids of its script and of that one's child."""
     command = [sys.executable, "-c", JOB]
     if shell:  # as Snakemake starts it: a function of bash is no last command that replaces it
         command = ["bash", "-c", 'script() { "$@"; }; script "$@"', "bash", *command]
-    return subprocess.Popen(
-        command,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def child_of(process: "subprocess.Popen[str]") -> int:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, env={**os.environ, **environment}, **pipes)
     assert process.stdout is not None
-    return int(process.stdout.readline())
+    child = int(process.stdout.readline())
+    return process, psutil.Process(child).ppid(), child
 
 
 def eventually(true: Callable[[], bool], seconds: float = 10) -> bool:
@@ -76,8 +73,7 @@ def test_a_job_ends_with_its_driver_and_takes_its_children_along(
 ) -> None:
     name = token(driver.pid)
     assert name is not None
-    process = job({DRIVER: name})
-    child = child_of(process)
+    process, _, child = job({DRIVER: name})
     time.sleep(1.2)
     assert process.poll() is None and token(child) is not None
     driver.kill()
@@ -91,9 +87,7 @@ def test_a_job_ends_when_the_shell_that_snakemake_waits_for_is_killed(
 ) -> None:
     name = token(driver.pid)
     assert name is not None
-    shell = job({DRIVER: name}, shell=True)
-    child = child_of(shell)
-    script = psutil.Process(shell.pid).children()[0].pid
+    shell, script, child = job({DRIVER: name}, shell=True)
     shell.kill()
     assert eventually(lambda: token(script) is None and token(child) is None)
 
@@ -102,9 +96,7 @@ def test_a_job_ends_when_the_shell_that_snakemake_waits_for_is_killed(
 def test_a_script_run_by_hand_or_elsewhere_goes_on(name: str | None) -> None:
     """Without a driver, or with one on another machine, whose process ids mean nothing here."""
     environment = {} if name is None else {DRIVER: name}
-    process = job(environment, shell=True)
-    child = child_of(process)
-    script = psutil.Process(process.pid).children()[0].pid
+    process, script, child = job(environment, shell=True)
     process.kill()
     time.sleep(1.5)
     assert token(script) is not None and token(child) is not None

@@ -11,7 +11,7 @@ from fixtures import checkpoints as material
 from fixtures import sft_studies as sft_material
 from fixtures.forks import run_script
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest, write_manifest
-from mixmerge.checkpoint.side_files import finish
+from mixmerge.checkpoint.side_files import finish_files
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_jsonl
 from mixmerge.merge.execution import check_inputs
@@ -37,7 +37,7 @@ def study(tmp_path: Path) -> Path:
     """Base and two specialists in two shards each, published as their rules publish them."""
     root = material.family_of_checkpoints(tmp_path / "m", "llama", 2, shards=2)
     for name in ("base", "a", "b"):
-        write_manifest(root / name, "checkpoint", finish(root / name))
+        write_manifest(root / name, "checkpoint", finish_files(root / name))
     settings = {
         "method": "linear",
         "weights": {"one": 0.5, "two": 0.5},

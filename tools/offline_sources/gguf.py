@@ -11,7 +11,7 @@ from typing import Any
 
 from mixmerge.artifacts.manifest import publish
 from mixmerge.checkpoint.settings import GgufCheckpoint
-from mixmerge.checkpoint.side_files import finish
+from mixmerge.checkpoint.side_files import finish_files
 from mixmerge.checkpoint.snapshot import install_chat_template
 from mixmerge.checkpoint.tensors import check_finite
 from mixmerge.checkpoint.tokenizer import load_chat
@@ -72,7 +72,7 @@ def dequantise(settings: GgufCheckpoint, out: Path, scratch: Path) -> None:
             install_chat_template(settings.chat_template, directory)
         check_finite(directory)
         load_chat(directory)
-        made.facts.update(finish(directory))
+        made.facts.update(finish_files(directory))
     if settings.path is None:
         file.unlink()  # the wheel stays
 

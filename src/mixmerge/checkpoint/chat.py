@@ -8,15 +8,14 @@ import json
 import os
 import re
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from mixmerge.checkpoint import chat_process
@@ -83,17 +82,17 @@ class Chat:
                 **self.tokenizer.special_tokens_map,
             }
         )
-        if "text" in answer:
-            return answer["text"], [(start, end) for start, end in answer["spans"]]
         where = f"chat template ({self.source})"
+        if "fault" in answer:
+            raise BadTemplate(
+                f"{where}: {answer['fault']}, and was stopped: it never ends, or was made to do "
+                "harm. Read it, and name another under the model's `chat_template`"
+            )
         if "refusal" in answer:
             error = BadTemplate(f"{where}: refuses a chat: {answer['refusal']}")
             error.line = answer["line"]
             raise error
-        raise BadTemplate(
-            f"{where}: {answer['fault']}, and was stopped: it never ends, or was made to do harm. "
-            "Read it, and name another under the model's `chat_template`"
-        )
+        return answer["text"], [(start, end) for start, end in answer["spans"]]
 
     def _inert(self, message: dict[str, str]) -> dict[str, str]:
         # Half of a pair, legal in JSON, has no UTF-8, which tokenizers work on.
@@ -122,54 +121,44 @@ class Chat:
 
 
 _lock = threading.Lock()
-#: The rendering process: started at the first request, and again where a template ended it.
-_kept: "tuple[subprocess.Popen[bytes], Connection] | None" = None
+os.register_at_fork(
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+)
+#: The rendering process by our own id, since a fork starts its own; again where one was ended.
+_kept: "dict[int, tuple[subprocess.Popen[bytes], Connection]]" = {}
 
 
 def _ask(request: dict[str, Any]) -> dict[str, Any]:
     """Send a request and return the answer; a ``fault`` where the process ended."""
-    global _kept
     with _lock:
-        process, connection = _kept = _kept or _start()
-        try:
+        process, connection = _kept[os.getpid()] = _kept.get(os.getpid()) or _start()
+        with suppress(EOFError, OSError):
             connection.send_bytes(json.dumps(request).encode())
-            answer: dict[str, Any] = json.loads(connection.recv_bytes(_TEXT_MIB << 20))
-            return answer
-        except (EOFError, OSError):
-            pass
-        _kept = None
+            if connection.poll(_WALL_SECONDS):
+                answer: dict[str, Any] = json.loads(connection.recv_bytes(_TEXT_MIB << 20))
+                return answer
+        del _kept[os.getpid()]
         connection.close()
         process.kill()  # it has ended, or does not answer
         code = process.wait()
-        if code in (-signal.SIGPROF, -signal.SIGKILL):
-            return {"fault": f"takes over {CPU_SECONDS:g} s for one chat"}
-        return {"fault": f"ended the process that renders it ({code})"}
+    if code in (-signal.SIGPROF, -signal.SIGKILL):
+        return {"fault": f"takes over {CPU_SECONDS:g} s for one chat"}
+    return {"fault": f"ended the process that renders it ({code})"}
 
 
 def _start() -> "tuple[subprocess.Popen[bytes], Connection]":
-    bounds = [str(bound) for bound in (CPU_SECONDS, _MEMORY_MIB << 20, _TEXT_MIB << 20)]
     # Nothing of the environment goes along: tokens, proxies, paths.
     quiet = {"LC_ALL": "C.UTF-8", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
-    ours, theirs = socket.socketpair()
-    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-        ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _WALL_SECONDS, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-I", str(Path(chat_process.__file__)), json.dumps(sys.path), *bounds],
-        stdin=theirs.fileno(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**quiet, **threads, "HOME": os.devnull},
-        cwd="/",
-    )
-    theirs.close()
-    return process, Connection(ours.detach())
-
-
-def _forget() -> None:
-    """In a fork: the process is its parent's."""
-    global _lock, _kept
-    _lock, _kept = threading.Lock(), None
-
-
-os.register_at_fork(after_in_child=_forget)
+    arguments = json.dumps([sys.path, CPU_SECONDS, _MEMORY_MIB << 20, _TEXT_MIB << 20])
+    ours, theirs = Pipe()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-I", chat_process.__file__, arguments],
+            stdin=theirs.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**quiet, **threads, "HOME": os.devnull},
+            cwd="/",
+        )
+    return process, ours

@@ -1,12 +1,7 @@
 """The process in which chat templates run: transformers' sandboxed Jinja, and hard bounds around.
 
-A chat template is a program by whoever made the checkpoint. Jinja's sandbox keeps it from Python's
-insides, but it may still loop for ever or make gigabytes of text, which in the process that trains
-could not be ended. So it runs here: `mixmerge.checkpoint.chat` starts this and talks to it in
-messages of JSON over the socket that is this process's standard input.
-
-The process can open no file, start nothing, and gets none of the caller's environment; landlock and
-seccomp hold it too where the kernel has them.
+Jinja keeps a template from Python's insides, but not from looping for ever or making gigabytes of
+text. `mixmerge.checkpoint.chat` starts this, and sends JSON over the socket that is its input.
 """
 
 import json
@@ -17,7 +12,7 @@ from typing import Any
 
 if __name__ == "__main__":
     # -I and a path of the caller's: the environment is empty.
-    sys.path[:] = json.loads(sys.argv[1])
+    sys.path[:], *bounds = json.loads(sys.argv[1])
 
 from multiprocessing.connection import Connection
 
@@ -52,7 +47,7 @@ def serve(cpu_seconds: float, memory_bytes: int, text_bytes: int) -> None:
 
 
 def _answer(request: bytes | str, memory_bytes: int, text_bytes: int) -> bytes:
-    """A rendered chat, the template's own error, or its fault, as JSON."""
+    """A chat's text and marked spans, the template's own error, or its fault, as JSON."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
     try:
@@ -72,4 +67,4 @@ def _answer(request: bytes | str, memory_bytes: int, text_bytes: int) -> bytes:
 
 
 if __name__ == "__main__":
-    serve(float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    serve(*bounds)

@@ -1,11 +1,7 @@
 """Repositories of the Hugging Face hub: pinned to a commit, downloaded so that nothing is lost.
 
-The client library starts a file again from its first byte when a download was interrupted, which
-with shards of gigabytes may mean that it never ends. Here what has arrived is kept beside the file
-as ``NAME.part``, goes on by a range request in the next process, and is compared with the checksum
-that the hub lists before it gets its name.
-
-The library is imported late: it reads its variables only then, and takes a second.
+The client library throws away what an interrupted download brought. Here it is kept as
+``NAME.part``, goes on by a range request, and is compared with the hub's checksum.
 """
 
 import os
@@ -14,12 +10,12 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
+from pydantic import HttpUrl, TypeAdapter, ValidationError
 from tqdm import tqdm
 
 from mixmerge.artifacts.manifest import PROVENANCE
-from mixmerge.core.errors import UserError
+from mixmerge.core.errors import UserError, one_line
 from mixmerge.core.io import read_json, sha256
 from mixmerge.core.section import is_commit
 
@@ -34,8 +30,8 @@ def resolve(
         id: its name, ``owner/name``.
         revision: commit, tag or branch.
         where: the config's section, such as ``models.qwen``, for messages.
-        out: where the job publishes; what stands there or beside it says which commit a tag or
-            branch stood at before: all splits of a study are of one commit.
+        out: where the job publishes; what stands there or beside it says where a tag or branch
+            stood before: all splits of a study are of one commit.
     """
     check_endpoint()
     from huggingface_hub import HfApi
@@ -47,17 +43,17 @@ def resolve(
     if is_commit(revision) and info.sha != revision:
         raise UserError(
             f"{where}.revision: the hub answers with commit {info.sha} of {id} where {revision} "
-            "was asked for; mend HF_ENDPOINT, which names a faulty mirror"
+            "was asked for; HF_ENDPOINT names a faulty mirror"
         )
     for path in sorted(out.parent.glob(f"[!.]*/{PROVENANCE}")):
         made = read_json(path).get("settings")
-        if not isinstance(made, dict) or (made.get("id"), made.get("revision")) != (id, revision):
-            continue
-        if (before := made.get("commit", info.sha)) != info.sha:
+        made = made if isinstance(made, dict) else {}
+        is_same = (made.get("id"), made.get("revision")) == (id, revision)
+        if is_same and made.get("commit", info.sha) != info.sha:
             raise UserError(
-                f"{where}.revision: {revision!r} of {id} has moved: it stood at commit {before} "
-                f"when {path.parent} was made, and stands at {info.sha} now. Write a commit as "
-                "`revision`: the first keeps the study as it is, the second takes what is new"
+                f"{where}.revision: {revision!r} of {id} has moved: it stood at commit "
+                f"{made['commit']} when {path.parent} was made, and stands at {info.sha} now; "
+                "write one of the two as `revision`: the first keeps the study as it is"
             )
     return info
 
@@ -66,14 +62,10 @@ def check_endpoint() -> None:
     """Check that ``HF_ENDPOINT``, where it is set, is a URL; the library says so in a traceback."""
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
-        parts = urlsplit(endpoint)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise UserError(
-            f"HF_ENDPOINT: {endpoint!r} is no URL of a hub; write https://host, or unset it"
-        )
+        TypeAdapter(HttpUrl).validate_python(endpoint)
+    except ValidationError:
+        message = f"HF_ENDPOINT: {endpoint!r} is no URL of a hub; write https://host, or unset it"
+        raise UserError(message) from None
 
 
 def matching(repository: Any, patterns: list[str]) -> list[Any]:
@@ -92,11 +84,8 @@ def matching(repository: Any, patterns: list[str]) -> list[Any]:
 def download(repository: Any, patterns: list[str], target: Path, where: str) -> None:
     """Fetch a model's files into ``target``, going on where an earlier call stopped.
 
-    Args:
-        repository: what `resolve` gave.
-        patterns: glob patterns over names; other files are not fetched, and deleted if there.
-        target: a directory for this commit's files alone.
-        where: the config's section, for messages.
+    ``repository`` is what `resolve` gave; ``target`` is for this commit's files alone, and others
+    than match the glob ``patterns`` are deleted there.
     """
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
@@ -144,36 +133,27 @@ def _hub_errors(kind: str, id: str, revision: str, where: str) -> Iterator[None]
     from huggingface_hub import constants, errors
 
     page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{id}"
+    login = "log in with `hf auth login` (or set HF_TOKEN)"
+    by_hand = "download the files by hand and use kind 'local'"
     try:
         yield
         return
     except errors.GatedRepoError:
-        message = (
-            f".id: {page} is gated; accept its terms in the browser and log in with `hf auth "
-            "login` (or set HF_TOKEN), or download it by hand and use kind 'local'"
-        )
+        message = f".id: {page} is gated; accept its terms in the browser and {login}, or {by_hand}"
     except errors.RevisionNotFoundError:
         message = f".revision: {page} has no revision {revision!r}; see {page}/commits/main"
     except (errors.RepositoryNotFoundError, errors.HFValidationError):
         message = (
-            f".id: {id!r} is not on the hub ({page}), or is private; mend the name, or log in with "
-            "`hf auth login` (or set HF_TOKEN)"
+            f".id: {id!r} is not on the hub ({page}), or is private; mend the name, or {login}"
         )
     except errors.HfHubHTTPError as error:
-        message = f": {page} was refused ({_first_line(error)})"
+        message = f": {page} was refused ({one_line(error, 300)})"
     except errors.OfflineModeIsEnabled:
-        message = (
-            f": {id}@{revision} is to be fetched, but HF_HUB_OFFLINE forbids it; unset it for this "
-            "rule, or download the files by hand and use kind 'local'"
-        )
+        message = f": HF_HUB_OFFLINE forbids it to fetch {id}@{revision}; unset it, or {by_hand}"
     except (HTTPError, OSError) as error:
         message = (
-            f": {page} could not be fetched ({type(error).__name__}: {_first_line(error)}); check "
-            "the network and HF_ENDPOINT, and run this rule where the internet is (what was "
-            "fetched so far is kept), or download the files by hand and use kind 'local'"
+            f": {page} could not be fetched ({type(error).__name__}: {one_line(error, 300)}); "
+            "check the network and HF_ENDPOINT, and run this rule where the internet is (what was "
+            f"fetched so far is kept), or {by_hand}"
         )
     raise UserError(where + message)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -21,20 +21,18 @@ _SHARD = re.compile(r"[^/\\]+\.safetensors")
 
 #: Names of files that torch, JAX or scikit-learn write with pickle: weights, adapters, optimizers.
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.joblib", "*.dill")
-#: How a pickle begins, and how the zip does in which torch keeps one since 2020.
+#: How a pickle begins, or the zip in which torch keeps one since 2020.
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-_TRAINING = "it is what a training left behind, and no model; name the model's own directory"
+_OF_TRAINING = ("optimizer.", "scheduler.", "rng_state.", "training_args.")
 #: The way out by how a pickle's name begins.
 _WAYS = {
-    "adapter_model": "merge the adapter into its base model, save that with save_pretrained, and "
-    "name it",
+    "adapter_model": "merge the adapter into its base, save that with save_pretrained, and name it",
     "consolidated": "take the repository that its authors publish for transformers",
-    **dict.fromkeys(("optimizer.", "scheduler.", "rng_state.", "training_args."), _TRAINING),
-    "": "choose a revision with safetensors, or convert it once where it can do no harm (a "
-    'container without network and without your files): python -c "from transformers import '
-    "AutoModelForCausalLM as M; M.from_pretrained('IN', use_safetensors=False)"
-    ".save_pretrained('OUT')\", copy the tokenizer's files and generation_config.json to OUT, and "
-    "use kind 'local' with path OUT",
+    **dict.fromkeys(_OF_TRAINING, "a training left it; name the model's own directory"),
+    "": "choose a revision with safetensors, or convert it once in a container without network and "
+    'without your files: python -c "from transformers import AutoModelForCausalLM as M; '
+    "M.from_pretrained('IN', use_safetensors=False).save_pretrained('OUT')\", copy the tokenizer's "
+    "files and generation_config.json to OUT, and use kind 'local' with path OUT",
 }
 #: Bytes of the longest header that safetensors reads.
 _MAX_HEADER = 100_000_000
@@ -68,14 +66,7 @@ def read_index(directory: Path) -> dict[str, TensorInfo]:
     elif (directory / SINGLE).exists():
         tensors = read_header(directory / SINGLE)
     else:
-        names = [path.name for path in directory.iterdir()]
-        if shards := sorted(name for name in names if name.endswith(".safetensors")):
-            raise UserError(
-                f"{directory}: holds {shards[0]} but neither {SINGLE} nor {INDEX}; {_AGAIN}"
-            )
-        if pickles := pickled(names):
-            raise UserError(pickle_refusal(f"{directory}:", pickles[0]))
-        raise UserError(f"{directory}: holds no weights (no {SINGLE}, no {INDEX})")
+        raise no_weights(f"{directory}:", (path.name for path in directory.iterdir()))
     return dict(sorted(tensors.items()))
 
 
@@ -93,13 +84,11 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
             length = int.from_bytes(start, "little")
             with safe_open(file, framework="np"):
                 header = json.loads(stream.read(length))
-    except FileNotFoundError:
-        raise UserError(f"{file}: file not found") from None
     except SafetensorError as error:
         # A header of 640 bytes begins as a pickle does, but claims no more than it could have.
         if start.startswith(_PICKLE_STARTS) and (length > _MAX_HEADER or start[:2] == b"PK"):
             where = f"{file}: is no safetensors file whatever its name;"
-            raise UserError(pickle_refusal(where, file.name)) from None
+            raise pickle_refusal(where, file.name) from None
         reason = one_line(str(error).rpartition("header: ")[2], 200)
         raise UserError(
             f"{file}: cut off, damaged, or no safetensors file ({file.stat().st_size} bytes; "
@@ -115,22 +104,18 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
 
 
 def _read_shards(directory: Path, index: Path) -> dict[str, TensorInfo]:
-    """Follow an index file; every shard it names is read and checked once."""
+    """Follow an index file; every shard that it names is read once."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise UserError(f"{index}: has no 'weight_map'; {_AGAIN}")
     for tensor, name in weight_map.items():
         if not (isinstance(name, str) and name.isprintable() and _SHARD.fullmatch(name)):
-            raise UserError(
-                f"{index}: weight_map: {tensor[:80]!r} lies in {str(name)[:80]!r}, which is no "
-                f"name of a .safetensors file beside it; {_AGAIN}"
-            )
+            problem = f"{tensor[:80]!r} lies in {str(name)[:80]!r}, which is no .safetensors file"
+            raise UserError(f"{index}: weight_map: {problem} beside it; {_AGAIN}")
     names = sorted(set(weight_map.values()))
     if (directory / SINGLE).exists() and SINGLE not in names:
-        raise UserError(
-            f"{directory}: holds both {SINGLE} and {INDEX}, which name different weights; "
-            "delete the one that is out of date"
-        )
+        problem = f"holds both {SINGLE} and {INDEX}, which name different weights"
+        raise UserError(f"{directory}: {problem}; delete the one that is out of date")
     tensors: dict[str, TensorInfo] = {}
     for name in names:
         if not (directory / name).is_file():
@@ -148,18 +133,25 @@ def _read_shards(directory: Path, index: Path) -> dict[str, TensorInfo]:
     return tensors
 
 
-def pickled(names: Iterable[str]) -> list[str]:
-    """Those of some file names that stand for pickles, weights of whole models first."""
-    starts = ("pytorch_model", "model", "consolidated", "adapter_model")
-    matches = [name for name in sorted(names) if any(fnmatch(name.lower(), p) for p in _PICKLES)]
-    leaf = {name: PurePosixPath(name).name.lower() for name in matches}
-    return sorted(matches, key=lambda name: [not leaf[name].startswith(start) for start in starts])
+def no_weights(where: str, names: Iterable[str]) -> UserError:
+    """What to say of a place whose files, of these names, are no weights that could be read."""
+    starts = ("pytorch_model", "model", "consolidated", "adapter_model")  # whole models first
+    leaves = {name: PurePosixPath(name).name.lower() for name in sorted(names)}
+    held = sorted(leaves, key=lambda name: [not leaves[name].startswith(start) for start in starts])
+    shards = [name for name in held if name.endswith(".safetensors") and "/" not in name]
+    pickles = [name for name in held if any(fnmatch(leaves[name], p) for p in _PICKLES)]
+    if pickles and not shards:
+        return pickle_refusal(where, pickles[0])
+    others = [*shards, *(name for name in held if name.endswith((".gguf", ".h5")))]
+    what = f"holds {others[0]} but" if others else "holds no weights,"
+    way = "choose a model in transformers' layout, or write it with save_pretrained (kind 'local')"
+    return UserError(f"{where} {what} neither {SINGLE} nor {INDEX}; {way}")
 
 
-def pickle_refusal(where: str, name: str) -> str:
-    """The message about a checkpoint at ``where`` that only pickles, such as ``name``, hold."""
+def pickle_refusal(where: str, name: str) -> UserError:
+    """What to say of a checkpoint at ``where`` that only pickles, such as ``name``, hold."""
     way = next(way for start, way in _WAYS.items() if PurePosixPath(name).name.startswith(start))
-    return (
+    return UserError(
         f"{where} holds no safetensors weights, only pickles ({name}), and a pickle may run any "
         f"code when it is read, so it is never opened here; {way}"
     )

@@ -9,19 +9,15 @@ from pydantic import BeforeValidator, Field, model_validator
 from mixmerge.core.section import Pinned, Section
 
 
-def _trusted(digits: int, what: str) -> BeforeValidator:
-    """Checks of `trust_remote_code` that it is nothing, or names the exact code that may run."""
+def _names_code(value: Any) -> Any:
+    """None for false, as transformers has it; else what must name the exact code that may run."""
+    if value not in (None, False) and not re.fullmatch("[0-9a-f]{40}(?:[0-9a-f]{24})?", str(value)):
+        message = "name the commit (kind hub) or the SHA-256 (kind local) of the code that you read"
+        raise ValueError(f"found {value!r}; {message}, or leave it out")
+    return value or None
 
-    def check(value: Any) -> Any:
-        if value is None or value is False:
-            return None
-        if not isinstance(value, str) or not re.fullmatch(f"[0-9a-f]{{{digits}}}", value):
-            raise ValueError(
-                f"found {value!r}; name the {what} ({digits} hexadecimal digits), or leave it out"
-            )
-        return value
 
-    return BeforeValidator(check)
+Trusted = Annotated[str | None, BeforeValidator(_names_code)]
 
 
 class Checkpoint(Section):
@@ -38,7 +34,7 @@ class HubCheckpoint(Checkpoint, Pinned):
     id: str
     """Repository on the hub, such as `Qwen/Qwen2.5-Coder-1.5B-Instruct`."""
 
-    trust_remote_code: Annotated[str | None, _trusted(40, "commit that you read")] = None
+    trust_remote_code: Trusted = None
     """The commit whose Python code may run; it must be `revision`, so that another revision is not
     trusted by oversight. Null: no code of the repository ever runs. Read the code first."""
 
@@ -47,7 +43,7 @@ class HubCheckpoint(Checkpoint, Pinned):
         if self.trust_remote_code not in (None, self.revision):
             raise ValueError(
                 f"trust_remote_code: {self.trust_remote_code} was read and allowed, but `revision` "
-                f"is {self.revision!r}; read the code of that commit and name it in both"
+                f"is {self.revision!r}; read that commit's code and name it in both"
             )
         return self
 
@@ -59,7 +55,7 @@ class LocalCheckpoint(Checkpoint):
     path: Path
     """The directory with config.json, *.safetensors and the tokenizer."""
 
-    trust_remote_code: Annotated[str | None, _trusted(64, "SHA-256 of its code")] = None
+    trust_remote_code: Trusted = None
     """SHA-256 of the directory's Python code, which then may run; the message that refuses the
     code says it. Null: no code of the directory ever runs. Read the code first."""
 
@@ -144,24 +140,19 @@ class EmbeddedModel(Section):
     @model_validator(mode="after")
     def _check_shape(self) -> Self:
         if self.hidden_size % (2 * self.heads):
-            raise ValueError(
-                f"hidden_size: {self.hidden_size} is not a multiple of 2 x heads ({self.heads}); "
-                "rotary embeddings need an even head size"
-            )
+            value = f"{self.hidden_size} is not a multiple of 2 x heads ({self.heads})"
+            raise ValueError(f"hidden_size: {value}; rotary embeddings need an even head size")
         if self.heads % self.kv_heads:
             raise ValueError(f"kv_heads: {self.kv_heads} does not divide heads ({self.heads})")
         if self.batch_tokens < self.context:
-            raise ValueError(
-                f"batch_tokens: {self.batch_tokens} is less than context ({self.context}); "
-                "a document of full length would fit no batch"
-            )
+            value = f"{self.batch_tokens} is less than context ({self.context})"
+            raise ValueError(f"batch_tokens: {value}; a full document would fit no batch")
         return self
 
     def parameters(self) -> int:
-        """Number of weights: a decoder with grouped attention and a gated feed-forward layer.
+        """Number of weights at most: the tokenizer may end with fewer tokens than `vocab_size`.
 
-        Qwen2 has biases on queries, keys and values. The tokenizer may end with fewer tokens than
-        `vocab_size` where the corpus has too few pairs to merge; this is the most there can be.
+        A decoder with grouped attention (in Qwen2 with biases) and a gated feed-forward layer.
         """
         hidden = self.hidden_size
         keys = hidden // self.heads * self.kv_heads

@@ -1,9 +1,8 @@
 """What a checkpoint holds beside its weights: config, tokenizer, chat template, code of its own.
 
-A config may name classes of its own (``auto_map``) which transformers imports from the checkpoint's
-Python files when told to trust them. A base checkpoint is published with such names only if its
-model's entry names the very code: the commit, or the SHA-256 of a local directory's files. Then
-``remote_code.json`` records that, and goes along wherever the code does.
+A config may name classes of its own (``auto_map``), which transformers imports from the
+checkpoint's Python files. They are published only if the model's entry names the very code, by
+commit or SHA-256; ``remote_code.json`` records that, and goes along wherever the code does.
 """
 
 import hashlib
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.checkpoint.index import read_index
-from mixmerge.checkpoint.tensors import parameter_count, read_config
+from mixmerge.checkpoint.tensors import parameter_count
 from mixmerge.core.errors import UserError, one_line
 from mixmerge.core.io import read_json, sha256, write_json
 
@@ -49,10 +48,9 @@ def trusts_code(directory: Path) -> bool:
     if allowed != digest:
         what = "which no model's entry allowed" if allowed is None else "which was changed since"
         raise UserError(
-            f"{directory}: its config names code of its own (`auto_map`), {what}: its *.py files "
-            f"have SHA-256 {digest}, {directory / CODE_RECORD} says {allowed}; it was not run. "
-            "Configure the checkpoint as a model with `trust_remote_code`, and use what the rule "
-            "publishes"
+            f"{directory}: its config names code of its own (`auto_map`), {what}: its SHA-256 is "
+            f"{digest}, {CODE_RECORD} says {allowed}; it was not run. Configure the checkpoint as "
+            "a model with `trust_remote_code`, and use what the rule publishes"
         )
     return True
 
@@ -67,10 +65,9 @@ def load_config(directory: Path) -> Any:
             directory, local_files_only=True, trust_remote_code=trusted
         )
     except Exception as error:  # a config may hold anything; each part of it refuses in its way
-        raise UserError(
-            f"{directory / _CONFIG}: transformers cannot read it: {one_line(error, 300)}; mend it, "
-            "or make or fetch the checkpoint again"
-        ) from None
+        problem = f"transformers cannot read it: {one_line(error, 300)}"
+        way = "mend it, or make or fetch the checkpoint again"
+        raise UserError(f"{directory / _CONFIG}: {problem}; {way}") from None
 
 
 def names_code(directory: Path) -> bool:
@@ -97,46 +94,40 @@ def settle_code(directory: Path, where: str, allowed: str | None, commit: str | 
         allowed: the entry's ``trust_remote_code``: a commit, or a digest as `code_digest` gives it.
         commit: what was fetched, if it was.
     """
+    from transformers import CONFIG_MAPPING
+
     digest = code_digest(directory)
     for name in (_CONFIG, _TOKENIZER):
         content = _content(directory / name)
         if allowed is None and content.pop("auto_map", None):
-            if why := _needs_code(directory, name, content):
+            if name == _CONFIG:
+                why = f"{name}: model_type {content.get('model_type')!r}"
+                is_needed = str(content.get("model_type")) not in CONFIG_MAPPING
+            else:
+                why = f"{name}, and there is no tokenizer.json"
+                is_needed = not (directory / "tokenizer.json").exists()
+            if is_needed:
                 raise UserError(
                     f"{where}.trust_remote_code: not set, but the checkpoint cannot be loaded "
                     f"without code of its own (`auto_map` in {why}); read its *.py files, then "
-                    f"name their commit (of a local directory: their SHA-256, {digest}), or choose "
-                    "another model"
+                    f"name their commit (locally: SHA-256, {digest}), or choose another model"
                 )
             write_json(directory / name, content)
         for key, value in _foreign_code(content):
-            kind = "code of another repository, at whatever commit its main branch stands"
-            way = "copy the code into the checkpoint, mend auto_map, and use kind 'local'"
-            if key != "auto_map":
-                kind = "compiled code of another repository"
-                way = f"use a copy of the checkpoint without {key!r}, of kind 'local'"
+            kind = "compiled code of another repository"
+            way = f"use a copy of the checkpoint without {key!r}, of kind 'local'"
+            if key == "auto_map":
+                kind = "code of another repository, at whatever commit its main branch stands"
+                way = "copy the code into the checkpoint, mend auto_map, and use kind 'local'"
             raise UserError(f"{where}: {name}: {key}: {value!r} is {kind}; {way}")
     if allowed is None:
         for code in directory.glob("*.py"):
             code.unlink()
     elif allowed not in (commit, digest):
-        raise UserError(
-            f"{where}.trust_remote_code: allows {allowed}, but the code there is another: its *.py "
-            f"files have SHA-256 {digest}; read them, then put that"
-        )
+        problem = f"allows {allowed}, but the code there is another, of SHA-256 {digest}"
+        raise UserError(f"{where}.trust_remote_code: {problem}; read it, then put that")
     elif names_code(directory):
         write_json(directory / CODE_RECORD, {"allowed": allowed, "sha256": digest})
-
-
-def _needs_code(directory: Path, name: str, content: dict[str, Any]) -> str:
-    """Why a config's classes cannot be had without its code; empty where they can."""
-    if name == _TOKENIZER:
-        exists = (directory / "tokenizer.json").exists()
-        return "" if exists else f"{name}, and there is no tokenizer.json"
-    from transformers import CONFIG_MAPPING
-
-    kind = str(content.get("model_type"))
-    return "" if kind in CONFIG_MAPPING else f"{name}: model_type {kind!r}"
 
 
 def _foreign_code(content: Any, inherited: str = "") -> Iterator[tuple[str, str]]:
@@ -160,13 +151,12 @@ def copy_side_files(source: Path, target: Path, skip: Collection[str] = ()) -> N
             shutil.copyfile(source / name, target / name)
 
 
-def finish(directory: Path) -> dict[str, Any]:
+def finish_files(directory: Path) -> dict[str, Any]:
     """Make a whole checkpoint's files readable by all; returns the facts of its manifest."""
-    parameters, config = parameter_count(directory, read_index(directory)), read_config(directory)
-    names = config.get("architectures") or [config.get("model_type", "unknown")]
     for path in directory.rglob("*"):
-        # Some libraries leave 0600 behind. A hard link shares its mode with the user's own file,
-        # which is not ours to change.
+        # Some libraries leave 0600 behind; a hard link shares its mode with the user's own file.
         if path.is_file() and path.stat().st_nlink == 1:
             path.chmod(0o644)
-    return {"parameters": parameters, "architecture": names[0]}
+    config, index = read_json(directory / _CONFIG), read_index(directory)
+    names = config.get("architectures") or [config.get("model_type", "unknown")]
+    return {"parameters": parameter_count(directory, index), "architecture": names[0]}

@@ -1,6 +1,5 @@
 """Base checkpoints: a pinned snapshot of the hub, or a directory of this machine."""
 
-import hashlib
 import logging
 import os
 import shutil
@@ -11,9 +10,9 @@ from typing import Any
 from mixmerge.artifacts.manifest import publish
 from mixmerge.checkpoint.chat import BadTemplate, Chat
 from mixmerge.checkpoint.hub import download, matching, resolve
-from mixmerge.checkpoint.index import INDEX, SINGLE, pickle_refusal, pickled, read_index
+from mixmerge.checkpoint.index import INDEX, SINGLE, no_weights, read_index
 from mixmerge.checkpoint.settings import HubCheckpoint, LocalCheckpoint
-from mixmerge.checkpoint.side_files import SIDE_FILES, finish, settle_code
+from mixmerge.checkpoint.side_files import SIDE_FILES, finish_files, settle_code
 from mixmerge.checkpoint.tensors import check_finite
 from mixmerge.checkpoint.tokenizer import load_chat, load_tokenizer, template_of
 from mixmerge.core.errors import UserError
@@ -39,26 +38,23 @@ def snapshot(model: str, settings: HubCheckpoint | LocalCheckpoint, out: Path) -
     where, own = f"models.{model}", settings.chat_template
     if isinstance(settings, HubCheckpoint):
         repository = resolve("model", settings.id, settings.revision, where, out)
-        _check_weights(repository, where)
+        if not matching(repository, [SINGLE, INDEX]):  # before anything is fetched
+            names = (file.rfilename for file in repository.siblings or ())
+            raise no_weights(f"{where}.id: {settings.id}@{repository.sha}", names)
         origin = {"id": settings.id, "revision": settings.revision, "commit": repository.sha}
-        origin["kind"] = "hub"
-        # Only the same origin resumes a download.
-        key = hashlib.sha256(repr(sorted(origin.items())).encode()).hexdigest()[:12]
-        source = out.with_name(f".{out.name}.{key}.snapshot")
+        # Only the same commit resumes a download.
+        source = out.with_name(f".{out.name}.{repository.sha[:12]}.snapshot")
         source.mkdir(parents=True, exist_ok=True)
         code = [] if settings.trust_remote_code is None else ["*.py"]
         patterns = [*SIDE_FILES, SINGLE, INDEX, "model-*-of-*.safetensors", *code]
         download(repository, patterns, source, where)
     else:
         source = settings.path
-        origin = {"path": source.as_posix(), "kind": "local"}
-    with publish(
-        out,
-        "checkpoint",
-        inputs=[] if own is None else [own],
-        settings=origin,
-        packages=["huggingface_hub"],
-    ) as made:
+        origin = {"path": source.as_posix()}
+    origin["kind"] = settings.kind
+    inputs = [] if own is None else [own]
+    packages = ["huggingface_hub"]
+    with publish(out, "checkpoint", inputs=inputs, settings=origin, packages=packages) as made:
         try:
             _copy_checkpoint(source, made.path)
             settle_code(made.path, where, settings.trust_remote_code, origin.get("commit"))
@@ -69,21 +65,19 @@ def snapshot(model: str, settings: HubCheckpoint | LocalCheckpoint, out: Path) -
         except UserError as error:
             message = str(error).replace(made.path.as_posix(), source.as_posix())
             raise UserError(message) from None
-        made.facts.update(finish(made.path))
+        made.facts.update(finish_files(made.path))
     if isinstance(settings, HubCheckpoint):
         shutil.rmtree(source)
 
 
 def _replace_template(where: str, checkpoint: Path, own: Path) -> None:
-    """Take the config's chat template; tell where it writes another text than the one it replaces.
+    """Take the config's chat template; warn where it writes another text than the one it replaces.
 
     A template that only adds marks around the answer should not; one that is meant to may.
     """
     tokenizer = load_tokenizer(checkpoint, run_code=False)
-    original = template_of(tokenizer)
-    text = install_chat_template(own, checkpoint)
-    texts = first_difference(tokenizer, original, text) if original else None
-    if texts is not None:
+    original, text = template_of(tokenizer), install_chat_template(own, checkpoint)
+    if original and (texts := first_difference(tokenizer, original, text)):
         logger.warning(
             "%s.chat_template: %s writes another text than the checkpoint's own template: %r, "
             "not %r",
@@ -106,25 +100,9 @@ def first_difference(tokenizer: Any, first: str, second: str) -> tuple[str, str]
     return None
 
 
-def _check_weights(repository: Any, where: str) -> None:
-    """Refuse a repository without safetensors before anything is fetched."""
-    if matching(repository, [SINGLE, INDEX]):
-        return
-    where = f"{where}.id: {repository.id}@{repository.sha}"
-    if pickles := pickled(file.rfilename for file in repository.siblings or ()):
-        raise UserError(pickle_refusal(where, pickles[0]))
-    others = matching(repository, ["*.gguf", "*.safetensors", "*.h5"])
-    held = f" (it holds {others[0].rfilename})" if others else ""
-    raise UserError(
-        f"{where} has neither {SINGLE} nor {INDEX}{held}; choose a model in transformers' layout, "
-        "or save it with save_pretrained and use kind 'local'"
-    )
-
-
 def _copy_checkpoint(source: Path, target: Path) -> None:
     """Copy a local checkpoint's known files into ``target``: hard links where possible."""
-    weights = {info.file for info in read_index(source).values()}
-    for file in weights:
+    for file in {info.file for info in read_index(source).values()}:
         try:
             os.link(file.resolve(), target / file.name)
         except OSError:  # another file system, or one without hard links
@@ -146,9 +124,8 @@ def install_chat_template(template: Path, directory: Path) -> str:
     # One place only: what is left elsewhere would speak against the new one.
     (directory / "chat_template.json").unlink(missing_ok=True)
     config = directory / "tokenizer_config.json"
-    if config.exists():
-        content = read_json(config)
-        if content.pop("chat_template", None) is not None:
-            write_json(config, content)
+    content = read_json(config) if config.exists() else {}
+    if content.pop("chat_template", None) is not None:
+        write_json(config, content)
     (directory / "chat_template.jinja").write_text(text, encoding="utf-8")
     return text

@@ -40,9 +40,8 @@ def raw_values(info: TensorInfo) -> npt.NDArray[Any]:
     """
     if info.dtype not in RAW:
         raise UserError(
-            f"{info.file}: tensor {info.name!r} has dtype {info.dtype}; only "
-            f"{', '.join(RAW)} weights can be compared and merged. Take the model's unquantised "
-            "weights, or convert them"
+            f"{info.file}: tensor {info.name!r} has dtype {info.dtype}; only {', '.join(RAW)} can "
+            "be compared and merged. Take the model's unquantised weights, or convert them"
         )
     return _mapped(info, RAW[info.dtype])
 
@@ -54,7 +53,7 @@ def _mapped(info: TensorInfo, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 
 
 def to_float64(raw: npt.NDArray[Any], dtype: str) -> Floats:
-    """Turn values as `raw_values` gives them into float64, exactly."""
+    """Values as `raw_values` gives them, as float64, exactly."""
     if dtype == "BF16":
         raw = (raw.astype(np.uint32) << np.uint32(16)).view(np.float32)
     return raw.astype(np.float64)
@@ -75,17 +74,12 @@ def same_bytes(a: TensorInfo, b: TensorInfo) -> bool:
     return alike and np.array_equal(_mapped(a, byte), _mapped(b, byte))
 
 
-def read_config(directory: Path) -> dict[str, Any]:
-    """Read a checkpoint's ``config.json``; `UserError` where it is missing or no JSON object."""
-    return read_json(directory / "config.json")
-
-
 def is_tied(directory: Path, index: dict[str, TensorInfo]) -> bool:
     """Whether a checkpoint's input and output embeddings are one tensor.
 
     Where the config does not say, it shows in whether an output head is stored.
     """
-    tied = read_config(directory).get("tie_word_embeddings")
+    tied = read_json(directory / "config.json").get("tie_word_embeddings")
     return HEAD not in index if tied is None else bool(tied)
 
 
@@ -114,27 +108,24 @@ def check_same_tensors(directory: Path, like: Path) -> None:
     """Check that a checkpoint holds the tensors of another one in the same shapes, any dtype.
 
     Where both tie their embeddings, `lm_head.weight` may be stored in one and left out in the
-    other. Raises `UserError` that names the first missing, extra or reshaped tensor.
+    other. `UserError` names the first missing, extra or reshaped tensor.
     """
     mine, theirs = read_index(directory), read_index(like)
-    extra, missing = set(mine) - set(theirs), set(theirs) - set(mine)
-    if HEAD in extra | missing and is_tied(directory, mine) and is_tied(like, theirs):
-        extra.discard(HEAD)
-        missing.discard(HEAD)
-    for names, verb in ((missing, "lacks"), (extra, "holds an extra")):
-        if names:
-            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-            raise UserError(
-                f"{directory}: {verb} tensor {min(names)!r} compared with {like}{more}; the two "
-                "are not the same architecture, or one was saved incompletely. Write it again "
-                "from the same base model"
-            )
-    for name in sorted(set(mine) & set(theirs)):
+    different = mine.keys() ^ theirs.keys()
+    if HEAD in different and is_tied(directory, mine) and is_tied(like, theirs):
+        different.discard(HEAD)
+    if different:
+        name = min(different)
+        verb, more = "holds an extra" if name in mine else "lacks", len(different) - 1
+        raise UserError(
+            f"{directory}: {verb} tensor {name!r} compared with {like} ({more} more differ): not "
+            "the same architecture, or saved incompletely. Write it again from the same base model"
+        )
+    for name in sorted(mine.keys() & theirs.keys()):
         if mine[name].shape != theirs[name].shape:
             raise UserError(
                 f"{mine[name].file}: tensor {name!r} has shape {list(mine[name].shape)}, but "
-                f"{list(theirs[name].shape)} in {theirs[name].file}; only checkpoints of the same "
-                "base model can be compared or merged"
+                f"{list(theirs[name].shape)} in {theirs[name].file}; take checkpoints of one base"
             )
 
 
@@ -144,8 +135,7 @@ def check_finite(directory: Path) -> None:
     By bit patterns: to convert bfloat16 first takes four times as long.
     """
     tensors = read_index(directory).values()
-    total = sum(info.nbytes for info in tensors)
-    title = f"finite? {directory.name}"
+    total, title = sum(info.nbytes for info in tensors), f"finite? {directory.name}"
     with tqdm(total=total, unit="B", unit_scale=True, mininterval=1, desc=title) as bar:
         for info in tensors:
             raw, exponent = raw_values(info), _EXPONENT[info.dtype]
@@ -155,12 +145,11 @@ def check_finite(directory: Path) -> None:
                 if bad.any():
                     first = start + int(np.argmax(bad))
                     is_nan = np.isnan(to_float64(raw[first : first + 1], info.dtype)[0])
-                    kind = "NaN" if is_nan else "infinity"
-                    where = np.unravel_index(first, info.shape)
+                    where = [int(i) for i in np.unravel_index(first, info.shape)]
+                    problem = f"holds {'NaN' if is_nan else 'infinity'} at {where}"
                     raise UserError(
-                        f"{info.file}: tensor {info.name!r} holds {kind} at "
-                        f"{[int(i) for i in where]}; the checkpoint is spoilt (diverged training, "
-                        "overflow, or a damaged file). Make it again"
+                        f"{info.file}: tensor {info.name!r} {problem} (diverged training, overflow "
+                        "or a damaged file). Make it again"
                     )
             bar.update(info.nbytes)
 
@@ -170,8 +159,8 @@ def check_dtypes(directories: Sequence[Path]) -> None:
     infos = [info for directory in directories for info in read_index(directory).values()]
     for info in infos:
         if info.dtype != infos[0].dtype:
+            other = f"{infos[0].name!r} in {infos[0].file} is {infos[0].dtype}"
             raise UserError(
-                f"{info.file}: tensor {info.name!r} is {info.dtype}, but {infos[0].name!r} in "
-                f"{infos[0].file} is {infos[0].dtype}; convert one of them, or name the `dtype` in "
-                "which they shall be merged"
+                f"{info.file}: tensor {info.name!r} is {info.dtype}, but {other}; convert one of "
+                "them, or name the `dtype` in which they shall be merged"
             )

@@ -35,10 +35,9 @@ _ROUND_TRIP = "def f(x):\n    return x + 1  # é 你\n"
 def load_tokenizer(checkpoint: Path, *, run_code: bool = True) -> Any:
     """Load a checkpoint's tokenizer and make sure that it gives a text back as it was.
 
-    transformers 5 reads a tokenizer of class ``LlamaTokenizer`` with Llama's own rules for blanks
-    unless it notices that the file has others, as DeepSeek-Coder's has (issues 45488 and 46489 of
-    huggingface/transformers): every blank and line end was lost, silently. Without ``run_code`` a
-    tokenizer's own class is not used even where it is trusted.
+    transformers 5 lost every blank of a ``LlamaTokenizer`` whose file has other rules than Llama's,
+    as DeepSeek-Coder's (its issues 45488, 46489). Without ``run_code`` a tokenizer's own class is
+    not used even where it is trusted.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
     from transformers import __version__ as version
@@ -47,9 +46,8 @@ def load_tokenizer(checkpoint: Path, *, run_code: bool = True) -> Any:
         # transformers makes an empty one for some models.
         older = (checkpoint / "vocab.json").exists()
         way = _CONVERSION if older else "copy the base model's tokenizer files there"
-        raise UserError(
-            f"{checkpoint}: holds no tokenizer (no {_FILE}, no {_SENTENCEPIECE}); {way}"
-        )
+        problem = f"holds no tokenizer (no {_FILE}, no {_SENTENCEPIECE})"
+        raise UserError(f"{checkpoint}: {problem}; {way}")
     trusted = trusts_code(checkpoint)
     kind = AutoTokenizer if run_code or not trusted else PreTrainedTokenizerFast
     try:
@@ -63,17 +61,15 @@ def load_tokenizer(checkpoint: Path, *, run_code: bool = True) -> Any:
     if text != _ROUND_TRIP:
         raise UserError(
             f"{checkpoint}: the tokenizer, as transformers {version} reads it "
-            f"({type(tokenizer).__name__}), turns {_ROUND_TRIP!r} into {text!r}; set "
-            "`tokenizer_class` in tokenizer_config.json to 'PreTrainedTokenizerFast', which "
-            "follows tokenizer.json"
+            f"({type(tokenizer).__name__}), turns {_ROUND_TRIP!r} into {text!r}; set in "
+            "tokenizer_config.json `tokenizer_class` 'PreTrainedTokenizerFast'"
         )
     return tokenizer
 
 
 def _unreadable(checkpoint: Path, error: Exception) -> UserError:
     reason = one_line(f"{type(error).__name__}: {error}", 500)
-    exists = (checkpoint / _FILE).exists()
-    way = "fetch or write its files again" if exists else _CONVERSION
+    way = "fetch or write its files again" if (checkpoint / _FILE).exists() else _CONVERSION
     return UserError(f"{checkpoint}: the tokenizer cannot be read: {reason}; {way}")
 
 
@@ -93,10 +89,8 @@ def load_chat(checkpoint: Path, *, run_code: bool = True) -> Chat:
         note = " (of several templates one must be named 'default')"
     elif (checkpoint / "chat_template.json").exists():
         note = " (chat_template.json is not the tokenizer's)"
-    raise UserError(
-        f"{checkpoint}: the tokenizer has no chat template{note}; name one under "
-        "`chat_template` of the model in the config"
-    )
+    way = "name one under `chat_template` of the model in the config"
+    raise UserError(f"{checkpoint}: the tokenizer has no chat template{note}; {way}")
 
 
 def stop_tokens(checkpoint: Path, chat: Chat) -> list[int]:
@@ -111,35 +105,29 @@ def stop_tokens(checkpoint: Path, chat: Chat) -> list[int]:
         if value is not None:
             tokens, source = value, path
     if tokens is None:
-        raise UserError(
-            f"{checkpoint}: no stop token in generation_config.json, config.json or the "
-            "tokenizer; set eos_token_id in generation_config.json"
-        )
-    size = len(chat.tokenizer)
-    for token in tokens if isinstance(tokens, list) else [tokens]:
+        way = "set eos_token_id in generation_config.json"
+        raise UserError(f"{checkpoint}: no stop token in its configs or tokenizer; {way}")
+    listed, size = tokens if isinstance(tokens, list) else [tokens], len(chat.tokenizer)
+    for token in listed:
         if not isinstance(token, int) or not 0 <= token < size:
-            raise UserError(
-                f"{source}: eos_token_id: {token!r} is no token; ids go from 0 to {size - 1}"
-            )
-    stops = sorted(set(tokens)) if isinstance(tokens, list) else [tokens]
-    closing = chat.closing_token()
+            problem = f"{token!r} is no token; ids go from 0 to {size - 1}"
+            raise UserError(f"{source}: eos_token_id: {problem}")
+    stops, closing = sorted(set(listed)), chat.closing_token()
     if closing is not None and closing not in stops:
         names = chat.tokenizer.convert_ids_to_tokens([closing, *stops])
         raise UserError(
             f"{checkpoint}: the chat template closes an answer with {names[0]!r} ({closing}), but "
-            f"generation stops only at {', '.join(map(repr, names[1:]))} ({stops}): it would run "
-            "on after each answer. Set eos_token_id in generation_config.json of a copy of the "
-            "checkpoint (kind: local), or set the model's `chat_template` to one that closes with "
-            "a stop token"
+            f"generation stops only at {', '.join(map(repr, names[1:]))} ({stops}) and would run "
+            "on. Set eos_token_id in generation_config.json of a copy (kind: local), or take a "
+            "`chat_template` that closes with a stop token"
         )
     return stops
 
 
 def check_same_tokenizer(directories: Sequence[Path]) -> None:
-    """Check that checkpoints turn text into the same token ids.
+    """Check that checkpoints number and split text alike, however their files are written.
 
-    Their files may be written in other ways, as libraries do: each token's number must be the same,
-    and a few texts must be split into the same tokens. `UserError` names the first difference.
+    `UserError` names the first difference.
     """
     first, *others = directories
     base = _backend(first)
@@ -150,13 +138,9 @@ def check_same_tokenizer(directories: Sequence[Path]) -> None:
         own = tokenizer.get_vocab()
         if different := [t for t in {*numbers, *own} if numbers.get(t) != own.get(t)]:
             token = min(different)
-            here, there = (
-                f"number {ids[token]}" if token in ids else "absent" for ids in (own, numbers)
-            )
-            raise UserError(
-                f"{other / _FILE}: vocabulary: token {token!r} is {here}, but {there} in "
-                f"{first / _FILE}; {advice}"
-            )
+            here, there = (f"number {i[token]}" if token in i else "absent" for i in (own, numbers))
+            problem = f"token {token!r} is {here}, but {there} in {first / _FILE}"
+            raise UserError(f"{other / _FILE}: vocabulary: {problem}; {advice}")
         for text in _PROBES:
             if base.encode(text).ids != tokenizer.encode(text).ids:
                 raise UserError(

@@ -18,8 +18,9 @@ from typing import IO
 
 from mixmerge.core.errors import UserError
 
-#: Longest name of a file or folder that ordinary file systems take, in bytes; most folders deep.
-_NAME_BYTES, _DEPTH = 255, 32
+#: Longest name of a file or folder that ordinary file systems take, in bytes.
+_NAME_BYTES = 255
+_DEPTH = 32
 _ENCRYPTED = 0x1
 #: What the libraries raise for broken archives.
 _BROKEN = (

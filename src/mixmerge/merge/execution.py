@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.checkpoint.index import INDEX, read_index
-from mixmerge.checkpoint.side_files import copy_side_files, finish, load_config, trusts_code
+from mixmerge.checkpoint.side_files import copy_side_files, finish_files, load_config, trusts_code
 from mixmerge.checkpoint.tensors import (
     HEAD,
     check_dtypes,
@@ -101,7 +101,7 @@ def merge(
         check_same_tensors(scratch, base)
         check_finite(scratch)
         load_chat(scratch)
-        artifact.facts |= finish(scratch)
+        artifact.facts |= finish_files(scratch)
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any], Any]:

@@ -8,11 +8,12 @@ from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.checkpoint.chat import BadTemplate, Chat
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.side_files import names_code
-from mixmerge.checkpoint.tensors import HEAD, RAW, embeddings, is_tied, parameter_count, read_config
+from mixmerge.checkpoint.tensors import HEAD, RAW, embeddings, is_tied, parameter_count
 from mixmerge.checkpoint.tokenizer import load_chat, load_tokenizer, stop_tokens, template_of
 from mixmerge.config.checks import unusable
 from mixmerge.config.study import HubModel, LocalModel
 from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json
 from mixmerge.data.settings import MIX
 from mixmerge.preflight.findings import Area, Context
 from mixmerge.sft.examples import check_length, check_vocabulary
@@ -71,7 +72,8 @@ def _check_base(context: Context, key: str, directory: Path, area: Area) -> None
 
     if (directory / MANIFEST).exists():
         read_manifest(directory, "checkpoint", content=False)
-    index, config, file = read_index(directory), read_config(directory), directory / "config.json"
+    index, file = read_index(directory), directory / "config.json"
+    config = read_json(file)
     if quantised := [info for info in index.values() if info.dtype not in RAW]:
         area.error(
             f"{quantised[0].file}: tensor {quantised[0].name!r} is {quantised[0].dtype}; quantised "

@@ -7,7 +7,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mixmerge.checkpoint.index import read_index
-from mixmerge.checkpoint.tensors import check_finite, embeddings, read_config
+from mixmerge.checkpoint.tensors import check_finite, embeddings
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_json
 from mixmerge.sft.encoding import IGNORED, Encoder
@@ -73,7 +73,7 @@ def fill_up(dataset: Any, batch_size: int) -> Any:
 
 def check_length(base: Path, max_length: int) -> None:
     """Check that rows of ``max_length`` tokens have positions in the base; `UserError` if not."""
-    positions = read_config(base).get("max_position_embeddings")
+    positions = read_json(base / "config.json").get("max_position_embeddings")
     if isinstance(positions, int) and max_length > positions:
         raise UserError(
             f"{base / 'config.json'}: max_position_embeddings is {positions}, but sft.max_length "

@@ -7,8 +7,8 @@ from typing import Any
 
 from mixmerge.artifacts.manifest import MANIFEST, publish
 from mixmerge.checkpoint.index import read_index
-from mixmerge.checkpoint.side_files import copy_side_files, finish
-from mixmerge.checkpoint.tensors import HEAD, check_finite, check_same_tensors, read_config
+from mixmerge.checkpoint.side_files import copy_side_files, finish_files
+from mixmerge.checkpoint.tensors import HEAD, check_finite, check_same_tensors
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, write_json
 from mixmerge.sft.examples import Counts
@@ -44,7 +44,7 @@ def publish_run(job: Job, stops: list[int], counts: dict[str, Counts], resumed: 
         target, weights = made.path, job.trainer / f"checkpoint-{chosen}"
         write_weights(job.base, weights, target, torch.bfloat16 if half else torch.float32)
         copy_side_files(job.base, target)
-        config = read_config(target)
+        config = read_json(target / "config.json")
         config.pop("torch_dtype", None)
         config["dtype"] = "bfloat16" if half else "float32"
         # Keys stay in their order, so that the file stays comparable to the base's.
@@ -66,7 +66,7 @@ def publish_run(job: Job, stops: list[int], counts: dict[str, Counts], resumed: 
             log[count] = {split: of_split[count] for split, of_split in counts.items()}
         write_json(target / "training.json", log)
         check_finite(target)
-        made.facts.update(finish(target))
+        made.facts.update(finish_files(target))
     logger.info("%s: published step %d of %d", job.out, chosen, job.step)
 
 
