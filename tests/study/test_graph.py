@@ -39,12 +39,10 @@ def test_weights_are_spelt_out_without_float_noise() -> None:
     assert task_weights({"b": 1, "a": 0}, ["a", "b"]) == {"a": 0.0, "b": 1.0}
 
 
-@pytest.mark.parametrize(
-    ("weights", "label"),
-    [([0.3, 0.7], "w0.3"), ([0.3, 0.3], "w0.3-0.3"), ([0.2, 0.3, 0.5], "w0.2-0.3-0.5")],
-)
-def test_labels_tell_weights_apart(weights: list[float], label: str) -> None:
-    assert weight_label(dict(zip("abc", weights, strict=False))) == label
+def test_labels_tell_weights_apart() -> None:
+    assert weight_label({"a": 0.3, "b": 0.7}) == "w0.3"
+    assert weight_label({"a": 0.3, "b": 0.3}) == "w0.3-0.3"
+    assert weight_label({"a": 0.2, "b": 0.3, "c": 0.5}) == "w0.2-0.3-0.5"
 
 
 def test_three_tasks_take_a_weight_each(demo: dict[str, Any]) -> None:

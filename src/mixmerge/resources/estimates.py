@@ -15,8 +15,11 @@ from mixmerge.resources.sizes import Sizes
 from mixmerge.sft.settings import Sft
 from mixmerge.study.plan import Study
 
-#: MB of a row of source, and of chat messages, as JSON; rows a second that are copied.
-_ROW, _COPIED = 0.003, 40_000
+#: MB of a row of source, and of chat messages, as JSON.
+_ROW = 0.003
+
+#: Rows a second that are copied.
+_COPIED = 40_000
 
 #: Tokens of a completion where its suite allows as many.
 _COMPLETION = {"code": 300, "summary": 80}
@@ -33,7 +36,8 @@ _LEAST = {"gpu": 0.1, "cpu": 0.03}
 
 #: MergeKit method -> seconds for a billion weights of two specialists, on two idle cores; all
 #: others sort or draw every weight (ties 231, della 228).
-_MERGING, _SORTING = {"linear": 10, "dare_linear": 56, "slerp": 30, "task_arithmetic": 20}, 230
+_MERGING = {"linear": 10, "dare_linear": 56, "slerp": 30, "task_arithmetic": 20}
+_SORTING = 230
 
 #: Bytes of a weight by the name of its type.
 _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
@@ -74,8 +78,10 @@ class Estimates(Sizes):
             "statistics": lambda: Assumed(
                 3, 3 * sum(sum(self.task_rows(task)) for task in config.tasks) / _COPIED, 400
             ),
-            "hold_out": lambda suite: self._suite(suite)._replace(start=10),
-            "suite": self._suite,
+            "hold_out": lambda suite: self.rules["suite"](suite)._replace(start=10),
+            "suite": lambda suite: Assumed(
+                5, self.items(suite) / 5_000, 500, self.items(suite) * _ROW + 50
+            ),
             "ground_truth": self._ground_truth,
             "nltk_data": lambda: Assumed(10, 100 / self.hardware.network_mb_s, 500, 100),
             "pretrain": self._pretrain,
@@ -112,10 +118,6 @@ class Estimates(Sizes):
         """All rows, sorted by hash on disk."""
         rows = self.set_rows(f"{MIX}-p{percent}")[0]
         return Assumed(3, 2 * rows / _COPIED, 400, 3 * rows * _ROW, rows * _ROW)
-
-    def _suite(self, suite: str) -> Assumed:
-        items = self.items(suite)
-        return Assumed(5, items / 5_000, 500, items * _ROW + 50)
 
     def _ground_truth(self, suite: str) -> Assumed:
         """Reference solutions run twice; EvalPlus's largest expected output takes 0.8 GB."""

@@ -5,7 +5,6 @@ knows objects: there every file of a directory is named, where here its manifest
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,17 +77,32 @@ def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
     Raises:
         UserError: no server, no keys, keys that are refused, or no such bucket.
     """
-    # It takes its time to load.
+    import boto3  # it takes its time to load
+    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
-    from snakemake_storage_plugin_s3 import StorageProvider, StorageProviderSettings
+    from snakemake_storage_plugin_s3 import StorageProviderSettings
 
     s3 = settings.get("s3")
     options = (s3 and s3.get_settings(None)) or StorageProviderSettings()
     bucket, _, path = prefix.removeprefix("s3://").partition("/")
+    retries = {"max_attempts": 2, "mode": "standard"}
+    patience = Config(
+        connect_timeout=10,
+        read_timeout=20,
+        retries=retries,
+        signature_version=options.signature_version,
+    )
     try:
-        # The plugin's own client, with less patience.
-        provider = StorageProvider(Path(), None, settings=replace(options, retries=2))
-        provider.s3c.meta.client.list_objects_v2(Bucket=bucket, Prefix=path, MaxKeys=1)
+        client = boto3.client(
+            "s3",
+            endpoint_url=options.endpoint_url,
+            region_name=options.region,
+            aws_access_key_id=options.access_key,
+            aws_secret_access_key=options.secret_key,
+            aws_session_token=options.token,
+            config=patience,
+        )
+        client.list_objects_v2(Bucket=bucket, Prefix=path, MaxKeys=1)
     except (BotoCoreError, ClientError, ValueError) as error:
         variable = "SNAKEMAKE_STORAGE_S3"
         raise UserError(

@@ -37,8 +37,11 @@ class LogHandlerSettings(LogHandlerSettingsBase):
 class LogHandler(LogHandlerBase):
     """Shows progress; a dry run, ``--verbose`` and ``--quiet all`` look as Snakemake's own do."""
 
-    writes_to_stream, writes_to_file = True, False
-    has_filter, has_formatter, needs_rulegraph = True, True, False
+    writes_to_stream = True
+    writes_to_file = False
+    has_filter = True
+    has_formatter = True
+    needs_rulegraph = False
 
     def __post_init__(self) -> None:
         """Choose between Snakemake's own way to show a run and this one."""
