@@ -72,12 +72,9 @@ def test_offload_moves_states_to_the_host() -> None:
     assert states_gb(Sft(zero_stage=3, offload="all"), 10**9, 2)[0] == 0
 
 
-@pytest.mark.parametrize(
-    "less",
-    [{"gradient_checkpointing": True}, {"max_length": 1024}, {"lora": Lora()}],
-)
-def test_what_saves_memory_lowers_the_estimate(less: dict[str, Any]) -> None:
-    assert gpu_gb(Sft(**less), 10**9, 1) < gpu_gb(Sft(), 10**9, 1)
+def test_what_saves_memory_lowers_the_estimate() -> None:
+    for less in ({"gradient_checkpointing": True}, {"max_length": 1024}, {"lora": Lora()}):
+        assert gpu_gb(Sft(**less), 10**9, 1) < gpu_gb(Sft(), 10**9, 1), less
 
 
 def test_the_papers_four_processes_stay_and_fit(paper: dict[str, Any]) -> None:
@@ -108,12 +105,8 @@ def test_auto_divides_the_batch_and_the_nodes() -> None:
     spread = Sft(batch_size=64, gradient_accumulation=4, nodes=2, zero_stage=3)
     assert choices(spread, hardware) == [2, 4, 8, 16]
     processes = fewest_processes(spread, 7_600_000_000, hardware)
-    assert processes % 2 == 0
-    assert (
-        gpu_gb(spread, 7_600_000_000, processes)
-        <= 76
-        < gpu_gb(spread, 7_600_000_000, processes // 2)
-    )
+    half, whole = (gpu_gb(spread, 7_600_000_000, n) for n in (processes // 2, processes))
+    assert processes % 2 == 0 and whole <= 76 < half
 
 
 def test_a_number_that_does_not_fit_says_so_in_a_sentence_with_ways_out() -> None:
@@ -136,27 +129,20 @@ def test_a_number_that_does_not_fit_says_so_in_a_sentence_with_ways_out() -> Non
         assert misfit(better, 7_600_000_000, better.processes, Hardware()) is None
 
 
-def test_what_the_hardware_is_no_job_is_told(paper: dict[str, Any]) -> None:
+def test_hardware_and_workers_are_told_to_no_job(paper: dict[str, Any]) -> None:
     """Settings are params of the rules: what does not change them re-runs nothing."""
     paper["sft"]["processes"] = "auto"
     settings, processes = [], []
-    for memory in (80, 141):
+    for memory, workers in ((80, 1), (141, 8)):
         paper["hardware"] |= {"gpu_memory_gb": memory, "training_tflops": memory}
+        paper["code_scoring"] = {"workers": workers}
         study = study_of(paper)
         told = [study.sft_settings(SMALL, "mix-p100"), study.generate_settings(SMALL, "base")]
+        told += [study.score_settings(), study.ground_truth_settings("mbpp")]
         settings.append([*told, layout_of(study)])
         processes.append(study.sft(SMALL, "mix-p100").processes)
     assert settings[0] == settings[1]
     assert processes[0] != processes[1]
-
-
-def test_workers_are_no_setting_of_scoring(paper: dict[str, Any]) -> None:
-    settings = []
-    for workers in (1, 8):
-        paper["code_scoring"] = {"workers": workers}
-        study = study_of(paper)
-        settings.append([study.score_settings(), study.ground_truth_settings("mbpp")])
-    assert settings[0] == settings[1]
 
 
 def test_null_on_the_command_line_is_null(paper: dict[str, Any]) -> None:

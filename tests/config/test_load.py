@@ -31,13 +31,6 @@ def test_a_mistake_is_named_with_its_field(
     assert message in refused(changed(demo, path, value))
 
 
-def test_missing_validation_suite_names_the_way_out(demo: dict[str, Any]) -> None:
-    del demo["suites"]["functions-validation"]
-    assert "set tables.select to 'test'" in refused(demo)
-    demo["tables"]["select"] = "test"
-    parse_config(demo, "my.yaml")
-
-
 def test_overrides_go_from_study_to_model_to_training_set(demo: dict[str, Any]) -> None:
     demo["sft"] |= {"learning_rate": 1.0, "epochs": 3}
     demo["models"]["qwen2-small"]["sft"] = {"learning_rate": 2.0, "zero_stage": None}

@@ -115,6 +115,15 @@ def test_files_that_are_no_files_of_rows(config: Config, errors: Errors) -> None
     assert any("train.jsonl.gz: not a whole gzip file" in line for line in found)
 
 
+def test_broken_lines_alone_are_read_for_a_while(
+    config: Config, errors: Errors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("train.jsonl").write_text("{\n" * 9)
+    assert "(and 8 more rows)" in errors(config)[0]
+    monkeypatch.setattr("mixmerge.preflight.inputs._ROWS_SECONDS", -1.0)
+    assert "more rows" not in errors(config)[0]
+
+
 def test_held_out_columns(config: Config, one_error: Callable[..., None]) -> None:
     fields = {"problem": "problem", "tests": "test_code", "solution": "solution"}
     suite = {"kind": "code", "task": "codegen", "title": "Held", "problems": "held-out"}

@@ -196,16 +196,18 @@ def verify(study: Study, options: str = "", remote: bool = False) -> Verdict:
     verdict.files, verdict.size = len(sizes), sum(sizes.values())
     for result in present:
         for path, (size, digest, listing) in result.files.items():
-            if isinstance(found := hashes[path], OSError):
+            found = hashes[path]
+            try:
+                stat, listed_at = path.stat(), listing.stat().st_mtime
+            except OSError as error:  # a job replaces or deletes it
+                found = error
+            if isinstance(found, OSError):
                 verdict.fault(result, path, f"cannot be read ({found.strerror or found})")
                 continue
-            stat = path.stat()
             if (found, stat.st_size) == (digest, size):
                 continue
             how = "rotted: no time says it was written"
-            if (
-                stat.st_mtime > listing.stat().st_mtime + 1
-            ):  # it comes after the files that it names
+            if stat.st_mtime > listed_at + 1:  # a listing comes after the files that it names
                 when = datetime.fromtimestamp(stat.st_mtime).astimezone()
                 after = "manifest" if listing.name == MANIFEST else "job"
                 how = f"edited on {when:%Y-%m-%d %H:%M}, after its {after}"
