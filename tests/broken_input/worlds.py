@@ -14,7 +14,7 @@ import yaml
 from fixtures import checkpoints, report_study, score_rows, sft_studies
 from fixtures.code_suites import write_completions
 from mixmerge.artifacts.manifest import write_manifest
-from mixmerge.checkpoint.side_files import finish
+from mixmerge.checkpoint.side_files import finish_files
 from mixmerge.core.io import write_jsonl
 from mixmerge.study.layout import uncertainty_settings
 from mixmerge.uncertainty.settings import Uncertainty
@@ -105,7 +105,7 @@ def write_family(folder: Path) -> None:
 def write_published(folder: Path) -> None:
     write_family(folder)
     for name in ("base", "a", "b"):
-        write_manifest(folder / name, "checkpoint", finish(folder / name))
+        write_manifest(folder / name, "checkpoint", finish_files(folder / name))
 
 
 def write_base(folder: Path, **changed: Any) -> None:

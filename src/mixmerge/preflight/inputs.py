@@ -194,7 +194,5 @@ def check_nltk_data(context: Context, area: Area) -> None:
         try:
             area.checked.append(f"{name}: {find(f'{place}/')} (for {few(suites)})")
         except LookupError:
-            area.unchecked.append(
-                f"{name}: not here; will be fetched from nltk's server or a package registry "
-                "(`snakemake nltk_data` does it now)"
-            )
+            way = "will be fetched from nltk's server or a package registry"
+            area.unchecked.append(f"{name}: not here; {way} (`snakemake nltk_data` does it now)")

@@ -29,11 +29,9 @@ _WEIGHTS_SHARE = 0.85
 def check_software(context: Context, area: Area) -> None:
     """The installed distributions against ``envs/requirements.lock``."""
     lock = context.repository / "envs/requirements.lock"
-    if context.deployed:
-        area.unchecked.append("jobs bring environments of their own (--sdm), which pin the lock")
-        return
-    if not lock.is_file():
-        area.unchecked.append(f"{lock}: not there")
+    if context.deployed or not lock.is_file():
+        own = "jobs bring environments of their own (--sdm), which pin the lock"
+        area.unchecked.append(own if context.deployed else f"{lock}: not there")
         return
     pins, others = read_lock(lock), []
     for name, pin in pins.items():
@@ -118,7 +116,8 @@ def check_gpus(context: Context, area: Area) -> None:
         )
     try:
         query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-        here = max(map(int, _output(query).split())) * 2**20 / 1e9
+        answer = subprocess.check_output(query, text=True, timeout=10, stderr=subprocess.DEVNULL)
+        here = max(map(int, answer.split())) * 2**20 / 1e9
     except (OSError, subprocess.SubprocessError, ValueError):
         area.unchecked.append("how much memory they have: nvidia-smi does not say")
         area.checked.append(f"{visible} GPUs of this machine")
@@ -129,11 +128,6 @@ def check_gpus(context: Context, area: Area) -> None:
             f"{context.where}: hardware.gpu_memory_gb: {memory:g}, but this machine's GPUs have "
             f"{here:.0f} GB; write {int(here)}, processes and memory of training follow from it"
         )
-
-
-def _output(command: list[str]) -> str:
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    return answer.stdout
 
 
 def check_disk(context: Context, planned: Planned | None, area: Area) -> None:
@@ -243,7 +237,9 @@ class Nodes(NamedTuple):
 def _partitions() -> dict[str, list[Nodes]]:
     """What ``sinfo`` says of each partition."""
     partitions: dict[str, list[Nodes]] = {}
-    for line in _output(["sinfo", "--noheader", "--format=%R|%a|%l|%m|%G"]).splitlines():
+    command = ["sinfo", "--noheader", "--format=%R|%a|%l|%m|%G"]
+    answer = subprocess.check_output(command, text=True, timeout=10, stderr=subprocess.DEVNULL)
+    for line in answer.splitlines():
         name, up, limit, memory, generic = (part.strip() for part in line.split("|", 4))
         count = sum(int(n) for n in re.findall(r"gpu(?::[^:,()]+)?:(\d+)", generic))
         nodes = Nodes(up == "up", minutes(limit), int(re.sub(r"\D", "", memory) or 0), count)

@@ -43,10 +43,7 @@ def check_models(context: Context, area: Area) -> None:
             with area.refusals():
                 check_vocabulary(directory, tokenizer)
         elif isinstance(model, HubModel):
-            area.unchecked.append(
-                f"{key}: {model.id}@{model.revision[:12]} is not fetched yet (tokenizer and chat "
-                "template, architecture, whether the hub has it)"
-            )
+            area.unchecked.append(f"{key}: {model.id}@{model.revision[:12]} is not fetched yet")
         elif not isinstance(model, LocalModel):
             area.unchecked.append(f"{key}: not made yet")
         is_there = directory is not None if file is None else not unusable(file)
@@ -138,20 +135,14 @@ def _check_template(
     lost = [role for role in roles if _CHAT[role] not in whole]
     faults = [f"leaves out what the {role} says; mend the template" for role in lost]
     if prompt == unprompted:
-        faults.append(
-            "`add_generation_prompt` changes nothing, so a completion would not begin with the "
-            "assistant's turn; let the template open it"
-        )
+        faults.append("`add_generation_prompt` opens no turn of the assistant's; let it do so")
     elif not whole.startswith(prompt):
         faults.append(
             f"generation's prompt ends with {prompt[-30:]!r}, but in training the answer follows "
             "on other text; let both branches write the same"
         )
     if marks and not any(_CHAT["assistant"] in whole[start:end] for start, end in marks):
-        faults.append(
-            "the `{% generation %}` marks do not enclose the answer, so the loss would be on "
-            "something else; move them around the assistant's text"
-        )
+        faults.append("the `{% generation %}` marks do not enclose the answer; move them around it")
     for fault in faults:
         area.error(f"{chat.source}: {field}: {fault}")
     if directory is not None:
