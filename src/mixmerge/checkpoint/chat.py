@@ -63,15 +63,10 @@ class Chat:
         return re.compile("|".join(map(re.escape, words)) or "(?!)")
 
     def render(self, messages: Messages, *, prompt: bool = False) -> tuple[str, list[Span]]:
-        """Render a chat to text in which messages cannot forge the template's own tokens.
+        """A chat's text, and the character spans within its ``{% generation %}`` marks.
 
-        Args:
-            messages: the chat.
-            prompt: whether to open the assistant's turn, as for generation.
-
-        Returns:
-            The text, and the character spans that stand within ``{% generation %}`` marks. The
-            text is for `encode` only: marks split what looks like a special token in a message.
+        The text is for `encode` only: marks split what looks like a special token in a message.
+        With ``prompt`` it ends with the assistant's turn opened.
         """
         answer = _ask(
             {

@@ -25,13 +25,8 @@ def resolve(
 ) -> Any:
     """Ask the hub which commit a revision is and what it holds: its ``ModelInfo``.
 
-    Args:
-        kind: what sort of repository.
-        id: its name, ``owner/name``.
-        revision: commit, tag or branch.
-        where: the config's section, such as ``models.qwen``, for messages.
-        out: where the job publishes; what stands there or beside it says where a tag or branch
-            stood before: all splits of a study are of one commit.
+    ``where`` is the config's section, for messages. What stands at ``out``, where the job
+    publishes, or beside it says where a tag stood before: all splits of a study are of one commit.
     """
     check_endpoint()
     from huggingface_hub import HfApi

@@ -87,12 +87,8 @@ def settle_code(directory: Path, where: str, allowed: str | None, commit: str | 
     """Record that a checkpoint's code may run, or take code and the names of its classes out.
 
     A model type that transformers knows, and a tokenizer with a tokenizer.json, load without.
-
-    Args:
-        directory: the checkpoint, not yet published.
-        where: the config's section, such as ``models.qwen``, for messages.
-        allowed: the entry's ``trust_remote_code``: a commit, or a digest as `code_digest` gives it.
-        commit: what was fetched, if it was.
+    ``allowed``, ``trust_remote_code`` of the config's section ``where``, is the ``commit`` that was
+    fetched, or a digest as `code_digest` gives it.
     """
     from transformers import CONFIG_MAPPING
 

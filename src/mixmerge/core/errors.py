@@ -16,7 +16,8 @@ from mixmerge.core.redaction import redacted
 _ADVICE = {
     errno.ENOSPC: "free some space there, or move the results to a larger disk",
     errno.EDQUOT: "free some space there, or ask for a larger quota",
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "give this user the right to it, or move it"),
+    errno.EACCES: "give this user the right to it, or choose another place",
+    errno.EPERM: "give this user the right to it, or choose another place",
     errno.EROFS: "choose a place that can be written to",
     errno.EISDIR: "a file is needed there; move the folder away",
     errno.EEXIST: "something else stands there; move it away",
