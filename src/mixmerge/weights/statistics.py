@@ -1,14 +1,12 @@
 """Layer statistics of checkpoints: distance from the base, and agreement of their updates.
 
 An update is specialist - base, over all parameters of a group (a transformer layer, or one of the
-rest) as one vector. Tensors are streamed in pieces and sums kept in float64. Means and centred sums
-are combined piece by piece with the pairwise update of Chan, Golub and LeVeque (1983), "Algorithms
-for computing the sample variance": the textbook formula sum(xy) - n mean(x) mean(y) cancels where
-the mean is large beside the spread.
+rest) as one vector. Tensors are streamed in pieces and sums kept in float64.
 """
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import reduce
 from itertools import combinations
@@ -36,57 +34,37 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 _EMBEDDINGS = (*EMBEDDINGS, "transformer.wpe.weight")
 _FINAL_NORM = re.compile(r"^(?:model|transformer|gpt_neox)\.(?:norm|ln_f|final_layer_?norm)\.")
 
-#: Rank in the model's order (1: a layer), number of the layer, name.
-Group = tuple[int, int, str]
+Group = tuple[int, int, str]  # rank in the model's order (1: a layer), number of the layer, name
 
 
 def layer_distances(base: Path, variant: Path) -> dict[str, Any]:
     """Compute the L2 norm of (variant - base) over each group (Figures 2 and 4 of the paper).
 
-    Returns:
-        ``{"groups": [...], "total": {...}}``. Each group has its name, layer (None outside the
-        layers), number of parameters, ``l2`` (norm of the difference), ``base_l2`` (norm of the
-        base's parameters) and ``relative_l2``, their quotient (None where the base is 0).
-
-    Raises:
-        UserError: a broken checkpoint, or two that do not hold the same tensors.
+    Returns ``{"groups": [...], "total": {...}}``; ``l2`` is the norm of the difference, ``base_l2``
+    that of the base, ``relative_l2`` their quotient. `UserError`: broken, or other tensors.
     """
-    sums: dict[Group, Floats] = {}
+    sums: defaultdict[Group, Floats] = defaultdict(lambda: np.zeros(3))
     for group, (before, after) in _pieces([base, variant], f"distance {variant.name}"):
-        piece = [before.size, np.square(after - before).sum(), np.square(before).sum()]
-        sums[group] = sums.get(group, np.zeros(3)) + np.array(piece)
-    total = [math.fsum(column) for column in zip(*sums.values(), strict=True)]
-    return _by_group({group: _norms(*values) for group, values in sums.items()}, _norms(*total))
+        sums[group] += [before.size, np.square(after - before).sum(), np.square(before).sum()]
+    total = _norms(*map(math.fsum, zip(*sums.values(), strict=True)))
+    return _by_group({group: _norms(*values) for group, values in sums.items()}, total)
 
 
 def _norms(parameters: float, moved: float, stood: float) -> dict[str, Any]:
-    distance, norm = math.sqrt(moved), math.sqrt(stood)
-    relative = distance / norm if norm else None
-    return {"parameters": int(parameters), "l2": distance, "base_l2": norm, "relative_l2": relative}
+    moved, stood = math.sqrt(moved), math.sqrt(stood)
+    norms = {"l2": moved, "base_l2": stood, "relative_l2": moved / stood if stood else None}
+    return {"parameters": int(parameters), **norms}
 
 
 def update_agreement(base: Path, variants: dict[str, Path]) -> dict[str, Any]:
     """Compare the updates of all pairs of checkpoints (Figure 3, equation 1 of the paper).
 
-    Every file is read once; memory is bounded by a piece of a tensor for each checkpoint.
-
-    Returns:
-        ``{"pairs": [{"a", "b", "groups": [...], "total": {...}}]}``. Each group has its name,
-        layer and number of parameters, and
-
-        - ``pearson``: Pearson's r of the two updates (equation 1),
-        - ``cosine``: the cosine of their angle (r without the means taken off),
-        - ``sign_conflict``: of the parameters that both updates moved, the share which they moved
-          in opposite directions,
-        - ``norm_ratio``: the norm of a's update over that of b's,
-
-        each None where it is undefined (an update that is 0 or constant).
-
-    Raises:
-        UserError: a broken checkpoint, or some that do not hold the same tensors.
+    Returns ``{"pairs": [{"a", "b", "groups": [...], "total": {...}}]}``: Pearson's r, cosine (r
+    without the means taken off), ``sign_conflict`` (of the parameters that both moved, the share
+    moved in opposite directions) and ``norm_ratio`` (a's over b's), each None where undefined (an
+    update that is 0 or constant). Every file is read once. `UserError`: broken, or other tensors.
     """
-    pairs: dict[tuple[str, str], dict[Group, _Moments]]
-    pairs = {pair: {} for pair in combinations(variants, 2)}
+    pairs: dict[Any, dict[Group, _Moments]] = {pair: {} for pair in combinations(variants, 2)}
     label = f"agreement of {len(variants)} updates"
     for group, (before, *after) in _pieces([base, *variants.values()], label):
         updates = {name: values - before for name, values in zip(variants, after, strict=True)}
@@ -118,15 +96,14 @@ def _moments(x: Floats, y: Floats) -> _Moments:
     mean = np.array([x.mean(), y.mean()])
     dx, dy = x - mean[0], y - mean[1]
     moved = (x != 0) & (y != 0)
-    # Not the sign of the product, which underflows to 0 for tiny updates.
-    opposed = moved & ((x < 0) != (y < 0))
+    opposed = moved & ((x < 0) != (y < 0))  # the product underflows to 0 for tiny updates
     centred = np.array([(dx * dx).sum(), (dy * dy).sum(), (dx * dy).sum()])
     sums = [(x * x).sum(), (y * y).sum(), (x * y).sum(), moved.sum(), opposed.sum()]
     return _Moments(x.size, mean, centred, np.array(sums, np.float64))
 
 
 def _joined(a: _Moments, b: _Moments) -> _Moments:
-    """Moments of two sets of pairs together."""
+    """Moments of two sets of pairs together, by Chan, Golub and LeVeque's update (1983)."""
     size = a.size + b.size
     step = b.mean - a.mean
     between = step[[0, 1, 0]] * step[[0, 1, 1]] * (a.size * b.size / size)
@@ -139,41 +116,38 @@ def _agreement(moments: _Moments) -> dict[str, Any]:
     centred_x, centred_y, centred = map(float, moments.centred)
     square_x, square_y, product, both, opposed = map(float, moments.sums)
     norm_x, norm_y = math.sqrt(square_x), math.sqrt(square_y)
+
+    def correlation(above: float, below: float) -> float | None:  # rounding may overstep 1
+        return max(-1.0, min(1.0, above / below)) if below else None
+
     return {
         "parameters": moments.size,
-        "pearson": _correlation(centred, math.sqrt(centred_x) * math.sqrt(centred_y)),
-        "cosine": _correlation(product, norm_x * norm_y),
+        "pearson": correlation(centred, math.sqrt(centred_x) * math.sqrt(centred_y)),
+        "cosine": correlation(product, norm_x * norm_y),
         "sign_conflict": opposed / both if both else None,
         "norm_ratio": norm_x / norm_y if square_y else None,
     }
 
 
-def _correlation(above: float, below: float) -> float | None:
-    """The quotient, bounded by 1, which rounding may overstep; None where it is undefined."""
-    return max(-1.0, min(1.0, above / below)) if below else None
-
-
 def _by_group(rows: dict[Group, dict[str, Any]], total: dict[str, Any]) -> dict[str, Any]:
     groups = []
-    for rank, layer, name in sorted(rows):
-        place = {"group": name, "layer": layer if rank == 1 else None}
-        groups.append({**place, **rows[rank, layer, name]})
+    for (rank, layer, name), row in sorted(rows.items()):
+        groups.append({"group": name, "layer": layer if rank == 1 else None, **row})
     return {"groups": groups, "total": total}
 
 
 def _pieces(directories: list[Path], label: str) -> Iterator[tuple[Group, tuple[Floats, ...]]]:
     """Yield the same stretch of a tensor of every checkpoint, with the tensor's group."""
-    tensors = _matched(directories)
-    size = sum(infos[0].size for infos in tensors.values())
+    tensors = sorted((_group_of(name), name, each) for name, each in _matched(directories).items())
+    size = sum(infos[0].size for *_, infos in tensors)
     with tqdm(total=size, unit="weights", unit_scale=True, mininterval=1, desc=label) as bar:
-        for name in sorted(tensors, key=lambda name: (_group_of(name), name)):
-            for values in aligned(tensors[name]):
-                yield _group_of(name), values
+        for group, _, infos in tensors:
+            for values in aligned(infos):
+                yield group, values
                 bar.update(values[0].size)
 
 
 def _group_of(name: str) -> Group:
-    """The group of a tensor, by its name."""
     if match := _LAYER.search(name):
         return 1, int(match[1]), f"layer.{int(match[1])}"
     if name in _EMBEDDINGS:
@@ -184,33 +158,27 @@ def _group_of(name: str) -> Group:
 
 
 def _matched(directories: list[Path]) -> dict[str, list[TensorInfo]]:
-    """Name -> the tensor in each of several checkpoints of one architecture, the base first.
-
-    Embeddings that are tied in all of them count once. Where one checkpoint has an output head of
-    its own, the input embeddings stand for the missing ones.
-    """
+    """Name -> the tensor in each checkpoint, the base first; embeddings stand for a tied head."""
     for directory in directories:
         if (directory / MANIFEST).exists():
             read_manifest(directory, "checkpoint")
     indexes = [without_tied_head(directory, read_index(directory)) for directory in directories]
     tied = [is_tied(*pair) for pair in zip(directories, indexes, strict=True)]
-    if not all(tied) or any(HEAD in index for index in indexes):
-        for tied_here, index in zip(tied, indexes, strict=True):
-            source = embeddings(index)
-            if HEAD not in index and source is not None and tied_here:
-                index[HEAD] = source
+    has_head = not all(tied) or any(HEAD in index for index in indexes)
+    for tied_here, index in zip(tied, indexes, strict=True):
+        if has_head and tied_here and (source := embeddings(index)):
+            index.setdefault(HEAD, source)
     base = indexes[0]
     for directory, index in zip(directories, indexes, strict=True):
         for name in sorted(base.keys() | index.keys()):
             mine, theirs = index.get(name), base.get(name)
-            if mine is None or theirs is None:
-                problem = f"{'lacks' if mine is None else 'holds an extra'} tensor {name!r}"
-            elif mine.shape != theirs.shape:
-                problem = f"tensor {name!r} has shape {list(mine.shape)}, not {list(theirs.shape)}"
-            else:
+            if mine and theirs and mine.shape == theirs.shape:
                 continue
+            problem = "holds an extra" if mine else "lacks"
+            if mine and theirs:
+                problem = f"has shape {list(mine.shape)}, not {list(theirs.shape)}, of"
             raise UserError(
-                f"{mine.file if mine else directory}: {problem}, compared with {directories[0]}; "
-                "only checkpoints of the same base model can be compared"
+                f"{mine.file if mine else directory}: {problem} tensor {name!r}, compared with "
+                f"{directories[0]}; only checkpoints of the same base model can be compared"
             )
     return {name: [index[name] for index in indexes] for name in base}
