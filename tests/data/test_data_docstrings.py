@@ -106,7 +106,7 @@ JAVA_CASES = [
     "«/** d */\n»public A(int x) { y = x; } // end",
     "  @Override /* why */\n  public int f() { return 1; }",
     'public int f() { return """\n/** x */\n""".length(); }',
-    "public A(int x) { /* a */ }",
+    "// Apart.\n\npublic A(int x) { /* a */ }",
     "void f( {\n /** d */\n}",
     "/** never closed\nint f() {}",
 ]
