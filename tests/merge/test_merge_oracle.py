@@ -80,16 +80,6 @@ def test_equals_mergekits_command_line_bit_for_bit(
         assert file.read_bytes() == (theirs / file.name).read_bytes(), file.name
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
-def test_linear_is_the_weighted_mean(family: Path, weight: float, write_recipe: Recipe) -> None:
-    weights = {"one": weight, "two": 1 - weight}
-    out = run(write_recipe(family, f"linear-{weight}", weights=weights, dtype="float32"))
-    a, b = arrays(family / "a"), arrays(family / "b")
-    for name, merged in arrays(out).items():
-        mean = weight * a[name] + (1 - weight) * b[name]
-        np.testing.assert_allclose(merged, mean, rtol=1e-6, atol=1e-9)
-
-
 def test_task_arithmetic_adds_weighted_updates(qwen: Path, write_recipe: Recipe) -> None:
     weights = {"a": 0.5, "b": 0.25, "c": 0.25}
     recipe = write_recipe(
@@ -153,14 +143,6 @@ def test_every_method_runs_from_a_config_section(
     assert {path.stat().st_mode & 0o777 for path in out.iterdir()} == {0o644}
 
 
-@pytest.mark.parametrize(("method", "moves"), [("dare_linear", True), ("ties", False)])
-def test_seed_moves_random_methods_only(
-    qwen: Path, write_recipe: Recipe, method: str, moves: bool
-) -> None:
-    recipe = write_recipe(qwen, f"seed-{method}", method=method, model_parameters={"density": 0.5})
-    assert (tensors(run(recipe, seed=1)) != tensors(run(recipe, seed=2))) == moves
-
-
 def test_merge_sees_inputs_that_changed_in_between(tmp_path: Path, write_recipe: Recipe) -> None:
     """MergeKit's loader cache outlives a merge; a later one must not be served old files."""
     root = material.family_of_checkpoints(tmp_path / "m", "qwen2", 2)
@@ -182,23 +164,6 @@ def test_copied_head_stays_tied(tmp_path: Path, write_recipe: Recipe) -> None:
     (tied / "model.safetensors").replace(copied / "base" / "model.safetensors")
     outs = [run(write_recipe(root), shard=2_000) for root in (plain, copied)]
     assert tensors(outs[0]) == tensors(outs[1])
-
-
-@pytest.mark.slow
-def test_merged_checkpoint_generates(qwen: Path, write_recipe: Recipe) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    recipe = write_recipe(qwen, "generates", method="ties", model_parameters={"density": 0.5})
-    out = run(recipe)
-    tokenizer = AutoTokenizer.from_pretrained(out)
-    model = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32)
-    chat, options = [{"role": "user", "content": "hi"}], {"return_tensors": "pt"}
-    ids = tokenizer.apply_chat_template(
-        chat, add_generation_prompt=True, return_dict=True, **options
-    )["input_ids"]
-    assert torch.isfinite(model(ids).logits).all()
-    assert model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
 
 
 def test_result_that_overflows_is_not_published(tmp_path: Path, write_recipe: Recipe) -> None:

@@ -10,7 +10,13 @@ from pydantic import ValidationError
 
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.checkpoint.index import INDEX, read_index
-from mixmerge.checkpoint.side_files import copy_side_files, finish_files, load_config, trusts_code
+from mixmerge.checkpoint.side_files import (
+    SIDE_FILES,
+    copy_side_files,
+    finish_files,
+    load_config,
+    trusts_code,
+)
 from mixmerge.checkpoint.tensors import (
     HEAD,
     check_dtypes,
@@ -23,21 +29,12 @@ from mixmerge.core.errors import UserError, one_line
 from mixmerge.core.io import read_json, write_json
 from mixmerge.core.section import explained
 
-#: Side files that MergeKit writes from the recipe, not from the base model.
 _CONFIG = "config.json"
-_TOKENIZER = (
-    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json",
-    "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json",
-)  # fmt: skip
-
-#: Config keys that say nothing about what the weights mean. Token ids are among them: training
-#: libraries align them with the tokenizer, which is compared for itself.
+#: Config keys that say nothing of what weights mean; the tokenizer is compared for itself.
 _IRRELEVANT = {
     "_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache", "auto_map",
     "bos_token_id", "eos_token_id", "pad_token_id", "architectures", "tie_word_embeddings",
 }  # fmt: skip
-
-Device = Literal["cpu", "cuda", "auto"]
 
 
 def merge(
@@ -47,22 +44,14 @@ def merge(
     seed: int,
     shard_bytes: int,
     threads: int = 1,
-    device: Device = "cpu",
+    device: Literal["cpu", "cuda", "auto"] = "cpu",
     check: Callable[[Path], None] | None = None,
 ) -> None:
     """Merge the checkpoints of a recipe, ``path``, into ``out``, which faults leave untouched.
 
-    The same recipe, inputs, seed and kind of device give the same bytes, whatever the number of
-    threads or the size of the shards; a GPU draws other random masks than a CPU.
-
-    Args:
-        path: the recipe.
-        out: target directory, replaced as a whole at the end.
-        seed: seed of the random masks.
-        shard_bytes: size of the output's shards; memory grows with it.
-        threads: CPU threads.
-        device: where MergeKit computes; ``auto`` takes a GPU where there is one.
-        check: called with the finished checkpoint before it is published.
+    The same recipe, inputs, seed (of random masks) and kind of device give the same bytes, whatever
+    the number of threads or the size of the shards, with which memory grows; a GPU draws other
+    masks than a CPU. ``check`` is called with the finished checkpoint before it is published.
     """
     # Read when tqdm is imported: MergeKit's bars would fill the log ten times a second.
     os.environ.setdefault("TQDM_MININTERVAL", "1")
@@ -74,6 +63,21 @@ def merge(
     base = Path(recipe.get("mixmerge", {}).get("base") or (base_model or names)[0])
     check_inputs(base, models, named_dtype=config.dtype is not None)
     manifests = [directory / MANIFEST for directory in {base, *models}]
+
+    import torch  # it and MergeKit take seconds
+    from mergekit.io.tasks import LoaderCache
+    from mergekit.merge import run_merge
+    from mergekit.options import MergeOptions
+
+    torch.set_num_threads(threads)
+    options = MergeOptions(
+        random_seed=seed,
+        out_shard_size=shard_bytes,
+        device=device,
+        trust_remote_code=trusts_code(base),
+        # The card names the scratch directory and lists models in the order of a set.
+        write_model_card=False,
+    )
     with publish(
         out,
         "checkpoint",
@@ -85,16 +89,20 @@ def merge(
     ) as artifact:
         scratch = artifact.path
         try:
-            _run_mergekit(config, base, scratch, seed, shard_bytes, threads, device)
+            run_merge(config, str(scratch), options)
         except (RuntimeError, ValueError, TypeError) as error:
             raise UserError(f"{path}: MergeKit cannot run it: {one_line(error)}") from error
+        finally:
+            # The cache belongs to the class and outlives a merge: it would serve these files again.
+            LoaderCache().loaders.clear()
         if recipe.get("base_model") != base.as_posix():
             # The base's config as MergeKit would write it, were it the method's base model.
             own = load_config(base)
             own.dtype = config.out_dtype or config.dtype or own.dtype
             own.save_pretrained(scratch)
-        has_tokenizer = recipe.get("chat_template") is not None
-        copy_side_files(base, scratch, skip=(_CONFIG, *(_TOKENIZER if has_tokenizer else ())))
+        # With a template in the recipe, MergeKit writes the tokenizer, too.
+        own_files = {*SIDE_FILES} - {"generation_config.json"}
+        copy_side_files(base, scratch, skip=own_files if recipe.get("chat_template") else {_CONFIG})
         # MergeKit keeps the recipe beside the weights, as the text it was given.
         (scratch / "mergekit_config.yml").write_text(text, encoding="utf-8")
         _drop_tied_head(scratch)
@@ -125,27 +133,22 @@ def _read(path: Path) -> tuple[str, dict[str, Any], Any]:
 def check_inputs(base: Path, models: Sequence[Path], named_dtype: bool = True) -> None:
     """Check a merge's checkpoints before MergeKit reads a weight: whole, finite, of one kind.
 
-    Args:
-        base: the checkpoint whose config and tokenizer the merge gets.
-        models: the checkpoints that are merged.
-        named_dtype: whether the recipe names a dtype; else all weights must be of one.
+    The merge gets the config and tokenizer of ``base``; without a named dtype all are of one.
     """
     checkpoints = list(dict.fromkeys([base, *models]))
     for directory in checkpoints:
         if (directory / MANIFEST).exists():
             read_manifest(directory, "checkpoint")
         check_same_tensors(directory, base)
-    # transformers fills in defaults and knows older spellings: a specialist that another release
-    # saved than the base writes `rope_theta` elsewhere.
+    # As transformers reads them: another release may write `rope_theta` elsewhere.
     wanted = load_config(base).to_dict()
     for directory in checkpoints[1:]:
         config = load_config(directory).to_dict()
         for key in sorted({*wanted, *config} - _IRRELEVANT):
             if wanted.get(key) != config.get(key):
                 raise UserError(
-                    f"{directory / _CONFIG}: {key} is {config.get(key)!r}, but "
-                    f"{wanted.get(key)!r} in {base / _CONFIG}; only checkpoints trained from "
-                    "the same base model can be merged"
+                    f"{directory / _CONFIG}: {key} is {config.get(key)!r}, {wanted.get(key)!r} in "
+                    f"{base / _CONFIG}; only checkpoints of the same base model can be merged"
                 )
     check_same_tokenizer(checkpoints)
     load_chat(base)
@@ -155,37 +158,10 @@ def check_inputs(base: Path, models: Sequence[Path], named_dtype: bool = True) -
         check_finite(directory)
 
 
-def _run_mergekit(
-    config: Any, base: Path, out: Path, seed: int, shard_bytes: int, threads: int, device: Device
-) -> None:
-    """Let MergeKit write the merged weights into ``out``."""
-    import torch
-    from mergekit.io.tasks import LoaderCache
-    from mergekit.merge import run_merge
-    from mergekit.options import MergeOptions
-
-    torch.set_num_threads(threads)
-    options = MergeOptions(
-        random_seed=seed,
-        out_shard_size=shard_bytes,
-        device=device,
-        trust_remote_code=trusts_code(base),
-        # The card names the scratch directory and lists models in the order of a set.
-        write_model_card=False,
-    )
-    # The cache belongs to the class and outlives a merge: it would serve the last merge's files.
-    LoaderCache().loaders.clear()
-    try:
-        run_merge(config, str(out), options)
-    finally:
-        LoaderCache().loaders.clear()
-
-
 def _drop_tied_head(directory: Path) -> None:
-    """Remove the output head of a merged checkpoint whose config ties it to the embeddings.
+    """Remove a merged checkpoint's output head where its config ties it to the embeddings.
 
-    MergeKit merges an input's copy of its tied embeddings by itself, with random masks of its own
-    for DARE and DELLA. The two then differ, and transformers loads such a checkpoint untied.
+    MergeKit merges an input's copy of them by itself, with other random masks.
     """
     index = read_index(directory)
     if HEAD not in index or not is_tied(directory, index):

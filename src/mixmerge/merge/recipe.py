@@ -1,16 +1,7 @@
 """What stays of a merge: its recipe, and the record by which its weights are made again.
 
-A recipe is the YAML that MergeKit's own ``mergekit-yaml`` accepts. Four things are settled here:
-
-- ``linear`` knows no base model, and MergeKit then takes config and tokenizer from whichever model
-  comes first in a set. The base is listed with weight 0, which leaves the sum as it is.
-- ``karcher``, ``passthrough`` and merges between two specialists have no place for the study's
-  base. A top-level section ``mixmerge``, which MergeKit ignores, names it.
-- ``slerp`` has no weights but a position t between two models: the share of the second one.
-- ``arcee_fusion`` and ``ramplus_tl`` write float32 whatever ``dtype`` says; ``out_dtype`` holds.
-
-A record is a directory with a merge's ``manifest.json`` (the SHA-256 of every file the merge had)
-and ``provenance.json`` (seed, settings, software, and what it was merged from).
+A recipe is the YAML that MergeKit's own ``mergekit-yaml`` accepts. A record is a directory with a
+merge's ``manifest.json`` and ``provenance.json``.
 """
 
 import shutil
@@ -43,6 +34,8 @@ def build_recipe(settings: RecipeSettings) -> dict[str, Any]:
             values = {"weight": float(weights[task]), **values}
         models.append({"model": path, "parameters": values} if values else {"model": path})
     if settings.method == "linear":
+        # It knows no base model, and MergeKit would take config and tokenizer from whichever model
+        # comes first in a set. Weight 0 leaves the sum as it is.
         models.append({"model": settings.base, "parameters": {"weight": 0.0}})
     if settings.method == "linear" or method.base != "ignored":
         recipe["base_model"] = settings.base if pivot is None else settings.specialists[pivot]
@@ -51,16 +44,16 @@ def build_recipe(settings: RecipeSettings) -> dict[str, Any]:
     if settings.method == "slerp":
         # The share of the model that is not the method's base model; rounded because 1 - 0.9 is
         # 0.09999999999999998, and recipes are read by people.
-        parameters["t"] = (
-            float(next(iter(weights.values())))
-            if pivot is None
-            else round(1 - weights[pivot] / sum(weights.values()), 12)
-        )
+        [share, *_] = weights.values()
+        if pivot is not None:
+            share = round(1 - weights[pivot] / sum(weights.values()), 12)
+        parameters["t"] = float(share)
     if parameters:
         recipe["parameters"] = parameters
+    # `arcee_fusion` and `ramplus_tl` write float32 whatever `dtype` says; `out_dtype` holds.
     recipe["dtype"] = recipe["out_dtype"] = settings.dtype
     if recipe.get("base_model") != settings.base:
-        recipe["mixmerge"] = {"base": settings.base}
+        recipe["mixmerge"] = {"base": settings.base}  # MergeKit ignores it
     return recipe
 
 
@@ -73,10 +66,8 @@ def render_recipe(settings: RecipeSettings) -> str:
         role = ", the method's base model" if task == pivot else ""
         lines.append(f"# {task}: {weight}{role} ({path})")
     lines.append(f"# base: {settings.base}")
-    body: str = yaml.safe_dump(
-        build_recipe(settings), sort_keys=False, allow_unicode=True, width=1000
-    )
-    return "\n".join(lines) + "\n" + body
+    options = {"sort_keys": False, "allow_unicode": True, "width": 1000}
+    return "\n".join([*lines, yaml.safe_dump(build_recipe(settings), **options)])
 
 
 def write_record(weights: Path, record: Path) -> None:
@@ -87,19 +78,13 @@ def write_record(weights: Path, record: Path) -> None:
 
 
 def holds_recorded(weights: Path, record: Path) -> bool:
-    """Whether a directory is a finished merge whose manifest lists the record's very files.
-
-    Manifests are compared, not the files: a merge is published whole or not at all.
-    """
+    """Whether a directory is a finished merge whose manifest lists the record's very files."""
     made, recorded = weights / MANIFEST, record / MANIFEST
     return made.exists() and bool(read_json(made)["files"] == read_json(recorded)["files"])
 
 
 def differing(weights: Path, record: Path) -> str | None:
-    """The first file of a directory that is not, byte for byte, what a record lists; or None.
-
-    The directory may hold manifest and provenance, and nothing else beside the recorded files.
-    """
+    """The first file of a directory that a record lacks or lists with other bytes, if any."""
     recorded: dict[str, Any] = read_json(record / MANIFEST)["files"]
     paths = {path.relative_to(weights).as_posix() for path in weights.rglob("*") if path.is_file()}
     if more := sorted(paths - recorded.keys() - {MANIFEST, PROVENANCE}):
@@ -109,23 +94,27 @@ def differing(weights: Path, record: Path) -> str | None:
 
 
 def merge_again(recipe: Path, record: Path, out: Path, *, seed: int, threads: int = 1) -> None:
-    """Make the weights of a recorded merge once more, byte for byte.
+    """Make the weights of a recorded merge once more, with the record's shard size and device.
 
-    Shard size and device are those of the record; the rest is as of `merge`.
-
-    Raises:
-        UserError: the files come out differently; ``out`` is then untouched.
+    `UserError`: the files come out differently; ``out`` is then untouched.
     """
     from mixmerge.merge.execution import merge
 
     def check(made: Path) -> None:
-        if (name := differing(made, record)) is not None:
-            raise UserError(
-                f"{recipe}: merged again, but {name} is not the file that {record / MANIFEST} "
-                f"lists{_changes(made, record)}; the weights that were scored cannot be made "
-                f"again. Delete {record / MANIFEST} and run again: the merge and all that stands "
-                "below it are then redone"
-            )
+        if (name := differing(made, record)) is None:
+            return
+        new, old = (read_json(path / PROVENANCE) for path in (made, record))
+        was, inputs = old["software"], new["inputs"].items() - old["inputs"].items()
+        changes = [
+            f"{n} was {was.get(n)}, is {v}" for n, v in new["software"].items() if v != was.get(n)
+        ]
+        changes += [f"{path} has changed" for path, _ in sorted(inputs)]
+        changes += [f"other {key}" for key in ("settings", "seed") if new[key] != old[key]]
+        raise UserError(
+            f"{recipe}: merged again, but {name} is not the file that {record / MANIFEST} lists "
+            f"({'; '.join(changes) or 'for no known reason'}); delete {record / MANIFEST} and run "
+            "again, which redoes the merge and all that stands below it"
+        )
 
     settings = read_json(record / PROVENANCE)["settings"]
     machine = {"shard_bytes": settings["shard_bytes"], "device": settings["device"]}
@@ -136,10 +125,7 @@ def merge_again(recipe: Path, record: Path, out: Path, *, seed: int, threads: in
 def recorded_weights(
     weights: Path, record: Path, recipe: Path, scratch: Path, *, seed: int, threads: int = 1
 ) -> Iterator[Path]:
-    """Yield a directory with the weights of a recorded merge, made again where they are gone.
-
-    That happens in ``scratch``, which is deleted at the end, and raises what `merge_again` raises.
-    """
+    """Yield a directory with the weights of a recorded merge, where gone made in ``scratch``."""
     if holds_recorded(weights, record):
         yield weights
         return
@@ -155,16 +141,3 @@ def add_facts(weights: Path, facts: dict[str, Any]) -> None:
     manifest = read_json(weights / MANIFEST)
     manifest["facts"] |= facts
     write_json(weights / MANIFEST, manifest)
-
-
-def _changes(made: Path, record: Path) -> str:
-    """What differs between the provenance of the two, spelt out; empty where nothing does."""
-    new, old = (read_json(path / PROVENANCE) for path in (made, record))
-    was = old["software"]
-    changes = [f"{name} was {was.get(name)}, is {version}"
-               for name, version in new["software"].items()
-               if version != was.get(name)]  # fmt: skip
-    changes += [f"{name} has changed" for name, digest in new["inputs"].items()
-                if digest != old["inputs"].get(name)]  # fmt: skip
-    changes += [f"other {key}" for key in ("settings", "seed") if new[key] != old[key]]
-    return f" ({'; '.join(changes)})" if changes else ""

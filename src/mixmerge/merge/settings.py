@@ -1,55 +1,49 @@
 """Settings of merging: MergeKit's methods as data, strategies, and the merge of one recipe.
 
-``methods.tsv`` mirrors ``mergekit.merge_methods.registry`` of the pinned release, whose import
-takes 5 s; a test compares the two. It exists because MergeKit ignores an unknown or misplaced
-parameter without a word (``lambda`` given to each model, ``density`` on ``linear``, a typing slip),
-which is how the paper's λ=1.3 never took effect. Messages begin with the field.
+``methods.tsv`` mirrors MergeKit's registry, whose import takes 5 s. MergeKit ignores an unknown or
+misplaced parameter without a word, which is how the paper's λ=1.3 never took effect.
 """
 
 import csv
 import math
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
 
-from mixmerge.core.errors import nearest
-from mixmerge.core.section import Name, Section
+from mixmerge.core.errors import UserError, nearest
+from mixmerge.core.section import Name, Section, validated
 
 #: A weight for each task, or one number: the first task's weight w, the second gets 1 - w.
 Ratio = float | dict[Name, float]
 
 Dtype = Literal["bfloat16", "float16", "float32"]
 
-#: Types of the parameters that are no plain numbers, and what types are called.
-_KINDS: dict[str, type] = {"max_iter": int}
-_KINDS |= dict.fromkeys(("int8_mask", "normalize", "rescale", "filter_wise"), bool)
-_KINDS |= dict.fromkeys(("normalize_weights", "nuslerp_row_wise", "nuslerp_flatten"), bool)
-_NOUNS = {bool: "true or false", int: "a whole number", float: "a number"}
+NUMBER = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+#: Types of the parameters that are other than that. MergeKit accepts a density of 3.
+TYPES: dict[str, Any] = {"max_iter": StrictInt}
+TYPES |= dict.fromkeys(("int8_mask", "normalize", "rescale", "filter_wise"), StrictBool)
+TYPES |= dict.fromkeys(("normalize_weights", "nuslerp_row_wise", "nuslerp_flatten"), StrictBool)
+_FRACTION = Annotated[NUMBER, Field(gt=0, le=1)]
+TYPES |= dict.fromkeys(("density", "gamma", "select_topk"), _FRACTION)
 
-#: Parameters that are fractions: MergeKit accepts a density of 3 and writes garbage.
-_FRACTIONS = {"density", "gamma", "select_topk"}
-
-#: DELLA's epsilon where none is given (MergeKit's default).
-_DELLA_EPSILON = 0.15
+_Words = Annotated[list[str], BeforeValidator(str.split)]
 
 
 class Method(Section):
     """The contract of one of MergeKit's methods; no bound is any number."""
 
-    base: Literal["required", "optional", "ignored"]
-    """Whether it needs a base model the others are compared with."""
-    min_inputs: int = 1
-    """Fewest input models, the base included; `others` are those beside it."""
+    method: str
+    base: Literal["required", "optional", "ignored"]  # a model the others are compared with
+    min_inputs: int = 1  # input models, the base included; `others` are those beside it
     max_inputs: int | None = None
     min_others: int | None = None
     max_others: int | None = None
-    shared: list[str] = []
-    """Parameters of the merge as a whole; those that are `required` have no default."""
-    per_model: list[str] = []
-    """Parameters each input model takes."""
-    required: list[str] = []
+    shared: _Words = []  # parameters of the merge as a whole
+    per_model: _Words = []  # parameters each input model takes
+    required: _Words = []  # of the shared ones, those without a default
 
     @property
     def weighted(self) -> bool:
@@ -62,18 +56,9 @@ class Method(Section):
         return self.base == "required" and self.max_inputs == 2
 
 
-def _methods() -> dict[str, Method]:
-    methods = {}
-    with Path(__file__).with_name("methods.tsv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            lists = {name: row.pop(name).split() for name in ("shared", "per_model", "required")}
-            name = row.pop("method")
-            numbers = {key: value for key, value in row.items() if value}
-            methods[name] = Method.model_validate({**numbers, **lists})
-    return methods
-
-
-METHODS = _methods()
+with Path(__file__).with_name("methods.tsv").open(encoding="utf-8") as _file:
+    _rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(_file, delimiter="\t")]
+METHODS = {row["method"]: Method.model_validate(row) for row in _rows}
 
 
 class MergeMethod(Section):
@@ -81,14 +66,11 @@ class MergeMethod(Section):
 
     method: str
     """MergeKit's `merge_method`."""
-
     parameters: dict[str, Any] = {}
     """Parameters of the method as a whole, such as `normalize` or `lambda`."""
-
     model_parameters: dict[str, Any] = {}
     """Parameters given to each specialist, such as `density` or `epsilon`; `weight` comes from the
     ratio."""
-
     pivot: Name | None = None
     """Task whose specialist takes the place of MergeKit's base model, for methods that go from one
     model to another (`slerp`, `nearswap`, `arcee_fusion`). By default that is the study's base
@@ -100,41 +82,34 @@ class MergeMethod(Section):
         if name not in METHODS:
             raise ValueError(f"unknown merge method {name!r}{nearest(name, METHODS)}")
         method = METHODS[name]
-        places = {"parameters": method.shared, "model_parameters": method.per_model}
-        for place, other_place in zip(places, reversed(places), strict=True):
+        known = {"parameters": method.shared, "model_parameters": method.per_model}
+        for place, other in zip(known, reversed(known), strict=True):
             for key, value in getattr(self, place).items():
-                where, known, others = f"{place}.{key}", places[place], places[other_place]
-                if key == "weight":
-                    raise ValueError(f"{where}: weights come from `ratios`; leave it out here")
-                if key not in known and key in others:
-                    raise ValueError(f"{where}: {name!r} takes it under `{other_place}`")
-                if key not in known:
-                    hint = nearest(str(key), {*known, *others})
+                where = f"{place}.{key}"
+                if key == "weight" or (name, key) == ("slerp", "t"):
+                    raise ValueError(f"{where}: comes from `ratios`; leave it out here")
+                if key not in known[place] and key in known[other]:
+                    raise ValueError(f"{where}: {name!r} takes it under `{other}`")
+                if key not in known[place]:
+                    hint = nearest(str(key), {*method.shared, *method.per_model})
                     raise ValueError(f"{where}: {name!r} has no such parameter{hint}")
-                for scalar in _scalars(value):
-                    _check_value(where, key, scalar)
-        if name == "slerp" and "t" in self.parameters:
-            raise ValueError("parameters.t: slerp's t comes from `ratios`; leave it out here")
+                try:
+                    for scalar in _scalars(value):
+                        validated(TYPES.get(key, NUMBER), scalar, where)
+                except UserError as error:
+                    raise ValueError(str(error)) from None
         for key in method.required:
             if key not in self.parameters and name != "slerp":
                 raise ValueError(f"parameters.{key}: {name!r} needs it and has no default")
-        if "epsilon" in method.per_model:
-            self._check_della()
+        densities = _scalars(self.model_parameters.get("density", 1.0))
+        epsilons = _scalars(self.model_parameters.get("epsilon", 0.15))  # MergeKit's default
+        for density, epsilon in product(densities, epsilons):
+            # MergeKit looks amid the merge; a density of 1 keeps everything and has no band.
+            is_inside = density == 1 or (density - epsilon > 0 and density + epsilon < 1)
+            if "epsilon" in method.per_model and not is_inside:
+                band = f"density {density} ± epsilon {epsilon}, the band of {name!r},"
+                raise ValueError(f"model_parameters: {band} leaves 0..1; choose a smaller epsilon")
         return self
-
-    def _check_della(self) -> None:
-        """Check DELLA's band of densities, density ± epsilon, which MergeKit does amid the merge.
-
-        A density of 1 keeps everything and has no band.
-        """
-        for density in _scalars(self.model_parameters.get("density", 1.0)):
-            for epsilon in _scalars(self.model_parameters.get("epsilon", _DELLA_EPSILON)):
-                if density < 1 and not (density - epsilon > 0 and density + epsilon < 1):
-                    raise ValueError(
-                        f"model_parameters: density {density} ± epsilon {epsilon} leaves the open "
-                        f"interval 0..1; {self.method!r} drops each weight with a probability from "
-                        "that band. Choose a smaller epsilon"
-                    )
 
     @property
     def takes_weights(self) -> bool:
@@ -157,27 +132,14 @@ def _scalars(setting: Any) -> list[Any]:
     return [setting]
 
 
-def _check_value(where: str, key: str, value: Any) -> None:
-    """Check one plain value's type and range."""
-    kind = _KINDS.get(key, float)
-    if type(value) not in ((int, float) if kind is float else (kind,)):
-        raise ValueError(f"{where}: expected {_NOUNS[kind]}, found {value!r}")
-    if not math.isfinite(value):
-        raise ValueError(f"{where}: {value!r} is not finite")
-    if key in _FRACTIONS and not 0 < value <= 1:
-        raise ValueError(f"{where}: {value!r} is outside 0 < {key} <= 1")
-
-
 class Strategy(MergeMethod):
     """One merge strategy; each ratio of its sweep becomes one checkpoint."""
 
     title: str | None = None
     """Name printed in tables; the key by default."""
-
     ratios: list[Ratio] | None = None
     """The sweep: task weights of each merge. Required by methods that take weights, refused by
     those that take none (`karcher`, `model_stock`, ...), which give one merge."""
-
     tasks: list[Name] | None = None
     """Tasks whose specialists are merged; all by default."""
 
@@ -193,14 +155,14 @@ class Strategy(MergeMethod):
 
     def check_tasks(self, tasks: list[str]) -> None:
         """Check that the method can merge these tasks' specialists; else raise `ValueError`."""
-        if len(set(tasks)) != len(tasks):
+        if len({*tasks}) != len(tasks):
             raise ValueError(f"tasks: {tasks} names a task twice")
         if self.pivot is not None and self.pivot not in tasks:
             raise ValueError(f"pivot: {self.pivot!r} is not among the tasks merged, {tasks}")
         name, method = self.method, METHODS[self.method]
         has_pivot = self.pivot_among(tasks) is not None
         if has_pivot and not method.pivots:
-            able = ", ".join(sorted(key for key, value in METHODS.items() if value.pivots))
+            able = ", ".join(key for key, value in METHODS.items() if value.pivots)
             raise ValueError(f"pivot: {name!r} takes none (only {able} do); leave it out")
         others = len(tasks) - has_pivot
         inputs = len(tasks) if method.base == "ignored" else others + 1
@@ -220,21 +182,17 @@ class RecipeSettings(MergeMethod):
 
     weights: dict[str, float] | None = None
     """Task -> weight of its specialist; None for methods without weights."""
-
     dtype: Dtype = "bfloat16"
     """Precision in which MergeKit computes and writes."""
-
     base: str
     """Directory of the study's base model."""
-
     specialists: Annotated[dict[str, str], Field(min_length=1)]
     """Task -> directory of its specialist, in the order in which they are merged."""
 
     @model_validator(mode="after")
     def _paths_that_mergekit_reads(self) -> "RecipeSettings":
-        # It reads `a+b` as a model with a LoRA and `a@b` as a revision.
         for path in (self.base, *self.specialists.values()):
-            if "+" in path or "@" in path:
+            if {*path} & {*"+@"}:  # `a+b` is a model with a LoRA, `a@b` a revision
                 raise ValueError(
                     f"{path}: MergeKit cannot read paths with + or @; move the results elsewhere"
                 )
@@ -246,14 +204,11 @@ class Merging(Section):
 
     dtype: Dtype = "bfloat16"
     """Precision of the merged weights."""
-
     shard_bytes: Annotated[int, Field(gt=0)] = 500_000_000
     """Size of the merged checkpoint's shards; small shards save memory."""
-
     keep: Literal["winners", "all", "none"] = "winners"
     """Which merged weights stay when all that reads them is done: of each strategy the ratio that
     the tables choose, all of them, or none. Recipes and manifests of all merges stay in any case,
     and weights that were deleted can be merged again, byte for byte."""
-
     base_percent: Annotated[int, Field(gt=0, le=100)] = 100
     """Data scale of the specialists that are merged."""
