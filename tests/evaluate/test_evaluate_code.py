@@ -14,9 +14,8 @@ from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl
 from mixmerge.evaluate.groundtruth import GroundTruth
-from mixmerge.evaluate.scoring import Verdict, judge, programs_of, score
+from mixmerge.evaluate.scoring import Verdict, judge, score
 from mixmerge.evaluate.settings import CodeJudging, CodeScoring, ScoreSettings
-from mixmerge.evaluate.suite import Completion
 
 pytestmark = pytest.mark.slow
 
@@ -144,7 +143,7 @@ def test_suites_are_judged_together_the_slowest_first(
     rows = {
         id_: row | {"seconds": 100.0 * (id_ == "t/1")} for id_, row in ground_truth.tasks.items()
     }
-    slow = GroundTruth(ground_truth.directory, ground_truth.judging, rows, set())
+    slow = GroundTruth(ground_truth.directory, ground_truth.judging, rows)
     right, wrong = RIGHT.format(0), "def total_0(numbers): return None"
     programs: dict[str, Any] = {
         "a": [("t/0", right)],
@@ -216,6 +215,3 @@ def test_a_suite_of_other_problems_than_the_ground_truths(
     with pytest.raises(UserError, match=r"truth: was made from another problems"):
         score(completions, {"s": other}, truths, None, tmp_path / "out", settings())
     assert not (tmp_path / "out").exists()
-    none = GroundTruth(tmp_path, CodeJudging(), {})
-    with pytest.raises(UserError, match=r"has no tests for items of the suite: t/0; run the rules"):
-        programs_of([Completion("t/0", "x", "stop", 1, 1)], none, CODE)

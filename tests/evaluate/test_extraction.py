@@ -34,6 +34,10 @@ COMPLETIONS = {
     "def double(n):\n    return 0",
     "cut off": CODE + "\ndef next_one(n):\n    return (n +",
     "nothing that parses": "I can't do that, sorry.\nAsk again later, please.",
+    "nothing but another function": "def triple(n):\n    return 3 * n\n",
+    "nothing but two lines": "No.\nNever.",
+    "nothing but a pass": "    pass",
+    "nothing but a docstring": '    """Twice."""',
     "white space within": "\n\n  \n" + CODE + "\n\n   \n",
     "Windows line ends": CODE.replace("\n", "\r\n"),
 }
@@ -75,6 +79,7 @@ def test_a_body_alone_is_put_below_its_prompt(evalplus: ModuleType) -> None:
     assert found == evalplus.sanitize(PROMPT + "\n" + body, "double")
     assert call(found, 4) == 8
     assert solution(body, "double") != found  # nothing to put it below
+    assert solution(" \n\t\n", "double", PROMPT) == ""
 
 
 @pytest.mark.parametrize(
@@ -90,18 +95,6 @@ def test_a_body_alone_is_put_below_its_prompt(evalplus: ModuleType) -> None:
 )
 def test_a_body_without_its_indentation(body: str) -> None:
     assert call(solution(body, "double", PROMPT), 4) == 8
-
-
-@pytest.mark.parametrize(
-    "text", ["def triple(n):\n    return 3 * n\n", "No.\nNever.", "    pass", '    """Twice."""']
-)
-def test_what_is_no_body_is_left_to_evalplus(text: str, evalplus: ModuleType) -> None:
-    assert solution(text, "double", PROMPT) == evalplus.sanitize(text, "double")
-
-
-@pytest.mark.parametrize("text", ["", " ", "\n\t\n"])
-def test_nothing_gives_nothing(text: str) -> None:
-    assert solution(text, "double", PROMPT) == ""
 
 
 @pytest.mark.parametrize("text", ["x = 1\0\ny = 2", "x = '\ud800'\ny = 1"])

@@ -1,6 +1,5 @@
 """Generation: what is published, in which order; resumption; bad input."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from fixtures.code_suites import write_items
 from fixtures.engines import write_checkpoint
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import read_jsonl, write_json
+from mixmerge.core.io import read_jsonl, write_json, write_jsonl
 from mixmerge.evaluate.engines import ContinuousEngine, PaddedEngine
 from mixmerge.evaluate.generation import generate
 from mixmerge.evaluate.settings import Decoding, GenerateSettings, SuiteDecoding
@@ -80,7 +79,7 @@ def test_published_in_the_suites_order_whatever_the_batch(
 def test_finished_batches_are_kept(
     engine: str, checkpoint: Path, suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an interrupted job logged is published as it stands; a torn last line is not."""
+    """What an interrupted job finished is published as it stands."""
     own = settings(engine=engine)
     rows = run(checkpoint, suite, tmp_path / "calm", own)
     kind = {"transformers": PaddedEngine, "continuous": ContinuousEngine}[engine]
@@ -96,13 +95,12 @@ def test_finished_batches_are_kept(
     with pytest.raises(KeyboardInterrupt):
         run(checkpoint, suite, tmp_path, own)
     assert not (tmp_path / "out").exists()
-    (log,) = (tmp_path / "scratch").iterdir()
+    (log,) = (tmp_path / "scratch").glob("*/*")
     kept = list(read_jsonl(log))
     lengths = sorted((row["prompt_tokens"] for row in rows), reverse=True)
     assert [row["prompt_tokens"] for row in kept] == lengths[:3]
     kept = [row | {"completion": f"kept \u2028 {row['id']}"} for row in kept]
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
-    log.write_text(lines + '{"id": "t/5", "compl', encoding="utf-8")
+    write_jsonl(log, kept)
     # Not by a job with other settings, though.
     other = settings(engine=engine, max_new_tokens=19)
     generate(checkpoint, {"s": suite}, tmp_path / "other", tmp_path / "scratch", other)

@@ -9,7 +9,6 @@ from sacrebleu import sentence_chrf
 
 from fixtures.code_suites import nltk_data, write_completions, write_items
 from fixtures.forks import run_script
-from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl
 from mixmerge.evaluate.metrics import (
@@ -175,7 +174,7 @@ def test_rows_and_means_of_a_suite(tmp_path: Path) -> None:
         ("--suites s=a --groundtruth s=b", "--groundtruth: names s, but --settings has none"),
         ("--suites s=a --processes 0", "--processes: workers: Input should be greater than 0"),
         ('--suites s=a --settings {"suits":{}}', "did you mean 'suites'"),
-        ("--suites s=suite --nltk-data hollow", "hollow: lacks WordNet or punkt_tab"),
+        ("--suites s=suite --nltk-data hollow", "hollow/manifest.json: no manifest; hollow is"),
         ("--suites s=suite", "--nltk-data: missing, but suite 's' is scored with METEOR"),
     ],
 )
@@ -184,7 +183,6 @@ def test_arguments_that_do_not_fit_get_one_message(
 ) -> None:
     completed(tmp_path, [("a", "x")])
     (tmp_path / "hollow").mkdir()
-    write_manifest(tmp_path / "hollow", "nltk_data")
     common = ["--completions", "completions", "--out", "out"]
     common += ["--settings", settings("meteor").model_dump_json()]
     done = run_script("score.py", *common, *arguments.split(), cwd=tmp_path)

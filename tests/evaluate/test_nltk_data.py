@@ -11,7 +11,7 @@ from fixtures.code_suites import nltk_data
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
-from mixmerge.evaluate.nltk_data import Unavailable, fetch_nltk_data, run_command, take
+from mixmerge.evaluate.nltk_data import Unavailable, fetch_nltk_data, run_command
 from offline_sources import nltk_packages
 from offline_sources.nltk_packages import FALLBACKS
 
@@ -28,6 +28,7 @@ def test_nothing_to_be_had_gets_one_message(
         fetch_nltk_data(tmp_path / "out", FALLBACKS)
     message = str(caught.value)
     assert message.startswith("nltk data: wordnet is not to be had here")
+    assert "this machine: corpora/wordnet is not in any of" in message
     assert "apt-get is not installed" in message
     assert "python -m nltk.downloader -d DIR wordnet" in message
     assert not (tmp_path / "out").exists()
@@ -68,11 +69,6 @@ def test_from_the_registries_and_then_from_this_machine(
     with pytest.raises(UserError, match="what was found does not work"):
         fetch_nltk_data(tmp_path / "third", FALLBACKS)
     assert not (tmp_path / "third").exists()
-
-
-def test_a_resource_that_no_directory_has_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="corpora/wordnet is not in any of"):
-        take([tmp_path], tmp_path / "out/corpora/wordnet")
 
 
 def test_a_command_that_hangs_is_given_up(tmp_path: Path) -> None:

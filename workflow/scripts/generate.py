@@ -3,7 +3,6 @@
 from mixmerge.artifacts.record import skip_if_unchanged
 from mixmerge.core.cli import json_argument, named_path, parser, path_argument, run
 from mixmerge.core.section import validated
-from mixmerge.evaluate.generation import generate
 from mixmerge.evaluate.settings import GenerateSettings
 from mixmerge.evaluate.suite import suite_paths
 
@@ -27,13 +26,15 @@ def main() -> None:
     options = arguments.parse_args()
     settings = validated(GenerateSettings, options.settings, "--settings")
     suites = suite_paths(options.suites, settings.suites, "--suites")
-    skip_if_unchanged(
-        options.out,
-        vars(options),
-        lambda: generate(
+
+    def complete() -> None:
+        from mixmerge.evaluate.generation import generate
+
+        generate(
             options.checkpoint, suites, options.out, options.scratch, settings, options.manifest
-        ),
-    )
+        )
+
+    skip_if_unchanged(options.out, vars(options), complete)
 
 
 if __name__ == "__main__":

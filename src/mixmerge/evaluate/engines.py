@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
@@ -17,18 +17,11 @@ from mixmerge.checkpoint.side_files import load_config, trusts_code
 from mixmerge.checkpoint.tokenizer import load_chat, stop_tokens
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate.settings import Decoding, SuiteDecoding
-from mixmerge.evaluate.suite import Completion
+from mixmerge.evaluate.suite import Completion, Prompt
 
 _DTYPES = {"bf16": "bfloat16", "fp32": "float32"}
 #: Sizes of the continuous engine's cache on a CPU, in tokens.
 _PAGE, _CPU_CACHE, _CPU_STEP = 256, 16_384, 1024
-
-
-class Prompt(NamedTuple):
-    """One rendered prompt: the item's id and its tokens."""
-
-    id: str
-    tokens: list[int]
 
 
 class Engine(ABC):
@@ -43,14 +36,16 @@ class Engine(ABC):
         logging.disable_progress_bar()
         torch.set_num_threads(decoding.threads)
         self.checkpoint = checkpoint
-        #: Prompts that `complete` is to be given at a time.
-        self.batch = decoding.in_flight
+        self.batch = decoding.in_flight  # prompts that `complete` is to be given at a time
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.chat = load_chat(checkpoint)
         self.stops = stop_tokens(checkpoint, self.chat)
+        # Nothing of a checkpoint's own decoding. A tokenizer's own pad token may lack a row in the
+        # embedding table; a row's padding is cut off.
+        options = {"eos_token_id": self.stops, "pad_token_id": self.stops[0]}
+        self.greedy: Any = GenerationConfig(do_sample=False, **options)
         config = load_config(checkpoint)
-        #: Longest sequence in tokens that the model takes.
-        self.context: int = config.max_position_embeddings
+        self.context: int = config.max_position_embeddings  # longest sequence that it takes
         # On a CPU, bf16 is slower and its noise depends on the batch.
         own = str(config.dtype or "float32").removeprefix("torch.")
         automatic = own if self.device == "cuda" else "float32"
@@ -58,8 +53,8 @@ class Engine(ABC):
 
     def complete(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[Completion]:
         """Complete prompts shorter than the context greedily; rows come in their order."""
-        written = zip(batch, self._decode(batch, own), strict=True)
-        return [self.finish(prompt, tokens, own) for prompt, tokens in written]
+        written = self._decode(batch, own)
+        return [self.finish(*pair, own) for pair in zip(batch, written, strict=True)]
 
     @abstractmethod
     def _decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
@@ -83,66 +78,44 @@ class Engine(ABC):
         if self.holds(body, own.stop):
             # The first length at which the text holds one of the strings. A longer text may not:
             # with byte fallback, half a character makes unknown what stands before it.
-            window, lengths = _window(own.stop), range(1, len(body))
-            near = (n for n in lengths if self.holds(body[:n][-window:], own.stop))
+            near = (n for n in range(1, len(body)) if self.holds(body[:n], own.stop, at_end=True))
             length = next((n for n in near if self.holds(body[:n], own.stop)), len(body))
             reason, text = "stop_string", self.text(body[:length])
             text = text[: min(at for at in map(text.find, own.stop) if at >= 0)]
         elif end is None and len(tokens) < limit:
-            raise RuntimeError(
-                f"engine {self.name!r} ended {prompt.id!r} after {len(tokens)} of {limit} tokens "
-                "without a stop token or string"
-            )
+            count = f"{len(tokens)} of {limit} tokens without a stop token or string"
+            raise RuntimeError(f"engine {self.name!r} ended {prompt.id!r} after {count}")
         return Completion(prompt.id, text, reason, len(prompt.tokens), length)
 
     def text(self, tokens: list[int]) -> str:
         """The text of a completion's tokens, or of a stretch of them."""
-        options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
-        return str(self.chat.tokenizer.decode(tokens, **options))
+        decode = self.chat.tokenizer.decode
+        return str(decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
-    def holds(self, tokens: list[int], strings: Sequence[str]) -> bool:
-        """Whether the text of tokens holds one of the strings."""
-        text = self.text(tokens) if strings else ""
+    def holds(self, tokens: list[int], strings: Sequence[str], at_end: bool = False) -> bool:
+        """Whether the text of tokens, or of so many at their end, holds one of the strings."""
+        if not strings:
+            return False
+        if at_end:  # a character has up to four bytes, a token may be one
+            tokens = tokens[-4 * max(map(len, strings)) - 1 :]
+        text = self.text(tokens)
         return any(string in text for string in strings)
 
 
-def _window(strings: Sequence[str]) -> int:
-    """Tokens sure to hold the longest: a character has up to four bytes, a token may be one."""
-    return 4 * max(map(len, strings)) + 1
-
-
 def load_model(checkpoint: Path, dtype: str, device: str) -> Any:
-    """Load a checkpoint's model, ready to decode; weights must be those of its config."""
+    """A checkpoint's model, ready to decode; its weights must be those of its config."""
+    options = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
+    options["trust_remote_code"] = trusts_code(checkpoint)
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            checkpoint,
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=trusts_code(checkpoint),
-            output_loading_info=True,
-        )
+        model, report = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype, **options)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"{checkpoint}: cannot be loaded: {error}") from error
     # transformers only warns of tensors left at random, or left over.
     for what in ("missing", "unexpected", "mismatched"):
-        names = sorted(str(name) for name in report.get(f"{what}_keys") or [])
-        if names:
-            raise UserError(
-                f"{checkpoint}: {what} tensors, such as {names[0]} ({len(names)} in all): the "
-                "weights are not those of config.json"
-            )
+        if names := sorted(map(str, report.get(f"{what}_keys") or [])):
+            example = f"{what} tensors, such as {names[0]} ({len(names)} in all)"
+            raise UserError(f"{checkpoint}: {example}: the weights are not those of config.json")
     return model.to(device).eval()
-
-
-def _greedy(stops: list[int]) -> Any:
-    """A generation config that decodes greedily and does nothing else.
-
-    A hub checkpoint brings sampling settings and, for some, a repetition penalty, which
-    transformers would take where ours are unset: one decoding for all arms means none of it. A
-    tokenizer's own pad token may lack a row in the embedding table; a row's padding is cut off.
-    """
-    return GenerationConfig(do_sample=False, eos_token_id=stops, pad_token_id=stops[0])
 
 
 class PaddedEngine(Engine):
@@ -154,7 +127,7 @@ class PaddedEngine(Engine):
         super().__init__(checkpoint, decoding)
         self.batch = decoding.batch_size
         self._model: Any = load_model(checkpoint, self.dtype, self.device)
-        self._model.generation_config = _greedy(self.stops)
+        self._model.generation_config = self.greedy
 
     @torch.inference_mode()
     def _decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
@@ -166,16 +139,15 @@ class PaddedEngine(Engine):
         def met_string(ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
             # transformers' own criterion compiles tables over the whole vocabulary first, which
             # takes longer than the decoding of a short suite.
-            tails = ids[:, width:][:, -_window(own.stop) :].tolist()
-            return torch.tensor([self.holds(tail, own.stop) for tail in tails], device=ids.device)
+            met = [self.holds(row, own.stop, at_end=True) for row in ids[:, width:].tolist()]
+            return torch.tensor(met, device=ids.device)
 
         out = self._model.generate(
             ids,
             attention_mask=mask,
             max_new_tokens=max(self.limit(prompt, own) for prompt in batch),
             stopping_criteria=[met_string] if own.stop else [],
-            # Blind to what the mask leaves out.
-            repetition_penalty=own.repetition_penalty,
+            repetition_penalty=own.repetition_penalty,  # blind to what the mask leaves out
         )
         written: list[list[int]] = out[:, width:].tolist()
         return written
@@ -196,14 +168,10 @@ class ContinuousEngine(Engine):
             # By default it takes 60 % of the memory that is free.
             blocks = ceil(max(self.context, _CPU_CACHE) / _PAGE) + 1
             sizes = {"page_size": _PAGE, "num_blocks": blocks, "max_batch_tokens": _CPU_STEP}
-        self._manager: Any = model.init_continuous_batching(
-            generation_config=_greedy(self.stops),
-            # Shared prefixes would make the arithmetic of a batch depend on the batches before it,
-            # and so a resumed job's completions on where it was interrupted.
-            continuous_batching_config=ContinuousBatchingConfig(
-                allow_block_sharing=False, seed=0, **sizes
-            ),
-        )
+        # Shared prefixes would make the arithmetic of a batch depend on the batches before it, and
+        # so a resumed job's completions on where it was interrupted.
+        config = ContinuousBatchingConfig(allow_block_sharing=False, seed=0, **sizes)
+        self._manager: Any = model.init_continuous_batching(self.greedy, config)
         self._manager.start()
 
     def _decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
@@ -216,13 +184,13 @@ class ContinuousEngine(Engine):
         written: dict[int, list[int]] = {}
         while len(written) < len(batch):
             result = self._manager.get_result(timeout=1)
-            failed = result is None and not self._manager.is_running()
-            if failed or (result is not None and result.error is not None):
-                status = self._manager.background_thread_status
+            error = result and result.error
+            if result is None and not self._manager.is_running():
+                error = self._manager.background_thread_status.fatal_error or "its thread ended"
+            if error is not None:
                 raise UserError(
-                    f"{self.checkpoint}: transformers' continuous batching failed: "
-                    f"{status.fatal_error if failed else result.error}; set decoding.engine to "
-                    "'transformers', or decoding.in_flight lower"
+                    f"{self.checkpoint}: transformers' continuous batching failed: {error}; set "
+                    "decoding.engine to 'transformers', or decoding.in_flight lower"
                 )
             if result is not None and result.is_finished():
                 written[int(result.request_id)] = result.generated_tokens
@@ -249,13 +217,10 @@ class VllmEngine(Engine):
 
         self._llm: Any = LLM(
             model=str(checkpoint),
-            # Its "auto" would fall back to pickles.
-            load_format="safetensors",
-            # Its "auto" would take fp32 weights down to fp16.
-            dtype=self.dtype,
+            load_format="safetensors",  # its "auto" would fall back to pickles
+            dtype=self.dtype,  # its "auto" would take fp32 weights down to fp16
             max_model_len=self.context,
-            # Defaults of its own instead of the checkpoint's sampling settings.
-            generation_config="vllm",
+            generation_config="vllm",  # not the checkpoint's sampling settings
             # A resumed job must not depend on what was cached before the interruption.
             enable_prefix_caching=False,
             seed=0,
@@ -265,21 +230,18 @@ class VllmEngine(Engine):
     def _decode(self, batch: Sequence[Prompt], own: SuiteDecoding) -> list[list[int]]:
         from vllm import SamplingParams, TokensPrompt
 
-        parameters = [
-            SamplingParams(
-                temperature=0.0,
-                max_tokens=self.limit(prompt, own),
-                repetition_penalty=own.repetition_penalty,
-                # Our stop tokens and no others, whatever vLLM reads from the checkpoint.
-                stop_token_ids=self.stops,
-                ignore_eos=True,
-                stop=own.stop or None,
-                include_stop_str_in_output=True,
-            )
-            for prompt in batch
-        ]
+        options = {
+            "temperature": 0.0,
+            "repetition_penalty": own.repetition_penalty,
+            # Our stop tokens and no others, whatever vLLM reads from the checkpoint.
+            "stop_token_ids": self.stops,
+            "ignore_eos": True,
+            "stop": own.stop or None,
+            "include_stop_str_in_output": True,
+        }
+        limits = [SamplingParams(max_tokens=self.limit(prompt, own), **options) for prompt in batch]
         prompts = [TokensPrompt(prompt_token_ids=prompt.tokens) for prompt in batch]
-        outputs = self._llm.generate(prompts, parameters, use_tqdm=False)
+        outputs = self._llm.generate(prompts, limits, use_tqdm=False)
         return [list(output.outputs[0].token_ids) for output in outputs]
 
     def close(self) -> None:
@@ -289,6 +251,5 @@ class VllmEngine(Engine):
         torch.cuda.empty_cache()
 
 
-ENGINES: dict[str, type[Engine]] = {
-    engine.name: engine for engine in (PaddedEngine, ContinuousEngine, VllmEngine)
-}
+_KINDS: tuple[type[Engine], ...] = (PaddedEngine, ContinuousEngine, VllmEngine)
+ENGINES = {engine.name: engine for engine in _KINDS}

@@ -1,9 +1,7 @@
 """The program in a completion, for tests that call one function or import a module.
 
-For the first it is EvalPlus's sanitizer: it keeps the longest run of lines that parses, and of that
-the imports and the definitions that the entry point needs. EvalPlus 0.3.1 tries every pair of lines
-from the shortest run to the longest, minutes for a completion that repeats itself to its end; here
-the same run is found from the longest down.
+For the first by EvalPlus's sanitizer, which keeps of the longest run of lines that parses what the
+entry point needs. EvalPlus tries every pair of lines; here it is found from the longest down.
 """
 
 import ast
@@ -17,10 +15,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
-#: Characters that may be parsed in search of one completion's program, some ten seconds, and what
-#: an attempt costs at least in the same unit.
+#: Characters that may be parsed for one completion, some ten seconds, and an attempt's least cost.
 _BUDGET, _ATTEMPT = 20_000_000, 100
 #: Parse, and tell a text that may yet become a program from one that cannot.
 _PARTIAL = ast.PyCF_ONLY_AST | codeop.PyCF_ALLOW_INCOMPLETE_INPUT  # type: ignore[attr-defined]
@@ -38,38 +35,31 @@ def solution(completion: str, entry_point: str, prompt: str = "") -> str:
     """The program in a completion, with the function ``entry_point``; empty for an empty one.
 
     Where the completion lacks the function, but the problem's prompt is its head, the completion is
-    taken for the function's body, with or without its indentation, as EvalPlus's own sanitizing of
-    completions puts the prompt first.
-
-    Raises:
-        GivenUp: nothing was found after some ten seconds of parsing (a limit on what is parsed, not
-            on time, so that it strikes the same completions everywhere).
+    taken for the function's body, with or without its indentation, as EvalPlus does. `GivenUp`: by
+    what was parsed, not by time, so that it strikes the same completions everywhere.
     """
     if not completion.strip():
         return ""
     sanitize = _sanitizer()
     with warnings.catch_warnings():
-        # The parser warns of odd literals in the model's code, which is no news to anybody.
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # the parser warns of odd literals in the model's code
         try:
             program = sanitize(completion, entry_point)
             is_head = _defines(f"{prompt}\n    pass", entry_point)
-            if is_head and not _defines(program, entry_point):
-                for body in _bodies(completion):
-                    whole = sanitize(f"{prompt}\n{body}", entry_point)
-                    if _implements(whole, entry_point):
-                        return whole
-            return program
+            if not is_head or _defines(program, entry_point):
+                return program
+            wholes = (sanitize(f"{prompt}\n{body}", entry_point) for body in _bodies(completion))
+            return next((whole for whole in wholes if _implements(whole, entry_point)), program)
         except (RecursionError, ValueError):
             # Nesting deeper than the parser goes, or text that is not UTF-8: judged as it stands.
             return completion
 
 
 def longest_code(text: str) -> str:
-    """The longest run of lines that parses; the same as EvalPlus's `code_extract`.
+    """The longest run of lines that parses, as EvalPlus's `code_extract` finds it.
 
-    Of runs with equally many lines that are not blank, the first. Runs have two lines at least;
-    where none parses, the first line. A null byte or a lone surrogate is a ValueError.
+    Of runs with equally many lines that are not blank, the first, of two lines at least; else the
+    first line. A null byte or a lone surrogate is a ValueError.
     """
     lines = text.split("\n")
     if len(lines) > 1 and "\0" in text:
@@ -78,8 +68,7 @@ def longest_code(text: str) -> str:
     ends = list(accumulate((len(line) + 1 for line in lines), initial=0))
     best, first, last, spent = 0, 0, 0, 0
 
-    def parse(start: int, end: int, flags: int = ast.PyCF_ONLY_AST) -> str | None:
-        """The parser's message on a run of lines, None where it parses."""
+    def parse(start: int, end: int, flags: int = ast.PyCF_ONLY_AST) -> str | None:  # its message
         nonlocal spent
         spent += _ATTEMPT + ends[end] - ends[start]
         if spent > _BUDGET:
@@ -116,26 +105,27 @@ def longest_code(text: str) -> str:
     return "\n".join(lines[first : last + 1])
 
 
-def module_of(completion: str) -> str | None:
-    """The module `solution` in a completion; empty without a definition, None if given up.
+def module_of(completion: str) -> str:
+    """The module `solution` in a completion; empty without a definition, `GivenUp` as above.
 
     The whole text if it parses, else the longest fenced block that does, else the longest run of
-    lines that does. All definitions stay: tests may use several, and functions that return nothing,
-    which EvalPlus's sanitizer drops. Example calls at the top level and the ``__main__`` block go.
+    lines that does. All definitions stay, also functions that return nothing, which EvalPlus's
+    sanitizer drops. Example calls at the top level and the ``__main__`` block go.
     """
     blocks = sorted(_ANY_FENCED.findall(completion), key=len, reverse=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd escapes in the model's strings
         module = next(filter(None, map(_parse, [completion, *blocks])), None)
         try:
-            module = module or _parse(longest_code(completion))
-            kept = [node for node in module.body if not _is_example(node)] if module else []
-            if module is None or all(isinstance(n, ast.Import | ast.ImportFrom) for n in kept):
-                return ""
-            module.body = kept
-            return ast.unparse(module)
-        except GivenUp:
-            return None
+            module = module or _parse(longest_code(completion)) or ast.Module([], [])
+            module.body = [
+                node
+                for node in module.body
+                if not isinstance(node, ast.Expr)
+                and not (isinstance(node, ast.If) and "__name__" in ast.dump(node.test))
+            ]
+            imports = ast.Import | ast.ImportFrom
+            return "" if all(isinstance(n, imports) for n in module.body) else ast.unparse(module)
         except (RecursionError, ValueError):
             return ""
 
@@ -145,11 +135,6 @@ def _parse(text: str) -> ast.Module | None:
         return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-
-
-def _is_example(node: ast.stmt) -> bool:
-    is_main = isinstance(node, ast.If) and "__name__" in ast.dump(node.test)
-    return is_main or isinstance(node, ast.Expr)
 
 
 def _bodies(completion: str) -> Iterator[str]:
@@ -193,10 +178,8 @@ def _defines(program: str, name: str) -> bool:
 
 @cache
 def _sanitizer() -> Callable[[str, str], str]:
-    """EvalPlus's `sanitize` over `longest_code`, without `datasets`.
-
-    EvalPlus imports that (seconds, hundreds of megabytes) for a benchmark that is not used here.
-    """
+    """EvalPlus's `sanitize` over `longest_code`."""
+    # It imports `datasets` (seconds, hundreds of megabytes) for a benchmark that is not used here.
     empty: Any = types.ModuleType("datasets")
     empty.load_dataset = None
     taken = sys.modules.setdefault("datasets", empty)
@@ -206,8 +189,7 @@ def _sanitizer() -> Callable[[str, str], str]:
         if taken is empty:
             del sys.modules["datasets"]
     sanitize.code_extract = longest_code
-    function: Callable[[str, str], str] = sanitize.sanitize
-    return function
+    return cast("Callable[[str, str], str]", sanitize.sanitize)
 
 
 def program_in(box: object, completion: str, task: dict[str, str], pytest: bool) -> str | None:

@@ -7,7 +7,7 @@ import csv
 import html
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,28 +19,16 @@ from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate.suite import Completion, Item
 
-#: Words whose stems and synonyms are remembered: summaries use few.
-_WORDS = 20_000
-
-
-def _replacements() -> list[tuple[re.Pattern[str], str]]:
-    """What `normalise` replaces, in order, and by what: a blank unless the table says it."""
-    flags = re.IGNORECASE | re.DOTALL | re.MULTILINE
-    with Path(__file__).with_name("normalise.tsv").open(encoding="utf-8") as file:
-        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        return [(re.compile(row["pattern"], flags), row["replacement"] or " ") for row in rows]
-
-
-_REPLACEMENTS = _replacements()
+#: What `normalise` replaces, in order, and by what: a blank unless the table says it.
+_REPLACEMENTS = []
+with Path(__file__).with_name("normalise.tsv").open(encoding="utf-8") as _file:
+    for _row in csv.DictReader(_file, delimiter="\t", quoting=csv.QUOTE_NONE):
+        _pattern = re.compile(_row["pattern"], re.IGNORECASE | re.DOTALL | re.MULTILINE)
+        _REPLACEMENTS.append((_pattern, _row["replacement"] or " "))
 
 
 def normalise(text: str) -> str:
-    """Normalise a prediction or a reference; a text of markers alone becomes empty.
-
-    In PROTOCOL's order: HTML entities are unescaped; ``<think>`` blocks go with their content;
-    markers of code fences, triple quotes and comments go and leave theirs; HTML tags and javadoc
-    tags go (``{@code x}`` leaves ``x``); white space collapses; one last full stop is stripped.
-    """
+    """Normalise a prediction or a reference in PROTOCOL's order; one of markers becomes empty."""
     text = html.unescape(text)
     for pattern, replacement in _REPLACEMENTS:
         text = pattern.sub(replacement, text)
@@ -91,31 +79,21 @@ def _meteor_tools() -> dict[str, Any]:
         warnings.simplefilter("ignore")  # "multilingual functions are not available"
         wordnet = WordNetCorpusReader(nltk.data.find("corpora/wordnet"), None)
     stemmer = PorterStemmer()
-    stemmer.stem = lru_cache(_WORDS)(stemmer.stem)
-    wordnet.synsets = lru_cache(_WORDS)(wordnet.synsets)
+    stemmer.stem = lru_cache(20_000)(stemmer.stem)  # summaries use few words
+    wordnet.synsets = lru_cache(20_000)(wordnet.synsets)
     return {"stemmer": stemmer, "wordnet": wordnet}
 
 
 def use_nltk_data(directory: Path) -> None:
-    """Make nltk look in ``directory`` and nowhere else, and load what METEOR needs from there."""
+    """Make nltk look in ``directory`` and nowhere else; the rule nltk_data has tried it."""
     import nltk
 
     read_manifest(directory, "nltk_data")
     nltk.data.path[:] = [str(directory)]
-    _meteor_tools.cache_clear()
-    try:
-        meteor("word", "word")
-    except LookupError:
-        raise UserError(
-            f"{directory}: lacks WordNet or punkt_tab, which METEOR needs; "
-            "run the rule nltk_data (workflow/scripts/nltk_data.py --out DIR) again"
-        ) from None
 
 
 #: Name in the config -> metric: (prediction, reference) -> score between 0 and 1.
-METRICS: dict[str, Callable[[str, str], float]] = {
-    metric.__name__: metric for metric in (bleu4, chrfpp, rouge_l, meteor)
-}
+METRICS = {metric.__name__: metric for metric in (bleu4, chrfpp, rouge_l, meteor)}
 
 
 def score_summaries(
@@ -130,8 +108,7 @@ def score_summaries(
     for row, item in tqdm(pairs, "score", len(items), unit="pair", mininterval=1):
         if item.reference is None:
             raise UserError(f"{source}: item {item.id!r} has no reference to be scored against")
-        prediction, reference = normalise(row.completion), normalise(item.reference)
-        both = prediction and reference
-        scores = {name: METRICS[name](prediction, reference) if both else 0.0 for name in metrics}
+        texts = normalise(row.completion), normalise(item.reference)
+        scores = {name: METRICS[name](*texts) if all(texts) else 0.0 for name in metrics}
         rows.append({"id": item.id, **scores})
     return rows

@@ -29,12 +29,8 @@ assert len(wordnet._lexnames) == 45, len(wordnet._lexnames)
 assert 'shut' in wordnet.synset('close.v.01').lemma_names()
 assert word_tokenize('It works. Does it?') == ['It', 'works', '.', 'Does', 'it', '?']
 """
-
 #: Downloads one resource, in a process: behind some firewalls nltk would wait for ever.
-_DOWNLOAD = """\
-import sys, nltk
-nltk.download(sys.argv[1], download_dir=sys.argv[2], quiet=True, raise_on_error=True)
-"""
+_DOWNLOAD = "import sys, nltk; nltk.download(*sys.argv[1:], quiet=True, raise_on_error=True)"
 
 #: A way to a resource: fills the first directory, working in the second, which is empty.
 Route = Callable[[Path, Path], None]
@@ -47,22 +43,19 @@ class Unavailable(Exception):
 def fetch_nltk_data(out: Path, fallbacks: Mapping[str, Route]) -> None:
     """Publish a directory of kind "nltk_data" that METEOR can be computed with.
 
-    Each resource comes from the first of: nltk's data on this machine; nltk's download server; its
-    fallback. Nothing is installed and no root is needed.
+    Each resource comes from this machine, else nltk's download server, else its fallback.
     """
     # Where it came from is no part of what it is: provenance, not a fact of the manifest.
-    origins: dict[str, str] = {}
+    settings: dict[str, dict[str, str]] = {"found": {}}
     with (
         tempfile.TemporaryDirectory(prefix="mixmerge-nltk-") as scratch,
-        publish(
-            out, "nltk_data", inputs=[], settings={"found": origins}, packages=["nltk"]
-        ) as artifact,
+        publish(out, "nltk_data", inputs=[], settings=settings, packages=["nltk"]) as artifact,
     ):
         target = artifact.path
         for name, place in tqdm(RESOURCES.items(), desc="nltk data", mininterval=1):
             work = Path(scratch, name)
             work.mkdir()
-            origins[name] = _fetch(name, target / place, work, fallbacks[name])
+            settings["found"][name] = _fetch(name, target / place, work, fallbacks[name])
         for path in (target / RESOURCES["punkt_tab"]).iterdir():
             if path.name != "english" and path.is_dir():
                 shutil.rmtree(path)  # below the scratch directory of `out`
@@ -79,35 +72,31 @@ def fetch_nltk_data(out: Path, fallbacks: Mapping[str, Route]) -> None:
 
 def _fetch(name: str, place: Path, work: Path, fallback: Route) -> str:
     """Fill ``place`` from the first route that works; returns the route's name."""
+
+    def present(place: Path, work: Path) -> None:
+        import nltk
+
+        take(nltk.data.path, place)
+
+    def download(place: Path, work: Path) -> None:
+        run_command([sys.executable, "-c", _DOWNLOAD, name, str(work.resolve())], work, 180)
+        take([work], place)
+
+    routes = {"this machine": present, "nltk's server": download, "package registries": fallback}
     answers = []
-    for origin, route in (
-        ("this machine", _copy_present),
-        ("nltk's server", _download),
-        ("package registries", fallback),
-    ):
+    for origin, route in routes.items():
         try:
             route(place, work)
         except (Unavailable, OSError, BadArchive) as error:
-            answers.append(f"  {origin}: {error}")
+            answers.append(f"  {origin}: {error}\n")
             shutil.rmtree(place, ignore_errors=True)  # below the scratch directory of `out`
         else:
             return origin
     raise UserError(
-        f"nltk data: {name} is not to be had here:\n" + "\n".join(answers) + "\n"
-        f"On a machine with internet run `python -m nltk.downloader -d DIR {name}`, copy "
-        "DIR to ~/nltk_data on this machine (owned by you, not writable by others), and run again"
+        f"nltk data: {name} is not to be had here:\n{''.join(answers)}On a machine with internet "
+        f"run `python -m nltk.downloader -d DIR {name}`, copy DIR to ~/nltk_data on this machine "
+        "(owned by you, not writable by others), and run again"
     )
-
-
-def _copy_present(place: Path, work: Path) -> None:
-    import nltk
-
-    take(nltk.data.path, place)
-
-
-def _download(place: Path, work: Path) -> None:
-    run_command([sys.executable, "-c", _DOWNLOAD, place.name, str(work)], work, 180)
-    take([work], place)
 
 
 def take(roots: Sequence[str | Path], place: Path) -> None:
@@ -115,16 +104,14 @@ def take(roots: Sequence[str | Path], place: Path) -> None:
 
     ``place`` ends like the folder's place there: ``corpora/wordnet``. `Unavailable` if none has it.
     """
+    name = "/".join(place.parts[-2:])
     for root in roots:
-        tree = Path(root, place.parent.name, place.name)
-        archive = tree.with_name(tree.name + ".zip")
-        if tree.is_dir():
-            shutil.copytree(tree, place)
+        if Path(root, name).is_dir():
+            shutil.copytree(Path(root, name), place)
             return
-        if archive.is_file():
-            unzip(archive, place.parent, folder(tree.name), BOUNDS)
+        if (archive := Path(root, f"{name}.zip")).is_file():
+            unzip(archive, place.parent, folder(place.name), BOUNDS)
             return
-    name = f"{place.parent.name}/{place.name}"
     raise Unavailable(f"{name} is not in any of {', '.join(map(str, roots))}")
 
 

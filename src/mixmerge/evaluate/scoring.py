@@ -15,22 +15,18 @@ from mixmerge.evaluate.metrics import score_summaries, use_nltk_data
 from mixmerge.evaluate.settings import CodeScoring, ScoreSettings
 from mixmerge.evaluate.suite import Completion, listed, read_completions, read_items
 
-_PACKAGES = ["evalplus", "msgpack", "tree-sitter", "tree-sitter-python"]
-_PACKAGES += ["nltk", "sacrebleu", "rouge-score"]
-
-#: Task and program; None where the search for a program was given up.
-Programs = Sequence[tuple[str, str | None]]
+_CODE_PACKAGES = ["evalplus", "msgpack", "tree-sitter", "tree-sitter-python"]
+Programs = Sequence[tuple[str, str | None]]  # task and program; None: the search was given up
 
 
 class Verdict(NamedTuple):
-    """One row of a code suite's scores: pass, fail or timeout; ``plus`` None without such tests."""
+    """One row of a code suite's scores."""
 
     id: str
     solution: str
-    base: str
-    plus: str | None
-    timed_out: bool
-    """Whether it failed because a test, or all of a set, took longer than it may."""
+    base: str  # pass, fail or timeout
+    plus: str | None  # the same; None without such tests
+    timed_out: bool  # whether it failed because a test, or all of a set, took longer than it may
 
 
 def score(
@@ -43,64 +39,54 @@ def score(
 ) -> None:
     """Score every suite and publish ``{suite}.jsonl`` each and ``scores.json`` into ``out``.
 
-    The directories are of the kinds "completions", "suite", "groundtruth" (one for each code
-    suite), "nltk_data" (needed for METEOR) and "scores".
-
-    Raises:
-        UserError: unfinished inputs, or inputs that do not belong together.
+    Each code suite has a ground truth. `UserError`: inputs unfinished, or not of the same suites.
     """
     read_manifest(completions, "completions")
     items = {name: read_items(directory) for name, directory in suites.items()}
-    answers = {
-        name: read_completions(completions / f"{name}.jsonl", [item.id for item in rows])
-        for name, rows in items.items()
-    }
-    truths = {
-        name: read_ground_truth(ground_truths[name], suites[name] / "problems.jsonl", judging)
-        for name, judging in settings.suites.items()
-        if judging.kind == "code"
-    }
+    answers: dict[str, list[Completion]] = {}
+    truths: dict[str, GroundTruth] = {}
     for name, judging in settings.suites.items():
-        if judging.kind == "summary" and "meteor" in judging.metrics:
+        ids = [item.id for item in items[name]]
+        answers[name] = read_completions(completions / f"{name}.jsonl", ids)
+        if judging.kind == "code":
+            problems = suites[name] / "problems.jsonl"
+            truths[name] = read_ground_truth(ground_truths[name], problems, judging)
+        elif "meteor" in judging.metrics:
             if nltk_data is None:
                 raise UserError(f"--nltk-data: missing, but suite {name!r} is scored with METEOR")
             use_nltk_data(nltk_data)
-            break
     programs = {name: programs_of(answers[name], truths[name], settings.code) for name in truths}
     # All suites together, so that no core waits for another.
     verdicts = judge(programs, truths, settings.code)
-    inputs = [completions, *suites.values(), *ground_truths.values()]
+    inputs = [completions, *suites.values(), *ground_truths.values(), nltk_data]
     with publish(
         out,
         "scores",
-        inputs=[path / MANIFEST for path in [*inputs, *([nltk_data] if nltk_data else [])]],
+        inputs=[path / MANIFEST for path in inputs if path],
         settings=settings.model_dump(mode="json"),
-        packages=_PACKAGES,
+        packages=[*_CODE_PACKAGES, "nltk", "sacrebleu", "rouge-score"],
     ) as artifact:
         summary: dict[str, dict[str, Any]] = {}
         for name, judging in settings.suites.items():
             ended = answers[name]
-            summary[name] = {
-                "n": len(ended),
+            summary[name] = entry = {
                 # The share that stopped by itself, and the mean length.
                 "stopped": sum(row.stop_reason != "length" for row in ended) / len(ended),
                 "completion_tokens": sum(row.completion_tokens for row in ended) / len(ended),
             }
             if judging.kind == "code":
                 rows = [verdict._asdict() for verdict in verdicts[name]]
-                summary[name] |= {
-                    "n": len(rows),
+                entry |= {
                     "metrics": pass_at_1(verdicts[name], judging.plus),
                     "not_extracted": [id_ for id_, text in programs[name] if text is None],
                     "timeouts": sum(row["timed_out"] for row in rows),
                     "release": read_manifest(suites[name], "suite")["facts"].get("release"),
                 }
             else:
-                source = suites[name] / "items.jsonl"
-                rows = score_summaries(ended, items[name], source, judging.metrics)
-                means = {m: sum(row[m] for row in rows) / len(rows) for m in judging.metrics}
-                summary[name]["metrics"] = means
-            write_jsonl(artifact.path / f"{name}.jsonl", rows)
+                source, metrics = suites[name] / "items.jsonl", judging.metrics
+                rows = score_summaries(ended, items[name], source, metrics)
+                entry["metrics"] = {m: sum(row[m] for row in rows) / len(rows) for m in metrics}
+            entry["n"] = write_jsonl(artifact.path / f"{name}.jsonl", rows)
         write_json(artifact.path / "scores.json", summary)
         artifact.facts["suites"] = {name: entry["n"] for name, entry in summary.items()}
         artifact.facts["releases"] = {name: summary[name]["release"] for name in truths}
@@ -110,26 +96,15 @@ def programs_of(
     completions: Sequence[Completion], truth: GroundTruth, code: CodeScoring
 ) -> Programs:
     """Find the program in each completion; problems that the ground truth dropped are left out."""
-    rows = [row for row in completions if row.id not in truth.dropped]
-    if unknown := [row.id for row in rows if row.id not in truth.tasks]:
-        raise UserError(
-            f"{truth.directory}: has no tests for items of the suite: {listed(unknown)}; run the "
-            "rules suite and ground_truth again"
-        )
-    pytest = truth.judging.tests == "pytest"
-    requests = [
-        partial(program_in, completion=row.completion, task=truth.tasks[row.id], pytest=pytest)
-        for row in rows
-    ]
+    rows = [row for row in completions if row.id in truth.tasks]
+    find = partial(program_in, pytest=truth.judging.tests == "pytest")
+    requests = [partial(find, completion=row.completion, task=truth.tasks[row.id]) for row in rows]
     with judges(code) as workers:
         texts = dict(bar(workers.answers(requests), "extract", len(requests)))
     programs = [(row.id, texts[number]) for number, row in enumerate(rows)]
-    given_up = [id_ for id_, text in programs if text is None]
-    if given_up:
-        warn(
-            f"{truth.directory}: no program could be found in reasonable time in the "
-            f"completions of {listed(given_up)}; they count as failed"
-        )
+    if given_up := [id_ for id_, text in programs if text is None]:
+        search = "no program could be found in reasonable time in the completions of"
+        warn(f"{truth.directory}: {search} {listed(given_up)}; they count as failed")
     return programs
 
 
@@ -138,8 +113,7 @@ def judge(
 ) -> dict[str, list[Verdict]]:
     """Judge the programs of each suite: a row a task and program, in their order.
 
-    What timed out, or what the machine's load may have failed, is judged again, alone (see
-    `judgebox.judging`). Without a program, or where it brings down its judge twice, it has failed.
+    Without a program, or where it brings down its judge twice, it has failed.
     """
     clocks = Clocks(code.min_time_limit, code.time_limit_factor, code.memory_bytes)
     failed = {suite: FAIL if truth.judging.plus else None for suite, truth in truths.items()}
@@ -147,15 +121,9 @@ def judge(
         suite: [Verdict(task, text or "", FAIL, failed[suite], False) for task, text in pairs]
         for suite, pairs in programs.items()
     }
-
-    def seconds(suite: str, place: int) -> float:
-        """Time of a check's reference."""
-        value: float = truths[suite].tasks[rows[suite][place].id]["seconds"]
-        return value
-
     checks = [(s, n) for s in rows for n, row in enumerate(rows[s]) if row.solution.strip()]
-    # The longest first: one that starts last would leave the other workers idle.
-    checks.sort(key=lambda check: -seconds(*check))
+    # The longest reference first: one that starts last would leave the other workers idle.
+    checks.sort(key=lambda check: -truths[check[0]].tasks[rows[check[0]][check[1]].id]["seconds"])
     requests = [truths[s].request(rows[s][n].id, rows[s][n].solution, clocks) for s, n in checks]
 
     if not requests:

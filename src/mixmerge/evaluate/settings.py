@@ -1,8 +1,4 @@
-"""Settings of generation and scoring: of each suite, and what all of them share.
-
-A suite's entry in the config is made of parts, each of which is what one stage's job is given:
-its items (`mixmerge.data.settings`), its decoding, and how it is judged.
-"""
+"""Settings of generation and scoring: of each suite, and what all of them share."""
 
 from typing import Annotated, Any, Literal, get_args
 
@@ -11,18 +7,14 @@ from pydantic import Field, model_validator
 from mixmerge.core.section import Name, Section, validated
 from mixmerge.data.settings import CodeItems, SummaryItems
 
-#: Summary metrics, in the order of the paper's columns.
-SummaryMetric = Literal["bleu4", "chrfpp", "rouge_l", "meteor"]
-
-#: Whose special oracles judge a code suite: EvalPlus's own two, or none.
-Dataset = Literal["humaneval", "mbpp", "other"]
-
 Penalty = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
-
+#: Summary metrics, in the order of the paper's columns.
+SummaryMetric = Literal["bleu4", "chrfpp", "rouge_l", "meteor"]
+#: Whose special oracles judge a code suite: EvalPlus's own two, or none.
+Dataset = Literal["humaneval", "mbpp", "other"]
 #: Which stage made a checkpoint.
 Kind = Literal["base", "sft", "mix", "merge"]
-
 #: Code suites whose problems come with a program of unit tests, and what runs it.
 UNIT_TESTS: dict[str, Literal["check", "pytest"]] = {"human-eval": "check", "held-out": "pytest"}
 
@@ -32,10 +24,8 @@ class SuiteDecoding(Section):
 
     max_new_tokens: Count = 1024
     """Longest completion in tokens."""
-
     stop: list[str] = []
     """Strings that end a completion, besides the model's own stop tokens; they are cut off."""
-
     repetition_penalty: Penalty = 1.0
     """Divides the logits of tokens that occurred already, in the prompt or in what is written so
     far; 1 is none. One value for all arms is right."""
@@ -49,18 +39,14 @@ class Decoding(Section):
     only, and not among the requirements). `auto` takes, on a GPU, vLLM where it is installed, else
     `continuous` unless a suite has a repetition penalty, which that cannot apply; else
     `transformers`. All decode greedily and end alike, but in bf16 near-ties may fall otherwise."""
-
     batch_size: Count = 32
     """Prompts padded together by `transformers`."""
-
     in_flight: Count = 512
     """Prompts handed to `continuous` and `vllm` at a time; an interrupted job repeats as many at
     most."""
-
     precision: Literal["bf16", "fp32", "auto"] = "auto"
     """Precision of the weights while decoding; `auto` is the checkpoint's own on a GPU, fp32 on a
     CPU."""
-
     threads: Count = 1
     """CPU threads of a generation job."""
 
@@ -70,17 +56,13 @@ class CodeScoring(Section):
 
     workers: Count = 1
     """Processes that run tests side by side."""
-
     min_time_limit: Annotated[float, Field(gt=0)] = 1.0
     """Least seconds of processor time a test may take. EvalPlus counts as many by the clock on the
     wall, so that its verdicts depend on what else the machine does."""
-
     time_limit_factor: Annotated[float, Field(gt=0)] = 4.0
     """Multiple of the reference solution's time that a test may take (`gt_time_limit_factor`)."""
-
     memory_bytes: Count = 8 * 1024**3
     """Address space of a test process. EvalPlus's 4 GB counts the parent's own mappings."""
-
     # Judgebox's own default: to import it here would make generation depend on the judge's code.
     packages: list[str] = ["numpy", "pandas", "scipy", "sympy", "networkx"]
     """Installed distributions that generated programs may import besides Python's standard library,
@@ -96,13 +78,10 @@ class GenerateSettings(Section):
 
 
 class CodeJudging(Section):
-    """How one code suite is judged.
-
-    Its problems bring EvalPlus's inputs, or a program of unit tests: HumanEval's `check` function,
-    or a file for pytest. The data set decides on special oracles and types of input.
-    """
+    """How one code suite is judged."""
 
     kind: Literal["code"] = "code"
+    #: EvalPlus's inputs, or a program: HumanEval's `check` function, or a file for pytest.
     tests: Literal["inputs", "check", "pytest"] = "inputs"
     plus: bool = True
     dataset: Dataset = "other"
@@ -117,7 +96,6 @@ class SummaryJudging(Section):
     """How one summary suite is judged."""
 
     kind: Literal["summary"] = "summary"
-
     metrics: Annotated[list[SummaryMetric], Field(min_length=1)] = [*get_args(SummaryMetric)]
     """Metrics, one column each."""
 
@@ -148,14 +126,11 @@ class SuiteBase(SuiteDecoding):
 
     task: Name
     """The task it judges."""
-
     title: str
     """Name printed in tables, such as `HumanEval`."""
-
     repetition_penalty_for: dict[Kind, Penalty] = {}
     """Penalty of one kind of checkpoint where it differs. It confounds the comparison: the authors
     decoded summaries of base and fine-tuned models with 1.1 and those of merges with none."""
-
     role: Literal["test", "validation"] = "test"
     """Whether the suite reports (`test`) or serves to choose a ratio (`validation`)."""
 
@@ -172,7 +147,6 @@ class CodeSuite(CodeItems, SuiteBase):
     oracle: Dataset | None = None
     """Whose special oracles judge outputs; by default those of the named suite, `other` (none) for
     the embedded problems and for files of your own."""
-
     plus: bool = True
     """Whether the stricter plus tests are run and get a column of their own. Suites with unit
     tests (`human-eval`, `held-out`) have none: false there."""
@@ -184,10 +158,8 @@ class CodeSuite(CodeItems, SuiteBase):
             return data
         for name in ("plus", "oracle"):
             if data.get(name):
-                raise ValueError(
-                    f"{name}: {data[name]} does not apply to problems {data['problems']!r}, which "
-                    "unit tests judge; leave it out"
-                )
+                problem = f"{data[name]} does not apply to problems {data['problems']!r}"
+                raise ValueError(f"{name}: {problem}, which unit tests judge; leave it out")
         return {"plus": False, **data}
 
     @property

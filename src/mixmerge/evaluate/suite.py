@@ -1,11 +1,10 @@
 """A suite's items and a checkpoint's completions of them, as their files hold them."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BeforeValidator, ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 from mixmerge.artifacts.manifest import read_manifest
@@ -13,15 +12,7 @@ from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_jsonl
 from mixmerge.core.section import explained
 
-_SHOWN = 5
 _STRICT = ConfigDict(strict=True)
-_Row = TypeVar("_Row")
-
-
-def _turn(message: dict[str, str]) -> dict[str, str]:
-    if not {"role", "content"} <= message.keys():
-        raise ValueError(f"{str(message)[:80]} is no turn with role and content")
-    return message
 
 
 def _encodable(value: Any) -> Any:
@@ -36,8 +27,15 @@ class Item:
     """One prompt of a suite: its id, the chat up to the user's turn, the reference if any."""
 
     id: str
-    messages: list[Annotated[dict[str, str], AfterValidator(_turn)]]
+    messages: list[dict[str, str]]
     reference: str | None = None
+
+
+class Prompt(NamedTuple):
+    """One rendered prompt: the item's id and its tokens."""
+
+    id: str
+    tokens: list[int]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -51,24 +49,30 @@ class Completion:
     completion_tokens: int
 
 
+_Row = TypeVar("_Row", Item, Completion)
+
+
 def read_items(directory: Path) -> list[Item]:
     """Read ``items.jsonl`` of a suite's directory, in order; `UserError` where it is unfit."""
     read_manifest(directory, "suite")
-    path, advice = directory / "items.jsonl", "delete the suite's manifest and make it again"
-    items = read_rows(Item, path, advice)
-    _check_ids(items, "items", {item.id for item in items}, path, advice)
+    path = directory / "items.jsonl"
+    items = read_rows(Item, path, "delete the suite's manifest and make it again")
     if not items:
         raise UserError(f"{path}: holds no items; the suite's source or its limit leaves nothing")
-    return items
+    return [*items.values()]
 
 
-def read_completions(path: Path, ids: Iterable[str]) -> list[Completion]:
+def read_completions(path: Path, ids: Collection[str]) -> list[Completion]:
     """Read a suite's completions, which must be of exactly these ids, in the order of the ids."""
     advice = "delete the completions' manifest and generate them again"
-    rows, wanted = read_rows(Completion, path, advice), dict.fromkeys(ids)
-    _check_ids(rows, "completions", wanted, path, advice)
-    completions = {row.id: row for row in rows}
-    return [completions[id_] for id_ in wanted]
+    rows = read_rows(Completion, path, advice)
+    extra, missing = rows.keys() - set(ids), set(ids) - rows.keys()
+    for problem, names in (("of ids that the suite does not have", extra), ("missing", missing)):
+        if names:
+            raise UserError(
+                f"{path}: {len(names)} completions {problem}: {listed(names)}; {advice}"
+            )
+    return [rows[id_] for id_ in ids]
 
 
 def suite_paths(
@@ -77,38 +81,28 @@ def suite_paths(
     """The paths of a repeated ``NAME=PATH`` argument, by suite; each must be named once."""
     names = [name for name, _ in pairs]
     if sorted(names) != sorted(suites):
+        asked, known = ", ".join(names) or "no suite", ", ".join(suites) or "none"
         raise UserError(
-            f"{option}: names {', '.join(names) or 'no suite'}, but --settings has "
-            f"{', '.join(suites) or 'none'}; give NAME=PATH once for each suite of the settings"
+            f"{option}: names {asked}, but --settings has {known}; give NAME=PATH once for each"
         )
     return dict(pairs)
 
 
 def listed(names: Collection[str]) -> str:
     """The first few names, and how many more there are."""
-    text = ", ".join(sorted(names)[:_SHOWN])
-    return text if len(names) <= _SHOWN else f"{text} and {len(names) - _SHOWN} more"
+    text = ", ".join(sorted(names)[:5])
+    return text if len(names) <= 5 else f"{text} and {len(names) - 5} more"
 
 
-def read_rows(kind: type[_Row], path: Path, advice: str) -> list[_Row]:
-    """Read JSON lines as rows of a kind; raises `UserError`, which ends with the advice."""
-    rows = []
-    for number, row in enumerate(read_jsonl(path), start=1):
+def read_rows(kind: type[_Row], path: Path, advice: str) -> dict[str, _Row]:
+    """Read JSON lines as rows of a kind, by id; raises `UserError`, which ends with the advice."""
+    rows: dict[str, _Row] = {}
+    for number, fields in enumerate(read_jsonl(path), start=1):
         try:
-            rows.append(kind(**row))
+            row = kind(**fields)
         except ValidationError as error:
             raise UserError(f"{explained(error, f'{path}: row {number}')}; {advice}") from None
+        if row.id in rows:
+            raise UserError(f"{path}: row {number}: id {row.id!r} comes twice; {advice}")
+        rows[row.id] = row
     return rows
-
-
-def _check_ids(
-    rows: Iterable[Item | Completion], kind: str, wanted: Collection[str], path: Path, advice: str
-) -> None:
-    counts = Counter(row.id for row in rows)
-    for problem, ids in (
-        ("of ids that the suite does not have", counts.keys() - wanted),
-        ("of ids that come twice", [id_ for id_, count in counts.items() if count > 1]),
-        ("missing", [id_ for id_ in wanted if id_ not in counts]),
-    ):
-        if ids:
-            raise UserError(f"{path}: {len(ids)} {kind} {problem}: {listed(ids)}; {advice}")
