@@ -92,10 +92,8 @@ def _overlaps(
 
 
 def ngrams(text: str, n: int) -> tuple[list[str], list[int]]:
-    """A text's lower-case word tokens, and the hash of each n-gram of them, in order.
-
-    5 million held out and 300 million looked up give a false match with a chance of 1e-4 in all.
-    """
+    """A text's lower-case word tokens, and the hash of each n-gram of them, in order."""
+    # 5 million held out and 300 million looked up give a false match with a chance of 1e-4 in all.
     words = _TOKEN.findall(text.lower())
     values = list(map(_token_hash, words))
     return words, [hash(tuple(values[i : i + n])) for i in range(len(values) - n + 1)]

@@ -96,7 +96,7 @@ def read_parquet(path: Path) -> Iterator[Row]:
                 for start in range(0, batch.num_rows, step):
                     columns = []
                     for name, column in zip(names, batch.slice(start, step), strict=True):  # noqa: B007
-                        columns.append(plain(column.to_pylist()))
+                        columns.append([plain(value) for value in column.to_pylist()])
                     for values in zip(*columns, strict=True):
                         yield dict(zip(names, values, strict=True))
     except (OverflowError, UnicodeDecodeError) as error:
@@ -110,7 +110,7 @@ def plain_row(line: bytes, path: Path, number: int) -> Row:
     """Decode a line of a file from outside; NaN and infinities become null."""
     row = parse_object(line, path, number)
     try:
-        return dict(plain(row))
+        return {key: plain(value) for key, value in row.items()}
     except RecursionError:
         problem = "nested too deep to be read; mend or delete that line"
         raise UserError(f"{path}:{number}: {problem}") from None
@@ -118,6 +118,8 @@ def plain_row(line: bytes, path: Path, number: int) -> Row:
 
 def plain(value: Any) -> Any:
     """The nearest JSON value: NaN is null, dates and decimals are text, bytes are UTF-8 text."""
+    if value is None or isinstance(value, str | int):
+        return value
     return json.loads(json.dumps(value, default=_as_text), parse_constant=lambda name: None)
 
 

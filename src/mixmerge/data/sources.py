@@ -111,7 +111,7 @@ def _read_hub(source: HubSource, name: str) -> Iterator[Row]:
     for subset in source.subsets:
         try:
             for row in _open_subset(source, f"sources.{name}: {pinned}", subset):
-                yield plain(row)
+                yield {key: plain(value) for key, value in row.items()}
         except (DatasetsError, ArrowException, HTTPError, *expected) as error:
             message = one_line(error)
             if "generating" in message and (cause := error.__cause__ or error.__context__):
