@@ -220,7 +220,7 @@ def shown(folder, form, found, category):
     return [
         marked_for_report(
             RESULTS.file(folder, f"{entry.name}.{form}", keep=True),
-            caption=f"../resources/captions/{entry.caption}",
+            caption=f"../resources/captions/{entry.kind}.rst",
             category=category,
             labels=entry.labels,
         )

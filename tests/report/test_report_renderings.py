@@ -3,8 +3,8 @@
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -75,29 +75,10 @@ def test_a_block_longer_than_a_page_stands_on_one() -> None:
     assert whole.pages() == [whole]
 
 
-class _Cells(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.data: list[str] = []
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.data.append(data)
-
-
 def test_html_is_balanced_escaped_and_has_headers() -> None:
     text = render(NASTY, "html")
-    parser = _Cells()
-    parser.feed(text)
-    assert parser.open == []
-    assert "<i>\\#$~*" in parser.data
+    page = ElementTree.fromstring(re.sub("<!DOCTYPE html>|<meta [^>]*>", "", text))
+    assert any(element.text == "<i>\\#$~*" for element in page.iter())
     assert '<th scope="colgroup" colspan="1">G &amp; H</th>' in text
     assert '<th scope="row">' in text and '<th scope="rowgroup" colspan="2">M_1</th>' in text
     assert '<strong>−1.0 <span class="change">(−2.50)</span></strong>' in text

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.forks import run_script
 from fixtures.report_study import change_json, csv_rows, decide, layout, read, results, spend
 from mixmerge.report.layout import (
     TIMING_FILES,
@@ -21,7 +22,7 @@ from mixmerge.report.layout import (
     table_files,
 )
 from mixmerge.report.render import Cell, Table, render
-from mixmerge.report.results import Items, Results
+from mixmerge.report.results import Results
 from mixmerge.report.study_tables import mark_best, study_table
 
 RATIOS = (0.25, 0.5, 0.75)
@@ -185,7 +186,7 @@ def test_best_marks_ties_and_no_lonely_row() -> None:
 
 def test_cut_off_completions_are_said() -> None:
     found = results(layout())
-    found.items = {**found.items, ("tiny", "mixed", "write-test"): Items(40, 0.9)}
+    found.items = {**found.items, ("tiny", "mixed", "write-test"): (40, 0.9)}
     assert any("10.0 % (Tiny model, mixed, Write suite)" in note for note in table(found).texts[1:])
 
 
@@ -237,25 +238,20 @@ def test_table_names_need_no_heavy_library() -> None:
 
 
 @pytest.mark.slow
-def test_scripts_write_what_the_rules_declare(root: Path, tmp_path: Path) -> None:
+def test_scripts_write_what_the_rules_declare(tmp_path: Path) -> None:
     """And nothing where a score is missing, nor over what stands there."""
     study = layout(tasks=4, models=("one", "two"), compact_models=["two"])
     decide(study, tmp_path)
     spend(study, tmp_path, {"sft": 1.0})
 
-    def script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(root / f"workflow/scripts/{name}.py"), *arguments]
-        command += ["--out", str(tmp_path / f"out-{name}")]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    given = ["--layout", study.model_dump_json(exclude_defaults=True), "--results", str(tmp_path)]
+    given = ["--layout", study.model_dump_json(exclude_defaults=True), "--results", tmp_path]
     for name, files, arguments in (
         ("tables", table_files(study), given),
         ("verdict", VERDICT_FILES, given),
         ("figures", figure_files(study), given),
-        ("timing", TIMING_FILES, ["--benchmarks", str(tmp_path / "benchmarks")]),
+        ("timing", TIMING_FILES, ["--benchmarks", tmp_path / "benchmarks"]),
     ):
-        done = script(name, *arguments)
+        done = run_script(f"{name}.py", *arguments, "--out", tmp_path / f"out-{name}")
         assert done.returncode == 0, done.stderr
         assert {path.name for path in (tmp_path / f"out-{name}").iterdir()} == set(files)
     lines = csv_rows(tmp_path / "out-tables/table3-strategies.csv")
@@ -263,7 +259,7 @@ def test_scripts_write_what_the_rules_declare(root: Path, tmp_path: Path) -> Non
     assert sum(key.endswith("_pct") for key in lines[0]) == 2 * 4
     first = {path: path.read_bytes() for path in (tmp_path / "out-tables").iterdir()}
     (tmp_path / "scores/one/base/scores.json").unlink()
-    failed = script("tables", *given)
+    failed = run_script("tables.py", *given, "--out", tmp_path / "out-tables")
     assert failed.returncode == 1 and "Traceback" not in failed.stderr
     assert "base/scores.json: file not found; put it back" in failed.stderr
     assert {path: path.read_bytes() for path in (tmp_path / "out-tables").iterdir()} == first

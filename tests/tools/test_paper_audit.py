@@ -12,13 +12,12 @@ import pytest
 
 from fixtures.paper_study import figures
 from mixmerge.report.layout import Column
-from mixmerge.report.paper_tables import Line
 from mixmerge.report.results import change
-from paper_audit import average_fix, impossible_scores
+from paper_audit import impossible_scores
 from paper_audit.consistency import Cell, averages, cells
 from paper_audit.hypotheses import Cause, Paper, causes
 from paper_audit.page import PAGE
-from paper_audit.printed import METRICS, blocks, choices, repetitions, specialists
+from paper_audit.printed import METRICS, blocks, specialists
 
 COLUMNS = [
     Column(suite="paper", metric=key, header=key, task="any", role="test", digits=metric.digits)
@@ -98,58 +97,6 @@ def test_each_hypothesis_explains_its_cells_within_rounding(
         found = corners(value, cause.baseline, cause.divisor, METRICS[cell.metric].half)
         meant = cause.sign * cell.printed if cause.percent is None else cause.percent
         assert min(found) - Fraction(1, 200) <= meant <= max(found) + Fraction(1, 200), cause.text
-
-
-def test_most_were_computed_from_another_tables_specialists(why: dict[Cell, Cause]) -> None:
-    kinds = Counter(cause.kind for cause in why.values())
-    most = {"baseline": 301, "unprinted baseline": 40, "two baselines": 12}
-    assert kinds == {**most, "sign": 12, "slip": 6, "value": 2}
-    tables = {cell.line.table: cause for cell, cause in why.items() if cell.metric == "meteor"}
-    assert tables["6"].text == "baseline 0.3259, the specialists of Table 3"
-    flipped = Counter(cell.line.table for cell, cause in why.items() if cause.kind == "sign")
-    assert flipped == {"7": 4, "8": 8}
-
-
-def test_three_averages_remain_once_signs_and_slips_are_undone(
-    paper: Paper, why: dict[Cell, Cause]
-) -> None:
-    by_line: dict[Line, list[Cell]] = {}
-    for cell in cells(paper.lines):
-        by_line.setdefault(cell.line, []).append(cell)
-    off = [entry for entry in averages(paper.lines) if not entry.follows]
-    assert len(off) == 16
-    left = [e for e in off if not average_fix.restored(e.line, by_line[e.line], why)]
-    assert [
-        (e.line.table, e.line.model, e.line.strategy, float(e.line.average), round(float(e.own), 2))
-        for e in left
-    ] == [
-        ("3", "qwen2.5-coder-1.5b", "mix", -1.26, -1.38),
-        ("3", "deepseek-coder-7b", "dare", -0.01, 0.05),
-        ("9", "qwen2.5-coder-14b", "dare", -1.15, -1.22),
-    ]
-    assert [average_fix.flip(entry.line) for entry in left] == [None, "bleu4", None]
-
-
-def test_linear_and_ties_repeat_the_half_at_one_tenth(paper: Paper) -> None:
-    found = repetitions(paper.lines)
-    assert {(pair.line.weight, pair.twin.weight) for pair in found} == {(0.1, 0.5)}
-    assert sorted((pair.line.table, pair.line.strategy) for pair in found) == sorted(
-        product("5678", ("linear", "ties"))
-    )
-    assert [pair.differing for pair in found if pair.differing] == [("rouge_l",)]
-
-
-def test_fourteen_of_sixteen_shown_ratios_are_their_sweeps_best(paper: Paper) -> None:
-    picks = choices(paper.lines)
-    assert len(picks) == 16
-    other = [pick for pick in picks if pick.best is not pick.sweep]
-    assert [
-        (p.shown.model, p.shown.strategy, p.sweep.weight, p.best.weight, round(float(p.margin), 1))
-        for p in other
-    ] == [
-        ("qwen2.5-coder-1.5b", "ties", 0.3, 0.2, 3.4),
-        ("qwen2.5-coder-1.5b", "della", 0.3, 0.2, 9.0),
-    ]
 
 
 @pytest.mark.parametrize("problems", impossible_scores.MBPP_SIZES)

@@ -1,72 +1,54 @@
 """Figures 2, 3 and 4: distances from base and correlations of updates, layer by layer.
 
-They survive grey print and colour blindness: colours are Okabe and Ito's (2008), without their
-yellow, which is too pale on white, and with a grey for their black, in which a box would hide its
-median. Each line also has a marker and, by kind, a dash of its own, so that colour never carries
-meaning alone.
+They survive grey print and colour blindness: colours are Okabe and Ito's (2008), without their pale
+yellow, and with a grey for their black; each line also has a marker and, by kind, a dash.
 """
 
 from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mixmerge.core.io import atomic_open
 from mixmerge.report import templates
 from mixmerge.report.layout import FIGURE_FORMATS, Model, Variant, figure_entries
 from mixmerge.report.results import Profile, Results, read_distances, read_pairs
 
-#: Title of a panel -> printed name of a line -> its values by layer.
-Panels = Mapping[str, Mapping[str, Profile]]
+Panels = Mapping[str, Mapping[str, Profile]]  # title of a panel -> name of a line -> its values
+Looks = Mapping[str, Mapping[str, Any]]  # name of a line -> its color, marker and linestyle
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#737373")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 _DOTTED = (0, (3, 2))
 
-#: Text width of a two-column page, and height of a panel, in inches.
-_PAGE, _HEIGHT = 7.1, 2.15
-
-#: Markers across a panel: more would hide the lines of deep models.
-_MARKS = 9
-
-
-class Look(NamedTuple):
-    """How one line or box is drawn: colour, marker and line style in matplotlib's words."""
-
-    color: str
-    marker: str
-    linestyle: Any
+_PAGE, _HEIGHT = 7.1, 2.15  # text width of a two-column page and height of a panel, in inches
 
 
 def write_figures(results: Results, root: Path, out: Path) -> None:
     """Draw all figures of the layout as SVG and PNG; below the study's root is ``weights/``."""
     layout = results.layout
-    models = [layout.model(key) for key in layout.figure_models]
-    distances = {
-        model.title: {
+    distances: dict[str, dict[str, Profile]] = {}
+    similar: dict[str, dict[str, dict[str, Profile]]] = {"pearson": {}, "cosine": {}}
+    for model in map(layout.model, layout.figure_models):
+        distances[model.title] = {
             layout.method(variant): read_distances(root, model.key, variant.name)[0]
             for variant in drawn(results, model)
         }
-        for model in models
-    }
-    similar: dict[str, dict[str, dict[str, Profile]]] = {"pearson": {}, "cosine": {}}
-    for model in models:
         for tasks, measures in read_pairs(layout, model, root).items():
             pair = " / ".join(layout.task(task).title for task in tasks)
             for measure, panels in similar.items():
                 panels.setdefault(pair, {})[model.title] = measures[measure]
     looks = checkpoint_looks(distances, len(layout.tasks))
+    own = make_looks(list(distances), [0] * len(distances))
     for entry in figure_entries(layout):
         with style():
-            if entry.kind == "distance":
-                figure = line_figure(distances, looks)
-            elif entry.kind == "correlation":
-                titles = [model.title for model in models]
-                own = make_looks(titles, dashes=[0] * len(titles))
-                figure = line_figure(similar["pearson"], own, similar["cosine"])
-            else:
+            if entry.kind == "spread":
                 figure = spread_figure(distances, looks)
+            elif entry.kind == "distance":
+                figure = line_figure(distances, looks)
+            else:
+                figure = line_figure(similar["pearson"], own, similar["cosine"])
             for form in FIGURE_FORMATS:
                 # No date, no software version: the same numbers give the same file.
                 title = f"{entry.number}: {entry.labels['shows']}"
@@ -85,39 +67,27 @@ def style() -> Any:
     """A context in which matplotlib's defaults and our style hold, whatever the user's own say."""
     import matplotlib as mpl
 
-    own = mpl.rc_params_from_file(
-        Path(templates.__file__).with_name("figures.mplstyle"), use_default_template=False
-    )
+    path = Path(templates.__file__).with_name("figures.mplstyle")
+    own = mpl.rc_params_from_file(path, use_default_template=False)
     return mpl.rc_context({**mpl.rcParamsDefault, **own})
 
 
-def line_figure(panels: Panels, looks: Mapping[str, Look], cosines: Panels | None = None) -> Any:
-    """Figure 2: L2 distance from base by layer; a panel a model, a line a checkpoint.
-
-    With cosines, Figure 3: how the specialists' updates compare by layer; a panel a pair of tasks,
-    a line a model for their correlation, and a dotted one for the cosine.
-    """
+def line_figure(panels: Panels, looks: Looks, cosines: Panels | None = None) -> Any:
+    """Figure 2; with cosines Figure 3, a panel a pair of tasks, a dotted line for the cosine."""
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
 
     figure, axes = _grid(len(panels), 2.6 if cosines and len(panels) == 1 else _HEIGHT)
     for axis, (title, lines) in zip(axes, panels.items(), strict=True):
-        step = max(1, max(map(len, lines.values())) // _MARKS)
+        step = max(1, max(map(len, lines.values())) // 9)  # more markers would hide deep lines
         for name, profile in lines.items():
             if cosines:
-                layers, values = zip(*cosines[title][name].items(), strict=True)
-                look = {"color": looks[name].color, "linestyle": _DOTTED, "linewidth": 0.9}
-                axis.plot(list(layers), list(values), **look)
+                cosine, dotted = cosines[title][name], {"linestyle": _DOTTED, "linewidth": 0.9}
+                axis.plot([*cosine], [*cosine.values()], color=looks[name]["color"], **dotted)
             # Markers are shifted against the others', so that none hides another.
             shift = list(looks).index(name) * step // len(looks)
-            axis.plot(
-                list(profile),
-                list(profile.values()),
-                **looks[name]._asdict(),
-                markevery=(shift, step),
-                markeredgecolor="white",
-                markeredgewidth=0.4,
-            )
+            marks = {"markevery": (shift, step), "markeredgecolor": "white", "markeredgewidth": 0.4}
+            axis.plot([*profile], [*profile.values()], **looks[name], **marks)
         if not cosines:
             axis.set_ylim(bottom=0)
             axis.set_title(title)
@@ -130,9 +100,10 @@ def line_figure(panels: Panels, looks: Mapping[str, Look], cosines: Panels | Non
         axis.set_xlabel("Transformer layer")
     for axis in axes[:: axes[0].get_gridspec().ncols]:
         axis.set_ylabel("Similarity of updates" if cosines else "L2 distance from base")
-    measured = {"Pearson r": Look("#000000", "", "-"), "Cosine": Look("#000000", "", _DOTTED)}
-    shown = {**looks, **(measured if cosines else {})}
-    handles = [Line2D([], [], **look._asdict()) for look in shown.values()]
+    black: dict[str, Any] = {"color": "#000000", "marker": ""}
+    measured = {"Pearson r": black | {"linestyle": "-"}, "Cosine": black | {"linestyle": _DOTTED}}
+    shown: Looks = {**looks, **(measured if cosines else {})}
+    handles = [Line2D([], [], **look) for look in shown.values()]
     # In points: handle and gaps take about 50, a letter of this size 4.8.
     widest = 50 + 4.8 * max(map(len, shown))
     columns = max(1, min(len(shown), int(figure.get_figwidth() * 72 / widest)))
@@ -142,10 +113,10 @@ def line_figure(panels: Panels, looks: Mapping[str, Look], cosines: Panels | Non
     return figure
 
 
-def spread_figure(distances: Panels, looks: Mapping[str, Look]) -> Any:
+def spread_figure(distances: Panels, looks: Looks) -> Any:
     """Figure 4: spread of the distances over layers; a panel a model, a box a checkpoint."""
-    longest = max(map(len, distances.values()))
-    figure, axes = _grid(len(distances), max(1.6, 0.5 + 0.24 * longest))
+    height = max(1.6, 0.5 + 0.24 * max(map(len, distances.values())))
+    figure, axes = _grid(len(distances), height)
     columns = axes[0].get_gridspec().ncols
     for index, (axis, (title, lines)) in enumerate(zip(axes, distances.items(), strict=True)):
         # All panels have the same lines of boxes, so that only the left ones need names.
@@ -158,7 +129,7 @@ def spread_figure(distances: Panels, looks: Mapping[str, Look]) -> Any:
             flierprops={"marker": "o", "markersize": 2.5, "markeredgecolor": "#4d4d4d"},
         )
         for box, look in zip(boxes["boxes"], looks.values(), strict=True):
-            box.set(facecolor=look.color, alpha=0.75, edgecolor="#000000", linewidth=0.8)
+            box.set(facecolor=look["color"], alpha=0.75, edgecolor="#000000", linewidth=0.8)
         axis.set_yticks(range(1, len(looks) + 1), list(looks) if index % columns == 0 else [])
         axis.invert_yaxis()
         axis.set_xlim(left=0)
@@ -168,20 +139,17 @@ def spread_figure(distances: Panels, looks: Mapping[str, Look]) -> Any:
     return figure
 
 
-def make_looks(names: Sequence[str], dashes: Sequence[int] | None = None) -> dict[str, Look]:
-    """A look for each name in the legend's order, all different for the first 63 of them.
-
-    By default the dash changes when the colours are used up.
-    """
-    looks = {}
+def make_looks(names: Sequence[str], dashes: Sequence[int] | None = None) -> Looks:
+    """A look for each name, different for the first 63; a new dash when the colours are used up."""
+    looks: dict[str, dict[str, Any]] = {}
     for at, name in enumerate(names):
         dash = dashes[at] if dashes else at // len(_COLOURS)
-        color, marker = _COLOURS[at % len(_COLOURS)], _MARKERS[at % len(_MARKERS)]
-        looks[name] = Look(color, marker, _DASHES[dash % len(_DASHES)])
+        looks[name] = {"color": _COLOURS[at % len(_COLOURS)]}
+        looks[name] |= {"marker": _MARKERS[at % len(_MARKERS)], "linestyle": _DASHES[dash % 4]}
     return looks
 
 
-def checkpoint_looks(distances: Panels, tasks: int) -> dict[str, Look]:
+def checkpoint_looks(distances: Panels, tasks: int) -> Looks:
     """Full lines for specialists, dashed for the mixture, dotted or dash-dotted for merges."""
     names = list(dict.fromkeys(name for lines in distances.values() for name in lines))
     dashes = [0 if i < tasks else 1 if i == tasks else 2 + i % 2 for i in range(len(names))]
@@ -190,14 +158,12 @@ def checkpoint_looks(distances: Panels, tasks: int) -> dict[str, Look]:
 
 def _grid(panels: int, height: float) -> tuple[Any, list[Any]]:
     """A figure in a grid sized for a page, and the axes of its panels in reading order."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = {1: 1, 2: 2, 3: 3, 4: 2}.get(panels, 3)
     rows = -(-panels // columns)
     width = 0.66 * _PAGE if panels == 1 else _PAGE
     figure = Figure(figsize=(width, rows * height + 0.55), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for unused in axes[panels:]:
         unused.remove()

@@ -14,17 +14,14 @@ from mixmerge.uncertainty.settings import Arm, Measure
 
 Role = Literal["test", "validation"]
 
-#: Renderings of each table, and of each figure.
+#: Renderings of each table and each figure; what the verdict and the timings are written as.
 TABLE_FORMATS = ("csv", "md", "tex", "html")
 FIGURE_FORMATS = ("svg", "png")
-
-#: What the verdict and the timings are written as, besides the tables.
 VERDICT_FILES = (
     *(f"verdict.{form}" for form in (*TABLE_FORMATS, "txt")),
     *(f"verdict-{part}.csv" for part in ("approaches", "costs", "ratios", "data", "weights")),
 )
 TIMING_FILES = ("timing.csv", "timing.md", "timing.html", "timing.txt")
-
 INDEX = "index.md"  # all tables in one file
 
 #: Kind of a table or figure -> what it shows, as Snakemake's report lists it.
@@ -109,10 +106,6 @@ class PaperMatch(Paper):
 
     counterparts: dict[str, str]  # name of our table -> number of the paper's
 
-    def files(self) -> list[str]:
-        """The files that hold its figures."""
-        return [str(path) for path in (self.results, self.audit, self.data_scale) if path]
-
 
 class Layout(Section):
     """All that the report's scripts know about a study besides its results."""
@@ -157,8 +150,7 @@ class Layout(Section):
 
     def ratio(self, variant: Variant) -> str:
         """A merge's weights in the order of the tasks: ``0.3 / 0.7``; empty without weights."""
-        weights = variant.weights or {}
-        # Not in the order of the mapping: JSON may have been written with its keys sorted.
+        weights = variant.weights or {}  # JSON may have been written with its keys sorted
         return " / ".join(f"{weights[task.key]:g}" for task in self.tasks if task.key in weights)
 
     def method(self, variant: Variant) -> str:
@@ -181,13 +173,10 @@ class Layout(Section):
 
     def checkpoint_ids(self, model: Model, variant: Variant | None) -> dict[str, str]:
         """What CSV files say about a checkpoint, or about the specialists together (None)."""
-        weights = (variant.weights if variant else None) or {}
-        ids = {
-            "model": model.key,
-            "variant": variant.name if variant else "+".join(self.specialists(model)),
-            "kind": variant.kind if variant else "sft",
-            "strategy": (variant.strategy if variant else None) or "",
-        }
+        about = variant or Variant(name="+".join(self.specialists(model)), kind="sft")
+        ids = {"model": model.key, "variant": about.name, "kind": about.kind}
+        ids["strategy"] = about.strategy or ""
+        weights = about.weights or {}
         for task in self.tasks:
             ids[f"weight.{task.key}"] = repr(weights[task.key]) if task.key in weights else ""
         return ids
@@ -197,15 +186,10 @@ class Entry(NamedTuple):
     """One table or figure."""
 
     name: str  # stem of its files
-    kind: str  # what it shows
+    kind: str  # what it shows; also the stem of its caption in ``resources/captions``
     number: str  # such as ``Table 3`` or ``Figure 2``
     labels: dict[str, str]  # in Snakemake's report
     model: str | None = None  # the one model it is about, where it is about one
-
-    @property
-    def caption(self) -> str:
-        """File name of its caption for Snakemake's report, in ``resources/captions``."""
-        return f"{self.kind}.rst"
 
 
 def table_entries(layout: Layout) -> list[Entry]:
@@ -241,11 +225,10 @@ def paper_entries(layout: Layout) -> list[Entry]:
 
 def figure_entries(layout: Layout) -> list[Entry]:
     """The study's figures; none where no model is drawn."""
-    kinds = ("distance", "correlation", "spread") if layout.figure_models else ()
+    kinds = {"distance": "Figure 2", "correlation": "Figure 3", "spread": "Figure 4"}
     return [
-        Entry(f"figure{at}-{kind}", kind, number, {"figure": number, "shows": _SHOWS[kind]})
-        for at, kind in enumerate(kinds, 2)
-        for number in (f"Figure {at}",)
+        Entry(f"figure{at[-1]}-{kind}", kind, at, {"figure": at, "shows": _SHOWS[kind]})
+        for kind, at in (kinds.items() if layout.figure_models else ())
     ]
 
 

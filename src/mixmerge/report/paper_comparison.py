@@ -1,34 +1,14 @@
 """Our tables beside the paper's: for each checkpoint our line, the paper's, and the difference."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import isclose
+from collections.abc import Iterator, Mapping, Sequence
+from math import isclose, nan
 from typing import Any, NamedTuple
 
 from mixmerge.report import paper_tables
-from mixmerge.report.layout import Entry, Model, PaperMatch, Variant
-from mixmerge.report.paper_tables import (
-    METRICS,
-    SCALE_METRICS,
-    Line,
-    ScaleLine,
-    read_results,
-    read_scale,
-)
+from mixmerge.report.layout import Column, Entry, Model, Variant
+from mixmerge.report.paper_tables import METRICS, SCALE_METRICS, Line
 from mixmerge.report.render import Cell, Field, Table, number, table
 from mixmerge.report.results import SPECIALISTS, Results, Score, mean_change
-
-#: A line of a table: its cells by column, and what it is about.
-Record = dict[str, Any]
-
-
-class _Column(NamedTuple):
-    """A column of ours that the paper has, or AVG."""
-
-    key: str
-    metric: str  # the paper's
-    task: str
-    digits: int
-    counted: bool = False  # a share of problems
 
 
 class _Side(NamedTuple):
@@ -36,8 +16,11 @@ class _Side(NamedTuple):
 
     name: str
     ids: Mapping[str, str]  # what the CSV file says about it
-    scores: Sequence[Score]  # by column; AVG last
-    off: Sequence[str] = ()  # metrics whose percentage, or `avg` whose value, does not follow
+    scores: Mapping[str, Score]  # by column of ours that the paper has; and AVG
+    off: Sequence[str] = ()  # columns whose percentage, or `avg` whose value, does not follow
+
+
+_Group = tuple[str, list[_Side], _Side]  # heading; ours, also at the paper's ratio; the paper's
 
 
 def paper_table(results: Results, entry: Entry) -> Table:
@@ -49,177 +32,134 @@ def paper_table(results: Results, entry: Entry) -> Table:
     keys = layout.scale_models if scale else layout.strategy_models
     models = [layout.model(key) for key in ([entry.model] if entry.model else keys)]
     wanted = SCALE_METRICS if scale else METRICS
-    ours = [c for c in layout.columns_of("test") if paper.columns.get(c.key) in wanted]
-    columns = [_Column(c.key, paper.columns[c.key], c.task, c.digits, c.counted) for c in ours]
-    averaged = set(METRICS) == {column.metric for column in columns}
+    columns = [c for c in layout.columns_of("test") if paper.columns.get(c.key) in wanted]
+    averaged = set(METRICS) == {paper.columns[column.key] for column in columns}
     fields = [Field("label", "Trained on" if scale else "Strategy", form="text")]
-    fields += [Field(c.key, c.header, layout.task(c.task).title) for c in ours]
-    if averaged:
-        columns.append(_Column("avg", "avg", "", 2))
-        fields.append(Field("avg", "AVG"))
-    beside = _Beside(results, paper, columns)
-    records: list[Record] = []
+    fields += [Field(c.key, c.header, layout.task(c.task).title) for c in columns]
+    fields += [Field("avg", "AVG")] if averaged else []
+    groups: list[_Group] = []
     lines: list[tuple[Model, Line]] = []
-    if scale and paper.data_scale:
-        shares = read_scale(paper.data_scale)
-        records = [record for model in models for record in beside.shares(model, shares)]
-    for model in () if scale else models:
-        place = (theirs, paper.models.get(model.key))
-        known = read_results(paper.results, paper.audit)
-        own = [line for line in known if (line.table, line.model) == place]
-        records += beside.checkpoints(model, own, several)
-        lines += [(model, line) for line in own]
-    return table(
-        entry.name,
-        "paper.table",
-        records,
-        "Model" if several else "Strategy",
-        fields,
-        entry=entry,
-        kind=kind,
-        theirs=theirs,
-        models=models,
-        averaged=averaged,
-        layout=layout,
-        lines=lines,
-        titles={paper.strategies.get(s.key): s.title for s in layout.strategies},
-        **results.suites,
-    )
+    for model in models:
+        if scale:
+            groups += _shares(results, columns, model)
+        else:
+            place = (theirs, paper.models.get(model.key))
+            known = paper_tables.read_results(paper.results, paper.audit)
+            own = [line for line in known if (line.table, line.model) == place]
+            groups += _checkpoints(results, columns, model, own, several)
+            lines += [(model, line) for line in own]
+    records = [record for group in groups for record in _records(columns, *group, not scale)]
+    words: dict[str, Any] = {"kind": kind, "theirs": theirs, "models": models, "lines": lines}
+    words |= {"entry": entry, "averaged": averaged, "layout": layout, "results": results}
+    words["titles"] = {paper.strategies.get(s.key): s.title for s in layout.strategies}
+    head = "Model" if several else "Strategy"
+    return table(entry.name, "paper.table", records, head, fields, **words)
 
 
-class _Beside(NamedTuple):
-    results: Results
-    paper: PaperMatch
-    columns: Sequence[_Column]
+def _checkpoints(
+    results: Results, columns: Sequence[Column], model: Model, lines: Sequence[Line], several: bool
+) -> Iterator[_Group]:
+    """Base, specialists (in one line), mixture, and merges, of several models the chosen ones."""
+    layout, paper = results.layout, results.layout.paper
+    assert paper is not None
+    task = str(paper.task)
 
-    @property
-    def _scored(self) -> list[_Column]:
-        return [column for column in self.columns if column.metric != "avg"]
-
-    def checkpoints(self, model: Model, lines: Sequence[Line], several: bool) -> Iterator[Record]:
-        """Base, specialists (in one line), mixture, and merges of one model.
-
-        Several models: each strategy at its chosen ratio, ours and the paper's; a single one:
-        every merge that the paper has, too.
-        """
-        layout, strategies = self.results.layout, self.paper.strategies
-        unmerged: dict[str, Variant | None] = {
-            paper_tables.BASE: model.variants[0],
-            paper_tables.SPECIALISTS: None,
-            paper_tables.MIXTURE: model.variant(model.mixture),
-        }
-        pairs = [
-            (v, line) for name, v in unmerged.items() for line in lines if line.strategy == name
-        ]
-        pairs += [
-            (variant, line)
-            for variant in (self.results.chosen(model) if several else layout.merges(model))
-            for line in lines
-            if line.strategy == strategies.get(str(variant.strategy))
-            and (several or _equal(self._weight(variant), line.weight))
-        ]
-        for variant, line in pairs:
-            ours, heading = [self._ours(model, variant)], "Not merged"
-            if variant and variant.strategy:
-                heading = layout.method(variant)
-                ours += [
-                    self._ours(model, merge, ", at the paper's ratio")
-                    for merge in (layout.merges(model, variant.strategy) if several else ())
-                    if merge != variant and _equal(self._weight(merge), line.ratio)
-                ]
-            heading = model.title if several else heading
-            yield from self._records(heading, ours, self._theirs(line, ours[0].ids))
-
-    def _weight(self, variant: Variant) -> float | None:
-        """The weight that the paper would print; None where ours is no merge of w and 1 - w."""
+    def is_at(variant: Variant, weight: float | None) -> bool:
+        """Whether ours is a merge of w and 1 - w with the weight that the paper prints."""
         weights = variant.weights or {}
-        if len(weights) != 2 or not _equal(sum(weights.values()), 1):
-            return None
-        return weights.get(str(self.paper.task))
+        whole = len(weights) == 2 and isclose(sum(weights.values()), 1)
+        own = weights.get(task, nan) if whole else nan
+        return weight is not None and isclose(own, weight, abs_tol=1e-9)
 
-    def _ours(self, model: Model, variant: Variant | None, note: str = "") -> _Side:
-        """A checkpoint of ours, or our specialists."""
-        layout, name = self.results.layout, variant.name if variant else SPECIALISTS
-        scores = [self.results.score(model, name, column.key) for column in self._scored]
+    def ours(variant: Variant | None, note: str = "") -> _Side:
+        name = variant.name if variant else SPECIALISTS
+        scores = {column.key: results.score(model, name, column.key) for column in columns}
+        scores["avg"] = Score(mean_change(scores.values()))
         text = layout.label(model, variant) + note if variant else "Specialists"
-        ids = layout.checkpoint_ids(model, variant)
-        return _Side(text, ids, [*scores, Score(mean_change(scores))])
+        return _Side(text, layout.checkpoint_ids(model, variant), scores)
 
-    def _theirs(self, line: Line, ids: Mapping[str, str]) -> _Side:
-        name = "· paper"
+    names = paper_tables.BASE, paper_tables.SPECIALISTS, paper_tables.MIXTURE
+    unmerged = zip(names, (model.variants[0], None, model.variant(model.mixture)), strict=True)
+    pairs = [(v, line) for name, v in unmerged for line in lines if line.strategy == name]
+    pairs += [
+        (variant, line)
+        for variant in (results.chosen(model) if several else layout.merges(model))
+        for line in lines
+        if line.strategy == paper.strategies.get(str(variant.strategy))
+        and (several or is_at(variant, line.weight))
+    ]
+    for variant, line in pairs:
+        sides, heading = [ours(variant)], "Not merged"
+        if variant and variant.strategy:
+            heading = layout.method(variant)
+            sides += [
+                ours(merge, ", at the paper's ratio")
+                for merge in (layout.merges(model, variant.strategy) if several else ())
+                if merge != variant and is_at(merge, line.ratio)
+            ]
+        name, ids = "· paper", dict(sides[0].ids)
         if ids["strategy"]:
             ids = {key: "" if key.startswith("weight.") else value for key, value in ids.items()}
-            name += " (ratio not known)" if line.ratio is None else f" ({_weights(line.ratio)})"
+            name += " (ratio not known)"
             if line.ratio is not None:
-                ids[f"weight.{self.paper.task}"] = repr(line.ratio)
+                name = f"· paper ({line.ratio:g} / {1 - line.ratio:g})"
+                ids[f"weight.{task}"] = repr(line.ratio)
         if line.repeats is not None:
-            name = f"· paper, repeats {_weights(line.repeats)}"
-        scores = [
-            Score(float(line.values[column.metric]), float(line.percents[column.metric]))
-            for column in self._scored
-        ]
-        off = line.far if line.follows else [*line.far, "avg"]
-        return _Side(name, ids, [*scores, Score(float(line.average))], off)
-
-    def shares(self, model: Model, lines: Sequence[ScaleLine]) -> Iterator[Record]:
-        """Table 4: specialists at shares of their data."""
-        theirs = self.paper.models.get(model.key)
-        for percent in sorted({v.percent for v in model.variants if v.percent}):
-            values = [line.values for line in lines if line[:2] == (theirs, percent)]
-            trained = [v for v in model.variants if (v.kind, v.percent) == ("sft", percent)]
-            names = {str(variant.task): variant.name for variant in trained}
-            if values and names:
-                ids = {"model": model.key, "variant": "+".join(names.values())}
-                ids["percent"] = str(percent)
-                scores = [
-                    self.results.score(model, names.get(column.task, ""), column.key)
-                    for column in self.columns
-                ]
-                own = [Score(float(values[-1][column.metric])) for column in self.columns]
-                ours = _Side(f"Specialists, {percent} %", ids, scores)
-                yield from self._records(model.title, [ours], _Side("· paper", ids, own), False)
-
-    def _records(
-        self, heading: str, ours: Sequence[_Side], theirs: _Side, percents: bool = True
-    ) -> Iterator[Record]:
-        """Our line, also that at the paper's ratio if ours is another; the paper's; differences."""
-
-        def record(name: str, ids: Mapping[str, str], of: str, cells: Iterable[Cell]) -> Record:
-            values = dict(zip((column.key for column in self.columns), cells, strict=False))
-            return {"label": name, "block": heading, "ids": {**ids, "of": of}, **values}
-
-        for side in (*ours, theirs):
-            cells = []
-            for column, score in zip(self.columns, side.scores, strict=False):
-                mark = " *" if column.metric in side.off else ""
-                text = number(score.value, column.digits)
-                if not percents or column.metric == "avg":
-                    cells.append(Cell(score.value, text + mark))
-                else:
-                    change, extra = number(score.change) + mark, {"pct": score.change}
-                    cells.append(Cell(score.value, text, change, extra=extra))
-            yield record(side.name, side.ids, "paper" if side is theirs else "ours", cells)
-        for side, note in zip(ours, ("", " at the paper's ratio"), strict=False):
-            gaps = map(difference, self.columns, side.scores, theirs.scores)
-            yield record(f"· difference{note}", side.ids, "difference", gaps)
+            name = f"· paper, repeats {line.repeats:g} / {1 - line.repeats:g}"
+        scores = {"avg": Score(float(line.average))}
+        for key, metric in ((column.key, paper.columns[column.key]) for column in columns):
+            scores[key] = Score(float(line.values[metric]), float(line.percents[metric]))
+        off = [key for key in scores if paper.columns.get(key) in line.far]
+        off += [] if line.follows else ["avg"]
+        yield model.title if several else heading, sides, _Side(name, ids, scores, off)
 
 
-def difference(column: _Column, ours: Score, theirs: Score) -> Cell:
-    """Ours minus the paper's: in points (hundredths) for shares of problems, else as it is."""
-    if ours.value is None or theirs.value is None:
-        return Cell(None, number(None))
-    gap, digits = ours.value - theirs.value, column.digits
-    if column.counted:
-        gap, digits = 100 * gap, digits - 2
-    points = {}
-    if ours.change is not None and theirs.change is not None:
-        points["pct"] = ours.change - theirs.change
-    return Cell(gap, number(gap, digits, "+"), extra=points)
+def _shares(results: Results, columns: Sequence[Column], model: Model) -> Iterator[_Group]:
+    """Table 4: specialists at shares of their data."""
+    paper = results.layout.paper
+    assert paper is not None and paper.data_scale is not None
+    lines, theirs = paper_tables.read_scale(paper.data_scale), paper.models.get(model.key)
+    for percent in sorted({v.percent for v in model.variants if v.percent}):
+        printed = [line.values for line in lines if line[:2] == (theirs, percent)]
+        trained = [v for v in model.variants if (v.kind, v.percent) == ("sft", percent)]
+        names = {str(variant.task): variant.name for variant in trained}
+        if printed and names:
+            ids = {"model": model.key, "variant": "+".join(names.values())}
+            ids["percent"] = str(percent)
+            scores = {c.key: results.score(model, names.get(c.task, ""), c.key) for c in columns}
+            ours = _Side(f"Specialists, {percent} %", ids, scores)
+            own = {c.key: Score(float(printed[-1][paper.columns[c.key]])) for c in columns}
+            yield model.title, [ours], _Side("· paper", ids, own)
 
 
-def _equal(first: float | None, second: float | None) -> bool:
-    return first is not None and second is not None and isclose(first, second, abs_tol=1e-9)
+def _records(
+    columns: Sequence[Column], heading: str, ours: Sequence[_Side], theirs: _Side, percents: bool
+) -> Iterator[dict[str, Any]]:
+    """Our line, also that at the paper's ratio if ours is another; the paper's; differences."""
+    digits = {"avg": 2} | {column.key: column.digits for column in columns}
+    counted = {column.key for column in columns if column.counted}
 
+    def cell(key: str, score: Score, off: Sequence[str]) -> Cell:
+        text, mark = number(score.value, digits[key]), " *" if key in off else ""
+        if not percents or key == "avg":
+            return Cell(score.value, text + mark)
+        return Cell(score.value, text, number(score.change) + mark, extra={"pct": score.change})
 
-def _weights(weight: float) -> str:
-    return f"{weight:g} / {1 - weight:g}"
+    def difference(key: str, mine: Score, other: Score) -> Cell:
+        if mine.value is None or other.value is None:
+            return Cell(None, number(None))
+        gap, places, extra = mine.value - other.value, digits[key], {}
+        if key in counted:  # in points: hundredths
+            gap, places = 100 * gap, places - 2
+        if mine.change is not None and other.change is not None:
+            extra["pct"] = mine.change - other.change
+        return Cell(gap, number(gap, places, "+"), extra=extra)
+
+    for side in (*ours, theirs):
+        cells = {key: cell(key, score, side.off) for key, score in side.scores.items()}
+        ids = {**side.ids, "of": "paper" if side is theirs else "ours"}
+        yield {"label": side.name, "block": heading, "ids": ids, **cells}
+    for side, note in zip(ours, ("", " at the paper's ratio"), strict=False):
+        cells = {key: difference(key, side.scores[key], theirs.scores[key]) for key in side.scores}
+        ids = {**side.ids, "of": "difference"}
+        yield {"label": f"· difference{note}", "block": heading, "ids": ids, **cells}

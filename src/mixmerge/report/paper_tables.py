@@ -1,8 +1,7 @@
 """The paper's printed tables (arXiv 2601.21115), and what its audit says of their lines.
 
-Read from ``resources/paper`` without rounding: numbers are exact fractions of what the paper
-prints. ``python -m paper_audit`` checks them against each other and writes what is off into a file
-beside them; ``docs/paper-audit.md`` has the evidence.
+Read from ``resources/paper`` without rounding, as exact fractions; ``python -m paper_audit`` checks
+them against each other and writes what is off into a file beside them (docs/paper-audit.md).
 """
 
 import csv
@@ -17,19 +16,12 @@ from mixmerge.report.settings import PaperColumn
 
 _T = TypeVar("_T")
 
-
-#: The paper's columns, in its order.
+#: The paper's columns, in its order; and those in its Table 4.
 METRICS: tuple[PaperColumn, ...] = get_args(PaperColumn)
-
-#: The paper's columns in its Table 4.
 SCALE_METRICS = ("humaneval_plus", "bleu4")
 
 #: What the paper's tables show, in the words of `mixmerge.report.layout.Entry.kind`.
-TABLES: Mapping[str, tuple[str, ...]] = {
-    "strategies": ("3",),
-    "ablation": ("5", "6", "7", "8"),
-    "compact": ("9",),
-}
+TABLES = {"strategies": ["3"], "ablation": ["5", "6", "7", "8"], "compact": ["9"]}
 
 #: Names of the lines that are no merges.
 BASE, SPECIALISTS, MIXTURE = "base", "sft", "mix"
@@ -37,17 +29,15 @@ BASE, SPECIALISTS, MIXTURE = "base", "sft", "mix"
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One line of Tables 3 and 5-9; two lines are the same only where they are one."""
+    """One line of Tables 3 and 5-9, equal to itself alone; from `ratio` on what the audit says."""
 
     table: str  # number of the table
     model: str  # key of the model in the file
-    # ``base``, ``sft`` (each column from its task's specialist), ``mix`` or a strategy
-    strategy: str
+    strategy: str  # or ``base``, ``sft`` (each column from its task's specialist), ``mix``
     weight: float | None  # of the code-generation specialist; None where none is printed
     values: Mapping[str, Fraction]  # column -> score
     percents: Mapping[str, Fraction]  # column -> printed change in percent against the specialists
     average: Fraction  # printed AVG in percent
-    # What the audit says:
     ratio: float | None = None  # the weight; in Table 3 that of the line with the same scores
     far: Sequence[str] = ()  # columns whose percentage is far off what the printed scores give
     follows: bool = True  # whether percentages that print as the line's can have its average
@@ -64,30 +54,24 @@ class ScaleLine(NamedTuple):
 
 
 def read_results(path: Path, audit: Path | None = None) -> list[Line]:
-    """Read the lines of Tables 3 and 5-9, with what the audit says of them.
+    """Read the lines of Tables 3 and 5-9, with what the audit, a file of `paper_audit`, says."""
 
-    Args:
-        path: a CSV file with the columns of ``resources/paper/paper_results.csv``.
-        audit: the file that `paper_audit` makes of it; without it nothing is said.
-
-    Raises:
-        UserError: the file or one of its columns is missing, a value is no number, or the audit is
-            of other lines.
-    """
+    def weight(text: str) -> float | None:
+        return float(text) if text else None
 
     def line(row: dict[str, str]) -> Line:
         return Line(
             table=row["table"],
             model=row["model"],
             strategy=row["strategy"],
-            weight=_weight(row["codegen_weight"]),
+            weight=weight(row["codegen_weight"]),
             values={metric: Fraction(row[metric]) for metric in METRICS},
             percents={metric: Fraction(row[f"{metric}_pct"]) for metric in METRICS},
             average=Fraction(row["avg_pct"]),
         )
 
     def audited(row: dict[str, str]) -> tuple[tuple[str, str, str], dict[str, Any]]:
-        finding = {name: _weight(row[name]) for name in ("ratio", "repeats", "better")}
+        finding = {name: weight(row[name]) for name in ("ratio", "repeats", "better")}
         known = {"far": row["far"].split(), "follows": row["follows"] == "yes", **finding}
         return (row["table"], row["model"], row["strategy"]), known
 
@@ -100,34 +84,29 @@ def read_results(path: Path, audit: Path | None = None) -> list[Line]:
     return [replace(line, **known) for line, (_, known) in zip(lines, findings, strict=True)]
 
 
-def _weight(text: str) -> float | None:
-    return float(text) if text else None
-
-
 def read_scale(path: Path) -> list[ScaleLine]:
     """Read the lines of Table 4, from a file as ``resources/paper/paper_data_scale.csv``."""
-    return _read(
-        path,
-        lambda row: ScaleLine(
-            row["model"], int(row["percent"]), {m: Fraction(row[m]) for m in SCALE_METRICS}
-        ),
-    )
+
+    def line(row: dict[str, str]) -> ScaleLine:
+        values = {metric: Fraction(row[metric]) for metric in SCALE_METRICS}
+        return ScaleLine(row["model"], int(row["percent"]), values)
+
+    return _read(path, line)
 
 
 def _read(path: Path, make: Callable[[dict[str, str]], _T]) -> list[_T]:
-    """Make something of each line of a CSV file."""
-    at = 1
+    """Make something of each line of a CSV file; raises UserError with file and line."""
+    at, made = 1, []
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, restval="")
-            made = []
             for row in reader:
                 at = reader.line_num
                 made.append(make(row))
-            return made
     except FileNotFoundError:
         raise UserError(f"{path}: file not found; restore it from git or mend its path") from None
     except KeyError as error:
         raise UserError(f"{path}: no column {error}; restore the file from git") from None
     except (ValueError, ZeroDivisionError) as error:
         raise UserError(f"{path}:{at}: {error}; restore the file from git") from None
+    return made

@@ -1,7 +1,7 @@
 """Tables as data, and all that is written of them: CSV, Markdown, LaTeX, HTML, text; and prose.
 
-``templates/fields.tsv`` lists the columns of a table with the expression that finds a column's
-value in the record of a line; ``templates/*.j2`` have the markup and every sentence.
+``templates/fields.tsv`` lists columns with expressions over a line's record; ``templates/*.j2``
+have the markup and every sentence.
 """
 
 import csv
@@ -23,11 +23,7 @@ from mixmerge.report.layout import TABLE_FORMATS
 
 _TEMPLATES = Path(templates.__file__).parent
 
-#: Printed where a value or a percentage is not defined.
-UNDEFINED = "–"
-
-#: Lines that fit a page of print with caption and notes.
-_PAGE_LINES = 32
+UNDEFINED = "–"  # printed where a value or a percentage is not defined
 
 
 class Field(NamedTuple):
@@ -36,8 +32,7 @@ class Field(NamedTuple):
     key: str  # in CSV files
     header: str
     group: str = ""  # spanning head
-    #: How values are printed: ``text`` (the one aligned to the left), ``,`` (thousands apart),
-    #: ``p``, or a number of decimals, after a space followed by a unit.
+    #: ``text`` (the one aligned to the left), ``,`` (thousands), ``p``, or ``DECIMALS [UNIT]``.
     form: str = ""
     value: str = ""  # Jinja expression over a line's record; by default what it has under the key
 
@@ -60,14 +55,10 @@ class Cell(NamedTuple):
     extra: Mapping[str, float | None] = {}  # further columns of the CSV file: suffix -> value
 
     @property
-    def shown(self) -> str:
-        """Value and change: ``0.671 (−11.24)``."""
-        return f"{self.text} ({self.change})" if self.change else self.text
-
-    @property
     def printed(self) -> str:
         """Value, change, marks and interval: ``0.671 (−11.24)≈``, ``−1.38≈ [−3.20, 0.44]``."""
-        return f"{self.shown}{self.mark} {self.interval}".rstrip()
+        shown = f"{self.text} ({self.change})" if self.change else self.text
+        return f"{shown}{self.mark} {self.interval}".rstrip()
 
 
 class Row(NamedTuple):
@@ -95,23 +86,23 @@ class Table(NamedTuple):
     @property
     def groups(self) -> list[tuple[str, int]]:
         """Spanning heads with the number of columns that each spans."""
-        groups = groupby(self.fields, lambda field: field.group)
-        return [(group, len(list(fields))) for group, fields in groups]
+        return [(key, len(list(own))) for key, own in groupby(self.fields, lambda f: f.group)]
 
     def pages(self) -> list["Table"]:
         """The table in parts of whole blocks that fit a page each; notes stand below the last."""
         parts: list[list[Row]] = [[]]
         for _, block in self.blocks:
-            if parts[-1] and len(parts[-1]) + len(block) > _PAGE_LINES:
+            if parts[-1] and len(parts[-1]) + len(block) > 32:  # with caption and notes
                 parts.append([])
             parts[-1] += block
-        if len(parts) == 1:
-            return [self]
-        texts = [self.texts[:1]] * (len(parts) - 1) + [self.texts]
-        return [
-            self._replace(name=f"{self.name}-{at}", rows=rows, texts=own)
-            for at, (rows, own) in enumerate(zip(parts, texts, strict=True), 1)
+        pages = [
+            self._replace(name=f"{self.name}-{at}", rows=rows, texts=self.texts[:1])
+            for at, rows in enumerate(parts, 1)
         ]
+        return [*pages[:-1], pages[-1]._replace(texts=self.texts)] if len(pages) > 1 else [self]
+
+
+Part = tuple[str, list[str], list[Table]]  # title (or empty), paragraphs, tables of a page's part
 
 
 def table(
@@ -122,16 +113,9 @@ def table(
     fields: Sequence[Field] | None = None,
     **words: Any,
 ) -> Table:
-    """A table of a line for each record.
+    """A table of a line a record: cells or values by key, names for expressions, block and ids.
 
-    Args:
-        name: stem of its files.
-        part: ``TEMPLATE.MACRO`` of its texts; the macro's name is that of its columns, too.
-        records: cells or values by the columns' keys, or names for the columns' expressions;
-            ``block`` and ``ids`` as in `Row`.
-        block_header: see `Table`.
-        fields: its columns where ``fields.tsv`` hasn't all of them.
-        **words: what the macro takes.
+    The words are for ``part``, the ``TEMPLATE.MACRO`` of the texts.
     """
     template, macro = part.split(".")
     columns = fields_of(macro, **words) if fields is None else fields
@@ -144,35 +128,27 @@ def table(
 
 def fields_of(part: str, **words: Any) -> list[Field]:
     """A table's columns in ``templates/fields.tsv``; words stand for ``{names}`` in the heads."""
-    lines = (_TEMPLATES / "fields.tsv").read_text(encoding="utf-8").splitlines()[1:]
-    columns = [line.split("\t") for line in lines]
-    return [
-        Field(key, header.format(**words), *rest)
-        for name, key, header, *rest in columns
-        if name == part
-    ]
+    lines = [rest for name, *rest in _lines("fields.tsv") if name == part]
+    return [Field(key, header.format(**words), *rest) for key, header, *rest in lines]
 
 
-def bounded(value: float | None, ends: tuple[float, float] | None) -> Cell:
-    """A value in percent or points with its interval, which has columns of its own in CSV."""
-    if value is None or ends is None:
-        return Cell(value, number(value))
-    extra = dict(zip(("low", "high"), ends, strict=True))
-    return Cell(value, number(value), interval=bracket(ends), extra=extra)
+def _lines(name: str) -> list[list[str]]:
+    text = (_TEMPLATES / name).read_text(encoding="utf-8")
+    return [line.split("\t") for line in text.splitlines()]
 
 
 def _cell(field: Field, record: Mapping[str, Any]) -> Cell:
     """The cell of a record, printed as the column's form says; cells stand as they are."""
     key, _, _, form, expression = field
-    value = _compiled(expression)(record) if expression else record.get(key)
+    value = record.get(key)
+    if expression:  # None for an attribute of what is not there
+        value = _environment().compile_expression(expression, undefined_to_none=True)(record)
     if isinstance(value, Cell):
         return value
     if value is None or isinstance(value, str):
         return Cell(value, value or UNDEFINED)
-    if form == "p":
-        return Cell(value, p_value(value).removeprefix("p ").removeprefix("= "))
-    if form == ",":
-        return Cell(value, f"{value:,}")
+    if form in ("p", ","):
+        return Cell(value, f"{value:,}" if form == "," else p_value(value).lstrip("p= "))
     digits, space, unit = form.partition(" ")
     return Cell(value, f"{number(value, int(digits))}{space}{unit}")
 
@@ -182,14 +158,20 @@ def number(value: float | None, digits: int = 2, sign: str = "-") -> str:
     if value is None:
         return UNDEFINED
     text = f"{value:{sign}.{digits}f}"
-    if float(text) == 0:
-        text = text.lstrip("+-")
-    return text.replace("-", "−")
+    return (text if float(text) else text.lstrip("+-")).replace("-", "−")
 
 
 def bracket(ends: Sequence[float], digits: int = 1) -> str:
     """An interval: ``[−3.2, 0.4]``."""
     return f"[{', '.join(number(end, digits) for end in ends)}]"
+
+
+def bounded(value: float | None, ends: tuple[float, float] | None) -> Cell:
+    """A value in percent or points with its interval, which has columns of its own in CSV."""
+    if value is None or ends is None:
+        return Cell(value, number(value))
+    extra = {"low": ends[0], "high": ends[1]}
+    return Cell(value, number(value), interval=bracket(ends), extra=extra)
 
 
 def p_value(value: float) -> str:
@@ -198,11 +180,22 @@ def p_value(value: float) -> str:
 
 
 def render(table: Table, form: str) -> str:
-    """A table as text: ``csv``, ``md``, ``tex``, ``html`` (a page of its own) or ``txt``."""
-    if form == "csv":
-        return _csv(table)
-    kind = "page" if form == "html" else "table"
-    return _filled(f"{kind}.{form}", table=table, title=table.texts[0])
+    """A table as text: ``csv`` (full precision), ``md``, ``tex``, ``html`` (a page) or ``txt``."""
+    if form != "csv":
+        kind = "page" if form == "html" else "table"
+        return _filled(f"{kind}.{form}", table=table, title=table.texts[0])
+    # What a line is about, then for each column its value and its cells' further ones: ``KEY_pct``.
+    ids = dict.fromkeys(chain.from_iterable(row.ids for row in table.rows))
+    columns: dict[str, list[Any]] = {key: [row.ids.get(key) for row in table.rows] for key in ids}
+    for index, field in enumerate(table.fields):
+        cells = [row.cells[index] for row in table.rows]
+        columns[field.key] = [cell.value for cell in cells]
+        for suffix in dict.fromkeys(chain.from_iterable(cell.extra for cell in cells)):
+            columns[f"{field.key}_{suffix}"] = [cell.extra.get(suffix) for cell in cells]
+    text = io.StringIO()
+    rows = zip(*columns.values(), strict=True)
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    return text.getvalue()
 
 
 def write_table(
@@ -214,10 +207,8 @@ def write_table(
         write_text(out / f"{table.name}.{form}", "\n".join(render(part, form) for part in parts))
 
 
-def write_page(
-    name: str, title: str, sections: Iterable[tuple[str, list[str], list[Table]]], out: Path
-) -> None:
-    """Write titles (empty for the first), paragraphs and tables as Markdown, HTML and LaTeX."""
+def write_page(name: str, title: str, sections: Iterable[Part], out: Path) -> None:
+    """Write sections as Markdown, HTML and LaTeX."""
     shown = [(head, texts, [t for t in tables if t.rows]) for head, texts, tables in sections]
     for form in ("md", "html", "tex"):
         write_text(out / f"{name}.{form}", _filled(f"page.{form}", title=title, sections=shown))
@@ -241,54 +232,25 @@ def _filled(template: str, **values: Any) -> str:
 
 
 @cache
-def _compiled(expression: str) -> Any:
-    """An expression as a function of a record; None for an attribute of what is not there."""
-    return _environment().compile_expression(expression, undefined_to_none=True)
-
-
-@cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # each format has its own
     )
-    lines = (_TEMPLATES / "latex.tsv").read_text(encoding="utf-8").splitlines()
-    pairs = (line.split("\t") for line in lines)
-    substitutes = {int(code.removeprefix("U+"), 16): latex for code, latex in pairs}
+    latex = {int(code.removeprefix("U+"), 16): text for code, text in _lines("latex.tsv")}
     environment.filters |= {
         "bounded": bounded,
         "cell": Cell,
         "html": html.escape,
         "label": lambda name: re.sub(r"[^A-Za-z0-9.-]", "-", name),
-        # Keeps Markdown from reading a title's characters as markup.
         "md": lambda text: one_line(re.sub(r"([\\`*_|<>\[\]])", r"\\\1", text)),
         "number": number,
         "p_value": p_value,
         "percent": lambda value: 100 * value if isinstance(value, float) else None,
         "render": lambda table, kind: _filled(kind, table=table).rstrip("\n"),
         "signed": partial(number, sign="+"),
-        # Characters that LaTeX reads as markup, or that pdflatex does not know.
-        "tex": lambda text: one_line(text).translate(substitutes),
+        "tex": lambda text: one_line(text).translate(latex),
     }
     return environment
-
-
-def _csv(table: Table) -> str:
-    """Full precision: first what each line is about, then for each column its value as Python
-    writes it (17 digits bring the same float back) and its cells' further columns, such as
-    ``KEY_pct`` for changes against a reference. What is undefined is left empty.
-    """
-    ids = dict.fromkeys(chain.from_iterable(row.ids for row in table.rows))
-    columns: dict[str, list[Any]] = {key: [row.ids.get(key) for row in table.rows] for key in ids}
-    for index, field in enumerate(table.fields):
-        cells = [row.cells[index] for row in table.rows]
-        columns[field.key] = [cell.value for cell in cells]
-        for suffix in dict.fromkeys(chain.from_iterable(cell.extra for cell in cells)):
-            columns[f"{field.key}_{suffix}"] = [cell.extra.get(suffix) for cell in cells]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([columns, *zip(*columns.values(), strict=True)])
-    return text.getvalue()

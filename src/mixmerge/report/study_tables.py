@@ -1,90 +1,48 @@
-"""Tables 3 to 9: mixture and merges measured against the specialists, and all tables' files.
+"""The study's tables: hyperparameters, data, and scores against the specialists; and their files.
 
-A table is a pivot of the tidy scores: a line a checkpoint, a column a score, AVG last.
+Tables 3 to 9 are pivots of the tidy scores: a line a checkpoint, a column a score, AVG last.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from mixmerge.report.layout import (
-    INDEX,
-    Entry,
-    Model,
-    Variant,
-    paper_entries,
-    table_entries,
-)
+from mixmerge.artifacts.manifest import MANIFEST
+from mixmerge.report import layout as layouts
+from mixmerge.report import render
+from mixmerge.report.layout import Entry, Layout, Model, Run, Variant
 from mixmerge.report.paper_comparison import paper_table
-from mixmerge.report.render import (
-    Cell,
-    Field,
-    Table,
-    bracket,
-    number,
-    render,
-    table,
-    write_table,
-    write_text,
-)
-from mixmerge.report.results import (
-    AVERAGES,
-    SPECIALISTS,
-    Against,
-    Evidence,
-    Results,
-    Score,
-)
-from mixmerge.report.training_tables import data_table, hyperparameters_table
+from mixmerge.report.render import Cell, Field, Table, bracket, number, table
+from mixmerge.report.results import AVERAGES, SPECIALISTS, Against, Results, Score, finite
+from mixmerge.report.results import validated_input as validated
 
-#: A table's line before it is printed, by name: its cells, and what it is about.
-Record = dict[str, Any]
+Record = dict[str, Any]  # a table's line before it is printed: its cells, and what it is about
 
-#: Not distinguishable from the specialist of the column's task (in AVG, from the specialists), and
-#: AVG not distinguishable from that of the mixture.
-_SIGNS: Sequence[tuple[Against, str, str]] = (
-    ("specialist", "≈", "p_adjusted"),
-    ("mixture", "‡", "p_adjusted_mixture"),
-)
-
-#: Share of completions that may hit the length limit before a note says so.
-_CUT_OFF = 0.01
+#: What marks a score that is not distinguishable from the specialist's, or from the mixture's.
+_SIGNS: Mapping[Against, str] = {"specialist": "≈", "mixture": "‡"}
 
 
 def write_tables(results: Results, root: Path, out: Path) -> None:
-    """Write every table of the study in every rendering, and all of them in one Markdown file.
-
-    Below the study's root, ``data/statistics.json`` and manifests of checkpoints are read.
-    """
+    """Write every table of the study in every rendering, and all of them in one Markdown file."""
     layout = results.layout
-    tables = [study_table(results, entry, root) for entry in table_entries(layout)]
-    beside = [paper_table(results, entry) for entry in paper_entries(layout)]
+    tables = [study_table(results, entry, root) for entry in layouts.table_entries(layout)]
+    beside = [paper_table(results, entry) for entry in layouts.paper_entries(layout)]
     for each in (*tables, *beside):
-        write_table(each, out, paged=each in beside)
-    parts = [f"# {layout.title}\n", *(render(each, "md") for each in (*tables, *beside))]
-    write_text(out / INDEX, "\n".join(parts))
+        render.write_table(each, out, paged=each in beside)
+    parts = [f"# {layout.title}\n", *(render.render(each, "md") for each in (*tables, *beside))]
+    render.write_text(out / layouts.INDEX, "\n".join(parts))
 
 
 def study_table(results: Results, entry: Entry, root: Path) -> Table:
-    """One of the study's own tables."""
-    match entry.kind:
-        case "hyperparameters":
-            return hyperparameters_table(results.layout, entry, root)
-        case "data":
-            return data_table(results, entry, root)
-    return score_table(results, entry)
-
-
-def score_table(results: Results, entry: Entry) -> Table:
-    """Tables 3 to 9: checkpoints against the specialists.
-
-    Table 3 has base, specialists, mixture, and each strategy at its chosen ratio; Table 4 each
-    percentage's specialists, each on the test columns of its own task; Tables 5-8 every ratio of
-    every strategy of one model; Table 9 one model's base, each specialist by itself, mixture and
-    all merges.
-    """
+    """One of the study's own tables; from Table 3 on, checkpoints against the specialists."""
     layout, kind = results.layout, entry.kind
+    if kind == "hyperparameters":
+        return hyperparameters_table(layout, entry, root)
+    if kind == "data":
+        return data_table(results, entry, root)
     scale, columns = kind == "data-scale", layout.columns_of("test")
     several = layout.scale_models if scale else layout.strategy_models
     models = [layout.model(key) for key in ([entry.model] if entry.model else several)]
@@ -97,7 +55,7 @@ def score_table(results: Results, entry: Entry) -> Table:
     digits = {column.key: column.digits for column in columns}
     records = []
     for model in models:
-        level = results.evidence.get(model.key, Evidence()).level
+        level, _ = results.evidence.get(model.key, (0.0, 0))
         for record in _shares(results, model) if scale else _checkpoints(results, model, kind):
             for key, name in record["sources"].items():
                 score = results.score(model, name, key)
@@ -105,23 +63,27 @@ def score_table(results: Results, entry: Entry) -> Table:
             records.append(record)
     lower = {column.key for column in columns if not column.higher_is_better}
     mark_best(records, [*digits, *AVERAGES.values()], lower)
+    # The largest share of completions that hit the length limit, and where; said from 1 % on.
+    keys = {model.key for model in models}
+    stops = [(1 - share, *at) for at, (_, share) in results.items.items() if at[0] in keys]
+    share, key, variant, suite = max(stops, default=(0.0, "", "", ""))
+    titles = {entry.key: entry.title for entry in layout.suites}
+    cut_off = (share, layout.model(key).title, variant, titles[suite]) if share > 0.01 else None
     words = {"kind": kind, "number": entry.number, "results": results, "models": models}
-    words |= {"cut_off": _cut_off(results, models), "layout": layout, **results.suites}
+    words |= {"cut_off": cut_off, "layout": layout}
     return table(entry.name, "tables.scores", records, "Model", fields, **words)
 
 
 def _checkpoints(results: Results, model: Model, kind: str) -> Iterator[Record]:
-    """Lines of Tables 3 and 5-9."""
+    """Lines of Table 3, each strategy at its chosen ratio, and of 5-9, one model's every ratio."""
     layout = results.layout
     chosen, merges = results.chosen(model), layout.merges(model)
     base, mixture = model.variants[0], model.variant(model.mixture)
-    specialists = map(model.variant, layout.specialists(model))
-    lines: dict[str, tuple[list[Variant | None], list[Variant]]] = {
-        "strategies": ([base, None], [mixture, *chosen]),
-        "ablation": ([None], merges),
-        "compact": ([base, *specialists], [mixture, *merges]),
-    }
-    alone, compared = lines[kind]
+    alone: list[Variant | None] = [None] if kind == "ablation" else [base, None]
+    compared = merges if kind == "ablation" else [mixture, *chosen]
+    if kind == "compact":  # each specialist by itself
+        alone = [base, *map(model.variant, layout.specialists(model))]
+        compared = [mixture, *merges]
     columns = [*(column.key for column in layout.columns_of("test")), *AVERAGES.values()]
     for variant in (*alone, *compared):
         text = layout.label(model, variant) if variant else "Specialists"
@@ -135,7 +97,7 @@ def _checkpoints(results: Results, model: Model, kind: str) -> Iterator[Record]:
 
 
 def _shares(results: Results, model: Model) -> Iterator[Record]:
-    """Lines of Table 4; mixtures at several percentages get lines of their own."""
+    """Lines of Table 4, each percentage's specialists, and mixtures where there are several."""
     trained = [v for v in model.variants if v.kind == "sft" and v.percent]
     mixtures = [variant for variant in model.variants if variant.kind == "mix"]
     lines = [
@@ -158,9 +120,7 @@ def _shares(results: Results, model: Model) -> Iterator[Record]:
 
 
 def score_cell(score: Score, key: str, digits: int | None, level: float, percents: bool) -> Cell:
-    """A score with its change, or AVG (without digits), with what is known about it: marks in
-    print, intervals and p-values in CSV.
-    """
+    """A score with its change, or AVG (without digits): marks in print, all evidence in CSV."""
     cell, average = Cell(score.value, number(score.value, digits or 2)), digits is None
     extra: dict[str, float | None] = {}
     if not average and percents:
@@ -171,8 +131,9 @@ def score_cell(score: Score, key: str, digits: int | None, level: float, percent
     if key == AVERAGES["validation"]:
         return cell._replace(extra=extra)
     hint, mark = f"{100 * level:g} %: {bracket(score.interval, digits or 2)[1:-1]}", ""
-    for against, sign, suffix in _SIGNS:
+    for against, sign in _SIGNS.items():
         test = score.tests.get(against)
+        suffix = "p_adjusted" if against == "specialist" else "p_adjusted_mixture"
         extra[suffix] = test["p_adjusted"] if test else None
         if test:
             p = test["p_adjusted"]
@@ -185,25 +146,107 @@ def score_cell(score: Score, key: str, digits: int | None, level: float, percent
 
 
 def mark_best(records: Sequence[Record], columns: Iterable[str], lower: Collection[str]) -> None:
-    """Mark the best values of each column (lowest in some) among a block's compared lines.
-
-    A block with a single compared line is left alone: being the best of one says nothing.
-    """
+    """Mark the best values of each column (lowest in some) among a block's compared lines, if 2."""
     compared = [record for record in records if record["compared"]]
     for block, column in product(dict.fromkeys(r["block"] for r in compared), columns):
         rivals = [r for r in compared if r["block"] == block and column in r]
         values = [r[column].value for r in rivals if r[column].value is not None]
-        best = (min if column in lower else max)(values, default=None)
-        for record in rivals if len(rivals) > 1 else ():
-            cell = record[column]
-            record[column] = cell._replace(best=best is not None and cell.value == best)
+        for record in rivals if len(rivals) > 1 and values else ():
+            best = min(values) if column in lower else max(values)
+            record[column] = record[column]._replace(best=record[column].value == best)
 
 
-def _cut_off(results: Results, models: Sequence[Model]) -> tuple[float, str, str, str] | None:
-    """Largest share of completions that hit the length limit, and where; None where all is well."""
-    keys = {model.key for model in models}
-    stops = [(1 - items.stopped, *at) for at, items in results.items.items() if at[0] in keys]
-    share, key, variant, suite = max(stops, default=(0.0, "", "", ""))
-    titles = {entry.key: entry.title for entry in results.layout.suites}
-    place = (results.layout.model(key).title, variant, titles[suite]) if share > _CUT_OFF else None
-    return (share, *place) if place else None
+def hyperparameters_table(layout: Layout, entry: Entry, root: Path) -> Table:
+    """Table 1: a column for each set of settings in a size class; the root has the base models."""
+    order = list(dict.fromkeys(model.size for model in layout.models))
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in sorted(layout.runs, key=lambda run: order.index(layout.model(run.model).size)):
+        key = (layout.model(run.model).size, json.dumps(run.settings, sort_keys=True))
+        groups.setdefault(key, []).append(run)
+    sizes = [size for size, _ in groups]
+    columns = {
+        size + (f" ({sizes[:at].count(size) + 1})" if sizes.count(size) > 1 else ""): runs
+        for at, (size, runs) in enumerate(zip(sizes, groups.values(), strict=True))
+    }
+    parameters = {}
+    for model in layout.models:
+        path = root / "checkpoints" / model.key / model.variants[0].name / MANIFEST
+        with validated(path, "of the base model") as content:
+            if "parameters" in content["facts"]:
+                parameters[model.key] = int(finite(content["facts"], "parameters"))
+    records: list[Record] = [{"setting": "Parameters"}] if parameters else []
+    for head, runs in columns.items() if parameters else ():
+        keys = dict.fromkeys(run.model for run in runs if run.model in parameters)
+        counts = [parameters[key] for key in keys]
+        records[0][head] = Cell("; ".join(map(str, counts)), ", ".join(map(human, counts)))
+    for setting in render.fields_of("settings"):
+        values = {head: runs[0].settings.get(setting.key) for head, runs in columns.items()}
+        if setting.key == "lora" or any(value is not None for value in values.values()):
+            cells = {head: _setting(setting.key, value) for head, value in values.items()}
+            records.append({"setting": setting.header, **cells})
+    records.append({"setting": "Optimiser", **dict.fromkeys(columns, "AdamW")})
+    fields = [Field("setting", "Setting", form="text"), *(Field(head, head) for head in columns)]
+    members = [f"{head}: {_members(layout, runs)}" for head, runs in columns.items()]
+    words = {"number": entry.number, "members": members, "layout": layout}
+    return table(entry.name, "tables.hyperparameters", records, "", fields, **words)
+
+
+def _setting(name: str, value: Any) -> Cell:
+    if value is None:
+        return Cell(None, "all weights" if name == "lora" else render.UNDEFINED)
+    if isinstance(value, dict):
+        raw = "; ".join(f"{key} {entry}" for key, entry in value.items())
+        return Cell(raw, f"LoRA r {value['rank']}, alpha {value['alpha']:g}")
+    if isinstance(value, bool):
+        return Cell("yes", "yes") if value else Cell("no", "no")
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    if name == "learning_rate" or (isinstance(value, float) and 0 < abs(value) < 1e-3):
+        mantissa, exponent = f"{value:e}".split("e")
+        text = f"{float(mantissa):g}e{int(exponent)}".replace("-", "−")
+    return Cell(value, text)
+
+
+def _members(layout: Layout, runs: Sequence[Run]) -> str:
+    """Which runs a column is about: models, and training sets unless it is all of them."""
+    sets = {run.training_set for run in layout.runs}
+    groups = defaultdict(list)
+    for key in dict.fromkeys(run.model for run in runs):
+        trained = tuple(run.training_set for run in runs if run.model == key)
+        groups[trained].append(layout.model(key).title)
+    return "; ".join(
+        ", ".join(models) + ("" if set(trained) == sets else f": {', '.join(trained)}")
+        for trained, models in groups.items()
+    )
+
+
+def human(count: int) -> str:
+    """A large count with three digits: ``1.54 B``, ``2.31 M``."""
+    for unit, size in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return str(count)
+
+
+def data_table(results: Results, entry: Entry, root: Path) -> Table:
+    """Table 2: one line a task, one each of its sources where it has several, and the mixtures."""
+    records: list[Record] = []
+
+    def add(title: str, counts: Mapping[str, Any], name: str, source: str = "") -> None:
+        ids = {"set": name, "source": source}
+        records.append({"label": title, "prompt": {}, "answer": {}, **counts, "ids": ids})
+
+    with validated(root / "data" / "statistics.json", "statistics") as content:
+        for task in results.layout.tasks:
+            counts = content["tasks"][task.key]
+            sources = counts.get("sources", {})
+            for source, part in sources.items() if len(sources) > 1 else ():
+                add(f"{task.title}: {source}", part, task.key, source)
+            add(task.title, counts, task.key)
+        mixtures = {name: part for name, part in content["sets"].items() if "tasks" in part}
+        for name in sorted(mixtures, key=lambda name: finite(mixtures[name], "train", 0)):
+            add("Data mixture" + (f" ({name})" if len(mixtures) > 1 else ""), mixtures[name], name)
+        data = table(entry.name, "tables.data", records, number=entry.number, results=results)
+        for row in data.rows:
+            for field, cell in zip(data.fields[1:], row.cells[1:], strict=True):
+                finite({field.key: 0 if cell.value is None else cell.value}, field.key, 0)
+    return data

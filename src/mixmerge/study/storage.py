@@ -12,7 +12,7 @@ from mixmerge.artifacts.manifest import MANIFEST, PROVENANCE
 from mixmerge.core.errors import UserError, one_line
 from mixmerge.study.plan import Study
 
-#: Summary of a checkpoint's scores; `mixmerge.report.results.scores_path` reads it.
+#: Summary of a checkpoint's scores; `mixmerge.report.results` reads it.
 _SCORES = "scores.json"
 
 

@@ -16,8 +16,7 @@ from mixmerge.uncertainty import statistics
 from mixmerge.uncertainty.settings import Measure, UncertaintySettings
 from mixmerge.uncertainty.statistics import Array
 
-#: Column key of comparisons of AVG.
-AVERAGE = "avg"
+AVERAGE = "avg"  # column key of its comparisons
 
 
 class _Column(NamedTuple):
@@ -28,11 +27,7 @@ class _Column(NamedTuple):
 
 
 def analyse(settings: UncertaintySettings, scores: Mapping[str, Path], seed: int) -> dict[str, Any]:
-    """What ``uncertainty/{model}.json`` holds (docs/uncertainty.md).
-
-    ``scores`` names each checkpoint's directory of kind "scores". The resamples must be enough for
-    the largest family to tell two checkpoints apart.
-    """
+    """What ``uncertainty/{model}.json`` holds, from each checkpoint's directory of scores."""
     level, resamples = settings.uncertainty.confidence, settings.uncertainty.resamples
     planned = matches(settings)
     largest = max(Counter(match["family"] for match in planned).values(), default=0)
@@ -54,7 +49,8 @@ def analyse(settings: UncertaintySettings, scores: Mapping[str, Path], seed: int
         for measure, items, own in zip(measures, rows, draws, strict=True):
             values = np.column_stack([items.mean(axis=1), own])
             columns[measure.key] = _Column(values, items if measure.counted else None)
-    places, roles = {arm.name: place for place, arm in enumerate(settings.arms)}, {}
+    places = {arm.name: place for place, arm in enumerate(settings.arms)}
+    roles = {}
     for role in ("test", "validation"):
         if measures := settings.of_role(role):
             references = [places[settings.specialists[measure.task]] for measure in measures]

@@ -14,16 +14,13 @@ from mixmerge.uncertainty.settings import Measure
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-_BLOCK = 4_000_000  # numbers in a block of counts: 32 MB
-
 
 def paired_interval(
     gained: Any, lost: Any, problems: int, confidence: float
 ) -> tuple[Array, Array]:
-    """Bonett and Price's adjusted Wald interval of the difference of two shares of one suite.
+    """Bonett and Price's adjusted Wald interval (2012) of the difference of two paired shares.
 
-    (2012, Journal of Educational and Behavioral Statistics 37(4).) ``gained`` and ``lost`` count
-    the problems that only the first or only the second checkpoint solves; numbers or arrays.
+    ``gained`` and ``lost`` count the problems that only the first or only the second solves.
     """
     one, two = (np.asarray(count) + 1 for count in (gained, lost))
     size = problems + 2
@@ -39,8 +36,10 @@ def resampled_means(values: Array, resamples: int, seed: int, label: str = "resa
     `scipy.stats.bootstrap` gathers the values anew; a mean needs only how often an item was drawn.
     From shape (items, columns) to (resamples, columns); ``label`` names the progress bar.
     """
-    items, blocks = len(values), []
-    generator, step = np.random.default_rng(seed), max(1, _BLOCK // items)
+    items = len(values)
+    generator = np.random.default_rng(seed)
+    step = max(1, 4_000_000 // items)  # 32 MB of counts
+    blocks = []
     for start in tqdm(range(0, resamples, step), desc=label, unit="block", mininterval=1):
         rows = min(step, resamples - start)
         drawn = generator.integers(0, items, size=(rows, items))
