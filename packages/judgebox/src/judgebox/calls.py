@@ -62,7 +62,9 @@ class _WriteOnly(io.StringIO):
         raise OSError
 
     readline = readlines = read  # type: ignore[assignment]
-    readable = lambda self: False  # noqa: E731
+
+    def readable(self, *args: Any, **kwargs: Any) -> bool:
+        return False
 
 
 @contextlib.contextmanager

@@ -188,9 +188,9 @@ def open_cases(path: Path) -> Iterator[dict[str, CaseSet]]:
             index = unpack(data[start:end], opaque=False)
             sets = {name: CaseSet(data, places) for name, places in index.items()}
         except (CodecError, OSError, ValueError, KeyError, TypeError, AttributeError):
+            way_out = f"remove {path.parent.parent} and run again"
             raise SetupError(
-                f"{path}: holds no tests in this version's format; remove {path.parent.parent} and "
-                "run again"
+                f"{path}: holds no tests in this version's format; {way_out}"
             ) from None
         yield sets
 

@@ -180,7 +180,8 @@ def _as_builtin(value: Any) -> list[Any] | None:
 _DATE, _CLOCK = ("year", "month", "day"), ("hour", "minute", "second", "microsecond")
 _LAST, _RANGE, _ZONE = ("tzinfo", "fold"), ("start", "stop", "step"), (timezone, NoneType)
 _INT, _SEVEN, _FOUR = (int,) * 3, (*(int,) * 7, _ZONE, int), (*(int,) * 4, _ZONE, int)
-_RAW, _LIST, _PAIR = (bytes,), (list,), struct.Struct("<dd")
+_RAW, _LIST = (bytes,), (list,)
+_PAIR = struct.Struct("<dd")
 #: An extension's code is its type's place in here, from 1.
 KINDS: list[Kind] = [
     Kind(tuple, _LIST, list, tuple),

@@ -96,10 +96,7 @@ def read_samples(path: Path, problems: Mapping[str, Problem]) -> list[tuple[str,
     for number, row in enumerate(read_jsonl(path), start=1):
         task, where = str(row.get("task_id")), f"{path}: sample {number}"
         if task not in problems:
-            raise SetupError(
-                f"{where}: task_id {task!r} is none of the problems'; do samples and problems "
-                "belong together?"
-            )
+            raise SetupError(f"{where}: task_id {task!r} is none of the problems'; another file?")
         if isinstance(row.get("solution"), str):
             samples.append((task, row["solution"]))
         elif isinstance(row.get("completion"), str):
@@ -108,9 +105,8 @@ def read_samples(path: Path, problems: Mapping[str, Problem]) -> list[tuple[str,
             raise SetupError(f"{where} ({task}): needs `solution` or `completion`, a string")
     if missing := sorted(problems.keys() - dict(samples)):
         names = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
-        raise SetupError(
-            f"{path}: no sample for {len(missing)} of {len(problems)} problems: {names}"
-        )
+        count = f"{len(missing)} of {len(problems)} problems"
+        raise SetupError(f"{path}: no sample for {count}: {names}")
     return samples
 
 

@@ -17,8 +17,10 @@ PASS, FAIL, TIMEOUT = "pass", "fail", "timeout"
 #: Tests of the first batch, factor by which later ones grow, and the most tests and bytes of one.
 _FIRST, _GROWTH, _MOST, _BATCH_BYTES = 16, 4, 1024, 256 * 1024
 #: What an output may exceed the expected one by: a factor (a float takes nine times as much as the
-#: small integer that it equals), and bytes besides. One of so many times fewer is not compared.
-_FACTOR, _MORE, _SMALLER = 10, 2**20, 32
+#: small integer that it equals), and bytes besides.
+_FACTOR, _MORE = 10, 2**20
+#: An output of so many times fewer bytes than expected, but for a few, is not compared.
+_SMALLER = 32
 #: Bytes that are made into a value at once, which may be a hundred times as large. Of a longer list
 #: one item after the other is made; other outputs as large must be equal to the bit.
 _WHOLE_BYTES = 4 * 2**20
@@ -115,7 +117,8 @@ def judge_set(
     started = time.monotonic()
     with box.start("calls", data, bounds) as running:
         right = judging.all_right(running)
-        failed, expired = judging.judged if judging.loaded else None, b"X" in judging.time_messages
+        failed = judging.judged if judging.loaded else None
+        expired = b"X" in judging.time_messages
         if right is None:
             ended = running.wait()
             if ended.reason in ("cpu", "wall"):

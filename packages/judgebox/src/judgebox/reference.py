@@ -12,9 +12,10 @@ from judgebox.codec import CaseWriter, open_cases
 from judgebox.compare import equals_its_like, is_floats
 from judgebox.judging import PASS, TIMEOUT, Clocks, Program, judge_set
 
-#: Seconds that a reference may take for all inputs of a set (it is trusted to end), and bytes that
-#: all its outputs may have.
-_SECONDS, _OUTPUT_BYTES = 540.0, 16 * 2**30
+#: Seconds that a reference may take for all inputs of a set: it is trusted to end.
+_SECONDS = 540.0
+#: Bytes that all its outputs may have.
+_OUTPUT_BYTES = 16 * 2**30
 #: Tolerance of floats in recorded results, absolute and relative.
 TOLERANCE = 1e-6
 

@@ -24,8 +24,10 @@ from judgebox.check import INPUT, OUTPUT, Channel, Ended, Limits, Reason, Run, R
 EXIT: Final = 97
 #: Descriptor at which a check reports what went wrong before any foreign code ran.
 _REPORT = OUTPUT + 1
-#: Descriptors that a process may have open, and seconds between two looks at a check.
-_FILES, _TICK = 256, 0.02
+#: Descriptors that a process may have open.
+_FILES = 256
+#: Seconds between two looks at a check.
+_TICK = 0.02
 #: Modules with ``run(request, channel)``, which is called in an isolated process.
 _HARNESSES = {"calls": "judgebox.calls", "program": "judgebox.check", "record": "judgebox.record"}
 # What a program puts in its place is not what ends its process.

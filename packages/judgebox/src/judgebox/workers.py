@@ -36,7 +36,8 @@ class Workers(AbstractContextManager["Workers"]):
     def __init__(
         self, count: int = 1, packages: Sequence[str] = PACKAGES, patience: float = 600
     ) -> None:
-        self._patience, self._left = patience, False
+        self._patience = patience
+        self._left = False
         self._all = [_Worker(packages) for _ in range(count)]
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         for worker in self._all:
