@@ -59,7 +59,16 @@ def snapshot(model: str, settings: HubCheckpoint | LocalCheckpoint, out: Path) -
             _copy_checkpoint(source, made.path)
             settle_code(made.path, where, settings.trust_remote_code, origin.get("commit"))
             if own is not None:
-                _replace_template(where, made.path, own)
+                tokenizer = load_tokenizer(made.path, run_code=False)
+                original = template_of(tokenizer)
+                text = install_chat_template(own, made.path)
+                # A template that only adds marks around the answer writes the same text.
+                if original and (texts := first_difference(tokenizer, original, text)):
+                    logger.warning(
+                        "%s.chat_template: %s writes another text than the checkpoint's own "
+                        "template: %r, not %r",
+                        *(where, own, texts[1], texts[0]),
+                    )
             load_chat(made.path, run_code=False)
             check_finite(made.path)
         except UserError as error:
@@ -68,21 +77,6 @@ def snapshot(model: str, settings: HubCheckpoint | LocalCheckpoint, out: Path) -
         made.facts.update(finish_files(made.path))
     if isinstance(settings, HubCheckpoint):
         shutil.rmtree(source)
-
-
-def _replace_template(where: str, checkpoint: Path, own: Path) -> None:
-    """Take the config's chat template; warn where it writes another text than the one it replaces.
-
-    A template that only adds marks around the answer should not; one that is meant to may.
-    """
-    tokenizer = load_tokenizer(checkpoint, run_code=False)
-    original, text = template_of(tokenizer), install_chat_template(own, checkpoint)
-    if original and (texts := first_difference(tokenizer, original, text)):
-        logger.warning(
-            "%s.chat_template: %s writes another text than the checkpoint's own template: %r, "
-            "not %r",
-            *(where, own, texts[1], texts[0]),
-        )
 
 
 def first_difference(tokenizer: Any, first: str, second: str) -> tuple[str, str] | None:

@@ -38,8 +38,7 @@ def atomic_open(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = _scratch(path)
     try:
-        encoding = None if "b" in mode else "utf-8"
-        with scratch.open(mode, encoding=encoding, newline=None if "b" in mode else "\n") as file:
+        with scratch.open(mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
