@@ -65,7 +65,7 @@ def train(job: Job, request: StopRequest) -> None:
     # stay in fp32 and the arithmetic runs in bf16 under autocast: at 1e-5 an update is smaller than
     # a bf16 weight's last digit.
     dtype = torch.bfloat16 if half and settings.zero_stage is not None else torch.float32
-    local = {"local_files_only": True, "trust_remote_code": trusts_code(job.base)}
+    trusted = trusts_code(job.base)
     lora = settings.lora and LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.lora.rank,
@@ -81,12 +81,19 @@ def train(job: Job, request: StopRequest) -> None:
         request,
         read_json(job.tokens / COUNTS)["train"]["tokens"],
         model=AutoModelForCausalLM.from_pretrained(
-            job.base, dtype=dtype, attn_implementation=attention, use_safetensors=True, **local
+            job.base,
+            dtype=dtype,
+            attn_implementation=attention,
+            local_files_only=True,
+            trust_remote_code=trusted,
+            use_safetensors=True,
         ),
         args=args,
         train_dataset=fill_up(rows, settings.batch_size),
         eval_dataset=validation,
-        processing_class=AutoTokenizer.from_pretrained(job.base, **local),
+        processing_class=AutoTokenizer.from_pretrained(
+            job.base, local_files_only=True, trust_remote_code=trusted
+        ),
         peft_config=lora,
     )
     try:
