@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -236,26 +236,23 @@ def verify(study: Study, options: str = "", remote: bool = False) -> Verdict:
 def _results(study: Study, options: str, remote: bool) -> Iterator[Result]:
     """All results of a study that have a digest, made or not; of the report those made."""
     config, sets = study.config, study.training_sets.items()
-    #: What stands for the name in braces; others are sections of the configuration.
-    names: dict[str, Iterable[str | tuple[str, str]]] = {
+    own: dict[str, list[str]] = {
         "": [""],
         "corpus": ["corpus"] if config.embedded else [],
         "mixture": [name for name, (task, _) in sets if task is None],
         "subset": [name for name, (task, _) in sets if task is not None],
-        "code_suite": study.code_suites(),
-        "snapshot": study.models_of_kind("hub", "local"),
-        "gguf": study.models_of_kind("gguf"),
-        "embedded_model": study.models_of_kind("embedded"),
-        "resampled": [] if remote else config.models,
-        "trained": study.checkpoints("sft", "mix"),
-        "merge": study.checkpoints("merge"),
-        "winner": study.winners(),
-        "scored": [] if remote else study.checkpoints(),
     }
     for line in TABLE.read_text(encoding="utf-8").splitlines()[1:]:
         rule, form, place = line.split("\t")
+        if remote and rule in ("uncertainty", "generate", "score"):
+            continue
+        # In braces: a name of `own`, a section of the config, or a method of the study.
         key, sums = place.partition("{")[2].partition("}")[0], {}
-        for name in names[key] if key in names else getattr(config, key):
+        section, _, kinds = key.partition(":")
+        names = own.get(key, getattr(config, section, None))
+        if names is None:
+            names = getattr(study, section)(*kinds.split(",") if kinds else ())
+        for name in names:
             parts = name if isinstance(name, str) else "/".join(name)
             root = config.results if rule == "nltk_data" else study.root
             path = root / place.replace(f"{{{key}}}", parts)
