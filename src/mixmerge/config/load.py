@@ -92,9 +92,10 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        why = " ".join(part for part in (error.context, error.problem) if part)
-        tabs = "indent with blanks, not with tabs"
-        advice = tabs if "\\t" in why else "mend the line, or the one above"
+        why = " ".join(filter(None, (error.context, error.problem)))
+        advice = "mend the line, or the one above"
+        if "\\t" in why:
+            advice = "indent with blanks, not with tabs"
         raise UserError(f"{place}: not valid YAML: {why}; {advice}") from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1

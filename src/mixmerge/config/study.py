@@ -137,10 +137,8 @@ class StudyConfig(Section):
     @classmethod
     def _is_a_bucket(cls, prefix: str | None) -> str | None:
         if prefix is not None and not _BUCKET.fullmatch(prefix):
-            raise ValueError(
-                f"{prefix!r} is no bucket; write s3://bucket or s3://bucket/path, the path of "
-                "plain names"
-            )
+            way = "write s3://bucket or s3://bucket/path, the path of plain names"
+            raise ValueError(f"{prefix!r} is no bucket; {way}")
         return prefix and prefix.rstrip("/")
 
     def sft_plan(self, model: str, training_set: str) -> SftPlan:
