@@ -97,6 +97,8 @@ def read_yaml(path: Path) -> Any:
         if "\\t" in why:
             advice = "indent with blanks, not with tabs"
         raise UserError(f"{place}: not valid YAML: {why}; {advice}") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deep to be read; write it flatter") from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         raise UserError(
@@ -132,7 +134,7 @@ def _value_of(root: yaml.Node, loader: yaml.SafeLoader, path: Path) -> Any:
                     continue
                 parts += [(key, True), (value, False)]
                 first = names.setdefault(str(key.value), key)
-                if first is not key:
+                if first is not key and isinstance(key, yaml.ScalarNode):
                     raise UserError(
                         f"{path}:{key.start_mark.line + 1}: {key.value!r} comes twice, first in "
                         f"line {first.start_mark.line + 1}; rename or delete one of the two"
