@@ -3,9 +3,9 @@
     python benchmarks/summaries.py --nltk-data results/nltk_data [--pairs 25000] [--runs 3]
 
 References are docstrings of the installed packages, predictions the same with words dropped,
-repeated and replaced. `workflow/scripts/score.py` scores them as a study does; the peer is a loop over
-nltk, sacrebleu and rouge-score, as one would write it. Times include starting Python and loading
-WordNet. Exits with 1 unless all rows are equal.
+repeated and replaced. `workflow/scripts/score.py` scores them as a study does; the peer is a loop
+over nltk, sacrebleu and rouge-score, as one would write it. Times include starting Python and
+loading WordNet. Exits with 1 unless all rows are equal.
 """
 
 import argparse

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mixmerge.core.archives import Wanted, folder, gunzip, unzip
-from mixmerge.evaluate.nltk_data import BOUNDS, Route, Unavailable, run_command, take
-from offline_sources.tar import untar
+from mixmerge.core.archives import gunzip
+from offline_sources.archives import Wanted, folder, untar, unzip
+from offline_sources.nltk_data import BOUNDS, Route, Unavailable, run_command, take
 
 _SECONDS = 600
 #: Debian's package of the database, of its sense index, and (for `lexnames`) of its manual pages.
@@ -90,7 +90,7 @@ def unpack_deb(package: Path, tree: Path, wanted: Wanted) -> None:
 
     Raises:
         Unavailable: no dpkg, or it cannot read the package.
-        BadArchive: see `offline_sources.tar.untar`.
+        BadArchive: see `offline_sources.archives.untar`.
     """
     try:
         process = subprocess.Popen(

@@ -10,8 +10,9 @@ from zipfile import ZipFile
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from mixmerge.core.archives import BadArchive, Bounds, checked_name, unbroken, unzip
+from mixmerge.core.archives import BadArchive, Bounds
 from mixmerge.core.errors import UserError
+from offline_sources.archives import checked_name, unbroken, unzip
 
 #: Weights hardly shrink when they are packed; what does is no model.
 _BOUNDS = Bounds(bytes=200 << 30, ratio=20)

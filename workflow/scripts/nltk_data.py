@@ -1,7 +1,7 @@
 """Fetch the data METEOR needs, WordNet 3.0 and the punkt_tab tokenizer, without manual steps."""
 
 from mixmerge.core.cli import parser, path_argument, run
-from mixmerge.evaluate.nltk_data import fetch_nltk_data
+from offline_sources.nltk_data import fetch_nltk_data
 from offline_sources.nltk_packages import FALLBACKS
 
 

@@ -11,6 +11,9 @@ Penalty = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 #: Summary metrics, in the order of the paper's columns.
 SummaryMetric = Literal["bleu4", "chrfpp", "rouge_l", "meteor"]
+#: What METEOR needs of nltk's data -> where it stands below a directory of them.
+NLTK_RESOURCES = {"wordnet": "corpora/wordnet", "punkt_tab": "tokenizers/punkt_tab"}
+
 #: Whose special oracles judge a code suite: EvalPlus's own two, or none.
 Dataset = Literal["humaneval", "mbpp", "other"]
 #: Which stage made a checkpoint.

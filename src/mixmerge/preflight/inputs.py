@@ -24,8 +24,7 @@ from mixmerge.data.problems import (
 )
 from mixmerge.data.rows import ROWS, plain_row, read_lines, read_parquet
 from mixmerge.data.settings import HubSource, LocalSource, PackageSource
-from mixmerge.evaluate.nltk_data import RESOURCES
-from mixmerge.evaluate.settings import CodeSuite, SummarySuite
+from mixmerge.evaluate.settings import NLTK_RESOURCES, CodeSuite, SummarySuite
 from mixmerge.merge.settings import RecipeSettings
 from mixmerge.preflight.findings import Area, Context, few
 from mixmerge.study.plan import Study
@@ -190,7 +189,7 @@ def check_nltk_data(context: Context, area: Area) -> None:
         return
     from nltk.data import find  # seconds
 
-    for name, place in RESOURCES.items():
+    for name, place in NLTK_RESOURCES.items():
         try:
             area.checked.append(f"{name}: {find(f'{place}/')} (for {few(suites)})")
         except LookupError:

@@ -11,13 +11,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mixmerge.artifacts.manifest import publish
-from mixmerge.core.archives import BadArchive, Bounds, folder, unzip
+from mixmerge.core.archives import BadArchive, Bounds
 from mixmerge.core.errors import UserError
+from mixmerge.evaluate.settings import NLTK_RESOURCES
+from offline_sources.archives import folder, unzip
 
 #: What archives of nltk's data may unpack to; wordnet's is 35 MB.
 BOUNDS = Bounds(bytes=256 << 20)
-#: Resource -> where it stands below an nltk data directory.
-RESOURCES = {"wordnet": "corpora/wordnet", "punkt_tab": "tokenizers/punkt_tab"}
 
 #: Computes what METEOR needs, in a process that sees no other data of nltk.
 _PROBE = """\
@@ -52,11 +52,11 @@ def fetch_nltk_data(out: Path, fallbacks: Mapping[str, Route]) -> None:
         publish(out, "nltk_data", inputs=[], settings=settings, packages=["nltk"]) as artifact,
     ):
         target = artifact.path
-        for name, place in tqdm(RESOURCES.items(), desc="nltk data", mininterval=1):
+        for name, place in tqdm(NLTK_RESOURCES.items(), desc="nltk data", mininterval=1):
             work = Path(scratch, name)
             work.mkdir()
             settings["found"][name] = _fetch(name, target / place, work, fallbacks[name])
-        for path in (target / RESOURCES["punkt_tab"]).iterdir():
+        for path in (target / NLTK_RESOURCES["punkt_tab"]).iterdir():
             if path.name != "english" and path.is_dir():
                 shutil.rmtree(path)  # below the scratch directory of `out`
         for path in [target, *target.rglob("*")]:

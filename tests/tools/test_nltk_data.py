@@ -11,8 +11,8 @@ from fixtures.code_suites import nltk_data
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
-from mixmerge.evaluate.nltk_data import Unavailable, fetch_nltk_data, run_command
 from offline_sources import nltk_packages
+from offline_sources.nltk_data import Unavailable, fetch_nltk_data, run_command
 from offline_sources.nltk_packages import FALLBACKS
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mixmerge.core.archives import BadArchive, Bounds, folder, gunzip, unzip
+from mixmerge.core.archives import BadArchive, Bounds, gunzip
+from offline_sources.archives import folder, untar, unzip
 from offline_sources.nltk_packages import unpack_deb
-from offline_sources.tar import untar
 
 SMALL = Bounds(bytes=1 << 20, members=50, ratio=20, free=1000)
 
