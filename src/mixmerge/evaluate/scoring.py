@@ -69,7 +69,7 @@ def score(
         summary: dict[str, dict[str, Any]] = {}
         for name, judging in settings.suites.items():
             ended = answers[name]
-            summary[name] = entry = {
+            entry: dict[str, Any] = {
                 # The share that stopped by itself, and the mean length.
                 "stopped": sum(row.stop_reason != "length" for row in ended) / len(ended),
                 "completion_tokens": sum(row.completion_tokens for row in ended) / len(ended),
@@ -83,10 +83,11 @@ def score(
                     "release": read_manifest(suites[name], "suite")["facts"].get("release"),
                 }
             else:
-                source, metrics = suites[name] / "items.jsonl", judging.metrics
-                rows = score_summaries(ended, items[name], source, metrics)
+                metrics = judging.metrics
+                rows = score_summaries(ended, items[name], suites[name] / "items.jsonl", metrics)
                 entry["metrics"] = {m: sum(row[m] for row in rows) / len(rows) for m in metrics}
             entry["n"] = write_jsonl(artifact.path / f"{name}.jsonl", rows)
+            summary[name] = entry
         write_json(artifact.path / "scores.json", summary)
         artifact.facts["suites"] = {name: entry["n"] for name, entry in summary.items()}
         artifact.facts["releases"] = {name: summary[name]["release"] for name in truths}
@@ -125,7 +126,6 @@ def judge(
     # The longest reference first: one that starts last would leave the other workers idle.
     checks.sort(key=lambda check: -truths[check[0]].tasks[rows[check[0]][check[1]].id]["seconds"])
     requests = [truths[s].request(rows[s][n].id, rows[s][n].solution, clocks) for s, n in checks]
-
     if not requests:
         return rows
     with judges(code) as workers:

@@ -66,8 +66,8 @@ def render_recipe(settings: RecipeSettings) -> str:
         role = ", the method's base model" if task == pivot else ""
         lines.append(f"# {task}: {weight}{role} ({path})")
     lines.append(f"# base: {settings.base}")
-    options = {"sort_keys": False, "allow_unicode": True, "width": 1000}
-    return "\n".join([*lines, yaml.safe_dump(build_recipe(settings), **options)])
+    body = yaml.safe_dump(build_recipe(settings), sort_keys=False, allow_unicode=True, width=1000)
+    return "\n".join([*lines, body])
 
 
 def write_record(weights: Path, record: Path) -> None:
