@@ -105,3 +105,5 @@ def test_one_listing_tells_what_is_there_and_what_is_not(server: Server) -> None
     assert cache.mtime[f"local/{BUCKET}/here/7.json"].storage() > 0
     assert f"local/{BUCKET}/elsewhere/0.json" not in cache.exists_in_storage
     assert found.get_inventory_parent() in cache.exists_in_storage.has_inventory
+    found.s3bucket = None  # it is not listed again
+    asyncio.run(found.inventory(cache))
