@@ -58,8 +58,8 @@ class Pinned(Section):
     def _is_pinned(self) -> "Pinned":
         if not (self.allow_moving or is_commit(self.revision)):
             raise ValueError(
-                f"revision: {self.revision!r} is a tag or a branch, which may move; write the "
-                "commit (40 digits, on the page under `commits`), or set allow_moving: true"
+                f"revision: {self.revision!r} is no commit but a tag or a branch, which may move; "
+                "write the commit (40 hexadecimal digits), or set allow_moving: true"
             )
         return self
 

@@ -104,10 +104,15 @@ class Engine(ABC):
 
 def load_model(checkpoint: Path, dtype: str, device: str) -> Any:
     """A checkpoint's model, ready to decode; its weights must be those of its config."""
-    options = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
-    options["trust_remote_code"] = trusts_code(checkpoint)
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype, **options)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            checkpoint,
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=trusts_code(checkpoint),
+            output_loading_info=True,
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"{checkpoint}: cannot be loaded: {error}") from error
     # transformers only warns of tensors left at random, or left over.
