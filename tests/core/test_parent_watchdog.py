@@ -12,10 +12,17 @@ import pytest
 
 from mixmerge.core.parent_watchdog import DRIVER, is_alive, is_here, token
 
-#: A script as rules call it, which starts a child in a session of its own and then sleeps.
+#: A script as rules call it, which starts a child in a session of its own and then sleeps. Some
+#: machines hide other users' processes (hidepid of /proc), here that of pid 1.
 JOB = """
-import subprocess, sys, time
+import builtins, subprocess, sys, time
 from mixmerge.core.cli import run
+whole = builtins.open
+def hiding(path, *arguments, **options):
+    if str(path).startswith("/proc/1/"):
+        raise PermissionError(1, "hidden", path)
+    return whole(path, *arguments, **options)
+builtins.open = hiding
 def main():
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
                              start_new_session=True)

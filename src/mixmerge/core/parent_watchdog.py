@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
@@ -72,13 +73,21 @@ def watch() -> None:
         # What loses its parent by this comes to us, not to init, and is found by the next look.
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
         limit = time.monotonic() + 10
-        while (family := psutil.Process().children(recursive=True)) and time.monotonic() < limit:
+        while (family := _descendants()) and time.monotonic() < limit:
             for process in family:
                 kill(process.pid)
             psutil.wait_procs(family, timeout=0.05)  # ours would stay zombies
         kill(os.getpid())
 
     threading.Thread(target=look, name="orphan", daemon=True).start()
+
+
+def _descendants() -> list[Any]:
+    """Processes below this one; psutil's `children` fails where /proc hides other users'."""
+    running, family = list(psutil.process_iter(["ppid"])), [psutil.Process()]
+    for parent in family:
+        family += [process for process in running if process.info["ppid"] == parent.pid]
+    return family[1:]
 
 
 def kill(pid: int) -> None:
