@@ -74,6 +74,7 @@ def test_what_does_not(text: str) -> None:
         *("SNAKEMAKE_STORAGE_S3_SECRET_KEY", "SNAKEMAKE_STORAGE_S3_ACCESS_KEY", "WANDB_API_KEY"),
         *("MY_PASSWORD", "PGPASSWORD", "GITHUB_PAT", "AZURE_STORAGE_CONNECTION_STRING"),
         *("AZURE_STORAGE_ACCOUNT_KEY", "my-api-key", "GOOGLE_CREDENTIALS"),
+        *("LAB__API__KEY", "SSH_KEY_PRIVATE"),
     ],
 )
 def test_the_environments_secrets(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

@@ -38,10 +38,10 @@ _TOKENS = re.compile(
 #: Names of variables that hold a secret, such as PGPASSWORD, but for those that name its place or
 #: say something about it.
 _NAMED = re.compile(
-    r"(?!.*(?<![^_])(?:PATH|FILE|DIR|HOME|SOCK|SOCKET|HELPER|TYPE|EXPIRATION|EXPIRY|TTL|LENGTH"
-    r"|LIMIT)(?![^_])).*(?<![^_])(?:PASS|PWD|PAT|PASSPHRASE|CREDENTIALS?"
-    r"|[^_]*(?:TOKEN|SECRET|PASSWORD|PASSWD)|CONNECTION_(?:.+_)?STRING"
-    r"|(?:API|ACCESS|ACCOUNT|PRIVATE|SIGNING|STORAGE)_(?:.+_)?KEY)(?![^_])"
+    r"(?!.*\b(?:PATH|FILE|DIR|HOME|SOCK|SOCKET|HELPER|TYPE|EXPIRATION|EXPIRY|TTL|LENGTH|LIMIT)\b)"
+    r"(?:.*\b(?:PASS|PWD|PAT|PASSPHRASE|CREDENTIALS?|\w*(?:TOKEN|SECRET|PASSWORD|PASSWD))\b"
+    r"|(?=.*\bKEY\b).*\b(?:API|ACCESS|ACCOUNT|PRIVATE|SIGNING|STORAGE)\b"
+    r"|(?=.*\bCONNECTION\b).*\bSTRING\b)"
 )
 
 
@@ -93,7 +93,7 @@ def _environment() -> list[str]:
 def _secrets(name: str, value: str) -> tuple[str, ...]:
     """What of a variable is secret: mostly nothing."""
     secrets: set[str] = set()
-    if _NAMED.match(name.upper().replace("-", "_")) and not value.startswith("/"):
+    if _NAMED.match(re.sub("[-_]", " ", name.upper())) and not value.startswith("/"):
         secrets |= {value, value.strip()}
     for scheme, user in _IN_URL.findall(value):
         # Of `user:password` the password; a token may stand alone before the @, except for ssh,
