@@ -1,6 +1,8 @@
+import platform
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -49,6 +51,17 @@ def test_what_a_killed_process_left_is_cleaned_by_the_next(tmp_path: Path) -> No
         (scratch / "whole").write_text("x")
     assert [p.name for p in tmp_path.iterdir()] == ["d"]
     assert [p.name for p in path.iterdir()] == ["whole"]
+
+
+def test_what_another_user_writes_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / f".a.{platform.node()}.4000000.tmp"
+    scratch.write_text("half")
+    monkeypatch.setattr("os.kill", Mock(side_effect=PermissionError))
+    with atomic_open(tmp_path / "a"):
+        pass
+    assert scratch.exists()
 
 
 def test_jsonl_names_the_line(tmp_path: Path) -> None:

@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import psutil  # type: ignore[import-untyped]
-
 from mixmerge.core.errors import UserError
 
 
@@ -27,9 +25,17 @@ def _scratch(path: Path) -> Path:
     mine = f".{path.name}.{platform.node()}."
     for left in path.parent.glob(f"{glob.escape(mine)}*.tmp"):
         pid = left.name.removeprefix(mine).removesuffix(".tmp")
-        if pid.isdigit() and (int(pid) == os.getpid() or not psutil.pid_exists(int(pid))):
+        if pid.isdigit() and (int(pid) == os.getpid() or not _is_running(int(pid))):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
     return path.with_name(f"{mine}{os.getpid()}.tmp")
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return isinstance(error, PermissionError)  # another user's, which /proc may hide
+    return True
 
 
 @contextmanager
