@@ -129,6 +129,8 @@ def test_data_for_meteor(
     assert data().checked == [f"wordnet: {shared / 'corpora/wordnet'} (for summaries)"]
     assert data().unchecked[0].startswith("punkt_tab: not here; will be fetched from nltk's server")
     (shared / "tokenizers").mkdir()
+    (shared / "tokenizers/punkt_tab.zip").write_text("broken")
+    assert len(data().unchecked) == 1 and not data().errors
     with zipfile.ZipFile(shared / "tokenizers/punkt_tab.zip", "w") as file:
         file.writestr("punkt_tab/english/x", "x")
     assert not data().unchecked and len(data().checked) == 2

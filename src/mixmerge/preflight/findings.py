@@ -73,7 +73,7 @@ def rendered(areas: list[Area], seconds: float) -> str:
     lines += [""] * bool(lines)
     for area in areas:
         result = _counted([area]) or ("ok" if area.checked else "not checked")
-        head = f"{area.name:<10}{result:<22}"
+        head = f"{area.name:<10}{result:<21} "
         for text in [*area.checked, *(f"not checked: {text}" for text in area.unchecked)] or ["-"]:
             lines.append(f"{head}{text}")
             head = " " * len(head)

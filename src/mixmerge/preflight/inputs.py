@@ -5,6 +5,7 @@ import time
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.config.checks import unusable, unusable_files
@@ -192,6 +193,6 @@ def check_nltk_data(context: Context, area: Area) -> None:
     for name, place in NLTK_RESOURCES.items():
         try:
             area.checked.append(f"{name}: {find(f'{place}/')} (for {few(suites)})")
-        except LookupError:
+        except (LookupError, BadZipFile):  # the job takes no broken archive either
             way = "will be fetched from nltk's server or a package registry"
             area.unchecked.append(f"{name}: not here; {way} (`snakemake nltk_data` does it now)")
