@@ -143,7 +143,7 @@ def _value_of(root: yaml.Node, loader: yaml.SafeLoader, path: Path) -> Any:
             shown = node.value if len(node.value) < 40 else f"{node.value[:30]}..."
             try:
                 value = loader.construct_object(node)
-            except (ValueError, KeyError, AttributeError) as error:  # such as the 30th of February
+            except (ValueError, LookupError, AttributeError) as error:  # such as 30 February
                 why = "too many digits" if "digits" in str(error) else str(error)
                 raise UserError(
                     f"{place}: {shown} is no value: {why}; put it in quotes if it is text"

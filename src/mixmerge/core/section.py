@@ -32,7 +32,7 @@ class Section(BaseModel):
             if key not in cls.model_fields:
                 raise ValueError(f"unknown key {key!r}{nearest(str(key), cls.model_fields)}")
             if isinstance(value, int) and abs(value) >= 2**63:  # libraries keep 64 bits
-                raise ValueError(f"{key}: {value:.3g} is larger than any machine counts")
+                raise ValueError(f"{key}: {str(value)[:9]}... is larger than any machine counts")
         return data
 
 
