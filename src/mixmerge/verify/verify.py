@@ -87,8 +87,8 @@ class Verdict:
                 problem = "is not what the configuration says, nor what its merge was made from"
                 self.fault(result, path, f"{problem} (edited)")
         elif result.form == "file" and text is None:
-            again = f"delete it and it is made again ({result.rule})"
-            self.notes.append(f"{path}: its job's record is gone: nothing to compare with; {again}")
+            problem = "its job's record is gone, or of an older version: nothing to compare with"
+            self.notes.append(f"{path}: {problem}; delete it and it is made again ({result.rule})")
             return False
         elif result.form == "file" and text != path.read_bytes():
             self.fault(result, path, "is not what its job wrote (rotted or edited)")
