@@ -115,10 +115,13 @@ def _value_of(root: yaml.Node, loader: yaml.SafeLoader, path: Path) -> Any:
     Of two equal keys it takes the last: of two models of one name, one would be gone. An alias may
     stand inside what it names, and a few aliases of aliases be millions of values.
     """
-    todo, count = [(root, False)], 0
+    todo = [(root, False)]
+    count = 0
     while todo:
-        (node, is_key), count = todo.pop(), count + 1
-        place, parts = f"{path}:{node.start_mark.line + 1}", []
+        node, is_key = todo.pop()
+        count += 1
+        place = f"{path}:{node.start_mark.line + 1}"
+        parts: list[tuple[yaml.Node, bool]] = []
         if count > _MOST:
             raise UserError(
                 f"{place}: its aliases (`*...`) stand for more than {_MOST} values, or an alias "

@@ -33,7 +33,8 @@ def check_software(context: Context, area: Area) -> None:
         own = "jobs bring environments of their own (--sdm), which pin the lock"
         area.unchecked.append(own if context.deployed else f"{lock}: not there")
         return
-    pins, others = read_lock(lock), []
+    pins = read_lock(lock)
+    others = []
     for name, pin in pins.items():
         try:
             number = version(name)
@@ -201,8 +202,10 @@ def check_cluster(context: Context, planned: Planned | None, area: Area) -> None
         kinds = [nodes for name in names.split(",") for nodes in partitions.get(name, [])]
         if not kinds:
             continue
-        time, memory = max(n.minutes for n in kinds), max(n.memory_mb for n in kinds)
-        gpus_a_node, there = -(-gpu_count // max(1, most["nodes"])), max(n.gpus for n in kinds)
+        time = max(nodes.minutes for nodes in kinds)
+        memory = max(nodes.memory_mb for nodes in kinds)
+        gpu_limit = max(nodes.gpus for nodes in kinds)
+        gpus_a_node = -(-gpu_count // max(1, most["nodes"]))
         if most["runtime"] > time:
             area.error(
                 f"{context.where}: hardware.longest_hours: rule {rule} will ask for "
@@ -215,10 +218,10 @@ def check_cluster(context: Context, planned: Planned | None, area: Area) -> None
                 f"a node, the largest has {memory:,}; name another partition (--set-resources "
                 f"{rule}:slurm_partition=...), or for training fewer processes"
             )
-        if gpus_a_node > there:
+        if gpus_a_node > gpu_limit:
             area.error(
                 f"partition {names!r}: rule {rule} will ask for {gpus_a_node} GPUs on a node, its "
-                f"nodes have {there}; name the GPU partition (gpu_job_slurm_partition), or set "
+                f"nodes have {gpu_limit}; name the GPU partition (gpu_job_slurm_partition), or set "
                 "sft.processes"
             )
     area.checked.append(f"partitions {known}: time, memory, GPUs")

@@ -195,16 +195,16 @@ def verify(study: Study, options: str = "", remote: bool = False) -> Verdict:
     hashes = dict(digests(sizes, "verify"))
     verdict.files, verdict.size = len(sizes), sum(sizes.values())
     for result in present:
-        for path, (size, digest, listing) in result.files.items():
-            found = hashes[path]
+        for path, (size, listed, listing) in result.files.items():
+            digest = hashes[path]
             try:
                 stat, listed_at = path.stat(), listing.stat().st_mtime
             except OSError as error:  # a job replaces or deletes it
-                found = error
-            if isinstance(found, OSError):
-                verdict.fault(result, path, f"cannot be read ({found.strerror or found})")
+                digest = error
+            if isinstance(digest, OSError):
+                verdict.fault(result, path, f"cannot be read ({digest.strerror or digest})")
                 continue
-            if (found, stat.st_size) == (digest, size):
+            if (digest, stat.st_size) == (listed, size):
                 continue
             how = "rotted: no time says it was written"
             if stat.st_mtime > listed_at + 1:  # a listing comes after the files that it names
@@ -213,15 +213,16 @@ def verify(study: Study, options: str = "", remote: bool = False) -> Verdict:
                 how = f"edited on {when:%Y-%m-%d %H:%M}, after its {after}"
             elif stat.st_size != size:
                 how = "cut off or damaged"
-            what = f"; its SHA-256 is {found}, {listing} lists {digest}"
+            what = f"; its SHA-256 is {digest}, {listing} lists {listed}"
             if stat.st_size != size:
                 what = f": {stat.st_size:,} bytes, {listing} lists {size:,}"
             verdict.fault(result, path, f"{how}{what}")
         current = result.manifest  # a job may have made the result anew while it was read
         if result.faults and current is not None:  # else its anchor may be a pipe
-            with suppress(OSError):
-                current = None
+            try:
                 current = result.anchor.read_bytes()
+            except OSError:
+                current = None
         if current != result.manifest:
             verdict.notes.append(f"{result.path} was made anew meanwhile: verify once more")
         elif result.faults:
