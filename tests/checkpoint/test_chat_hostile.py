@@ -1,6 +1,7 @@
 """Chat templates made to do harm: each is stopped, with one message, and the next one renders."""
 
 import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -185,3 +186,11 @@ def test_a_snapshot_whose_template_is_compared(tmp_path: Path) -> None:
     entry = LocalCheckpoint(kind="local", path=source, chat_template=mine)
     snapshot("mine", entry, tmp_path / "base")
     assert (tmp_path / "base/chat_template.jinja").read_text() == GOOD
+
+
+def test_a_process_that_does_not_read_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "_WALL_SECONDS", 1)
+    kept = rendering._start()
+    monkeypatch.setattr(rendering, "_kept", {os.getpid(): kept})
+    os.kill(kept[0].pid, signal.SIGSTOP)
+    assert "takes over" in rendering._ask({"chat": "x" * 1_000_000})["fault"]

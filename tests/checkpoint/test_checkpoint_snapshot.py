@@ -301,6 +301,13 @@ def test_trust_names_the_code_or_is_refused(value: object) -> None:
         assert kind.model_validate({**entry, "trust_remote_code": False}).trust_remote_code is None
 
 
+def test_a_commit_is_no_digest_of_a_local_models_code() -> None:
+    with pytest.raises(ValidationError, match="or leave it out"):
+        LocalCheckpoint.model_validate(
+            {"kind": "local", "path": "p", "trust_remote_code": "a" * 40}
+        )
+
+
 def test_trust_does_not_go_along_to_another_revision() -> None:
     entry = {**HUB, "trust_remote_code": "a" * 40}
     assert HubCheckpoint.model_validate(entry).trust_remote_code

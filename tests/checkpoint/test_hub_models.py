@@ -124,7 +124,10 @@ def test_a_connection_cut_within_a_file_goes_on_by_range(
     hub: Hub, job: Job, files: dict[str, bytes], commit: str
 ) -> None:
     hub.cuts[WEIGHTS] = [PIECE + 5_000_000, 3_000_000]
+    of_another_commit = job.out.with_name(f".base.{'0' * 12}.snapshot")
+    of_another_commit.mkdir(parents=True)
     assert job.run(commit) == ""
+    assert not of_another_commit.exists()
     assert hub.transfers(WEIGHTS) == ["", f"bytes={PIECE}-", f"bytes={PIECE}-"]
     assert (job.out / WEIGHTS).read_bytes() == files[WEIGHTS]
 

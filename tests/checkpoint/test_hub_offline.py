@@ -105,7 +105,9 @@ def test_a_job_that_asks_the_hub_never_reaches_it(hub: Hub, tmp_path: Path) -> N
         assert bool(hub.requests) == bool(online)
 
 
-@pytest.mark.parametrize("endpoint", ["http://[no", "ftp://host", "nowhere", "http://", "host:80"])
+@pytest.mark.parametrize(
+    "endpoint", ["http://[no", "ftp://host", "nowhere", "http://", "host:80", "http://host:0"]
+)
 def test_an_endpoint_that_is_no_url_is_told(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     with pytest.raises(UserError, match="is no URL of a hub; write https://host"):

@@ -8,13 +8,14 @@ import json
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -121,6 +122,7 @@ os.register_at_fork(
 )
 #: The rendering process by our own id, since a fork starts its own; again where one was ended.
 _kept: "dict[int, tuple[subprocess.Popen[bytes], Connection]]" = {}
+os.register_at_fork(after_in_child=_kept.clear)  # the parent's must end with the parent
 
 
 def _ask(request: dict[str, Any]) -> dict[str, Any]:
@@ -129,9 +131,8 @@ def _ask(request: dict[str, Any]) -> dict[str, Any]:
         process, connection = _kept[os.getpid()] = _kept.get(os.getpid()) or _start()
         with suppress(EOFError, OSError):
             connection.send_bytes(json.dumps(request).encode())
-            if connection.poll(_WALL_SECONDS):
-                answer: dict[str, Any] = json.loads(connection.recv_bytes(_TEXT_MIB << 20))
-                return answer
+            answer: dict[str, Any] = json.loads(connection.recv_bytes(_TEXT_MIB << 20))
+            return answer
         del _kept[os.getpid()]
         connection.close()
         process.kill()  # it has ended, or does not answer
@@ -146,7 +147,9 @@ def _start() -> "tuple[subprocess.Popen[bytes], Connection]":
     quiet = {"LC_ALL": "C.UTF-8", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
     arguments = json.dumps([sys.path, CPU_SECONDS, _MEMORY_MIB << 20, _TEXT_MIB << 20])
-    ours, theirs = Pipe()
+    ours, theirs = socket.socketpair()
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _WALL_SECONDS, 0))
     with theirs:
         process = subprocess.Popen(
             [sys.executable, "-I", chat_process.__file__, arguments],
@@ -156,4 +159,4 @@ def _start() -> "tuple[subprocess.Popen[bytes], Connection]":
             env={**quiet, **threads, "HOME": os.devnull},
             cwd="/",
         )
-    return process, ours
+    return process, Connection(ours.detach())

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import HttpUrl, TypeAdapter, ValidationError
 from tqdm import tqdm
 
 from mixmerge.artifacts.manifest import PROVENANCE
@@ -57,10 +57,13 @@ def check_endpoint() -> None:
     """Check that ``HF_ENDPOINT``, where it is set, is a URL; the library says so in a traceback."""
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
-        TypeAdapter(HttpUrl).validate_python(endpoint)
-    except ValidationError:
+        parts = urlsplit(endpoint)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
         message = f"HF_ENDPOINT: {endpoint!r} is no URL of a hub; write https://host, or unset it"
-        raise UserError(message) from None
+        raise UserError(message)
 
 
 def matching(repository: Any, patterns: list[str]) -> list[Any]:

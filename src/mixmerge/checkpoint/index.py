@@ -84,6 +84,8 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
             length = int.from_bytes(start, "little")
             with safe_open(file, framework="np"):
                 header = json.loads(stream.read(length))
+    except FileNotFoundError:
+        raise UserError(f"{file}: file not found; {_AGAIN}") from None
     except SafetensorError as error:
         # A header of 640 bytes begins as a pickle does, but claims no more than it could have.
         if start.startswith(_PICKLE_STARTS) and (length > _MAX_HEADER or start[:2] == b"PK"):

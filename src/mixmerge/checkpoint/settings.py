@@ -4,14 +4,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from mixmerge.core.section import Pinned, Section
 
 
-def _names_code(value: Any) -> Any:
+def _names_code(value: Any, info: ValidationInfo) -> Any:
     """None for false, as transformers has it; else what must name the exact code that may run."""
-    if value not in (None, False) and not re.fullmatch("[0-9a-f]{40}(?:[0-9a-f]{24})?", str(value)):
+    digits = 64 if info.data.get("kind") == "local" else 40
+    if value not in (None, False) and not re.fullmatch(f"[0-9a-f]{{{digits}}}", str(value)):
         message = "name the commit (kind hub) or the SHA-256 (kind local) of the code that you read"
         raise ValueError(f"found {value!r}; {message}, or leave it out")
     return value or None

@@ -76,7 +76,8 @@ def snapshot(model: str, settings: HubCheckpoint | LocalCheckpoint, out: Path) -
             raise UserError(message) from None
         made.facts.update(finish_files(made.path))
     if isinstance(settings, HubCheckpoint):
-        shutil.rmtree(source)
+        for fetched in out.parent.glob(f".{out.name}.{'?' * 12}.snapshot"):  # other commits' too
+            shutil.rmtree(fetched)
 
 
 def first_difference(tokenizer: Any, first: str, second: str) -> tuple[str, str] | None:
