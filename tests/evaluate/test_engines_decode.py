@@ -147,7 +147,7 @@ PLAIN, BENT = SuiteDecoding(), SuiteDecoding(repetition_penalty=1.1)
         ("auto", [PLAIN, BENT], True, True, "vllm"),
         ("transformers", [BENT], True, True, "transformers"),
         ("continuous", [PLAIN], False, False, "continuous"),
-        ("continuous", [PLAIN, BENT], True, False, "it cannot apply a suite's repetition_penalty"),
+        ("continuous", [PLAIN, BENT], True, False, "cannot apply the repetition_penalty 1.1"),
         ("vllm", [PLAIN], True, False, "'vllm', but vLLM is not installed"),
         ("vllm", [PLAIN], False, True, "'vllm', but there is no GPU"),
     ],

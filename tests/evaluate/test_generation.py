@@ -101,6 +101,7 @@ def test_finished_batches_are_kept(
     assert [row["prompt_tokens"] for row in kept] == lengths[:3]
     kept = [row | {"completion": f"kept \u2028 {row['id']}"} for row in kept]
     write_jsonl(log, kept)
+    write_jsonl(log.with_name("3.jsonl"), kept[:1])  # of another batch: no use
     # Not by a job with other settings, though.
     other = settings(engine=engine, max_new_tokens=19)
     generate(checkpoint, {"s": suite}, tmp_path / "other", tmp_path / "scratch", other)

@@ -61,9 +61,13 @@ def generate(
                 for start in range(0, len(prompts[name]), engine.batch):
                     batch = prompts[name][start : start + engine.batch]
                     file = logs[name] / f"{start}.jsonl"
-                    if not file.exists():
-                        write_jsonl(file, map(asdict, engine.complete(batch, own)))
-                    completions[name] |= read_rows(Completion, file, "delete it and run again")
+                    kept: dict[str, Completion] = {}
+                    if file.exists():
+                        kept = read_rows(Completion, file, "delete it and run again")
+                    if kept.keys() != {prompt.id for prompt in batch}:
+                        kept = {row.id: row for row in engine.complete(batch, own)}
+                        write_jsonl(file, map(asdict, kept.values()))
+                    completions[name] |= kept
                     bar.update(len(batch))
     with publish(
         out,
@@ -77,23 +81,27 @@ def generate(
             write_jsonl(artifact.path / f"{name}.jsonl", answers)
         artifact.facts["suites"] = {name: {"n": len(rows)} for name, rows in items.items()}
     for log in logs.values():
-        shutil.rmtree(log)  # below the scratch directory
+        shutil.rmtree(log, ignore_errors=True)  # below the scratch directory
 
 
 def choose(engine: str, suites: Iterable[SuiteDecoding], *, cuda: bool, vllm: bool) -> str:
     """The name of the engine that the configured one comes to, if it can do what suites ask for."""
-    penalised = any(own.repetition_penalty != 1 for own in suites)
+    penalties = [own.repetition_penalty for own in suites if own.repetition_penalty != 1]
     if engine == "auto" and not cuda:
         return "transformers"
     if engine == "auto":
-        return "vllm" if vllm else "transformers" if penalised else "continuous"
-    problem = ""
+        return "vllm" if vllm else "transformers" if penalties else "continuous"
     if engine == "vllm" and not (cuda and vllm):
-        problem = "vLLM is not installed" if cuda else "there is no GPU that torch can use"
-    elif engine == "continuous" and penalised:
-        problem = "it cannot apply a suite's repetition_penalty"
-    if problem:
-        raise UserError(f"decoding.engine: {engine!r}, but {problem}; set it to 'auto'")
+        lack = "vLLM is not installed" if cuda else "there is no GPU that torch can use"
+        raise UserError(
+            f"decoding.engine: 'vllm', but {lack}; install vllm into the environment that runs "
+            "`generate` on a machine with a GPU, or set decoding.engine to 'auto'"
+        )
+    if engine == "continuous" and penalties:
+        raise UserError(
+            f"decoding.engine: 'continuous' cannot apply the repetition_penalty {penalties[0]} of "
+            "a suite; set decoding.engine to 'auto', 'transformers' or 'vllm', or that penalty to 1"
+        )
     return engine
 
 
