@@ -14,8 +14,9 @@ from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl
 from mixmerge.evaluate.groundtruth import GroundTruth
-from mixmerge.evaluate.scoring import Verdict, judge, score
+from mixmerge.evaluate.scoring import Verdict, judge, programs_of, score
 from mixmerge.evaluate.settings import CodeJudging, CodeScoring, ScoreSettings
+from mixmerge.evaluate.suite import Completion
 
 pytestmark = pytest.mark.slow
 
@@ -215,3 +216,6 @@ def test_a_suite_of_other_problems_than_the_ground_truths(
     with pytest.raises(UserError, match=r"truth: was made from another problems"):
         score(completions, {"s": other}, truths, None, tmp_path / "out", settings())
     assert not (tmp_path / "out").exists()
+    none = GroundTruth(tmp_path, CodeJudging(), {})
+    with pytest.raises(UserError, match=r"has no tests for items of the suite: t/0; run the rules"):
+        programs_of([Completion("t/0", "x", "stop", 1, 1)], none, CODE)

@@ -6,7 +6,7 @@ canonical solution are recorded, and judge in the same way (`judgebox.reference`
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ from mixmerge.core.io import read_jsonl, sha256, write_json, write_jsonl
 from mixmerge.evaluate.settings import CodeJudging, CodeScoring, GroundTruthSettings
 
 Row = dict[str, Any]  # a problem, or what is kept of it in the index
-_INDEX = "tasks.jsonl"
+_INDEX, _DROPPED = "tasks.jsonl", "dropped.jsonl"
 #: Absolute tolerance of HumanEval/32, whose check asks that a polynomial be near zero.
 _ZERO_ATOL = 1e-4
 #: Seconds of a canonical solution's check: one that fails does so by its outputs, not by a clock.
@@ -95,7 +95,7 @@ def make_ground_truth(problems_path: Path, out: Path, settings: GroundTruthSetti
             dropped = [{"id": rows[n]["id"], "reason": failures[n]} for n in sorted(failures)]
             for number in failures:
                 (artifact.path / rows[number]["tests"]).unlink(missing_ok=True)
-            write_jsonl(artifact.path / "dropped.jsonl", dropped)
+            write_jsonl(artifact.path / _DROPPED, dropped)
             report = {"problems": len(rows), "judged": len(judged), "dropped": reasons}
             write_json(artifact.path / "report.json", report)
             artifact.facts |= {"tests": settings.tests, "dropped": reasons}
@@ -176,7 +176,8 @@ class GroundTruth:
 
     directory: Path
     judging: CodeJudging
-    tasks: dict[str, Row]  # id -> row of the index; without problems that can't be recorded
+    tasks: dict[str, Row]  # id -> row of the index
+    dropped: Collection[str] = ()  # ids of the problems whose unit tests can't be recorded
 
     def request(self, task: str, solution: str, clocks: Clocks) -> "partial[dict[str, Outcome]]":
         """The request that makes a worker judge one solution of one problem."""
@@ -195,4 +196,6 @@ def read_ground_truth(directory: Path, problems_path: Path, judging: CodeJudging
             difference = f"was made from another {name} ({facts.get(name)!r}, not {value!r})"
             raise UserError(f"{directory}: {difference}; run the rule ground_truth again")
     tasks = {row["id"]: row for row in read_jsonl(directory / _INDEX)}
-    return GroundTruth(directory, judging, tasks)
+    recorded = judging.tests != "inputs"
+    dropped = {row["id"] for row in read_jsonl(directory / _DROPPED)} if recorded else set()
+    return GroundTruth(directory, judging, tasks, dropped)

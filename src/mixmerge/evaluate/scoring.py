@@ -97,7 +97,12 @@ def programs_of(
     completions: Sequence[Completion], truth: GroundTruth, code: CodeScoring
 ) -> Programs:
     """Find the program in each completion; problems that the ground truth dropped are left out."""
-    rows = [row for row in completions if row.id in truth.tasks]
+    rows = [row for row in completions if row.id not in truth.dropped]
+    if unknown := [row.id for row in rows if row.id not in truth.tasks]:
+        raise UserError(
+            f"{truth.directory}: has no tests for items of the suite: {listed(unknown)}; run the "
+            "rules suite and ground_truth again"
+        )
     find = partial(program_in, pytest=truth.judging.tests == "pytest")
     requests = [partial(find, completion=row.completion, task=truth.tasks[row.id]) for row in rows]
     with judges(code) as workers:
@@ -122,9 +127,15 @@ def judge(
         suite: [Verdict(task, text or "", FAIL, failed[suite], False) for task, text in pairs]
         for suite, pairs in programs.items()
     }
+
+    def seconds(check: tuple[str, int]) -> float:
+        """Time of a check's reference."""
+        suite, place = check
+        return float(truths[suite].tasks[rows[suite][place].id]["seconds"])
+
     checks = [(s, n) for s in rows for n, row in enumerate(rows[s]) if row.solution.strip()]
-    # The longest reference first: one that starts last would leave the other workers idle.
-    checks.sort(key=lambda check: -truths[check[0]].tasks[rows[check[0]][check[1]].id]["seconds"])
+    # The longest first: one that starts last would leave the other workers idle.
+    checks.sort(key=seconds, reverse=True)
     requests = [truths[s].request(rows[s][n].id, rows[s][n].solution, clocks) for s, n in checks]
     if not requests:
         return rows

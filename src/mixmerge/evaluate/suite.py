@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 from mixmerge.artifacts.manifest import read_manifest
@@ -13,6 +13,12 @@ from mixmerge.core.io import read_jsonl
 from mixmerge.core.section import explained
 
 _STRICT = ConfigDict(strict=True)
+
+
+def _turn(message: dict[str, str]) -> dict[str, str]:
+    if not {"role", "content"} <= message.keys():
+        raise ValueError(f"{str(message)[:80]} is no turn with role and content")
+    return message
 
 
 def _encodable(value: Any) -> Any:
@@ -27,7 +33,7 @@ class Item:
     """One prompt of a suite: its id, the chat up to the user's turn, the reference if any."""
 
     id: str
-    messages: list[dict[str, str]]
+    messages: list[Annotated[dict[str, str], AfterValidator(_turn)]]
     reference: str | None = None
 
 
