@@ -19,12 +19,11 @@ from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate.suite import Completion, Item
 
-#: What `normalise` replaces, in order, and by what: a blank unless the table says it.
-_REPLACEMENTS = []
+_FLAGS = re.IGNORECASE | re.DOTALL | re.MULTILINE
 with Path(__file__).with_name("normalise.tsv").open(encoding="utf-8") as _file:
-    for _row in csv.DictReader(_file, delimiter="\t", quoting=csv.QUOTE_NONE):
-        _pattern = re.compile(_row["pattern"], re.IGNORECASE | re.DOTALL | re.MULTILINE)
-        _REPLACEMENTS.append((_pattern, _row["replacement"] or " "))
+    _rows = [*csv.DictReader(_file, delimiter="\t", quoting=csv.QUOTE_NONE)]
+#: What `normalise` replaces, in order, and by what: a blank unless the table says it.
+_REPLACEMENTS = [(re.compile(row["pattern"], _FLAGS), row["replacement"] or " ") for row in _rows]
 
 
 def normalise(text: str) -> str:

@@ -192,7 +192,7 @@ class RecipeSettings(MergeMethod):
     @model_validator(mode="after")
     def _paths_that_mergekit_reads(self) -> "RecipeSettings":
         for path in (self.base, *self.specialists.values()):
-            if {*path} & {*"+@"}:  # `a+b` is a model with a LoRA, `a@b` a revision
+            if "+" in path or "@" in path:  # `a+b` is a model with a LoRA, `a@b` a revision
                 raise ValueError(
                     f"{path}: MergeKit cannot read paths with + or @; move the results elsewhere"
                 )
