@@ -84,7 +84,7 @@ def test_without_deduplication_equal_rows_have_ids_of_their_own(tmp_path):
         (
             [row(1), row(2, solution=" \n"), row(3), row(4, solution=None), row(5, problem="")],
             {},
-            r"rows\.jsonl:2: empty answer; .*empty prompt or answer: 3\. .*on_empty: drop",
+            r"rows\.jsonl:2: empty answer; .* answer: 3\. .*sources\.src\.on_empty: drop",
         ),
         ([row(1, solution="")], {"on_empty": "drop"}, r"no rows left of 1 read"),
     ],

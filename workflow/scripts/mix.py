@@ -23,7 +23,8 @@ def main() -> None:
     arguments.add_argument("--out", type=path_argument, required=True, help="R/data/sets/mix-pPCT")
     options = arguments.parse_args()
     mixture = validated(Mixture, {"weights": options.weights}, "mixture")
-    weights, seeds = mixture.weights or {}, options.subset_seeds
+    seeds = validated(dict[str, int], options.subset_seeds, "--subset-seeds")
+    weights = mixture.weights or {}
     mix(dict(options.tasks), weights, options.percent, options.out, options.seed, seeds)
 
 

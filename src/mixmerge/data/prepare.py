@@ -36,7 +36,7 @@ class RowMapping:
         self._prompt = Template(templates.prompt, f"{owner}.prompt")
         self._answer = Template(templates.answer, f"{owner}.answer")
         self._fields = dict.fromkeys([*self._prompt.fields, *self._answer.fields])
-        for field in columns.columns.keys() - self._fields.keys():
+        for field in sorted(columns.columns.keys() - self._fields.keys()):
             # It may be another task's, unless it looks like a slip of one that this one uses.
             hint = nearest(field, set(self._fields))
             unused = set(self._fields) - set(columns.columns)
@@ -77,8 +77,8 @@ class RowMapping:
     def finish(self) -> None:
         """Raise `UserError` if there were rows with a blank turn and these must not be dropped."""
         if self.blanks and self.columns.on_empty == "error":
-            rows = f"rows of {self.source} with an empty prompt or answer: {self.blanks}"
-            mend = "Mend them, or have them left out and counted with on_empty: drop"
+            rows = f"rows with an empty prompt or answer: {self.blanks}"
+            mend = f"Mend them, or have them left out and counted: {self.source}.on_empty: drop"
             raise UserError(f"{self._first_blank}; {rows}. {mend}")
 
     def missing(self, row: Row) -> list[str]:
