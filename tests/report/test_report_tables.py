@@ -22,7 +22,7 @@ from mixmerge.report.layout import (
     table_files,
 )
 from mixmerge.report.render import Cell, Table, render
-from mixmerge.report.results import Results
+from mixmerge.report.results import Items, Results
 from mixmerge.report.study_tables import mark_best, study_table
 
 RATIOS = (0.25, 0.5, 0.75)
@@ -186,7 +186,7 @@ def test_best_marks_ties_and_no_lonely_row() -> None:
 
 def test_cut_off_completions_are_said() -> None:
     found = results(layout())
-    found.items = {**found.items, ("tiny", "mixed", "write-test"): (40, 0.9)}
+    found.items = {**found.items, ("tiny", "mixed", "write-test"): Items(40, 0.9)}
     assert any("10.0 % (Tiny model, mixed, Write suite)" in note for note in table(found).texts[1:])
 
 

@@ -141,8 +141,8 @@ def _cell(field: Field, record: Mapping[str, Any]) -> Cell:
     """The cell of a record, printed as the column's form says; cells stand as they are."""
     key, _, _, form, expression = field
     value = record.get(key)
-    if expression:  # None for an attribute of what is not there
-        value = _environment().compile_expression(expression, undefined_to_none=True)(record)
+    if expression:
+        value = _compiled(expression)(record)
     if isinstance(value, Cell):
         return value
     if value is None or isinstance(value, str):
@@ -229,6 +229,12 @@ def prose(template: str, part: str, **values: Any) -> list[str]:
 
 def _filled(template: str, **values: Any) -> str:
     return _environment().get_template(f"{template}.j2").render(**values).rstrip("\n") + "\n"
+
+
+@cache
+def _compiled(expression: str) -> Any:
+    """An expression as a function of a record; None for an attribute of what is not there."""
+    return _environment().compile_expression(expression, undefined_to_none=True)
 
 
 @cache

@@ -41,19 +41,32 @@ class Score(NamedTuple):
     tests: Mapping[Against, Mapping[str, Any]] = {}
 
 
+class Items(NamedTuple):
+    """How a suite was answered: its number of items, and the share not cut off for length."""
+
+    number: int
+    stopped: float
+
+
+class Evidence(NamedTuple):
+    """What a model's intervals and tests rest on."""
+
+    level: float  # such as 0.95
+    resamples: int
+
+
 class Results:
     """Scores of all checkpoints, what they come to against the specialists, and how sure they are.
 
-    ``items`` are a suite's number and the share of answers not cut off for length; ``evidence`` is
-    a model's level of confidence and number of resamples, where intervals and tests were read.
+    ``evidence`` has the models whose intervals and tests were read.
     """
 
     def __init__(
         self,
         layout: Layout,
         values: Mapping[Place, float],
-        items: Mapping[Place, tuple[int, float]],
-        evidence: Mapping[str, tuple[float, int]],
+        items: Mapping[Place, Items],
+        evidence: Mapping[str, Evidence],
         intervals: Mapping[Place, tuple[float, float]],
         tests: Mapping[Place, Mapping[Against, Mapping[str, Any]]],
     ) -> None:
@@ -94,7 +107,7 @@ class Results:
 
     def sizes(self, suite: str) -> list[int]:
         """Numbers of a suite's items, of which there should be one."""
-        return sorted({number for (*_, key), (number, _) in self.items.items() if key == suite})
+        return sorted({items.number for (*_, key), items in self.items.items() if key == suite})
 
 
 def change(column: Column, value: float, reference: float) -> float | None:
@@ -138,8 +151,8 @@ def finite(entry: Any, key: str, low: float = -inf, high: float = inf) -> float:
 def read_results(layout: Layout, root: Path, evidence: bool = True) -> Results:
     """Read the scores of every checkpoint, and their intervals and tests, below a study's root."""
     values: dict[Place, float] = {}
-    items: dict[Place, tuple[int, float]] = {}
-    heads: dict[str, tuple[float, int]] = {}
+    items: dict[Place, Items] = {}
+    known: dict[str, Evidence] = {}
     intervals: dict[Place, tuple[float, float]] = {}
     tests: dict[Place, dict[Against, dict[str, Any]]] = {}
     for model in layout.models:
@@ -148,15 +161,15 @@ def read_results(layout: Layout, root: Path, evidence: bool = True) -> Results:
             with validated_input(root.joinpath("scores", *place, SCORES), "score") as content:
                 for suite in layout.suites:
                     entry = content[suite.key]
-                    at = *place, suite.key
-                    items[at] = int(finite(entry, "n", 1)), finite(entry, "stopped", 0, 1)
+                    answered = Items(int(finite(entry, "n", 1)), finite(entry, "stopped", 0, 1))
+                    items[*place, suite.key] = answered
                     metrics = {f"{suite.key}.{name}": v for name, v in entry["metrics"].items()}
                     for column in (c for c in layout.columns if c.suite == suite.key):
                         values[*place, column.key] = finite(metrics, column.key, 0)
     for model in layout.models if evidence else ():
         with validated_input(root / "uncertainty" / f"{model.key}.json", "uncertainty") as content:
             resamples = int(finite(content, "resamples"))
-            heads[model.key] = finite(content, "confidence", 0, 1), resamples
+            known[model.key] = Evidence(finite(content, "confidence", 0, 1), resamples)
             for name in (variant.name for variant in model.variants):
                 columns, averages = content["intervals"][name], content["averages"][name]
                 entries = {column.key: columns[column.key] for column in layout.columns}
@@ -171,7 +184,7 @@ def read_results(layout: Layout, root: Path, evidence: bool = True) -> Results:
                 entry["family_size"] = families[test["family"]]  # that were corrected together
                 at = model.key, test["variant"], test["column"]
                 tests.setdefault(at, {})[test["against"]] = entry
-    return Results(layout, values, items, heads, intervals, tests)
+    return Results(layout, values, items, known, intervals, tests)
 
 
 def read_distances(root: Path, model: str, variant: str) -> tuple[Profile, float | None]:
@@ -180,20 +193,21 @@ def read_distances(root: Path, model: str, variant: str) -> tuple[Profile, float
     with validated_input(path, "layers or merged_layers") as content:
         total = content["total"]
         relative = None if total.get("relative_l2") is None else finite(total, "relative_l2")
-        return _layers(content["groups"], ("l2",))["l2"], relative
+        return _layers(path, content["groups"], ("l2",))["l2"], relative
 
 
 def read_pairs(layout: Layout, model: Model, root: Path) -> dict[tuple[str, str], Measured]:
     """Similarity of the updates (specialist minus base) of each two tasks, by measure and layer."""
     pairs = {}
-    with validated_input(root / "weights" / model.key / "updates.json", "updates") as content:
+    path = root / "weights" / model.key / "updates.json"
+    with validated_input(path, "updates") as content:
         entries = {(entry["a"], entry["b"]): entry for entry in content["pairs"]}
         for tasks in combinations([task.key for task in layout.tasks], 2):
             names = model.specialists[tasks[0]], model.specialists[tasks[1]]
             entry = entries.get(names) or entries.get(names[::-1])
             if entry is None:
                 raise ValueError(f"no pair {names[0]} / {names[1]}")
-            pairs[tasks] = measures = _layers(entry["groups"], MEASURES)
+            pairs[tasks] = measures = _layers(path, entry["groups"], MEASURES)
             if names not in entries:  # a ratio taken the other way is the inverse
                 ratios = measures["norm_ratio"]
                 measures["norm_ratio"] = {at: 1 / v if v else nan for at, v in ratios.items()}
@@ -210,11 +224,11 @@ def spread_of(profiles: Sequence[Profile]) -> dict[str, float] | None:
     return {"mean": sum(means) / len(means), "low": min(layers), "high": max(layers)}
 
 
-def _layers(groups: Any, measures: Sequence[str]) -> Measured:
+def _layers(path: Path, groups: Any, measures: Sequence[str]) -> Measured:
     """Numbers by measure and transformer layer, in their order."""
     layers = {int(group["layer"]): group for group in groups if group["layer"] is not None}
     if not layers:
-        raise ValueError("it names no transformer layer")
+        raise UserError(f"{path}: names no transformer layer; the figures need at least one")
     return {
         measure: {
             at: nan if group[measure] is None else finite(group, measure)

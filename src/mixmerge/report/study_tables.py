@@ -55,7 +55,7 @@ def study_table(results: Results, entry: Entry, root: Path) -> Table:
     digits = {column.key: column.digits for column in columns}
     records = []
     for model in models:
-        level, _ = results.evidence.get(model.key, (0.0, 0))
+        level = results.evidence[model.key].level if model.key in results.evidence else 0.0
         for record in _shares(results, model) if scale else _checkpoints(results, model, kind):
             for key, name in record["sources"].items():
                 score = results.score(model, name, key)
@@ -65,7 +65,7 @@ def study_table(results: Results, entry: Entry, root: Path) -> Table:
     mark_best(records, [*digits, *AVERAGES.values()], lower)
     # The largest share of completions that hit the length limit, and where; said from 1 % on.
     keys = {model.key for model in models}
-    stops = [(1 - share, *at) for at, (_, share) in results.items.items() if at[0] in keys]
+    stops = [(1 - items.stopped, *at) for at, items in results.items.items() if at[0] in keys]
     share, key, variant, suite = max(stops, default=(0.0, "", "", ""))
     titles = {entry.key: entry.title for entry in layout.suites}
     cut_off = (share, layout.model(key).title, variant, titles[suite]) if share > 0.01 else None

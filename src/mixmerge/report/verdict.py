@@ -10,11 +10,20 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, Literal, NamedTuple
 
-from mixmerge.report import render, results
+from mixmerge.report import render
 from mixmerge.report.costs import Cost, cheaper, read_bills
 from mixmerge.report.layout import Layout, Model
 from mixmerge.report.render import Field, Table, fields_of, prose, table
-from mixmerge.report.results import AVERAGES, MEASURES, Results, Score, read_distances
+from mixmerge.report.results import (
+    AVERAGES,
+    MEASURES,
+    Results,
+    Score,
+    mean_change,
+    read_distances,
+    read_pairs,
+    spread_of,
+)
 
 Side = Literal["mixing", "merging"]
 
@@ -32,15 +41,16 @@ class Contender(NamedTuple):
 class ModelVerdict:
     """What the study says about one model, of what lies below its root and on the shelf."""
 
-    def __init__(self, found: Results, model: Model, root: Path, shelf: Path) -> None:
-        self.results, self.layout, self.model = found, found.layout, model
-        layout, mixture, chosen = found.layout, model.variant(model.mixture), found.chosen(model)
-        merge, picked = found.best(model, chosen), found.best(model, [mixture, *chosen])
+    def __init__(self, results: Results, model: Model, root: Path, shelf: Path) -> None:
+        self.results, self.layout, self.model = results, results.layout, model
+        layout, chosen = results.layout, results.chosen(model)
+        mixture = model.variant(model.mixture)
+        merge, picked = results.best(model, chosen), results.best(model, [mixture, *chosen])
         contenders = {}
         for variant in (mixture, *chosen):
             name, key = layout.label(model, variant), AVERAGES[layout.select]
-            selection = found.score(model, variant.name, key).value
-            test = found.score(model, variant.name, "avg")
+            selection = results.score(model, variant.name, key).value
+            test = results.score(model, variant.name, "avg")
             lead = test.tests.get("mixture")
             contenders[variant.name] = Contender(name, variant.name, selection, test, lead)
         self.contenders = list(contenders.values())
@@ -55,9 +65,9 @@ class ModelVerdict:
         if self.contest:
             leader: Side = "merging" if self.contest["difference"] > 0 else "mixing"
             self.outcome = leader if self.contest["distinguishable"] else "undecided"
-        pairs = list(results.read_pairs(layout, model, root).values())
+        pairs = list(read_pairs(layout, model, root).values())
         #: How the specialists' updates compare, by measure; numbers of pairs of tasks and layers.
-        self.similarity = {m: results.spread_of([pair[m] for pair in pairs]) for m in MEASURES}
+        self.similarity = {m: spread_of([pair[m] for pair in pairs]) for m in MEASURES}
         self.pairs, self.layers = len(pairs), max((len(p["pearson"]) for p in pairs), default=0)
         #: What the paper's rule says: high correlation, mix; low, merge. And whether it was right.
         self.predicted: Side | None = None
@@ -67,7 +77,7 @@ class ModelVerdict:
         if self.predicted and self.outcome:
             self.call = "right" if self.predicted == self.outcome else "wrong"
             self.call = "undecided" if self.outcome == "undecided" else self.call
-        self.confidence, _ = found.evidence[model.key]
+        self.confidence = results.evidence[model.key].level
         names = [*layout.specialists(model), model.mixture, *([merge.name] if merge else [])]
         #: Specialists, mixture and merge -> norm of the update over that of the base.
         self.distances = {name: read_distances(root, model.key, name)[1] for name in names}
@@ -75,8 +85,9 @@ class ModelVerdict:
         #: What it took to find the best merge: all strategies, or the only one there is.
         self.merging_bill = self.bills[-1] if len(self.bills) > 1 else None
         #: Whose total and marginal costs are lower: -1 mixing's, 1 merging's, 0 the same.
-        costs = zip(self.bills[0][-2:], self.bills[-1][-2:], strict=True)
-        self.cheaper, self.cheaper_at_hand = (cheaper(*pair) for pair in costs)
+        mixing, merging = self.bills[0], self.bills[-1]
+        self.cheaper = cheaper(mixing.total, merging.total)
+        self.cheaper_at_hand = cheaper(mixing.marginal, merging.marginal)
 
     @property
     def recommended(self) -> tuple[Side | None, str] | None:
@@ -114,7 +125,7 @@ class ModelVerdict:
             changes = {}
             for share, name in sorted((v.percent, v.name) for v in own if v.percent):
                 scores = (self.results.score(self.model, name, key) for key in columns)
-                changes[share] = results.mean_change(scores)
+                changes[share] = mean_change(scores)
             if len(changes) > 1:
                 merged = self.model.variant(self.model.specialists[task.key]).percent or 0
                 scales.append({"task": task.title, "changes": changes, "reference": merged})
@@ -185,7 +196,7 @@ def verdict_tables(layout: Layout, verdicts: Sequence[ModelVerdict]) -> list[Tab
         key, group = f"distance_percent.{task.key}", "Distance from base, %"
         weights.append(Field(key, task.title, group, "1", value))
     weights += fields_of("rule")
-    words: dict[str, Any] = {"choice": {"test": "choice"}.get(layout.select, layout.select)}
+    words: dict[str, Any] = {"choice": "choice" if layout.select == "test" else "validation"}
     words["level"] = f"{100 * verdicts[0].confidence:g} %" if verdicts else ""
     contenders = lines("contenders", "variant")
     bills = lines("bills", "key")

@@ -40,12 +40,14 @@ def resampled_means(values: Array, resamples: int, seed: int, label: str = "resa
     generator = np.random.default_rng(seed)
     step = max(1, 4_000_000 // items)  # 32 MB of counts
     blocks = []
-    for start in tqdm(range(0, resamples, step), desc=label, unit="block", mininterval=1):
-        rows = min(step, resamples - start)
-        drawn = generator.integers(0, items, size=(rows, items))
-        drawn += np.arange(rows)[:, None] * items
-        counts = np.bincount(drawn.ravel(), minlength=rows * items).reshape(rows, items)
-        blocks.append(counts.astype(np.float64) @ values / items)
+    with tqdm(total=resamples, desc=label, unit="resample", mininterval=1) as bar:
+        for start in range(0, resamples, step):
+            rows = min(step, resamples - start)
+            drawn = generator.integers(0, items, size=(rows, items))
+            drawn += np.arange(rows)[:, None] * items
+            counts = np.bincount(drawn.ravel(), minlength=rows * items).reshape(rows, items)
+            blocks.append(counts.astype(np.float64) @ values / items)
+            bar.update(rows)
     return np.concatenate(blocks)
 
 
