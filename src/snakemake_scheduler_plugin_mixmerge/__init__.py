@@ -16,11 +16,6 @@ from snakemake_interface_scheduler_plugins import base  # type: ignore[import-un
 
 from mixmerge.resources.schedule import MERGED, MOST_MERGED
 
-__all__ = ["Scheduler"]
-
-#: Where each Snakemake that runs jobs in this directory has a file (`mixmerge.study.stale_run`).
-_DRIVERS = Path(".snakemake/drivers")
-
 
 class Scheduler(base.SchedulerBase):  # type: ignore[misc]
     """Selects jobs; dry runs never come here."""
@@ -34,8 +29,22 @@ class Scheduler(base.SchedulerBase):  # type: ignore[misc]
         workflow = self.dag.workflow
         # Inside a cluster job the main process has decided; with --notemp nothing becomes free.
         self._bounded = workflow.is_main_process and not workflow.storage_settings.notemp
-        if self._bounded and not workflow.touch:
-            self._take_stock()
+        if not self._bounded or workflow.touch:
+            return
+        # Another Snakemake may be at work here (`mixmerge.study.stale_run`) with other targets, and
+        # need what this one does not.
+        alone = len(list(Path(".snakemake/drivers").glob("*.json"))) < 2
+        for job in self.dag.jobs:
+            for file in filter(_is_temporary, job.output):
+                path = Path(file)
+                if not path.exists():
+                    continue
+                if self.dag.needrun(job):
+                    self._remove(path, "it is made anew")
+                elif file in self.dag.targetfiles or self.dag.is_needed_tempfile(job, file):
+                    self._holders.setdefault(job, []).append(path)
+                elif alone:
+                    self._remove(path, "an earlier run left it, and no job needs it")
 
     def select_jobs(
         self,
@@ -72,23 +81,6 @@ class Scheduler(base.SchedulerBase):  # type: ignore[misc]
                 files = [file for member in members for file in member.output]
                 self._holders[job] = [Path(file) for file in files if _is_temporary(file)]
         return selected
-
-    def _take_stock(self) -> None:
-        """Go through the checkpoints that an earlier run left behind."""
-        dag: Any = self.dag
-        # Another Snakemake may be at work here with other targets, and need what this one does not.
-        alone = len(list(_DRIVERS.glob("*.json"))) < 2
-        for job in dag.jobs:
-            for file in filter(_is_temporary, job.output):
-                path = Path(file)
-                if not path.exists():
-                    continue
-                if dag.needrun(job):
-                    self._remove(path, "it is made anew")
-                elif file in dag.targetfiles or dag.is_needed_tempfile(job, file):
-                    self._holders.setdefault(job, []).append(path)
-                elif alone:
-                    self._remove(path, "an earlier run left it, and no job needs it")
 
     def _remove(self, path: Path, why: str) -> None:
         self.logger.info(f"Removing temporary output {path}: {why}.")

@@ -12,18 +12,17 @@ import pytest
 from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.preflight import inputs, machine
 from mixmerge.preflight.findings import Area
-from mixmerge.resources.plan import Planned
-from mixmerge.resources.schedule import Job
+from mixmerge.resources.schedule import Job, Schedule
 
 Config = dict[str, Any]
 Examine = Callable[..., Area]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def planned(**rules: dict[str, int]) -> Planned:
+def planned(**rules: dict[str, int]) -> Schedule:
     """A plan with one job a rule, given its resources."""
     jobs = [Job(rule, {}, (), (), 1, 0, resources) for rule, resources in rules.items()]
-    return Planned(jobs, {}, "local", {})
+    return Schedule(jobs, {})
 
 
 def test_room_on_disk(config: Config, examine: Examine) -> None:

@@ -14,7 +14,7 @@ ROOTS = sorted({*(ROOT / "src",), *(ROOT / "packages").glob("*/src"), ROOT / "to
 
 #: Packages from the lowest layer to the highest; a layer imports itself and those below it.
 LAYERS = (
-    {"judgebox"},
+    {"judgebox", "snakemake_logger_plugin_mixmerge"},
     {"mixmerge.core"},
     {"mixmerge.artifacts"},
     {"mixmerge.checkpoint"},
@@ -27,7 +27,7 @@ LAYERS = (
     {"mixmerge.study"},
     {"mixmerge.resources"},
     {"mixmerge.preflight", "mixmerge.verify"},
-    {"snakemake_logger_plugin_mixmerge", "snakemake_scheduler_plugin_mixmerge"},
+    {"snakemake_scheduler_plugin_mixmerge"},
     {"tools"},
 )
 

@@ -11,7 +11,8 @@ from mixmerge.config.load import parse_config
 from mixmerge.core.cli import json_argument, parser, path_argument, run
 from mixmerge.preflight import inputs, machine, models
 from mixmerge.preflight.findings import Area, Context, rendered
-from mixmerge.resources.plan import Planned, dry_run
+from mixmerge.resources.plan import dry_run
+from mixmerge.resources.schedule import Schedule
 from mixmerge.study.plan import Study
 from offline_sources.packages import chosen_packages
 
@@ -67,7 +68,7 @@ CHECKS: dict[str, Callable[[Context, Area], None]] = {
 }
 
 
-def check_plan(planned: Planned | None, sound: bool, area: Area) -> None:
+def check_plan(planned: Schedule | None, sound: bool, area: Area) -> None:
     """The jobs of the run; None where Snakemake refuses to plan it."""
     if not sound:
         area.unchecked.append("the configuration has errors")

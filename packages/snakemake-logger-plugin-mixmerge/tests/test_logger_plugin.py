@@ -84,7 +84,8 @@ def test_time_left_without_the_graph() -> None:
 
 
 def test_lengths_of_time() -> None:
-    assert [duration(n) for n in (35, 720, 14700)] == ["35 s", "12 min", "4 h 05 min"]
+    texts = ["0 s", "1 min", "1 h 00 min", "4 h 05 min", "278 h"]
+    assert [duration(seconds) for seconds in (0.4, 59.6, 3599, 14_700, 1e6)] == texts
 
 
 def test_end_of_a_log(tmp_path: Path) -> None:

@@ -119,8 +119,8 @@ def activations_gb(settings: SftPlan, parameters: int, processes: int) -> float:
 
 def gpu_gb(settings: SftPlan, parameters: int, processes: int) -> float:
     """GB that a training run takes of each of its GPUs at most."""
-    activations = activations_gb(settings, parameters, processes)
-    return states_gb(settings, parameters, processes)[0] + activations + _OVERHEAD_GB
+    states, _ = states_gb(settings, parameters, processes)
+    return states + activations_gb(settings, parameters, processes) + _OVERHEAD_GB
 
 
 def fits(settings: SftPlan, parameters: int, processes: int, hardware: Hardware) -> bool:
@@ -155,13 +155,13 @@ def misfit(settings: SftPlan, parameters: int, processes: int, hardware: Hardwar
     ways = [f"processes: {number}" for number in enough[:1]]
     for name, value in (("zero_stage", 3), ("gradient_checkpointing", True)):
         other = settings.model_copy(update={name: value})
-        if other != settings and fits(other, parameters, processes, hardware):
+        if fits(other, parameters, processes, hardware):
             ways.append(f"{name}: {str(value).lower()}")
     way = " or ".join(ways) or "a larger gradient_accumulation, zero_stage 3 or offload"
+    whole = gpu_gb(settings, parameters, processes)
+    states, _ = states_gb(settings, parameters, processes)
     return (
-        f"processes: {processes} GPU{'s' if processes > 1 else ''} of "
-        f"{hardware.gpu_memory_gb:g} GB may not hold a run that takes "
-        f"{gpu_gb(settings, parameters, processes):.0f} GB of each "
-        f"({states_gb(settings, parameters, processes)[0]:.0f} GB of states, the rest activations "
-        f"of rows of {settings.max_length} tokens); try {way}"
+        f"processes: {processes} GPU{'s' if processes > 1 else ''} of {hardware.gpu_memory_gb:g} "
+        f"GB may not hold a run that takes {whole:.0f} GB of each ({states:.0f} GB of states, the "
+        f"rest activations of rows of {settings.max_length} tokens); try {way}"
     )

@@ -16,7 +16,6 @@ from mixmerge.core.errors import one_line
 from mixmerge.data.settings import MIX
 from mixmerge.preflight.findings import Area, Context, few
 from mixmerge.resources import gpus
-from mixmerge.resources.plan import Planned
 from mixmerge.resources.schedule import Schedule
 
 #: Rules that Snakemake runs itself, wherever the others run: those with `localrule`.
@@ -131,7 +130,7 @@ def check_gpus(context: Context, area: Area) -> None:
         )
 
 
-def check_disk(context: Context, planned: Planned | None, area: Area) -> None:
+def check_disk(context: Context, planned: Schedule | None, area: Area) -> None:
     """Room for the plan's peak where results are written; ``planned`` is None without a plan."""
     results = context.config.results
     above = (results.absolute(), *results.absolute().parents)
@@ -144,11 +143,10 @@ def check_disk(context: Context, planned: Planned | None, area: Area) -> None:
     if planned is None:
         area.unchecked.append(f"the peak ({free / 1e9:,.0f} GB are free): there is no plan")
         return
-    schedule = Schedule(planned.jobs, planned.limits)
-    peak = schedule.peak_mb * 1_000_000
+    peak = planned.peak_mb * 1_000_000
     sizes = f"peak {peak / 1e9:,.1f} GB, {free / 1e9:,.1f} GB free at {folder}"
     if peak > free:
-        stages = Counter(schedule.peak_stages).most_common(3)
+        stages = Counter(planned.peak_stages).most_common(3)
         most = ", ".join(f"{name} {size / 1000:,.0f} GB" for name, size in stages)
         area.error(
             f"{where}: {sizes} ({most}); name a directory with more room, or keep less at once "
@@ -160,7 +158,7 @@ def check_disk(context: Context, planned: Planned | None, area: Area) -> None:
     area.unchecked.append("quotas, and the hub's cache of data sets (HF_HOME)")
 
 
-def check_cluster(context: Context, planned: Planned | None, area: Area) -> None:
+def check_cluster(context: Context, planned: Schedule | None, area: Area) -> None:
     """Slurm's partitions, run times, memory and GPUs against what the plan's jobs will ask for."""
     if context.on_this_machine:
         area.checked.append("jobs run on this machine")

@@ -17,28 +17,26 @@ from mixmerge.study.plan import Study
 
 #: MB of a row of source, and of chat messages, as JSON.
 _ROW = 0.003
-
 #: Rows a second that are copied.
 _COPIED = 40_000
-
 #: Tokens of a completion where its suite allows as many.
 _COMPLETION = {"code": 300, "summary": 80}
-
-#: MB of a job that streams rows; of an imported torch, and with transformers' Trainer, TRL and
-#: DeepSpeed; of main memory that a process on a GPU takes besides (CUDA, pinned buffers).
-_LEAN, _TORCH, _TRAINER, _CUDA = 300, 600, 1200, 4000
-
+#: MB of a job that streams rows.
+_LEAN = 300
+#: MB of an imported torch.
+_TORCH = 600
+#: The same with transformers' Trainer, TRL and DeepSpeed.
+_TRAINER = 1200
+#: MB of main memory that a process on a GPU takes besides: CUDA, pinned buffers.
+_CUDA = 4000
 #: Operations a weight and token of a pass: forward, backward to activations and to weights.
 _FORWARD = 2
-
 #: Seconds that a micro-batch takes at least: kernel launches on a GPU, Python on a CPU.
 _LEAST = {"gpu": 0.1, "cpu": 0.03}
-
 #: MergeKit method -> seconds for a billion weights of two specialists, on two idle cores; all
 #: others sort or draw every weight (ties 231, della 228).
 _MERGING = {"linear": 10, "dare_linear": 56, "slerp": 30, "task_arithmetic": 20}
 _SORTING = 230
-
 #: Bytes of a weight by the name of its type.
 _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 

@@ -12,8 +12,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
+from typing import IO
 
 #: Scripts whose jobs take GPUs (`mixmerge.resources.requests.GPU_RULES`).
 SCRIPTS = ("pretrain.py", "sft.py", "generate.py")
@@ -35,33 +37,25 @@ def visible(environment: Mapping[str, str], devices: Path = Path("/dev")) -> lis
 
 
 def claiming(names: Sequence[str]) -> str:
-    """Shell code that sets ``claim``: how a script named ``$1`` is started so that it gets GPUs.
-
-    Empty where it makes no difference: a machine with one GPU or none, or a cluster's node.
-    """
+    """Shell code that sets ``claim``: how a script named ``$1`` is started among several GPUs."""
     if len(names) < 2:
         return "local claim=; "
     module = f"-m mixmerge.resources.gpus {','.join(names)}"
     return f'local claim=; case $1 in {"|".join(SCRIPTS)}) claim="{module}";; esac; '
 
 
-def _claim(names: Sequence[str], count: int, folder: Path) -> list[str] | None:
-    """Lock so many of some GPUs, by files in a folder that child processes inherit; all or None."""
-    held: dict[str, int] = {}
+def _claim(names: Sequence[str], count: int, folder: Path) -> dict[str, IO[str]]:
+    """Lock so many of some GPUs, by files that child processes inherit; none if fewer are free."""
+    held: dict[str, IO[str]] = {}
     for name in names:
-        file = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
+        file = (folder / f"{name}.lock").open("a")
+        with suppress(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            continue
-        os.set_inheritable(file, True)
-        held[name] = file
+            os.set_inheritable(file.fileno(), True)
+            held[name] = file
         if len(held) == count:
-            return list(held)
-    for file in held.values():
-        os.close(file)
-    return None
+            return held
+    return {}  # closed with their last name, the files drop their locks
 
 
 def main() -> None:
@@ -72,8 +66,8 @@ def main() -> None:
         # Of training; a run that wants more than there are says so itself.
         count = min(int(arguments[arguments.index("--processes") + 1]), len(names))
     folder = Path(tempfile.gettempdir(), f"mixmerge-gpus-{os.getuid()}")
-    folder.mkdir(parents=True, exist_ok=True)
-    while (held := _claim(names, count, folder)) is None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    while not (held := _claim(names, count, folder)):
         time.sleep(2)
     os.environ[VISIBLE] = ",".join(held)
     os.execv(sys.executable, [sys.executable, "-P", script, *arguments])

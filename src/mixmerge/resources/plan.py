@@ -7,28 +7,16 @@ runs nothing, and prints jobs, GPU-hours, wall time, peak disk and the critical 
 import logging
 import re
 import sys
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from mixmerge.config.load import parse_config
-from mixmerge.core.errors import UserError
 from mixmerge.resources import schedule
-from mixmerge.resources.schedule import CORES, JOBS, MERGED, Job, Schedule, job_from
+from mixmerge.resources.schedule import CORES, JOBS, MERGED, Schedule, job_from
+from snakemake_logger_plugin_mixmerge.progress import duration, is_target
 
 
-class Planned(NamedTuple):
-    """A run that has not started."""
-
-    jobs: list[Job]  # what is to do, without rules that only name targets
-    limits: dict[str, int]  # what the command line and the profile bound, by name
-    executor: str  # where jobs would run, `local` or a plugin's name
-    config: dict[str, Any]  # the study's, as the config files and `--config` make it
-
-
-def dry_run(arguments: list[str]) -> Planned | None:
+def dry_run(arguments: list[str]) -> Schedule | None:
     """What Snakemake would run with these arguments; None where it refuses and has said why.
 
     The executor is not started, so a Slurm profile is planned on a machine without Slurm. An
@@ -37,7 +25,6 @@ def dry_run(arguments: list[str]) -> Planned | None:
     from snakemake import cli
     from snakemake.exceptions import print_exception
     from snakemake.logging import logger
-    from snakemake.settings.types import ConfigSettings
 
     try:
         parser, args = cli.parse_args(["--dry-run", "--logger", "mixmerge", *arguments])
@@ -54,21 +41,16 @@ def dry_run(arguments: list[str]) -> Planned | None:
         args.cores = args.cores or sys.maxsize
     if args.scheduler == "mixmerge":
         limits.setdefault(MERGED, schedule.MOST_MERGED)
-    # With --quiet a dry run names no jobs.
-    args.quiet = set()
-    # The Snakefile's own file where the command line names none.
-    files = [f for f in args.configfile or [Path("config/config.yaml")] if Path(f).exists()]
-    config = ConfigSettings(configfiles=files, config=cli.parse_config(args.config) or {})
+    args.quiet = set()  # with --quiet a dry run names no jobs
     records: list[dict[str, Any]] = []
     removed: set[str] = set()
 
     def keep(record: logging.LogRecord) -> bool:
         """Keep the jobs of a dry run, and let warnings alone pass to the terminal."""
-        message = re.fullmatch(r"Would remove temporary output (.+)", str(record.msg), re.DOTALL)
         if getattr(record, "event", None) == LogEvent.JOB_INFO:
-            records.append(dict(record.__dict__))
-        elif message:
-            removed.add(message[1])
+            records.append(record.__dict__)
+        elif temporary := re.fullmatch(r"(?s)Would remove temporary output (.+)", str(record.msg)):
+            removed.add(temporary[1])
         return record.levelno >= logging.WARNING
 
     logger.addFilter(keep)
@@ -77,33 +59,19 @@ def dry_run(arguments: list[str]) -> Planned | None:
             return None
     finally:
         logger.removeFilter(keep)
-    no_target = re.compile(r"(?!all(_|$))")
-    return Planned(
-        [job_from(entry, removed) for entry in records if no_target.match(entry["rule_name"])],
+    return Schedule(
+        [job_from(entry, removed) for entry in records if not is_target(entry["rule_name"])],
         {n: amount for n, amount in limits.items() if type(amount) is int and amount < sys.maxsize},
         executor,
-        config.overwrite_config,
     )
 
 
-def misfits(planned: Planned) -> list[str]:
-    """One line for each model that a planned run trains on too little GPU memory."""
-    models = sorted({job.wildcards["model"] for job in planned.jobs if job.rule == "sft"})
-    # Snakemake has checked the config already; what it took from elsewhere is not ours to see.
-    with suppress(UserError):
-        config = parse_config(planned.config, "config") if models else None
-        problems = {model: config.misfit(model) for model in models} if config else {}
-        return [f"models.{model}.sft, {text}" for model, text in problems.items() if text]
-    return []
-
-
-def rendered(planned: Planned) -> str:
+def rendered(plan: Schedule) -> str:
     """The plan of a run: a row a stage, then the totals."""
-    jobs, limits = planned.jobs, planned.limits
+    jobs, limits = plan.jobs, plan.limits
     if not jobs:
         return "Nothing to do: all requested files are present and up to date."
-    plan = Schedule(jobs, limits)
-    place = "on this machine" if planned.executor == "local" else f"with {planned.executor}"
+    place = "on this machine" if plan.executor == "local" else f"with {plan.executor}"
     names = {MERGED: "merges on disk"}
     bounds = ", ".join(f"{names.get(name, name)} {n}" for name, n in limits.items())
     bounds = f"at most at once: {bounds}" if bounds else "without a limit"
@@ -140,16 +108,6 @@ def rendered(planned: Planned) -> str:
     return "\n".join(lines)
 
 
-def duration(seconds: float) -> str:
-    """A length of time for people: ``35 s``, ``12 min``, ``4 h 05 min``, ``278 h``."""
-    if round(seconds) < 60:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    if not hours:
-        return f"{minutes} min"
-    return f"{hours} h {minutes:02} min" if hours < 100 else f"{round(seconds / 3600):,} h"
-
-
 def _size(megabytes: int) -> str:
     gigabytes = megabytes / 1000
     if gigabytes < 1:
@@ -161,5 +119,3 @@ if __name__ == "__main__":
     if (plan := dry_run(sys.argv[1:])) is None:
         sys.exit(1)
     print(rendered(plan))
-    for warning in misfits(plan):
-        print(f"warning: {warning}")

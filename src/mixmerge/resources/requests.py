@@ -19,40 +19,33 @@ from mixmerge.study.plan import Study
 
 #: Rules whose jobs run on a GPU where `hardware.device` is one.
 GPU_RULES = frozenset({"pretrain", "sft", "generate"})
-
-#: Multiple of the expected time that a job gets: where it was only assumed, and where jobs of its
-#: rule, or the user, said it; and of the most memory that jobs took, which is sampled.
-_DOUBTED, _TRUSTED, _HEADROOM = 3.0, 1.5, 1.5
-
+#: Multiple of the expected time that a job gets where it was only assumed.
+_DOUBTED = 3.0
+#: The same where jobs of its rule, or the user, said it.
+_TRUSTED = 1.5
+#: Multiple of the most memory that jobs took, which is sampled.
+_HEADROOM = 1.5
 #: What each further attempt multiplies: a job that ran out of time, or of memory.
 _MORE = {"runtime": 2.0, "mem_mb": 1.5}
-
 #: Benchmark files read of a rule: enough for a median, and a job on a cluster plans itself anew on
 #: a network file system.
 _FILES = 128
-
 #: MB that a job of these rules takes at least if it did its work; one that only restored what a
 #: former run left imports nothing of weight, and its time says nothing.
 _HEAVY = {"pretrain": 150, "sft": 150, "merge": 150, "generate": 150, "score": 100}
-
 #: A default resource ``gpu_job_X`` of a profile is the resource X of the jobs that need GPUs.
 _GPU_JOB = "gpu_job_"
-
 #: Function of Snakemake's wildcards and the attempt.
 Resource = Callable[[Any, int], Any]
 
 
 class JobResources:
-    """The resources of every rule's jobs.
-
-    Attributes:
-        study: the plan.
-        wildcards: rule -> its wildcards, in the order of its benchmark's path.
-    """
+    """The resources of every rule's jobs."""
 
     def __init__(self, study: Study) -> None:
         self.study = study
         self._rules = Estimates(study).rules
+        #: Rule -> its wildcards, in the order of its benchmark's path.
         self.wildcards = {rule: tuple(signature(f).parameters) for rule, f in self._rules.items()}
         self._benchmarks = Path(study.path("benchmarks"))
         self._first = cache(self._first_attempt)
@@ -61,9 +54,8 @@ class JobResources:
     def estimate(self, rule: str, wildcards: Any = None) -> dict[str, Any]:
         """What the first attempt of a job asks for, by Snakemake's wildcards or a mapping.
 
-        ``mem_mb``, ``disk_mb`` (scratch included), ``kept_mb`` (what stays when the job is over),
-        ``runtime`` in minutes, ``expected_s`` in seconds and without safety factors, ``gpu`` (of
-        jobs that never run on one as well); of training how it is started besides.
+        ``runtime`` is in minutes, ``expected_s`` without safety factors, ``disk_mb`` with scratch;
+        ``gpu`` stands also where no job runs on one.
         """
         values = wildcards if isinstance(wildcards, Mapping) else vars(wildcards or object)
         return self._first(rule, tuple(str(values[name]) for name in self.wildcards[rule]))
@@ -71,8 +63,8 @@ class JobResources:
     def of(self, rule: str) -> dict[str, Resource]:
         """Resource -> function of wildcards and attempt, as Snakemake's `resources` takes them.
 
-        Of a training run they say besides how it is started, by the names that Snakemake's Slurm
-        executor reads; those but `processes` and `nodes` are absent (None) on one node.
+        Of a training run also how it is started, in the words of Snakemake's Slurm executor; on one
+        node those but `processes` and `nodes` are absent (None).
         """
         names = ["mem_mb", "runtime", "disk_mb", "kept_mb", "expected_s"]
         if rule in GPU_RULES and self.study.config.hardware.device == "gpu":
@@ -132,8 +124,7 @@ class JobResources:
         any: None where none was sampled (too short), or all are other models'.
         """
         place = self._benchmarks / rule / (model or "")
-        single = place.with_name(f"{place.name}.tsv")
-        files = [single] if single.is_file() else sorted(place.rglob("*.tsv"))
+        files = sorted(place.parent.glob(f"{place.name}.tsv")) or sorted(place.rglob("*.tsv"))
         runs = []
         for file in files[:: max(1, ceil(len(files) / _FILES))]:
             values = file.relative_to(self._benchmarks).with_suffix("").parts[1:]
@@ -175,11 +166,9 @@ def in_cluster_words(
 ) -> dict[str, Any]:
     """A rule's resources in a cluster's own words: partition, ``--gres``, GPU type, constraint.
 
-    Rules say how many GPUs a job needs and nothing else. What is called ``gpu_job_X`` among the
-    profile's default resources becomes the resource X of a job with GPUs, instead of the default
-    X; ``{gpu}`` in it stands for the number of the job's GPUs, ``{gpu_per_node}`` for those on each
-    of its nodes. Resources of a rule without GPUs stay. ``defaults`` are as Snakemake holds them:
-    values, or its Resource objects.
+    What is called ``gpu_job_X`` among the profile's default resources (as Snakemake holds them)
+    becomes the resource X of a job with GPUs, instead of the default X; ``{gpu}`` in it stands for
+    the number of the job's GPUs, ``{gpu_per_node}`` for those on each of its nodes.
     """
     names = [name for name in defaults or {} if name.startswith(_GPU_JOB)]
     words = {name.removeprefix(_GPU_JOB): default_resource(defaults, name) for name in names}
@@ -192,10 +181,9 @@ def in_cluster_words(
             count = gpu(wildcards, attempt)
             if not count:
                 return default_resource(defaults, name)
-            if not isinstance(word, str):
-                return word
             each = -(-count // nodes(wildcards, attempt))
-            return word.replace("{gpu}", str(count)).replace("{gpu_per_node}", str(each))
+            filled = str(word).replace("{gpu}", str(count)).replace("{gpu_per_node}", str(each))
+            return filled if isinstance(word, str) else word
 
         return value
 

@@ -80,25 +80,24 @@ def job_from(record: Mapping[str, Any], removed: Iterable[str] = ()) -> Job:
 
 
 class Schedule:
-    """List scheduling: whenever something ends, start what is ready and fits, best first.
+    """A run that has not started: whenever something ends, what is ready and fits starts.
 
-    Best is the higher priority, then the longer way to the end (Graham's list scheduling by
-    critical path); Snakemake's own is greedy too, but breaks ties in another way. A job that asks
-    for more than a limit gets that much, as Snakemake scales it down. A running job takes its
-    ``disk_mb``, of one that ended ``kept_mb`` stay, and what is temporary goes when the last
-    planned job that reads it has ended.
+    First the higher priority, then the longer way to the end (Graham's list scheduling by critical
+    path). A job that asks for more than a limit gets that much, as Snakemake scales it down. A
+    running job takes its ``disk_mb``, of one that ended ``kept_mb`` stay, and what is temporary
+    goes when the last planned job that reads it has ended.
 
     Attributes:
         before: position of each job -> positions of the jobs it reads from.
         start, end: of each job by position, in seconds from the run's start.
         critical: the longest path through the graph, in order, which no machines make shorter.
-        peak_mb, peak_at, peak_stages: most MB of disk in use at once beside what lies there
-            already, when that is (as ``start``), and stage -> MB of its jobs then.
+        peak_mb, peak_at, peak_stages: most MB of disk that the run has in use at once, when that
+            is (as ``start``), and stage -> MB of its jobs then.
         final_mb: MB that the run leaves.
     """
 
-    def __init__(self, jobs: list[Job], limits: Mapping[str, int]) -> None:
-        self.jobs = jobs
+    def __init__(self, jobs: list[Job], limits: dict[str, int], executor: str = "local") -> None:
+        self.jobs, self.limits, self.executor = jobs, limits, executor
         made = {file: position for position, job in enumerate(jobs) for file in job.outputs}
         self.before = {
             position: {made[file] for file in job.inputs if file in made} - {position}
@@ -120,13 +119,13 @@ class Schedule:
             candidates = self._after[self.critical[-1]]
         self.start, self.end = [0.0] * len(jobs), [0.0] * len(jobs)
         self.peak_mb, self.peak_at, self.peak_stages = 0, 0.0, dict[str, int]()
-        self._run(limits)
+        self._run()
         self.seconds = max(self.end, default=0.0)
         self.critical_seconds = sum(jobs[position].seconds for position in self.critical)
 
-    def _run(self, limits: Mapping[str, int]) -> None:
+    def _run(self) -> None:
         """Fill in start and end of each job, and the disk that all take."""
-        jobs, free, now = self.jobs, defaultdict(int, limits), 0.0
+        jobs, free, now = self.jobs, defaultdict(int, self.limits), 0.0
         stages = [job.stage for job in jobs]
         used = [job.resources.get("disk_mb", 0) for job in jobs]
         kept = [job.resources.get("kept_mb", used[n]) for n, job in enumerate(jobs)]
@@ -135,14 +134,13 @@ class Schedule:
         needs: list[tuple[tuple[str, int], ...]] = []
         for position, job in enumerate(jobs):
             wanted = {JOBS: 1, CORES: job.threads, **job.resources}
-            if any(
-                jobs[p].temporary and jobs[p].resources.get(MERGED) for p in self.before[position]
-            ):
+            makers = [jobs[maker] for maker in self.before[position]]
+            if any(maker.temporary and maker.resources.get(MERGED) for maker in makers):
                 # Alone it makes a merged checkpoint for itself; here it reads one.
                 wanted[MERGED] = 0
-            amounts = ((name, min(wanted.get(name, 0), limit)) for name, limit in limits.items())
+            amounts = ((name, min(wanted.get(name, 0), most)) for name, most in self.limits.items())
             needs.append(tuple((name, amount) for name, amount in amounts if amount > 0))
-        # Position of a job -> positions of those that must end before its temporary outputs go.
+        # Position of a job -> those of the jobs that must end before its temporary outputs go.
         unread = {
             position: {p for p in self._after[position] if job.temporary & {*jobs[p].inputs}}
             or {position}

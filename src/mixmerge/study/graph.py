@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 from mixmerge.artifacts.manifest import MANIFEST
@@ -22,10 +23,7 @@ def task_weights(ratio: Ratio, tasks: list[str]) -> dict[str, float]:
 
 
 def weight_label(weights: dict[str, float]) -> str:
-    """The part of a variant's name that stands for its weights: ``w0.3`` or ``w0.2-0.3-0.5``.
-
-    Two weights that sum to 1 are named by the first; all others are written out.
-    """
+    """``w0.2-0.3-0.5``; of two weights that sum to 1 the first stands for both: ``w0.3``."""
     values = list(weights.values())
     if len(values) == 2 and abs(sum(values) - 1) < 1e-9:
         values = values[:1]
@@ -124,26 +122,24 @@ class Graph:
 
     def winners(self) -> list[tuple[str, str]]:
         """Model and strategy of each sweep whose winner is kept; none unless `keep: winners`."""
-        if self.config.merging.keep != "winners":
-            return []
-        pairs = [(model, key) for model in self.config.models for key in self.config.strategies]
-        return [pair for pair in pairs if self.merges(*pair)]
+        keep = self.config.merging.keep == "winners"
+        pairs = product(self.config.models, self.config.strategies)
+        return [pair for pair in pairs if keep and self.merges(*pair)]
 
     def kept(self) -> list[str]:
         """Files or directories of checkpoints that stay: trained ones, with `keep: all` merges."""
-        merges = self.checkpoints("merge") if self.config.merging.keep == "all" else ()
         trained = [self.manifest("checkpoints", *p) for p in self.checkpoints("base", "sft", "mix")]
-        return trained + [self.weights(*pair) for pair in merges]
+        keeps_all = self.config.merging.keep == "all"
+        return trained + [self.weights(*p) for p in self.checkpoints("merge") if keeps_all]
 
     def code_suites(self) -> list[str]:
         """Suites that are judged by running tests."""
         return [k for k, s in self.config.suites.items() if isinstance(s, CodeSuite)]
 
     def decontaminating_suites(self) -> list[str]:
-        """Suites whose items must not occur in training data.
+        """Suites whose items must not occur in training data; held-out rows are disjoint from it.
 
-        Held-out rows are made from what decontamination and the split leave: they are disjoint
-        from the training rows, and can't be an input of either.
+        They are made from what decontamination and the split leave.
         """
         return [suite for suite in self.config.suites if not self.is_held_out(suite)]
 
@@ -157,10 +153,7 @@ class Graph:
         return derived_seed(self.config.seed, *names)
 
     def merge_seed(self, model: str, variant: str) -> int:
-        """Seed of a merge's random masks, which MergeKit draws alike whatever the weights.
-
-        One a model and strategy: so a sweep varies the ratio and nothing else.
-        """
+        """Seed of a merge's random masks: a model's sweep varies the ratio and nothing else."""
         return self.seed("merge", model, self.strategy(model, variant))
 
     def path(self, *parts: str) -> str:
@@ -215,5 +208,5 @@ class Graph:
         entry = self.config.models[model]
         files = [entry.chat_template, entry.path if isinstance(entry, GgufModel) else None]
         if isinstance(entry, LocalModel):
-            files += sorted(file for file in entry.path.iterdir() if file.is_file())
+            files += sorted(filter(Path.is_file, entry.path.iterdir()))
         return [str(file) for file in files if file is not None]

@@ -24,8 +24,7 @@ def layout_of(study: Graph) -> report.Layout:
     """All that tables and figures need to know of a study.
 
     Raises:
-        UserError: the paper's file is missing or damaged, or a name of `tables.paper` stands for
-            nothing, here or there.
+        UserError: the paper's file is damaged, or a name of `tables.paper` stands for nothing.
     """
     config, tables, figures = study.config, study.config.tables, study.config.figures
     strategies, models = [], []

@@ -22,11 +22,7 @@ class Study(Graph):
     """The graph with the settings of each of its jobs."""
 
     def check_files(self) -> None:
-        """Check that the local files and directories the config names are there.
-
-        Raises:
-            UserError: naming the field and the path, one line for each.
-        """
+        """Raise a UserError, one line each, for local files that the config names and can't be."""
         blocking = next((p for p in (self.root, *self.root.parents) if p.exists()), Path())
         if not blocking.is_dir():
             place = f"results: {self.root} cannot be a folder, because {blocking} is a file"
@@ -35,10 +31,9 @@ class Study(Graph):
             raise UserError("\n".join(lines))
 
     def drop_remains(self) -> list[Path]:
-        """Delete merged weights that are not whole; returns their directories.
+        """Delete merged weights of which a run that was killed left a part; their directories.
 
-        Snakemake would take for the weights what a run that was killed while it deleted them left.
-        Whole ones, and what a merge is still writing, stay.
+        Snakemake would take them for whole. What a merge is still writing stays.
         """
         dropped = []
         for folder in (Path(self.weights(*pair)) for pair in self.checkpoints("merge")):
@@ -99,10 +94,9 @@ class Study(Graph):
         return self.config.sft_settings(model, self.variants[model][variant].task or MIX)
 
     def sft_settings(self, model: str, variant: str) -> dict[str, Any]:
-        """The same as its job gets them, without nodes and processes, which are resources.
+        """The same as its job gets them, without nodes, which are a resource.
 
-        A number of `processes` that the config names is a setting; what `auto` comes to follows
-        from the hardware, of which no job is told.
+        So are the processes that `auto` comes to; a number that the config names is a setting.
         """
         plan = self.config.sft_plan(model, self.variants[model][variant].task or MIX)
         unread = {"nodes", "processes"} if plan.processes == "auto" else {"nodes"}
@@ -111,10 +105,9 @@ class Study(Graph):
     def recipe_settings(self, model: str, variant: str) -> dict[str, Any]:
         """What a merge's recipe is built from."""
         strategy, merged = self.strategy(model, variant), self.merged(model, variant).items()
+        read = {"method", "parameters", "model_parameters", "pivot"}
         return {
-            **self.config.strategies[strategy].model_dump(
-                include={"method", "parameters", "model_parameters", "pivot"}
-            ),
+            **self.config.strategies[strategy].model_dump(include=read),
             "weights": self.variants[model][variant].weights,
             "dtype": self.config.merging.dtype,
             "base": self.path("checkpoints", model, "base"),
@@ -144,8 +137,7 @@ class Study(Graph):
 def without_wording(template: str) -> str:
     """The fields of a well-formed template with their filters, one a line, without other words.
 
-    What a suite holds out are the fields' values: its job, and with it decontamination and all
-    training, stands when a prompt is worded otherwise.
+    So the held-out texts, and with them all training, stand when a prompt is worded otherwise.
     """
     pieces = string.Formatter().parse(template)
     fields = [f"{{{field}{f':{spec}' if spec else ''}}}" for _, field, spec, _ in pieces if field]

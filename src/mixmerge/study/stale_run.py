@@ -1,9 +1,8 @@
 """Taking over from a Snakemake that was killed: its lock, and its jobs here and in Slurm.
 
 Each driver (a Snakemake that runs jobs, not one that plans or lists) leaves a record of itself in
-``.snakemake/drivers`` while it lives. A record whose process is gone is that of a killed driver:
-the next driver waits until its jobs are gone, cancels those it left in Slurm and removes its lock.
-A driver that lives, or that nobody can look at from this machine, is left alone.
+``.snakemake/drivers`` while it lives; the next one tidies up after those whose process is gone. A
+driver that lives, or that nobody can look at from this machine, is left alone.
 """
 
 import atexit
@@ -27,15 +26,14 @@ from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, write_json
 from mixmerge.core.parent_watchdog import DRIVER, is_alive, is_here, kill, machine, token
 
-#: Seconds that the jobs of a killed driver get to end by themselves, and that killed ones get.
-_GRACE, _PATIENCE = 5.0, 60.0
-
-#: Seconds that Slurm's jobs get to leave the queue (its own KillWait is 30), and a command of it.
-_QUEUE, _COMMAND = 300.0, 60.0
-
+#: Seconds that the jobs of a killed driver get to end by themselves.
+_GRACE = 5.0
+#: Seconds until they are gone; then the user is told.
+_PATIENCE = 60.0
+#: Seconds that Slurm's jobs get to leave the queue (its own KillWait is 30).
+_QUEUE = 300.0
 #: The executor plugin names all jobs of a run alike: the profile's prefix, then a random UUID.
 _SLURM_NAME = re.compile(r"(.+_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
 #: Options with which Snakemake runs no job and takes no lock: it plans, lists, draws or tidies up.
 _NO_RUN = {
     *("dryrun", "unlock", "lint", "list_rules", "list_target_rules", "print_compilation"),
@@ -50,8 +48,7 @@ _NO_RUN = {
 def options_of(command: list[str]) -> dict[str, Any]:
     """Option -> value of a Snakemake's command line, by its own parser; no profile's.
 
-    Rules are read before Snakemake tells the workflow whether it will run anything. What is no
-    Snakemake, such as a program that uses its API, counts as a dry run.
+    What is no Snakemake, such as a program that uses its API, counts as a dry run.
     """
     from snakemake.cli import get_argument_parser
 
@@ -71,10 +68,8 @@ def only_looks(options: Mapping[str, Any]) -> bool:
 def start(workflow: Any, options: Mapping[str, Any], say: Callable[[str], None]) -> bool:
     """Take over what a killed Snakemake left, where this one, which reads its rules, will run jobs.
 
-    Returns whether it did: not inside of a job, nor in one that plans, lists or unlocks.
-
-    Raises:
-        UserError: jobs of a killed driver can't be ended.
+    Returns whether it did: not inside of a job, nor in one that plans, lists or unlocks. Raises a
+    UserError where jobs of a killed driver can't be ended.
     """
     if workflow.remote_exec:
         os.environ[DRIVER] = token(os.getpid()) or ""  # its jobs watch the Snakemake in the job
@@ -86,12 +81,11 @@ def start(workflow: Any, options: Mapping[str, Any], say: Callable[[str], None])
         for path, driver in _drivers(folder).items():
             if not _is_gone(driver) and not is_here(driver["token"]):
                 write_json(path, {**driver, "gone": True})
-    idle = _NO_RUN if "report_after_run" in options else {*_NO_RUN, "report"}
-    if idle & options.keys() or only_looks(options):
+    draws = "report" in options and "report_after_run" not in options
+    if draws or _NO_RUN & options.keys() or only_looks(options):
         return False
     # A cluster's executor needs `--jobs`; `note_executor` says which one it is.
-    may_submit = workflow.resource_settings.nodes is not None
-    take_over(folder, "slurm" if may_submit else "local", say)
+    take_over(folder, "local" if workflow.resource_settings.nodes is None else "slurm", say)
     return True
 
 
@@ -103,10 +97,7 @@ def note_executor(workflow: Any) -> None:
 
 
 def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
-    """Become the driver of a working directory, after what a killed one left is tidied up.
-
-    ``folder`` is Snakemake's own directory there, ``.snakemake``.
-    """
+    """Become the driver of a ``.snakemake`` folder, after what a killed one left is tidied up."""
     locks, pid, own = folder / "locks", os.getpid(), token(os.getpid()) or ""
     (folder / "drivers").mkdir(parents=True, exist_ok=True)
     with (folder / "takeover").open("w") as file:
@@ -128,15 +119,13 @@ def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
                 path.unlink(missing_ok=True)
         # Snakemake refuses to run only where both want the same files; that it says itself.
         for driver in others if locked else ():
-            way_out = (
-                "where both want the same files, wait until it has ended, or end it"
-                if is_here(driver["token"])
-                else "whether it still runs can't be seen from here. If it does not, run "
-                "`snakemake --unlock`, then this command again"
-            )
+            way_out = "where both want the same files, wait until it has ended, or end it"
+            if not is_here(driver["token"]):
+                way_out = "it can't be seen from here; if it has ended, `snakemake --unlock` first"
             say(
-                f"Snakemake {driver['pid']} of {driver['user']} on {driver['host']} has worked in "
-                f"this directory since {driver['since']} ({driver['command']}): {way_out}"
+                "Snakemake {pid} of {user} on {host} has worked in this directory since {since} "
+                "({command}): ".format_map(driver)
+                + way_out
             )
         os.environ[DRIVER] = own
         record = {
@@ -159,19 +148,18 @@ def _drivers(folder: Path) -> dict[Path, dict[str, Any]]:
 
 
 def _own_record(folder: Path) -> Path:
-    """The record of this process; absolute, as Snakemake ends where it was called."""
+    # Absolute, as Snakemake ends where it was called.
     return folder.resolve() / "drivers" / f"{platform.node()}.{os.getpid()}.json"
 
 
 def _is_gone(driver: Mapping[str, Any]) -> bool:
     """Whether a driver is known to be gone; of another machine's that can't be known."""
-    if driver.get("gone"):
-        return True
     if is_here(driver["token"]):
         return not is_alive(driver["token"])
     # This machine was started anew since; another container's ids could be those of this boot.
     boot = machine().partition(":")[0]
-    return driver["host"] == platform.node() and not driver["token"].startswith(boot)
+    restarted = driver["host"] == platform.node() and not driver["token"].startswith(boot)
+    return restarted or "gone" in driver
 
 
 def _end_jobs(driver: Mapping[str, Any], say: Callable[[str], None]) -> None:
@@ -181,8 +169,8 @@ def _end_jobs(driver: Mapping[str, Any], say: Callable[[str], None]) -> None:
     """
     import psutil  # type: ignore[import-untyped]
 
-    submits = driver["executor"] == "slurm"
-    cancelled = _cancel(driver["user"]) if submits else []
+    user = driver["user"] if driver["executor"] == "slurm" else None
+    cancelled = _cancel(user)
     begin = time.monotonic()
     while left := [
         process.pid
@@ -199,18 +187,17 @@ def _end_jobs(driver: Mapping[str, Any], say: Callable[[str], None]) -> None:
             kill(pid)
         time.sleep(0.2)
     # An sbatch may have been on its way when its driver was killed.
-    cancelled += _cancel(driver["user"]) if submits else []
-    if cancelled:
-        say(
-            f"cancelled {len(cancelled)} Slurm jobs of Snakemake {driver['pid']}, which was "
-            f"killed: {' '.join(cancelled)}"
-        )
+    if cancelled := cancelled + _cancel(user):
+        jobs = f"{len(cancelled)} Slurm jobs of Snakemake {driver['pid']}, which was killed"
+        say(f"cancelled {jobs}: {' '.join(cancelled)}")
 
 
-def _cancel(user: str) -> list[str]:
-    """Cancel the jobs that Snakemake submitted from here, wait until they are gone; their ids."""
+def _cancel(user: str | None) -> list[str]:
+    """Cancel the jobs that a user's Snakemakes submitted from here, wait until they are gone."""
 
     def queued() -> list[str]:
+        if user is None:
+            return []
         listed = _slurm("squeue", "--noheader", f"--user={user}", "--format=%i|%j|%Z")
         rows = [line.strip().split("|", 2) for line in listed.splitlines()]
         mine = [(number, at) for number, name, at in rows if _SLURM_NAME.fullmatch(name)]
@@ -231,9 +218,8 @@ def _cancel(user: str) -> list[str]:
 
 
 def _slurm(*command: str) -> str:
-    options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": _COMMAND}
     try:
-        return str(subprocess.run(command, check=True, **options).stdout)
+        return subprocess.check_output(command, stderr=subprocess.PIPE, text=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:
         why = str(getattr(error, "stderr", None) or error).strip()
     raise UserError(

@@ -19,18 +19,17 @@ _SCORES = "scores.json"
 class ResultStore:
     """Paths of the results that a bucket can hold: completions, scores, tables.
 
-    Attributes:
-        remote: whether these results are on a bucket.
-        root: the directory in which jobs find them: the study's root, or that of local copies.
+    Where the config names one they are ``remote``, and jobs find local copies below ``root``.
     """
 
-    def __init__(self, study: Study, on_bucket: Callable[..., Any]) -> None:
-        """Take the study's paths, or those of ``storage.s3`` where the config names a bucket."""
+    def __init__(self, study: Study, on_bucket: Callable[..., str]) -> None:
+        """Take the study's paths, or those of Snakemake's ``storage.s3``."""
         self._study, self._on_bucket = study, on_bucket
         self.remote = study.config.storage is not None
         self._prefix = f"{study.config.storage}/{study.config.study}"
         if self.remote:
-            first = on_bucket(f"{self._prefix}/listing").flags["storage_object"]
+            flagged: Any = on_bucket(f"{self._prefix}/listing")
+            first = flagged.flags["storage_object"]
             listed = listed_object(first.key.removesuffix("listing"))
             first.provider.get_storage_object_cls = lambda: listed
         self.root = Path(self.file(MANIFEST)).parent
@@ -39,15 +38,12 @@ class ResultStore:
         """A file to be named in a rule; with ``keep`` its local copy stays when the run is over."""
         if not self.remote:
             return self._study.path(*parts)
-        options = {"keep_local": True} if keep else {}
-        path: str = self._on_bucket("/".join([self._prefix, *parts]), **options)
-        return path
+        return self._on_bucket("/".join([self._prefix, *parts]), keep_local=keep or None)
 
     def files(self, kind: str, model: str, variant: str, made: bool = False) -> list[str]:
-        """The files of a checkpoint's ``completions`` or ``scores``, as a rule's inputs.
+        """The files of a checkpoint's ``completions`` or ``scores``, the manifest first.
 
-        As outputs (``made``) with their provenance, which no rule depends on. The manifest is the
-        first of them; on a file system it stands for all.
+        As outputs (``made``) with their provenance, which no rule depends on.
         """
         names = [MANIFEST]
         if self.remote:
@@ -72,10 +68,8 @@ class ResultStore:
 def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
     """Ask the bucket whether it is there and may be listed, before anything is computed for it.
 
-    ``settings`` are Snakemake's ``workflow.storage_provider_settings``.
-
-    Raises:
-        UserError: no server, no keys, keys that are refused, or no such bucket.
+    ``settings`` are Snakemake's ``workflow.storage_provider_settings``. Raises a UserError where
+    there is no server, no such bucket, or no keys that are taken.
     """
     import boto3  # it takes its time to load
     from botocore.config import Config
@@ -85,12 +79,8 @@ def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
     s3 = settings.get("s3")
     options = (s3 and s3.get_settings(None)) or StorageProviderSettings()
     bucket, _, path = prefix.removeprefix("s3://").partition("/")
-    retries = {"max_attempts": 2, "mode": "standard"}
     patience = Config(
-        connect_timeout=10,
-        read_timeout=20,
-        retries=retries,
-        signature_version=options.signature_version,
+        connect_timeout=10, read_timeout=20, retries={"max_attempts": 2, "mode": "standard"}
     )
     try:
         client = boto3.client(
@@ -100,7 +90,7 @@ def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
             aws_access_key_id=options.access_key,
             aws_secret_access_key=options.secret_key,
             aws_session_token=options.token,
-            config=patience,
+            config=patience.merge(Config(signature_version=options.signature_version)),
         )
         client.list_objects_v2(Bucket=bucket, Prefix=path, MaxKeys=1)
     except (BotoCoreError, ClientError, ValueError) as error:
@@ -114,10 +104,9 @@ def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
 
 
 def listed_object(folder: str) -> type[Any]:
-    """The class of objects of a bucket that are listed once, where the plugin asks thrice for each.
+    """The class of objects of a bucket that are listed once.
 
-    The plugin (0.3.6) lists the folder of the first object it is asked for and no other: what is
-    not there costs three requests a file, thousands for a study.
+    The plugin (0.3.6) asks thrice for each file that is not there, thousands of times for a study.
     """
     from snakemake_interface_storage_plugins.io import Mtime
     from snakemake_storage_plugin_s3 import StorageObject

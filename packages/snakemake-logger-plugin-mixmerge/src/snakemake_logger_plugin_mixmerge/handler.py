@@ -17,8 +17,12 @@ from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 from snakemake_logger_plugin_mixmerge.messages import command, ended, failure_block, restated
 from snakemake_logger_plugin_mixmerge.progress import Job, duration, is_target, time_left
 
-#: Seconds that a failure waits for a retry; between a file's lines with news, and without.
-_PATIENCE, _PAUSE, _HEARTBEAT = 3.0, 30.0, 600.0
+#: Seconds that a failure waits for a retry.
+_PATIENCE = 3.0
+#: Seconds between a file's lines with news.
+_PAUSE = 30.0
+#: Seconds between its lines where nothing is new.
+_HEARTBEAT = 600.0
 _TOLD_WITH_JOBS = ("Exception in run_job for rule", "Exiting because a job execution failed")
 _SEE_ALSO = "For further error details see the cluster/cloud log and the log files of the involved"
 
@@ -29,8 +33,7 @@ class LogHandlerSettings(LogHandlerSettingsBase):
 
     off: bool = field(default=False, metadata={"help": "Leave all output to Snakemake."})
     config_reader: str = field(
-        default="",
-        metadata={"help": "Function `module:name` that reads a config file or says why it cannot."},
+        default="", metadata={"help": "Function `module:name`: reads a config or says why not."}
     )
 
 

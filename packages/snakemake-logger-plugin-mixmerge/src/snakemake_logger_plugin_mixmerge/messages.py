@@ -20,10 +20,7 @@ _KEPT = (
 
 
 def failure_block(job: Job) -> str:
-    """Why a job failed, the end of its first log with something in it, and how to repeat it.
-
-    The command repeats it here, also while the run goes on elsewhere.
-    """
+    """Why a job failed, the end of its first log with something in it, and how to repeat it."""
     lines, shown = [f"Error in rule {job.name}: {job.failure}"], False
     for log in job.record["log"]:
         end = tail(Path(log))
@@ -74,8 +71,7 @@ def command(*arguments: str) -> str:
 def restated(text: str, reader: str) -> str:
     """A Snakefile's ``WorkflowError("error: ...")`` without its place; other errors as they are.
 
-    Of a config file that it cannot read, Snakemake names neither file nor line: ``reader``, the
-    ``module:name`` of a function, does that.
+    Of a config file that can't be read Snakemake names neither file nor line: ``reader`` does.
     """
     if text.startswith("WorkflowError in file ") and "\nerror: " in text:
         return text.partition("\n")[2].partition('\n  File "')[0]

@@ -32,8 +32,7 @@ _limits: dict[str, int] = {}
 def expect(workflow: Any) -> None:
     """Take the jobs of a run that starts; Snakefiles call it with ``workflow`` under ``onstart:``.
 
-    A job is expected to take ``expected_s`` seconds, a resource of its rule, else ``runtime``
-    minutes, until others of its rule have run. Snakemake itself tells of started jobs only.
+    Until jobs of its rule have run, one takes its ``expected_s`` seconds, else ``runtime`` minutes.
     """
     dag = workflow.dag
     _jobs.clear()
@@ -85,8 +84,10 @@ def time_left(started: dict[int, Job], total: int, begun: float, now: float) -> 
 
 
 def duration(seconds: float) -> str:
-    """A length of time for people: ``35 s``, ``12 min``, ``4 h 05 min``."""
-    minutes = round(seconds / 60)
-    if minutes < 2:
+    """A length of time for people: ``35 s``, ``12 min``, ``4 h 05 min``, ``278 h``."""
+    if round(seconds) < 60:
         return f"{seconds:.0f} s"
-    return f"{minutes // 60:,} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours >= 100:
+        return f"{round(seconds / 3600):,} h"
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
