@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from sacrebleu import sentence_chrf
 
 from fixtures.code_suites import nltk_data, write_completions, write_items
@@ -30,56 +31,18 @@ REFERENCE = (
 )
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        # Entities: unescaped first, once.
-        ("Compares a &lt; b &amp;&amp; c &gt; d.", "Compares a < b && c > d"),
-        ("It&#39;s &quot;it&quot;, &amp;lt;", 'It\'s "it", &lt;'),
-        # Thoughts go with their content, closed or cut off, whether the template opened them.
-        ("<think>Hm.\nA loop.</think>\nSums a list.", "Sums a list"),
-        ("a <think>x</think> b <THINK>y</THINK> c", "a b c"),
-        ("I should say sum.</think> Sums.", "Sums"),
-        # Fences go, their content stays.
-        ("```\nSums a list.\n```", "Sums a list"),
-        ("```python\nSums.\n```\n", "Sums"),
-        ("~~~c++\nSums\n~~~", "Sums"),
-        ("Sums ```all``` of it", "Sums all of it"),
-        # Triple quotes, with and without prefix.
-        ('"""Sums a list."""', "Sums a list"),
-        ("'''Sums'''", "Sums"),
-        ('R"""Matches \\d."""', "Matches \\d"),
-        ('The error"""', "The error"),
-        # Comment markers.
-        ("/** Sums a list. */", "Sums a list"),
-        ("/**\n * Sums a list.\r\n * Twice.\n */", "Sums a list. Twice"),
-        ("// Sums\n// a list.", "Sums a list"),
-        ("# Sums\n#\n# a list", "Sums a list"),
-        ("  * one\n  * two", "one two"),
-        ("-- Sums", "Sums"),
-        # Tags: HTML elements by name, javadoc's block and inline tags.
-        ("<p>Sums a <code>list</code>.<BR/>Twice", "Sums a list . Twice"),  # words never join
-        ('<a href="x">link</a>', "link"),
-        ("Sums {@code a + b} of {@link Foo#bar}.", "Sums a + b of Foo#bar"),
-        ("Sums.\n@param x the list\n@return the sum", "Sums. x the list the sum"),
-        # White space and the last full stop, one.
-        ("  Sums\t a\r\n list .  ", "Sums a list"),
-        ("Waits...", "Waits.."),
-    ],
-)
+NORMALISE = yaml.safe_load(Path(__file__).with_name("normalise.yaml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize(("text", "expected"), NORMALISE["normalised"])
 def test_normalise(text: str, expected: str) -> None:
     assert normalise(text) == expected
 
 
 def test_what_normalisation_leaves_and_what_it_leaves_nothing_of() -> None:
-    for text in (
-        *("Thinks <thinking> aloud", "Uses `x` as it is", 'Prints "x"', "Is it?", "-1 if absent"),
-        *("a * b, x // y, C# and #1", "#1 of the list", "**kwargs are passed on", "--flag is set"),
-        *("See https://x.org/a", "Maps List<String> to a <T>", "if a < b or c > d"),
-        "Mails me@return.org, uses @property, @Param",
-    ):
+    for text in NORMALISE["left"]:
         assert normalise(text) == text
-    for text in ("", " \n\t ", ".", "```\n```", "/** */", '""""""', "<think>never ends"):
+    for text in NORMALISE["nothing"]:
         assert normalise(text) == ""
 
 

@@ -11,9 +11,9 @@ from fixtures.report_study import decide, read, results
 from fixtures.studies import shipped
 from mixmerge.core.errors import UserError
 from mixmerge.report.layout import Layout, paper_entries, table_files
-from mixmerge.report.paper_comparison import paper_table
 from mixmerge.report.render import Table
 from mixmerge.report.study_tables import write_tables
+from paper_audit.comparison import paper_table
 
 
 @pytest.fixture
@@ -178,7 +178,9 @@ def test_the_shipped_figures_are_the_given_ones(root: Path, real_data: Path) -> 
 def test_files_are_written_in_all_renderings(tmp_path: Path, demo: dict[str, Any]) -> None:
     layout = built(demo)
     decide(layout, tmp_path)
-    write_tables(read(layout, tmp_path), tmp_path, tmp_path / "tables")
+    found = read(layout, tmp_path)
+    beside = [paper_table(found, entry) for entry in paper_entries(layout)]
+    write_tables(found, tmp_path, tmp_path / "tables", beside)
     assert {path.name for path in (tmp_path / "tables").iterdir()} == set(table_files(layout))
     index = (tmp_path / "tables/index.md").read_text()
     assert "**Table 3. Beside the paper's Table 3: " in index

@@ -7,9 +7,9 @@ import pytest
 from fixtures.paper_study import COLUMNS, as_printed, figures, study
 from fixtures.report_study import results
 from mixmerge.report.layout import Layout, paper_entries
-from mixmerge.report.paper_comparison import paper_table
 from mixmerge.report.render import Row, Table
 from mixmerge.report.results import Results
+from paper_audit.comparison import paper_table
 from paper_audit.consistency import averages
 
 #: Our table -> where its scores come from: the ratios of Table 3 are those of the sweeps.

@@ -95,7 +95,7 @@ def test_plain_text_is_aligned() -> None:
 def test_latex_compiles(tmp_path: Path) -> None:
     study = layout(tasks=3, models=("one", "two"), compact_models=["two"])
     decide(study, tmp_path)
-    write_tables(read(study, tmp_path), tmp_path, tmp_path)
+    write_tables(read(study, tmp_path), tmp_path, tmp_path, [])
     (tmp_path / "nasty.tex").write_text(render(NASTY, "tex"), encoding="utf-8")
     inputs = "\n".join(rf"\input{{{path.stem}}}" for path in sorted(tmp_path.glob("*.tex")))
     document = rf"""\documentclass{{article}}

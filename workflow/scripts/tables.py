@@ -2,9 +2,10 @@
 
 from mixmerge.artifacts.integrity import write_sums
 from mixmerge.core.cli import json_argument, parser, path_argument, run
-from mixmerge.report.layout import Layout, table_files
+from mixmerge.report.layout import Layout, paper_entries, table_files
 from mixmerge.report.results import read_results
 from mixmerge.report.study_tables import write_tables
+from paper_audit.comparison import paper_table
 
 
 def main() -> None:
@@ -19,7 +20,8 @@ def main() -> None:
     layout = Layout.model_validate(options.layout)
     shelf = options.shelf or options.results
     results = read_results(layout, shelf)
-    write_tables(results, options.results, options.out)
+    beside = [paper_table(results, entry) for entry in paper_entries(layout)]
+    write_tables(results, options.results, options.out, beside)
     files = (options.out / name for name in table_files(layout))
     write_sums(options.out.with_name(".tables.sha256"), files)
 

@@ -14,7 +14,6 @@ from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.report import layout as layouts
 from mixmerge.report import render
 from mixmerge.report.layout import Entry, Layout, Model, Run, Variant
-from mixmerge.report.paper_comparison import paper_table
 from mixmerge.report.render import Cell, Field, Table, bracket, number, table
 from mixmerge.report.results import AVERAGES, SPECIALISTS, Against, Results, Score, finite
 from mixmerge.report.results import validated_input as validated
@@ -25,11 +24,10 @@ Record = dict[str, Any]  # a table's line before it is printed: its cells, and w
 _SIGNS: Mapping[Against, str] = {"specialist": "≈", "mixture": "‡"}
 
 
-def write_tables(results: Results, root: Path, out: Path) -> None:
-    """Write every table of the study in every rendering, and all of them in one Markdown file."""
+def write_tables(results: Results, root: Path, out: Path, beside: Sequence[Table]) -> None:
+    """Write every table in every rendering, and all in one Markdown file; ``beside`` come last."""
     layout = results.layout
     tables = [study_table(results, entry, root) for entry in layouts.table_entries(layout)]
-    beside = [paper_table(results, entry) for entry in layouts.paper_entries(layout)]
     for each in (*tables, *beside):
         render.write_table(each, out, paged=each in beside)
     parts = [f"# {layout.title}\n", *(render.render(each, "md") for each in (*tables, *beside))]
