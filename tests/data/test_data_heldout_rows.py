@@ -1,8 +1,10 @@
 """Problems out of held-out training rows: the join, the twins, the sample, the tests that judge."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fixtures.data import prepared, read
 from mixmerge.artifacts.manifest import read_manifest
@@ -13,6 +15,8 @@ from mixmerge.data.problems import Unusable, read_tests
 from mixmerge.data.settings import Decontamination, SuiteSettings
 from mixmerge.data.split import split
 from mixmerge.data.suites import hold_out_validation, make_suite
+
+CASES = yaml.safe_load(Path(__file__).with_name("unit_test_programs.yaml").read_text("utf-8"))
 
 TEMPLATES = {"prompt": "{problem}", "answer": "{solution}"}
 FIELDS = {"problem": "question", "tests": "test_code", "solution": "solution"}
@@ -121,20 +125,7 @@ def helper():
 
 @pytest.mark.parametrize(
     ("tests", "names", "added"),
-    [
-        ("from solution import area\ndef test_a():\n    assert area(0) == 0", ["area"], ""),
-        ("import solution\ndef test_a():\n    assert solution.area(0) == 0", ["area"], ""),
-        ("import solution as s\ndef test_a():\n    assert s.helper()", ["helper"], ""),
-        ("def test_a():\n    from solution import area, Node\n    area(1)", ["area", "Node"], ""),
-        ("from solution import *\ndef test_a():\n    assert area(LIMIT)", ["area", "LIMIT"], ""),
-        # One name is imported, another one redefined by the tests themselves.
-        ("from solution import area, Node\nclass Node: ...\ndef test_a(): area(1)", ["area"], ""),
-        (
-            "def helper(): pass\ndef test_a():\n    assert area(len([])) == LIMIT\n    helper()",
-            ["area", "LIMIT"],
-            "from solution import area, LIMIT\n",
-        ),
-    ],
+    CASES["judge"],
 )
 def test_programs_get_the_import_that_they_lack_and_stay_as_they_are(tests, names, added):
     assert read_tests(tests, SOLUTION) == (added + tests, names)
@@ -142,19 +133,7 @@ def test_programs_get_the_import_that_they_lack_and_stay_as_they_are(tests, name
 
 @pytest.mark.parametrize(
     ("tests", "solution", "reason"),
-    [
-        (" ", SOLUTION, "no_tests"),
-        (None, SOLUTION, "no_tests"),
-        ("def test_a(): area(1)", "", "no_solution"),
-        ("def test_a(: area(1)", SOLUTION, "not_python"),
-        ("def test_a(): area(1)", "print 'two'", "not_python"),
-        ("def test_a(): '\0'", SOLUTION, "not_python"),
-        ("from solution import area\nfrom timeit import timeit", SOLUTION, "clock"),
-        ("from solution import area\ndef test_a():\n    import time", SOLUTION, "clock"),
-        ("def area(r): return 1\ndef test_a(): assert area(1)", SOLUTION, "tests_itself"),
-        ("from solution import area\ndef area(r): return 1", SOLUTION, "tests_itself"),
-        ("def test_a(): assert other(1)", SOLUTION, "tests_itself"),
-    ],
+    CASES["cannot"],
 )
 def test_programs_that_cannot_judge(tests, solution, reason):
     with pytest.raises(Unusable, match=f"^{reason}$"):

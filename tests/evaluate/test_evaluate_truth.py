@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fixtures.code_suites import (
     CODE,
@@ -25,6 +26,8 @@ from mixmerge.evaluate.groundtruth import read_ground_truth
 from mixmerge.evaluate.scoring import programs_of, score
 from mixmerge.evaluate.settings import CodeJudging, GroundTruthSettings, ScoreSettings
 from mixmerge.evaluate.suite import Completion
+
+CASES = yaml.safe_load(Path(__file__).with_name("unit_test_completions.yaml").read_text("utf-8"))
 
 pytestmark = pytest.mark.slow
 
@@ -97,24 +100,7 @@ PROGRAMS: dict[str, tuple[str, str | None]] = {
 JUDGING = CodeJudging(tests="pytest", plus=False)
 
 #: Completion -> verdict on "plain".
-COMPLETIONS = {
-    "fenced, with chatter, example and main block": (
-        "Sure:\n```python\n" + RIGHT + "print(double('a'), undefined)\n"
-        "if __name__ == '__main__':\n    double(1)\n```\nDone.",
-        "pass",
-    ),
-    "with a helper that returns nothing": (
-        "OUT = []\ndef note(x):\n    OUT.append(x)\n\n"
-        "def double(x):\n    note(2 * x)\n    return OUT[-1]\n",
-        "pass",
-    ),
-    "wrong": ("def double(x):\n    return 2\n", "fail"),
-    "no code": ("I cannot help with that.", "fail"),
-    "null byte": ("def double(x):\n    return '\0'\n", "fail"),
-    "skips its judge": ("import pytest\ndef double(x):\n    pytest.skip()\n", "fail"),
-    "brings its own tests": ("def test_it():\n    assert True\n", "fail"),
-    "too much memory": ("def double(x):\n    return len('x' * 10**10) and 2 * x\n", "fail"),
-}
+COMPLETIONS = CASES["completions"]
 
 
 def unit_tested(directory: Path, programs: dict[str, str]) -> Path:

@@ -18,29 +18,10 @@ from mixmerge.evaluate.scoring import programs_of
 from mixmerge.evaluate.settings import CodeScoring
 from mixmerge.evaluate.suite import Completion
 
+CASES = yaml.safe_load(Path(__file__).with_name("completions.yaml").read_text("utf-8"))
+
 PROMPT = 'def double(n):\n    """Twice n."""\n'
-CODE = "import math\n\ndef helper(n):\n    return n * 2\n\ndef double(n):\n    return helper(n)\n"
-COMPLETIONS = {
-    "bare": CODE,
-    "fenced": f"```python\n{CODE}```",
-    "fenced, never closed": f"```python\n{CODE}",
-    "chatter before and after": f"Sure! So:\n\n```python\n{CODE}```\n\nIt doubles n.\nBye.",
-    "two fences, the longer first": f"```\n{CODE}```\nUse it so:\n```\nprint(double(2))\n```",
-    "example calls and a main block": f"{CODE}\nprint(double(1))\nif __name__ == '__main__':\n"
-    "    print(double(2))\n",
-    "several functions, some not needed": f"{CODE}\ndef other():\n    return 1\n",
-    "a class, a constant and a second definition": "FACTOR = 2\n\nclass Box:\n    def get(self):\n"
-    "        return FACTOR\n\ndef double(n):\n    return n * Box().get()\n\n"
-    "def double(n):\n    return 0",
-    "cut off": CODE + "\ndef next_one(n):\n    return (n +",
-    "nothing that parses": "I can't do that, sorry.\nAsk again later, please.",
-    "nothing but another function": "def triple(n):\n    return 3 * n\n",
-    "nothing but two lines": "No.\nNever.",
-    "nothing but a pass": "    pass",
-    "nothing but a docstring": '    """Twice."""',
-    "white space within": "\n\n  \n" + CODE + "\n\n   \n",
-    "Windows line ends": CODE.replace("\n", "\r\n"),
-}
+COMPLETIONS = CASES["completions"]
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +65,7 @@ def test_a_body_alone_is_put_below_its_prompt(evalplus: ModuleType) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [
-        "return n + n",
-        "twice = n + n\nreturn twice",
-        "twice = n + n\n    return twice",
-        "if n:\n    return n + n\nreturn 0",
-        "```python\nreturn n + n\n```",
-        "Add it to itself:\n```\n    return n + n\n```\nThat is all.",
-    ],
+    CASES["bodies"],
 )
 def test_a_body_without_its_indentation(body: str) -> None:
     assert call(solution(body, "double", PROMPT), 4) == 8

@@ -1,5 +1,6 @@
 """Strategies against their methods' contracts, and the recipes that follow from them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from pydantic import ValidationError
 
 from mixmerge.merge.recipe import build_recipe, render_recipe
 from mixmerge.merge.settings import METHODS, NUMBER, TYPES, MergeMethod, RecipeSettings, Strategy
+
+CASES = yaml.safe_load(Path(__file__).with_name("refusals_of_strategies.yaml").read_text("utf-8"))
 
 
 def settings(method: str, **changed: Any) -> RecipeSettings:
@@ -93,22 +96,7 @@ RATIO: dict[str, Any] = {"ratios": [0.5]}
 
 @pytest.mark.parametrize(
     ("method", "fields", "tasks", "message"),
-    [
-        ("nearswap", {"parameters": {"t": 0.1}}, "ab", "2 are too many for 'nearswap'"),
-        ("arcee_fusion", {}, "ab", "or two tasks and one of them as `pivot`"),
-        ("passthrough", {}, "ab", "2 are too many for 'passthrough'"),
-        ("nuslerp", RATIO, "abc", "3 are too many for 'nuslerp'; name 2 under"),
-        ("slerp", RATIO, "abc", "3 are too many for 'slerp'"),
-        ("model_stock", {}, "a", "'model_stock' needs 1 more"),
-        ("nuslerp", RATIO, "a", "needs 1 more"),
-        ("slerp", {**RATIO, "pivot": "a"}, "a", r"needs 1 more; 1 given \(one of them is"),
-        ("ties", {**RATIO, "pivot": "a"}, "ab", "'ties' takes none"),
-        ("slerp", {**RATIO, "pivot": "x"}, "ab", "'x' is not among the tasks merged"),
-        ("ties", RATIO, "aa", "names a task twice"),
-        ("ties", {}, "ab", "'ties' takes weights; name at least one ratio"),
-        ("karcher", RATIO, "ab", "'karcher' takes no weights"),
-        ("ties", {"ratios": []}, "ab", "'ties' takes weights; name at least one ratio"),
-    ],
+    CASES["strategies"],
 )
 def test_strategies_that_do_not_fit_their_method_or_tasks(
     method: str, fields: dict[str, Any], tasks: str, message: str
@@ -129,26 +117,7 @@ def test_numbers_of_tasks_that_fit() -> None:
 
 @pytest.mark.parametrize(
     ("method", "parameters", "model_parameters", "message"),
-    [
-        ("tiess", {}, {}, "did you mean 'ties'"),
-        ("linear", {}, {"density": 0.5}, "'linear' has no such parameter"),
-        ("ties", {}, {"lambda": 1.3}, "'ties' takes it under `parameters`"),
-        ("ties", {"density": 0.5}, {}, "'ties' takes it under `model_parameters`"),
-        ("ties", {}, {"densty": 0.5}, "did you mean 'density'"),
-        ("ties", {}, {"density": 1.5}, r"density: .* less than or equal to 1 \(found 1.5\)"),
-        ("ties", {}, {"density": [0.5, 0.0]}, "density: Input should be greater than 0"),
-        ("ties", {}, {"density": [{"filter": "mlp", "value": 3}]}, "less than or equal to 1"),
-        ("ties", {}, {"weight": 0.5}, "weight: comes from `ratios`"),
-        ("ties", {"normalize": 1}, {}, "should be a valid boolean"),
-        ("ties", {"lambda": "x"}, {}, "should be a valid number"),
-        ("ties", {"lambda": True}, {}, "should be a valid number"),
-        ("ties", {"lambda": float("nan")}, {}, "should be a finite number"),
-        ("karcher", {"max_iter": 2.5}, {}, "should be a valid integer"),
-        ("nearswap", {}, {}, "'nearswap' needs it"),
-        ("slerp", {"t": 0.5}, {}, "t: comes from `ratios`"),
-        ("della", {}, {"density": 0.1}, "choose a smaller epsilon"),
-        ("della", {}, {"density": 0.5, "epsilon": [0.1, 0.5]}, "choose a smaller epsilon"),
-    ],
+    CASES["parameters"],
 )
 def test_parameters_out_of_place_or_range(
     method: str, parameters: dict[str, Any], model_parameters: dict[str, Any], message: str

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fixtures.sft_studies import TEMPLATE, write_base, write_tokenizer
 from mixmerge.core.errors import UserError
 from mixmerge.sft.encoding import IGNORED, Encoder, load_encoder
 from mixmerge.sft.examples import check_length, check_vocabulary
+
+CASES = yaml.safe_load(Path(__file__).with_name("unfit_templates.yaml").read_text("utf-8"))
 
 ROW = [
     {"role": "user", "content": "Double x."},
@@ -38,42 +41,9 @@ def test_what_follows_the_stop_token_is_not_learnt(tmp_path: Path) -> None:
     assert labels[-1] == IGNORED and ids[-1] != made.chat.tokenizer.eos_token_id
 
 
-#: What a template does -> the template, and how it is refused.
-UNFIT = {
-    "a stop token outside the loss": (
-        TURN
-        + "{%- if m.role == 'assistant' %}{%- generation %}{{- m.content }}{%- endgeneration %}"
-        "{%- else %}{{- m.content }}{%- endif %}{{- '<|im_end|>\\n' }}" + END,
-        "never learn to stop.*`chat_template`",
-    ),
-    "an answer before the last without stop token": (
-        answers(
-            "{%- generation %}{{- m.content }}{%- if loop.last %}{{- '<|im_end|>' }}"
-            "{%- endif %}{%- endgeneration %}"
-        ),
-        "never learn to stop",
-    ),
-    "a mark around nothing": (
-        TURN + "{{- m.content + '<|im_end|>' }}{%- generation %}{%- endgeneration %}" + END,
-        "marks no token as the assistant's",
-    ),
-    # The model would have to write "Answer: " by itself, but is never taught to.
-    "text between generation's prompt and the loss": (
-        answers(
-            "{{- 'Answer: ' }}{%- generation %}{{- m.content + '<|im_end|>' }}{%- endgeneration %}"
-        ),
-        "the answer follows on other text or starts later",
-    ),
-    "another prompt than generation's": (
-        TEMPLATE.replace("assistant\\n' }}{%- endif %}", "assistant:' }}{%- endif %}"),
-        "ends with .*assistant:.*`add_generation_prompt`",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", UNFIT)
+@pytest.mark.parametrize("case", CASES["unfit"])
 def test_a_template_that_teaches_something_else_is_refused(tmp_path: Path, case: str) -> None:
-    template, message = UNFIT[case]
+    template, message = CASES["unfit"][case]
     with pytest.raises(UserError, match=rf"^train.jsonl:7: .*{message}"):
         encoder(tmp_path, template).encode([*ROW, *ROW], "train.jsonl:7")
 

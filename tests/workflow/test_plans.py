@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fixtures.workspace import ROOT, Workspace, planned_jobs
+
+CASES = yaml.safe_load(Path(__file__).with_name("plans.yaml").read_text("utf-8"))
 
 #: Jobs that run a model; all others get by with a processor.
 GPU = {"sft", "generate", "pretrain"}
@@ -29,22 +32,7 @@ def planned(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "counts"),
-    [
-        (
-            "config.yaml",  # sft, merges, then a winner for each strategy of each model
-            {"sft": 31, "layers": 31, "merge": 145, "recipe": 145, "merged_layers": 145}
-            | {"generate": 181, "score": 181, "winner": 17, "updates": 5, "snapshot": 5},
-        ),
-        (
-            "demo.yaml",
-            {"pretrain": 2, "sft": 14, "layers": 14, "merge": 24, "recipe": 24, "generate": 40}
-            | {"merged_layers": 24, "score": 40, "winner": 8, "updates": 2, "tables": 1},
-        ),
-        (
-            "smollm2.yaml",
-            {"dequantise": 1, "fetch": 3, "sft": 7, "merge": 12, "generate": 20, "score": 20},
-        ),
-    ],
+    CASES["grids"],
 )
 def test_the_grid_of_a_shipped_study(tmp_path: Path, config: str, counts: dict[str, int]) -> None:
     """Each job says what it needs; the demo's ask for no GPU even where there are some."""
