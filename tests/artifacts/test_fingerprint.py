@@ -95,11 +95,11 @@ def test_what_counts_of_the_stages(root: Path) -> None:
     scripts = {path.name: path for path in (root / "workflow/scripts").glob("*.py")}
     for name in scripts.keys() - {"summary.py", "preflight.py", "verify.py"}:  # no stages
         assert "mixmerge.config.study" not in module._modules(scripts[name], frozenset()), name
-        assert not module._modules(scripts[name]).keys() & machinery, name
+        assert not module._modules(scripts[name], module._MACHINERY).keys() & machinery, name
     # All stages import the package itself: a table beside it would count for each of them.
     assert not module._tables(root / "src/mixmerge")
     # What renders chats counts; what confines it does not.
-    modules = module._modules(scripts["sft.py"]).keys()
+    modules = module._modules(scripts["sft.py"], module._MACHINERY).keys()
     assert "mixmerge.checkpoint.chat_process" in modules
     assert not modules & {"judgebox.landlock", "judgebox.seccomp"}
 

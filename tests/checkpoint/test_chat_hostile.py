@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -70,7 +71,7 @@ LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% end
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that gives a chat one second."""
     monkeypatch.setattr(rendering, "CPU_SECONDS", 1.0)
-    monkeypatch.setattr(rendering, "_kept", {})
+    monkeypatch.setattr(rendering, "_renderer", cache(rendering._start))
 
 
 @pytest.mark.slow
@@ -125,9 +126,9 @@ def test_what_a_template_says_itself_is_passed_on() -> None:
 
 def test_no_file_no_program_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_planted")
-    monkeypatch.setattr(rendering, "_kept", {})
+    monkeypatch.setattr(rendering, "_renderer", cache(rendering._start))
     assert written(GOOD) == "q.a."
-    folder = Path(f"/proc/{rendering._kept[os.getpid()][0].pid}")
+    folder = Path(f"/proc/{rendering._renderer()[0].pid}")
     assert b"planted" not in (folder / "environ").read_bytes()
     limits = (folder / "limits").read_text()
     bounds = {"Max open files": "0", "Max file size": "0", "Max processes": "0"}
@@ -144,7 +145,7 @@ def test_no_file_no_program_no_environment(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_fork_has_a_process_of_its_own() -> None:
     def rendered() -> list[str]:
-        return [written(GOOD), str(rendering._kept[os.getpid()][0].pid)]
+        return [written(GOOD), str(rendering._renderer()[0].pid)]
 
     ours = rendered()
     reader, writer = os.pipe()
@@ -190,7 +191,6 @@ def test_a_snapshot_whose_template_is_compared(tmp_path: Path) -> None:
 
 def test_a_process_that_does_not_read_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "_WALL_SECONDS", 1)
-    kept = rendering._start()
-    monkeypatch.setattr(rendering, "_kept", {os.getpid(): kept})
-    os.kill(kept[0].pid, signal.SIGSTOP)
+    monkeypatch.setattr(rendering, "_renderer", cache(rendering._start))
+    os.kill(rendering._renderer()[0].pid, signal.SIGSTOP)
     assert "takes over" in rendering._ask({"chat": "x" * 1_000_000})["fault"]

@@ -166,8 +166,11 @@ def test_a_template_is_held_against_the_one_it_replaces(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "closing"),
     [
-        *(("llama3", "<|eot_id|>"), ("llama3_2", "<|eot_id|>"), ("gemma", "<end_of_turn>")),
-        *(("qwen3", "<|im_end|>"), ("phi3_5", "<|end|>")),
+        ("llama3", "<|eot_id|>"),
+        ("llama3_2", "<|eot_id|>"),
+        ("gemma", "<end_of_turn>"),
+        ("qwen3", "<|im_end|>"),
+        ("phi3_5", "<|end|>"),
     ],
 )
 def test_templates_of_well_known_models(tmp_path: Path, name: str, closing: str) -> None:

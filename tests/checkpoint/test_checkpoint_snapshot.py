@@ -116,7 +116,9 @@ def write_pickle(path: Path, canary: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "way"),
     [
-        *((name, "save_pretrained('OUT')") for name in ("pytorch_model.bin", "last.ckpt", "w.pkl")),
+        ("pytorch_model.bin", "save_pretrained('OUT')"),
+        ("last.ckpt", "save_pretrained('OUT')"),
+        ("w.pkl", "save_pretrained('OUT')"),
         ("pytorch_model-00001-of-00002.bin", "save_pretrained('OUT')"),
         ("consolidated.00.pth", "that its authors publish for transformers"),
         ("adapter_model.bin", "merge the adapter"),
@@ -293,7 +295,7 @@ def test_own_code_reaches_every_loader(tmp_path: Path, monkeypatch: pytest.Monke
 HUB = {"kind": "hub", "id": "a/b", "revision": "a" * 40}
 
 
-@pytest.mark.parametrize("value", [True, "main", "yes", "a" * 41, 1, ["a" * 40]])
+@pytest.mark.parametrize("value", [True, "main", "yes", "a" * 41, 0, 1, ["a" * 40]])
 def test_trust_names_the_code_or_is_refused(value: object) -> None:
     for kind, entry in ((HubCheckpoint, HUB), (LocalCheckpoint, {"kind": "local", "path": "p"})):
         with pytest.raises(ValidationError, match=r"name the (commit|SHA-256) .*or leave it out"):

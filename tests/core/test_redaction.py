@@ -54,18 +54,12 @@ def test_what_looks_like_a_secret(text: str, left: str) -> None:
     assert redacted(left) == left
 
 
-@pytest.mark.parametrize(
-    "text",
-    CASES["innocent"],
-)
+@pytest.mark.parametrize("text", CASES["innocent"])
 def test_what_does_not(text: str) -> None:
     assert redacted(text) == text
 
 
-@pytest.mark.parametrize(
-    "name",
-    CASES["variables"],
-)
+@pytest.mark.parametrize("name", CASES["variables"])
 def test_the_environments_secrets(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert PLANTED in redacted(f"no {PLANTED} here")
     monkeypatch.setenv(name, PLANTED)

@@ -36,7 +36,7 @@ def stage_code(script: Path, pinned: Mapping[str, str] | None = None) -> str:
 
 def fingerprint(script: Path) -> str:
     """Hash the code that a rule's script runs; returns 16 hexadecimal digits."""
-    modules = _modules(script)
+    modules = _modules(script, _MACHINERY)
     parts = [_read(script).digest]
     parts += [f"{name} {_read(file).digest}" for name, file in modules.items()]
     # Tables that lie beside the modules are read by them: they are code, too.
@@ -100,7 +100,7 @@ def _tables(folder: Path) -> str:
 
 
 @cache
-def _modules(script: Path, left_out: frozenset[str] = _MACHINERY) -> dict[str, Path]:
+def _modules(script: Path, left_out: frozenset[str]) -> dict[str, Path]:
     """First-party modules that a script imports, or names in a string: programs that it starts."""
     sources, pending = _sources(), [script]
     files: dict[str, Path] = {}

@@ -15,7 +15,7 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -120,20 +120,17 @@ _lock = threading.Lock()
 os.register_at_fork(
     before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
 )
-#: The rendering process by our own id, since a fork starts its own; again where one was ended.
-_kept: "dict[int, tuple[subprocess.Popen[bytes], Connection]]" = {}
-os.register_at_fork(after_in_child=_kept.clear)  # the parent's must end with the parent
 
 
 def _ask(request: dict[str, Any]) -> dict[str, Any]:
     """Send a request and return the answer; a ``fault`` where the process ended."""
     with _lock:
-        process, connection = _kept[os.getpid()] = _kept.get(os.getpid()) or _start()
+        process, connection = _renderer()
         with suppress(EOFError, OSError):
             connection.send_bytes(json.dumps(request).encode())
             answer: dict[str, Any] = json.loads(connection.recv_bytes(_TEXT_MIB << 20))
             return answer
-        del _kept[os.getpid()]
+        _renderer.cache_clear()
         connection.close()
         process.kill()  # it has ended, or does not answer
         code = process.wait()
@@ -160,3 +157,8 @@ def _start() -> "tuple[subprocess.Popen[bytes], Connection]":
             cwd="/",
         )
     return process, Connection(ours.detach())
+
+
+#: The rendering process; the next chat starts another where it was ended, and a fork its own.
+_renderer = cache(_start)
+os.register_at_fork(after_in_child=_renderer.cache_clear)  # the parent's must end with the parent

@@ -6,7 +6,7 @@ The client library throws away what an interrupted download brought. Here it is 
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
@@ -56,14 +56,12 @@ def resolve(
 def check_endpoint() -> None:
     """Check that ``HF_ENDPOINT``, where it is set, is a URL; the library says so in a traceback."""
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    try:
+    with suppress(ValueError):
         parts = urlsplit(endpoint)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        message = f"HF_ENDPOINT: {endpoint!r} is no URL of a hub; write https://host, or unset it"
-        raise UserError(message)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return
+    problem = f"{endpoint!r} is no URL of a hub; write https://host, or unset it"
+    raise UserError(f"HF_ENDPOINT: {problem}")
 
 
 def matching(repository: Any, patterns: list[str]) -> list[Any]:

@@ -11,11 +11,13 @@ from mixmerge.core.section import Pinned, Section
 
 def _names_code(value: Any, info: ValidationInfo) -> Any:
     """None for false, as transformers has it; else what must name the exact code that may run."""
+    if value is None or value is False:
+        return None
     digits = 64 if info.data.get("kind") == "local" else 40
-    if value not in (None, False) and not re.fullmatch(f"[0-9a-f]{{{digits}}}", str(value)):
+    if not re.fullmatch(f"[0-9a-f]{{{digits}}}", str(value)):
         message = "name the commit (kind hub) or the SHA-256 (kind local) of the code that you read"
         raise ValueError(f"found {value!r}; {message}, or leave it out")
-    return value or None
+    return value
 
 
 Trusted = Annotated[str | None, BeforeValidator(_names_code)]

@@ -107,7 +107,8 @@ def stop_tokens(checkpoint: Path, chat: Chat) -> list[int]:
     if tokens is None:
         way = "set eos_token_id in generation_config.json"
         raise UserError(f"{checkpoint}: no stop token in its configs or tokenizer; {way}")
-    listed, size = tokens if isinstance(tokens, list) else [tokens], len(chat.tokenizer)
+    size = len(chat.tokenizer)
+    listed = tokens if isinstance(tokens, list) else [tokens]
     for token in listed:
         if not isinstance(token, int) or not 0 <= token < size:
             problem = f"{token!r} is no token; ids go from 0 to {size - 1}"

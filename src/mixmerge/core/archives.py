@@ -28,11 +28,9 @@ class Bounds:
     def check(self, archive: Path | str, unpacked: int, packed: int) -> None:
         """Raise `BadArchive` where ``packed`` bytes hold more than they may."""
         if unpacked > self.bytes or (unpacked > self.free and unpacked > self.ratio * packed):
-            problem = f"{packed:,} bytes unpack to more than {unpacked:,} (at most {self.bytes:,}, "
-            problem += (
-                f"and {self.ratio} times its size); it was made to fill a disk, or is damaged"
-            )
-            raise BadArchive(archive, problem)
+            bounds = f"at most {self.bytes:,}, and {self.ratio} times its size"
+            problem = f"{packed:,} bytes unpack to more than {unpacked:,} ({bounds})"
+            raise BadArchive(archive, f"{problem}; it was made to fill a disk, or is damaged")
 
 
 def gunzip(packed: bytes, archive: Path | str, bounds: Bounds) -> bytes:

@@ -13,8 +13,6 @@ _NAME = r"^[a-z0-9][a-z0-9._]*(-[a-z0-9._]+)*$"
 #: A key that becomes part of a path and of a Snakemake wildcard: lower case, no separators. Names
 #: of several are joined into one file's, of which file systems take 255 bytes.
 Name = Annotated[str, Field(pattern=_NAME, max_length=80)]
-#: Characters of a value that a message shows.
-_SHOWN = 60
 
 
 class Section(BaseModel):
@@ -105,4 +103,5 @@ def in_words(problem: ErrorDetails) -> str:
         case "dict_type" | "model_type" | "model_attributes_type":
             message = "expected a section, `key: value` on lines of their own"
     shown = repr(problem["input"])
-    return f"{message} (found {shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + '...'})"
+    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    return f"{message} (found {shown})"
