@@ -91,10 +91,7 @@ def test_methods_lose_indentation_and_decorators_and_still_run(tmp_path: Path) -
     assert inspect.getdoc(names["size"]) == row["docstring"]
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    CASES["functions"],
-)  # fmt: skip
+@pytest.mark.parametrize(("text", "reason"), CASES["functions"])
 def test_what_is_refused_is_counted_with_its_reason(
     tmp_path: Path, text: str, reason: str | None
 ) -> None:

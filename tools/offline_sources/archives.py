@@ -3,7 +3,6 @@
 `zipfile` and `tarfile` bound neither sizes nor numbers, and mend links and names that climb out.
 """
 
-import gzip
 import shutil
 import stat
 import tarfile
@@ -20,10 +19,9 @@ from mixmerge.core.archives import BadArchive, Bounds
 _NAME_BYTES = 255
 _DEPTH = 32
 _ENCRYPTED = 0x1
-_USUAL = Bounds()
 #: What the libraries raise for broken archives.
 _BROKEN = (
-    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error),
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error),
     *(EOFError, NotImplementedError, UnicodeError, OverflowError),
 )
 
@@ -31,7 +29,7 @@ _BROKEN = (
 Wanted = Callable[[str], bool]
 
 
-def unzip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds = _USUAL) -> list[str]:
+def unzip(archive: Path, target: Path, wanted: Wanted, bounds: Bounds) -> list[str]:
     """Unpack the wanted files of a zip file or wheel below ``target``; returns their names.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from mixmerge.report import paper_tables
 from mixmerge.report.layout import Column, Entry, Model, Variant
-from mixmerge.report.paper_tables import METRICS, SCALE_METRICS, Line
+from mixmerge.report.paper_tables import METRICS, SCALE_METRICS, Line, ScaleLine
 from mixmerge.report.render import Cell, Field, Table, number, table
 from mixmerge.report.results import SPECIALISTS, Results, Score, mean_change
 
@@ -39,13 +39,14 @@ def paper_table(results: Results, entry: Entry) -> Table:
     fields += [Field("avg", "AVG")] if averaged else []
     groups: list[_Group] = []
     lines: list[tuple[Model, Line]] = []
+    shares = paper_tables.read_scale(paper.data_scale) if scale and paper.data_scale else []
+    printed = [] if scale else paper_tables.read_results(paper.results, paper.audit)
     for model in models:
         if scale:
-            groups += _shares(results, columns, model)
+            groups += _shares(results, columns, model, shares)
         else:
             place = (theirs, paper.models.get(model.key))
-            known = paper_tables.read_results(paper.results, paper.audit)
-            own = [line for line in known if (line.table, line.model) == place]
+            own = [line for line in printed if (line.table, line.model) == place]
             groups += _checkpoints(results, columns, model, own, several)
             lines += [(model, line) for line in own]
     records = [record for group in groups for record in _records(columns, *group, not scale)]
@@ -114,11 +115,13 @@ def _checkpoints(
         yield model.title if several else heading, sides, _Side(name, ids, scores, off)
 
 
-def _shares(results: Results, columns: Sequence[Column], model: Model) -> Iterator[_Group]:
+def _shares(
+    results: Results, columns: Sequence[Column], model: Model, lines: Sequence[ScaleLine]
+) -> Iterator[_Group]:
     """Table 4: specialists at shares of their data."""
     paper = results.layout.paper
-    assert paper is not None and paper.data_scale is not None
-    lines, theirs = paper_tables.read_scale(paper.data_scale), paper.models.get(model.key)
+    assert paper is not None
+    theirs = paper.models.get(model.key)
     for percent in sorted({v.percent for v in model.variants if v.percent}):
         printed = [line.values for line in lines if line[:2] == (theirs, percent)]
         trained = [v for v in model.variants if (v.kind, v.percent) == ("sft", percent)]

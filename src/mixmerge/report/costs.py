@@ -77,11 +77,11 @@ def cheaper(first: Cost, second: Cost) -> int | None:
     a, b = first.gpu_hours, second.gpu_hours
     if not (a or b):
         a, b = first.core_hours, second.core_hours
-    alike = abs(a - b) <= 0.05 * max(a, b)  # times are noisy
-    unsure = first.resumed or second.resumed if alike else (first if a < b else second).resumed
+    order = 0 if abs(a - b) <= 0.05 * max(a, b) else -1 if a < b else 1  # times are noisy
+    unsure = {-1: first.resumed, 0: first.resumed or second.resumed, 1: second.resumed}[order]
     if first.unknown or second.unknown or unsure:
         return None
-    return 0 if alike else -1 if a < b else 1
+    return order
 
 
 def read_bills(layout: Layout, model: Model, root: Path, shelf: Path) -> list[Bill]:
@@ -94,8 +94,7 @@ def read_bills(layout: Layout, model: Model, root: Path, shelf: Path) -> list[Bi
         path = shelf / "scores" / model.key / variant / SCORES
         with validated_input(path, "score") as content:
             items = {key: finite(entry, "n", 1) for key, entry in content.items()}
-            answers = {key: finite(entry, "completion_tokens", 0) for key, entry in content.items()}
-        tokens = {key: number * answers[key] for key, number in items.items()}
+            tokens = {k: items[k] * finite(v, "completion_tokens", 0) for k, v in content.items()}
         costs = []
         for rule, sizes in (("generate", tokens), ("score", items)):
             part = sum(size for key, size in sizes.items() if key in deciding)
@@ -113,13 +112,13 @@ def read_bills(layout: Layout, model: Model, root: Path, shelf: Path) -> list[Bi
         return Bill(key, title, len(names), merged, *parts, total(parts), marginal)
 
     bills = [bill("mixture", "Data mixture", [model.mixture], [])]
+    every: set[str] = set()
     for strategy in layout.strategies:
         specialists = {model.specialists[task] for task in strategy.tasks or model.specialists}
+        every |= specialists
         if merges := layout.merges(model, strategy.key):
             bills.append(bill(strategy.key, strategy.title, specialists, merges))
     if len(bills) > 2:
-        tasks = (task for s in layout.strategies for task in s.tasks or model.specialists)
-        every = {model.specialists[task] for task in tasks}
         bills.append(bill("all", "All strategies", every, layout.merges(model)))
     return bills
 

@@ -40,7 +40,7 @@ def write_figures(results: Results, root: Path, out: Path) -> None:
             for measure, panels in similar.items():
                 panels.setdefault(pair, {})[model.title] = measures[measure]
     looks = checkpoint_looks(distances, len(layout.tasks))
-    own = make_looks(list(distances), [0] * len(distances))
+    model_looks = make_looks(list(distances), [0] * len(distances))
     for entry in figure_entries(layout):
         with style():
             if entry.kind == "spread":
@@ -48,7 +48,7 @@ def write_figures(results: Results, root: Path, out: Path) -> None:
             elif entry.kind == "distance":
                 figure = line_figure(distances, looks)
             else:
-                figure = line_figure(similar["pearson"], own, similar["cosine"])
+                figure = line_figure(similar["pearson"], model_looks, similar["cosine"])
             for form in FIGURE_FORMATS:
                 # No date, no software version: the same numbers give the same file.
                 title = f"{entry.number}: {entry.labels['shows']}"
@@ -144,8 +144,8 @@ def make_looks(names: Sequence[str], dashes: Sequence[int] | None = None) -> Loo
     looks: dict[str, dict[str, Any]] = {}
     for at, name in enumerate(names):
         dash = dashes[at] if dashes else at // len(_COLOURS)
-        looks[name] = {"color": _COLOURS[at % len(_COLOURS)]}
-        looks[name] |= {"marker": _MARKERS[at % len(_MARKERS)], "linestyle": _DASHES[dash % 4]}
+        color, marker = _COLOURS[at % len(_COLOURS)], _MARKERS[at % len(_MARKERS)]
+        looks[name] = {"color": color, "marker": marker, "linestyle": _DASHES[dash % len(_DASHES)]}
     return looks
 
 

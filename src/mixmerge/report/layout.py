@@ -194,18 +194,18 @@ class Entry(NamedTuple):
 
 def table_entries(layout: Layout) -> list[Entry]:
     """The study's tables in print order; a table that would have no line is left out."""
-    pages: list[tuple[str, str | None]] = [("hyperparameters", None), ("data", None)]
-    pages.append(("strategies" if layout.strategy_models else "", None))
-    pages.append(("data-scale" if layout.scale_models else "", None))
-    pages += [("ablation", key) for key in layout.ablation_models]
-    pages += [("compact", key) for key in layout.compact_models]
+    tables: list[tuple[int, str, str | None]] = [(1, "hyperparameters", None), (2, "data", None)]
+    tables += [(3, "strategies", None)] if layout.strategy_models else []
+    tables += [(4, "data-scale", None)] if layout.scale_models else []
+    details = [("ablation", key) for key in layout.ablation_models]
+    details += [("compact", key) for key in layout.compact_models]
+    tables += [(at, kind, key) for at, (kind, key) in enumerate(details, 5)]
     entries = []
-    for at, (kind, key) in enumerate(pages, 1):
-        if kind:
-            about = layout.model(key).title if key else "all"
-            labels = {"table": f"Table {at}", "shows": _SHOWS[kind], "model": about}
-            name = f"table{at}-{kind}" + (f"-{key}" if key else "")
-            entries.append(Entry(name, kind, f"Table {at}", labels, key))
+    for at, kind, key in tables:
+        about = layout.model(key).title if key else "all"
+        labels = {"table": f"Table {at}", "shows": _SHOWS[kind], "model": about}
+        name = f"table{at}-{kind}" + (f"-{key}" if key else "")
+        entries.append(Entry(name, kind, f"Table {at}", labels, key))
     return entries
 
 
@@ -225,11 +225,12 @@ def paper_entries(layout: Layout) -> list[Entry]:
 
 def figure_entries(layout: Layout) -> list[Entry]:
     """The study's figures; none where no model is drawn."""
-    kinds = {"distance": "Figure 2", "correlation": "Figure 3", "spread": "Figure 4"}
-    return [
-        Entry(f"figure{at[-1]}-{kind}", kind, at, {"figure": at, "shows": _SHOWS[kind]})
-        for kind, at in (kinds.items() if layout.figure_models else ())
-    ]
+    kinds = {2: "distance", 3: "correlation", 4: "spread"} if layout.figure_models else {}
+    entries = []
+    for at, kind in kinds.items():
+        labels = {"figure": f"Figure {at}", "shows": _SHOWS[kind]}
+        entries.append(Entry(f"figure{at}-{kind}", kind, f"Figure {at}", labels))
+    return entries
 
 
 def table_files(layout: Layout) -> list[str]:

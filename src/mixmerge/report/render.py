@@ -99,10 +99,11 @@ class Table(NamedTuple):
             self._replace(name=f"{self.name}-{at}", rows=rows, texts=self.texts[:1])
             for at, rows in enumerate(parts, 1)
         ]
-        return [*pages[:-1], pages[-1]._replace(texts=self.texts)] if len(pages) > 1 else [self]
+        pages[-1] = pages[-1]._replace(texts=self.texts)
+        return pages if len(pages) > 1 else [self]
 
 
-Part = tuple[str, list[str], list[Table]]  # title (or empty), paragraphs, tables of a page's part
+PageSection = tuple[str, list[str], list[Table]]  # title (or empty), paragraphs, tables
 
 
 def table(
@@ -140,15 +141,15 @@ def _lines(name: str) -> list[list[str]]:
 def _cell(field: Field, record: Mapping[str, Any]) -> Cell:
     """The cell of a record, printed as the column's form says; cells stand as they are."""
     key, _, _, form, expression = field
-    value = record.get(key)
-    if expression:
-        value = _compiled(expression)(record)
+    value = _compiled(expression)(record) if expression else record.get(key)
     if isinstance(value, Cell):
         return value
     if value is None or isinstance(value, str):
         return Cell(value, value or UNDEFINED)
-    if form in ("p", ","):
-        return Cell(value, f"{value:,}" if form == "," else p_value(value).lstrip("p= "))
+    if form == "p":
+        return Cell(value, p_value(value).lstrip("p= "))
+    if form == ",":
+        return Cell(value, f"{value:,}")
     digits, space, unit = form.partition(" ")
     return Cell(value, f"{number(value, int(digits))}{space}{unit}")
 
@@ -207,7 +208,7 @@ def write_table(
         write_text(out / f"{table.name}.{form}", "\n".join(render(part, form) for part in parts))
 
 
-def write_page(name: str, title: str, sections: Iterable[Part], out: Path) -> None:
+def write_page(name: str, title: str, sections: Iterable[PageSection], out: Path) -> None:
     """Write sections as Markdown, HTML and LaTeX."""
     shown = [(head, texts, [t for t in tables if t.rows]) for head, texts, tables in sections]
     for form in ("md", "html", "tex"):

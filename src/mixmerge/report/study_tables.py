@@ -149,9 +149,10 @@ def mark_best(records: Sequence[Record], columns: Iterable[str], lower: Collecti
     for block, column in product(dict.fromkeys(r["block"] for r in compared), columns):
         rivals = [r for r in compared if r["block"] == block and column in r]
         values = [r[column].value for r in rivals if r[column].value is not None]
-        for record in rivals if len(rivals) > 1 and values else ():
+        if len(rivals) > 1 and values:
             best = min(values) if column in lower else max(values)
-            record[column] = record[column]._replace(best=record[column].value == best)
+            for record in rivals:
+                record[column] = record[column]._replace(best=record[column].value == best)
 
 
 def hyperparameters_table(layout: Layout, entry: Entry, root: Path) -> Table:

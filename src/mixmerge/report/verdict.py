@@ -76,7 +76,8 @@ class ModelVerdict:
         self.call: Literal["right", "wrong", "undecided"] | None = None
         if self.predicted and self.outcome:
             self.call = "right" if self.predicted == self.outcome else "wrong"
-            self.call = "undecided" if self.outcome == "undecided" else self.call
+            if self.outcome == "undecided":
+                self.call = "undecided"
         self.confidence = results.evidence[model.key].level
         names = [*layout.specialists(model), model.mixture, *([merge.name] if merge else [])]
         #: Specialists, mixture and merge -> norm of the update over that of the base.
@@ -150,7 +151,7 @@ def write_verdict(layout: Layout, verdicts: Sequence[ModelVerdict], out: Path) -
     last = prose("verdict", "closing", calls=calls, chance=chance, pairs=pairs)
     outcomes = [entry.outcome for entry in verdicts if entry.outcome]
     texts = [prose("verdict", "paragraphs", layout=layout, entry=entry) for entry in verdicts]
-    sections: list[render.Part] = [
+    sections: list[render.PageSection] = [
         ("", prose("verdict", "opening", outcomes=outcomes), tables[:1]),
         *((entry.model.title, text, []) for entry, text in zip(verdicts, texts, strict=True)),
         ("RQ1: mix or merge?", [], tables[1:3]),
