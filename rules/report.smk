@@ -10,10 +10,10 @@ TABLES = printed("tables", entries.table_files(LAYOUT))
 FIGURES = printed("figures", entries.figure_files(LAYOUT))
 VERDICT = printed("tables", entries.VERDICT_FILES)
 TIMING = printed("tables", entries.TIMING_FILES)
-PAPER = LAYOUT.paper and (
-    LAYOUT.paper.results,
-    LAYOUT.paper.audit,
-    LAYOUT.paper.data_scale,
+PAPER = (
+    [LAYOUT.paper.results, LAYOUT.paper.audit, LAYOUT.paper.data_scale]
+    if LAYOUT.paper
+    else []
 )
 SCORES = [RESULTS.summary(*pair) for pair in STUDY.checkpoints()]
 EVIDENCE = [RESULTS.file("uncertainty", f"{model}.json") for model in CONFIG.models]
@@ -32,7 +32,7 @@ rule tables:
         [STUDY.manifest("checkpoints", *pair) for pair in STUDY.checkpoints()],
         STUDY.path("data", "statistics.json"),
         EVIDENCE,
-        [str(path) for path in PAPER or () if path],
+        [str(path) for path in PAPER if path],
     output:
         shown("tables", "html", entries.table_entries(LAYOUT), "Tables"),
         shown("tables", "html", entries.paper_entries(LAYOUT), "Beside the paper"),

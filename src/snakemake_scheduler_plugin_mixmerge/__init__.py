@@ -58,15 +58,14 @@ class Scheduler(base.SchedulerBase):  # type: ignore[misc]
             # Asked for the first time, no job runs: what is available is all there is.
             self._limit = int(available_resources.get(MERGED, MOST_MERGED))
         running = self.dag.workflow.scheduler.running
-        selected: Sequence[Any] = ()
-        while not selected:
+        while True:
             available = dict(available_resources)
             if self._bounded:
                 for job, paths in list(self._holders.items()):
                     if job not in running and not any(path.exists() for path in paths):
                         del self._holders[job]
                 available[MERGED] = max(0, self._limit - len(self._holders))
-            selected = self._greedy.select_jobs(
+            selected: Sequence[Any] = self._greedy.select_jobs(
                 selectable_jobs, remaining_jobs, available, input_sizes
             )
             if selected or running or not (self._bounded and self._holders):

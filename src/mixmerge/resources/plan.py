@@ -9,6 +9,9 @@ import re
 import sys
 from typing import Any
 
+from snakemake import cli
+from snakemake.exceptions import print_exception
+from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from mixmerge.resources import schedule
@@ -22,10 +25,6 @@ def dry_run(arguments: list[str]) -> Schedule | None:
     The executor is not started, so a Slurm profile is planned on a machine without Slurm. An
     error in the study comes out as in a real run.
     """
-    from snakemake import cli
-    from snakemake.exceptions import print_exception
-    from snakemake.logging import logger
-
     try:
         parser, args = cli.parse_args(["--dry-run", "--logger", "mixmerge", *arguments])
     except Exception as error:

@@ -124,7 +124,8 @@ class JobResources:
         any: None where none was sampled (too short), or all are other models'.
         """
         place = self._benchmarks / rule / (model or "")
-        files = sorted(place.parent.glob(f"{place.name}.tsv")) or sorted(place.rglob("*.tsv"))
+        single = place.with_name(f"{place.name}.tsv")
+        files = [single] if single.is_file() else sorted(place.rglob("*.tsv"))
         runs = []
         for file in files[:: max(1, ceil(len(files) / _FILES))]:
             values = file.relative_to(self._benchmarks).with_suffix("").parts[1:]
@@ -181,9 +182,10 @@ def in_cluster_words(
             count = gpu(wildcards, attempt)
             if not count:
                 return default_resource(defaults, name)
+            if not isinstance(word, str):
+                return word
             each = -(-count // nodes(wildcards, attempt))
-            filled = str(word).replace("{gpu}", str(count)).replace("{gpu_per_node}", str(each))
-            return filled if isinstance(word, str) else word
+            return word.replace("{gpu}", str(count)).replace("{gpu_per_node}", str(each))
 
         return value
 

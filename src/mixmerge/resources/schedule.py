@@ -60,22 +60,22 @@ class Job:
 
 def job_from(record: Mapping[str, Any], removed: Iterable[str] = ()) -> Job:
     """A job from Snakemake's own account of it (its ``job_info`` event), and what is temporary."""
-    inputs, outputs = (
+
+    def files(kind: str) -> tuple[str, ...]:
         # Without Snakemake's remark, such as ` (send to storage)`.
-        tuple(f.partition(" (")[0] if f.endswith(")") else f for f in record[kind])
-        for kind in ("input", "output")
-    )
+        return tuple(f.partition(" (")[0] if f.endswith(")") else f for f in record[kind])
+
     priority = record["priority"]
     return Job(
-        record["rule_name"],
-        record["wildcards"],
-        inputs,
-        outputs,
-        record["threads"],
+        rule=record["rule_name"],
+        wildcards=record["wildcards"],
+        inputs=files("input"),
+        outputs=files("output"),
+        threads=record["threads"],
         # Snakemake writes the greatest one, of targets given with --prioritize, as a word.
-        priority if isinstance(priority, int) else 1_000_000,
-        {name: amount for name, amount in record["resources"].items() if type(amount) is int},
-        frozenset(removed).intersection(record["output"]),
+        priority=priority if isinstance(priority, int) else 1_000_000,
+        resources={name: n for name, n in record["resources"].items() if type(n) is int},
+        temporary=frozenset(removed).intersection(record["output"]),
     )
 
 

@@ -71,8 +71,9 @@ def start(workflow: Any, options: Mapping[str, Any], say: Callable[[str], None])
     Returns whether it did: not inside of a job, nor in one that plans, lists or unlocks. Raises a
     UserError where jobs of a killed driver can't be ended.
     """
-    if workflow.remote_exec:
-        os.environ[DRIVER] = token(os.getpid()) or ""  # its jobs watch the Snakemake in the job
+    own = token(os.getpid())
+    if workflow.remote_exec and own:
+        os.environ[DRIVER] = own  # its jobs watch the Snakemake in the job
     if not workflow.is_main_process or workflow.output_settings.dryrun:
         return False
     folder = Path(".snakemake")
@@ -98,7 +99,7 @@ def note_executor(workflow: Any) -> None:
 
 def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
     """Become the driver of a ``.snakemake`` folder, after what a killed one left is tidied up."""
-    locks, pid, own = folder / "locks", os.getpid(), token(os.getpid()) or ""
+    locks, pid, own = folder / "locks", os.getpid(), token(os.getpid())
     (folder / "drivers").mkdir(parents=True, exist_ok=True)
     with (folder / "takeover").open("w") as file:
         # One driver at a time takes over; the kernel drops the lock with the process.
@@ -124,12 +125,12 @@ def take_over(folder: Path, executor: str, say: Callable[[str], None]) -> None:
                 way_out = "it can't be seen from here; if it has ended, `snakemake --unlock` first"
             say(
                 "Snakemake {pid} of {user} on {host} has worked in this directory since {since} "
-                "({command}): ".format_map(driver)
-                + way_out
+                "({command}): {way_out}".format(**driver, way_out=way_out)
             )
-        os.environ[DRIVER] = own
+        if own:  # else all drivers would be one, and their jobs each other's
+            os.environ[DRIVER] = own
         record = {
-            "token": own,
+            "token": own or "",
             "pid": pid,
             "host": platform.node(),
             "user": getpass.getuser(),
@@ -169,8 +170,8 @@ def _end_jobs(driver: Mapping[str, Any], say: Callable[[str], None]) -> None:
     """
     import psutil  # type: ignore[import-untyped]
 
-    user = driver["user"] if driver["executor"] == "slurm" else None
-    cancelled = _cancel(user)
+    submits = driver["executor"] == "slurm"
+    cancelled = _cancel(driver["user"]) if submits else []
     begin = time.monotonic()
     while left := [
         process.pid
@@ -187,17 +188,16 @@ def _end_jobs(driver: Mapping[str, Any], say: Callable[[str], None]) -> None:
             kill(pid)
         time.sleep(0.2)
     # An sbatch may have been on its way when its driver was killed.
-    if cancelled := cancelled + _cancel(user):
+    cancelled += _cancel(driver["user"]) if submits else []
+    if cancelled:
         jobs = f"{len(cancelled)} Slurm jobs of Snakemake {driver['pid']}, which was killed"
         say(f"cancelled {jobs}: {' '.join(cancelled)}")
 
 
-def _cancel(user: str | None) -> list[str]:
+def _cancel(user: str) -> list[str]:
     """Cancel the jobs that a user's Snakemakes submitted from here, wait until they are gone."""
 
     def queued() -> list[str]:
-        if user is None:
-            return []
         listed = _slurm("squeue", "--noheader", f"--user={user}", "--format=%i|%j|%Z")
         rows = [line.strip().split("|", 2) for line in listed.splitlines()]
         mine = [(number, at) for number, name, at in rows if _SLURM_NAME.fullmatch(name)]
@@ -220,8 +220,10 @@ def _cancel(user: str | None) -> list[str]:
 def _slurm(*command: str) -> str:
     try:
         return subprocess.check_output(command, stderr=subprocess.PIPE, text=True, timeout=60)
-    except (OSError, subprocess.SubprocessError) as error:
-        why = str(getattr(error, "stderr", None) or error).strip()
+    except subprocess.CalledProcessError as error:
+        why = error.stderr.strip() or str(error)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = str(error)
     raise UserError(
         f"{command[0]}: {why}. A Snakemake that was killed may have left Slurm jobs that still "
         "write results; run this command again where Slurm answers"

@@ -80,7 +80,10 @@ def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
     options = (s3 and s3.get_settings(None)) or StorageProviderSettings()
     bucket, _, path = prefix.removeprefix("s3://").partition("/")
     patience = Config(
-        connect_timeout=10, read_timeout=20, retries={"max_attempts": 2, "mode": "standard"}
+        connect_timeout=10,
+        read_timeout=20,
+        retries={"max_attempts": 2, "mode": "standard"},
+        signature_version=options.signature_version,
     )
     try:
         client = boto3.client(
@@ -90,7 +93,7 @@ def check_bucket(prefix: str, settings: Mapping[str, Any]) -> None:
             aws_access_key_id=options.access_key,
             aws_secret_access_key=options.secret_key,
             aws_session_token=options.token,
-            config=patience.merge(Config(signature_version=options.signature_version)),
+            config=patience,
         )
         client.list_objects_v2(Bucket=bucket, Prefix=path, MaxKeys=1)
     except (BotoCoreError, ClientError, ValueError) as error:

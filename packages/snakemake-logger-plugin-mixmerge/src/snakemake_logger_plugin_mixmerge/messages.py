@@ -38,9 +38,9 @@ def failure_block(job: Job) -> str:
             values = value if isinstance(value, list | tuple | set | frozenset) else [value]
             kept += ["--" + name.replace("_", "-"), *map(str, values)]
     kept += ["--cores", str(job.record["threads"]), "--executor", "local", "--nolock", "--"]
-    for output in job.record["output"][:1]:
+    if outputs := job.record["output"]:
         # Snakemake remarks on some files: `x (send to storage)`.
-        target = re.sub(r" \(.*\)$", "", str(output))
+        target = re.sub(r" \(.*\)$", "", str(outputs[0]))
         lines.append(f"  repeat it here: {command(*kept, target)}")
     return "\n".join(lines)
 
