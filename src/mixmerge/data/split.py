@@ -87,8 +87,7 @@ def mix(
 
 
 def _facts(directory: Path, content: bool = True) -> dict[str, Any]:
-    facts: dict[str, Any] = read_manifest(directory, "rows", content=content)["facts"]
-    return facts
+    return dict(read_manifest(directory, "rows", content=content)["facts"])
 
 
 def _publish(out: Path, directories: Iterable[Path], settings: Any, seed: int) -> Any:

@@ -26,11 +26,11 @@ _SPACE = rb"(?:[ \t\f]|\\\r?\n)*"
 #: What goes with a docstring, and with a doc comment, behind it, and the line's end if it is there.
 _AFTER = re.compile(rb"(" + _SPACE + rb"(?:;" + _SPACE + rb")?)(\r?\n|\Z)?")
 _BLANK = re.compile(rb"([ \t\f]*)(\r?\n|\Z)?")
-_TEXT = re.compile(rb"u?r?[\"']", re.IGNORECASE)
+_TEXT_LITERAL = re.compile(rb"u?r?[\"']", re.IGNORECASE)
 
 _PYTHON, _JAVA = Language(tree_sitter_python.language()), Language(tree_sitter_java.language())
-_HEADS = "function_definition", "class_definition"
-_BODIES = Query(_PYTHON, " ".join(f"({head} body: (block) @node)" for head in _HEADS))
+_SCOPES = "(function_definition body: (block) @node) (class_definition body: (block) @node)"
+_BODIES = Query(_PYTHON, _SCOPES)
 _VALUES = [f"{kind}_declaration" for kind in ("field", "constant", "annotation_type_element")]
 _CODE = ("class", "interface", "enum", "record", "annotation_type", "method", "constructor")
 #: Right above these any comment goes: CodeSearchNet, where CodeXGLUE's pairs come from, took those
@@ -85,7 +85,7 @@ def _is_string(statement: Node) -> bool:
     for node in pending:
         if node.type in ("expression_statement", "parenthesized_expression", "concatenated_string"):
             pending += [child for child in node.children if child.type not in ("(", ")", "comment")]
-        elif node.type != "string" or node.has_error or not _TEXT.match(node.text or b""):
+        elif node.type != "string" or node.has_error or not _TEXT_LITERAL.match(node.text or b""):
             return False
     return True
 
@@ -178,9 +178,9 @@ class Template:
         self._pieces: list[tuple[str, str | None, list[tuple[str, str | None]]]] = []
         for literal, field, spec, _ in parsed:
             filters = []
-            for text in filter(None, (spec or "").split(":")):
-                if (match := _FILTER.fullmatch(text)) is None:
-                    problem = f"unknown filter {text!r}{nearest(text, FILTERS)}"
+            for name in filter(None, (spec or "").split(":")):
+                if (match := _FILTER.fullmatch(name)) is None:
+                    problem = f"unknown filter {name!r}{nearest(name, FILTERS)}"
                     raise UserError(f"{where}: {{{field}:{spec}}}: {problem}")
                 filters.append((match[1] or match[2], match[3]))
             self._pieces.append((literal, field, filters))

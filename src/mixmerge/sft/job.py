@@ -177,6 +177,7 @@ class StopRequest:
 
     def _receive(self, number: int, frame: object = None) -> None:
         end: SystemExit | None = None
+        name = signal.Signals(number).name
         now, heard = time.monotonic(), self._heard
         self._heard = heard or now
         if self.finishing:
@@ -186,13 +187,17 @@ class StopRequest:
         elif heard:
             message, end = "again: stopped without saving", SystemExit(128 + number)
         elif self.begun.exists():
-            self._file.write_text(signal.Signals(number).name, encoding="utf-8")
+            self._file.write_text(name, encoding="utf-8")
             message = "stopping as soon as the step at hand is done"
         else:
             message = f"stopped at once, nothing to save; exit code {EXIT_CODE}"
             end = Preempted(EXIT_CODE)
+            # Python drops it within a weak reference's callback; then training stops by the file.
+            # In a scratch that is not the job's yet, the next call would refuse the file.
+            if self._file.with_name(_RECORD).exists():
+                self._file.write_text(name, encoding="utf-8")
         # Not through a stream, whose buffer may be in use.
-        os.write(2, f"\n{signal.Signals(number).name}: {message}\n".encode())
+        os.write(2, f"\n{name}: {message}\n".encode())
         if end is not None:
             raise end
 

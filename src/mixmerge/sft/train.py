@@ -73,9 +73,7 @@ def train(job: Job, request: StopRequest) -> None:
         lora_dropout=settings.lora.dropout,
         target_modules=settings.lora.targets,
     )
-    rows, validation = (
-        Dataset.from_file(str(job.tokens / f"{name}.arrow")) for name in ("train", "validation")
-    )
+    rows = Dataset.from_file(str(job.tokens / "train.arrow"))
     trainer = Trainer(
         settings,
         request,
@@ -90,7 +88,7 @@ def train(job: Job, request: StopRequest) -> None:
         ),
         args=args,
         train_dataset=fill_up(rows, settings.batch_size),
-        eval_dataset=validation,
+        eval_dataset=Dataset.from_file(str(job.tokens / "validation.arrow")),
         processing_class=AutoTokenizer.from_pretrained(
             job.base, local_files_only=True, trust_remote_code=trusted
         ),
@@ -108,11 +106,11 @@ def arguments(job: Job, cuda: bool) -> SFTConfig:
     if settings.zero_stage is not None:
         zero = zero_config(settings, parameter_count(job.base, read_index(job.base)))
     distributed = settings.processes > 1 or settings.zero_stage is not None
-    # The rows come tokenised, with labels; packing switches the padding-free collator on.
-    same = {"learning_rate", "weight_decay", "max_grad_norm", "packing", "max_length"}
+    # Named alike; packing switches the padding-free collator on.
+    same_names = {"learning_rate", "weight_decay", "max_grad_norm", "packing", "max_length"}
     return SFTConfig(
         **LIBRARIES["trainer"],
-        **settings.model_dump(include=same),
+        **settings.model_dump(include=same_names),
         output_dir=str(job.trainer / "partial"),
         seed=job.seed,
         data_seed=job.seed,

@@ -31,12 +31,12 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
     resumed run, which makes it first thing; only the one after the last step is waited for.
     """
 
-    def __init__(self, settings: Sft, request: StopRequest, tokens: int, **rest: Any) -> None:
-        """``tokens`` are those of an epoch, for the speed that is shown."""
+    def __init__(self, settings: Sft, request: StopRequest, epoch_tokens: int, **rest: Any) -> None:
+        """``epoch_tokens`` are those of an epoch, for the speed that is shown."""
         super().__init__(**rest)
         self.settings = settings
         self.request = request
-        self.tokens = tokens
+        self.epoch_tokens = epoch_tokens
         self.remove_callback(PrinterCallback)
         self.add_callback(self)
 
@@ -91,7 +91,8 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
         step, steps = state.global_step, state.max_steps
         bar = {"initial": step, "desc": "train", "unit": " steps", "mininterval": 1}
         self.bar = tqdm(total=steps, disable=not state.is_world_process_zero, **bar)
-        self.begun = time.perf_counter(), state.epoch or 0.0
+        self.started_at = time.perf_counter()
+        self.started_epoch = state.epoch or 0.0
         count = min(steps, self.settings.evaluations)
         self.evaluations = [round(steps * i / count) for i in range(1, count + 1)]
         measured = any(entry["step"] == step for entry in state.log_history if "eval_loss" in entry)
@@ -131,8 +132,8 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Close the bar and print the speed."""
         self.bar.close()
-        seconds = time.perf_counter() - self.begun[0]
-        tokens = self.tokens * ((state.epoch or 0.0) - self.begun[1])
+        seconds = time.perf_counter() - self.started_at
+        tokens = self.epoch_tokens * ((state.epoch or 0.0) - self.started_epoch)
         speed = f"{tokens / seconds:,.0f} tokens/s (evaluation and saving included)"
         self._tell(f"trained {tokens:,.0f} tokens in {seconds:.1f} s, {speed}")
 
