@@ -27,7 +27,7 @@ from typing import Any
 
 from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.core.io import read_jsonl, write_json, write_jsonl
-from mixmerge.evaluate.metrics import normalise
+from mixmerge.evaluate.normalisation import normalise
 
 _SCORE = Path(__file__).resolve().parents[1] / "workflow/scripts/score.py"
 _METRICS = ["bleu4", "chrfpp", "rouge_l", "meteor"]

@@ -96,8 +96,10 @@ def test_what_counts_of_the_stages(root: Path) -> None:
     for name in scripts.keys() - {"summary.py", "preflight.py", "verify.py"}:  # no stages
         assert "mixmerge.config.study" not in module._modules(scripts[name], frozenset()), name
         assert not module._modules(scripts[name], module._MACHINERY).keys() & machinery, name
-    # All stages import the package itself: a table beside it would count for each of them.
+    # All stages import the package itself: a table beside it would count for each of them. One
+    # beside the suites' settings would count for completions, too.
     assert not module._tables(root / "src/mixmerge")
+    assert not module._tables(root / "src/mixmerge/evaluate")
     # What renders chats counts; what confines it does not.
     modules = module._modules(scripts["sft.py"], module._MACHINERY).keys()
     assert "mixmerge.checkpoint.chat_process" in modules

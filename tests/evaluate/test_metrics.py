@@ -12,14 +12,8 @@ from fixtures.code_suites import nltk_data, write_completions, write_items
 from fixtures.forks import run_script
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl
-from mixmerge.evaluate.metrics import (
-    bleu4,
-    chrfpp,
-    meteor,
-    normalise,
-    rouge_l,
-    use_nltk_data,
-)
+from mixmerge.evaluate.metrics import bleu4, chrfpp, meteor, rouge_l, use_nltk_data
+from mixmerge.evaluate.normalisation import normalise
 from mixmerge.evaluate.scoring import score
 from mixmerge.evaluate.settings import ScoreSettings, SummaryJudging
 

@@ -1,11 +1,8 @@
-"""Metrics of summary suites, as PROTOCOL defines them, and what texts go through before.
+"""Metrics of summary suites, as PROTOCOL defines them.
 
 nltk, sacrebleu and rouge-score do the arithmetic; this module fixes their settings.
 """
 
-import csv
-import html
-import re
 import warnings
 from collections.abc import Sequence
 from functools import cache, lru_cache
@@ -17,21 +14,8 @@ from tqdm import tqdm
 
 from mixmerge.artifacts.manifest import read_manifest
 from mixmerge.core.errors import UserError
+from mixmerge.evaluate.normalisation import normalise
 from mixmerge.evaluate.suite import Completion, Item
-
-_FLAGS = re.IGNORECASE | re.DOTALL | re.MULTILINE
-with Path(__file__).with_name("normalise.tsv").open(encoding="utf-8") as _file:
-    _rows = [*csv.DictReader(_file, delimiter="\t", quoting=csv.QUOTE_NONE)]
-#: What `normalise` replaces, in order, and by what: a blank unless the table says it.
-_REPLACEMENTS = [(re.compile(row["pattern"], _FLAGS), row["replacement"] or " ") for row in _rows]
-
-
-def normalise(text: str) -> str:
-    """Normalise a prediction or a reference in PROTOCOL's order; one of markers becomes empty."""
-    text = html.unescape(text)
-    for pattern, replacement in _REPLACEMENTS:
-        text = pattern.sub(replacement, text)
-    return text.strip().removesuffix(".").rstrip()
 
 
 def bleu4(prediction: str, reference: str) -> float:
