@@ -185,10 +185,10 @@ def test_a_job_that_ran_out_is_given_more(disturbed: tuple[Clone, Faults]) -> No
         mine = submissions(disturbed[1], fault)
         return [int(words[words.index(option) + 1]) for words in mine]
 
-    first, second = asked("time limit", "-t")
-    assert second > first
-    first, second = asked("out of memory", "--mem")
-    assert second > first
+    for fault, option in (("time limit", "-t"), ("out of memory", "--mem")):
+        # At least twice: a slow machine or a fallen node can end a second attempt, too.
+        amounts = asked(fault, option)
+        assert len(amounts) > 1 and all(more > less for less, more in pairwise(amounts)), amounts
 
 
 @pytest.mark.parametrize("variant", ["mix-p100", "sft-codesum-p100"])

@@ -46,12 +46,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def run(main: Callable[[], None], online: bool = False) -> None:
     """Run a script's ``main``; a user's mistake ends in one message and exit code 1.
 
-    So does what the machine refuses, such as a full disk; a bug ends in its traceback.
-
-    Args:
-        main: reads its arguments from the command line. Libraries of the hub must be imported in
-            it, not before: they read the environment once.
-        online: whether the job fetches from the hub; all others find it switched off.
+    So does what the machine refuses, such as a full disk; a bug ends in its traceback. ``main``
+    imports the hub's libraries itself, since they read the environment once; only an ``online``
+    job finds the hub switched on.
     """
     guard_output()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a job has its rule's threads

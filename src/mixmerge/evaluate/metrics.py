@@ -1,7 +1,4 @@
-"""Metrics of summary suites, as PROTOCOL defines them.
-
-nltk, sacrebleu and rouge-score do the arithmetic; this module fixes their settings.
-"""
+"""Metrics of summary suites by nltk, sacrebleu and rouge-score, with the settings of PROTOCOL."""
 
 import warnings
 from collections.abc import Sequence

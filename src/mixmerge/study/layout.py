@@ -23,8 +23,7 @@ _PRINTED = {"title", "header", "recipe", "version", "size", "mixture"}
 def layout_of(study: Graph) -> report.Layout:
     """All that tables and figures need to know of a study.
 
-    Raises:
-        UserError: the paper's file is damaged, or a name of `tables.paper` stands for nothing.
+    `UserError`: the paper's file is damaged, or a name of `tables.paper` stands for nothing.
     """
     config, tables, figures = study.config, study.config.tables, study.config.figures
     strategies, models = [], []

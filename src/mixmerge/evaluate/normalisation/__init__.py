@@ -1,6 +1,4 @@
-"""What summaries go through before metrics compare them, a package for its table's sake: data files
-count as code of all that import their folder, and completions do not depend on this one.
-"""
+"""Normalisation of summaries, in a folder of its own: its table is code of scores alone."""
 
 import csv
 import html
