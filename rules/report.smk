@@ -94,6 +94,7 @@ rule verdict:
     input:
         SCORES,
         GEOMETRY,
+        [STUDY.manifest("checkpoints", *pair) for pair in STUDY.checkpoints("merge")],
         EVIDENCE,
         # Costs come from benchmarks and provenance, which are no inputs: they must not make a job
         # run again, and results copied without them have a verdict all the same. What lies on a

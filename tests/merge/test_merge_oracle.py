@@ -126,6 +126,8 @@ def test_every_method_runs_from_a_config_section(
     )
     out = run(recipe)
     manifest = read_manifest(out, "checkpoint")
+    reach = manifest["facts"].pop("ratio_reach", None)
+    assert (reach is not None) == (method in ("ties", "della"))  # MergeKit's defaults
     assert manifest["facts"] == {"architecture": "Qwen2ForCausalLM", "parameters": 31_776}
     result, base = tensors(out), tensors(qwen / "base")
     assert set(result) == set(base) and result != base
@@ -141,6 +143,52 @@ def test_every_method_runs_from_a_config_section(
     run(recipe)
     assert {path.name: sha256(path) for path in out.iterdir()} == before
     assert {path.stat().st_mode & 0o777 for path in out.iterdir()} == {0o644}
+
+
+@pytest.fixture(scope="module")
+def agreeing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Specialists whose updates agree in sign, differ in size, and are in part 0."""
+    root, dice = tmp_path_factory.mktemp("agreeing"), np.random.default_rng(4)
+    base = material.values("qwen2", 1)
+    own = {k: dice.normal(0, 0.01, v.shape) * (dice.random(v.shape) < 0.9) for k, v in base.items()}
+    other = {k: v * dice.uniform(2, 3, v.shape) for k, v in own.items()}
+    for name, update in {"base": {}, "a": own, "b": other}.items():
+        arrays = {key: values + update.get(key, 0) for key, values in base.items()}
+        material.write_checkpoint(root / name, "qwen2", arrays, dtype="F32")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "own"),
+    [
+        ("ties", {}, {"density": 0.5}),
+        ("ties", {}, {}),
+        ("ties", {"normalize": False}, {"density": 0.5}),
+        ("della", {}, {"density": 0.4, "epsilon": 0.1}),
+        ("dare_ties", {}, {"density": 0.5}),
+        ("dare_ties", {"normalize": True}, {"density": 0.5}),
+        ("breadcrumbs_ties", {"normalize": True}, {"density": 0.5}),
+        ("dare_linear", {"normalize": True}, {"density": 0.5}),
+    ],
+)
+def test_a_ratio_reaches_the_elements_that_it_changes(
+    agreeing: Path, method: str, parameters: Any, own: Any, write_recipe: Recipe
+) -> None:
+    settings = {"method": method, "parameters": parameters, "model_parameters": own}
+    outs = []
+    for number, share in enumerate((0.25, 0.75)):
+        weights = {"one": share, "two": 1 - share}
+        recipe = write_recipe(agreeing, f"r{number}", **settings, weights=weights, dtype="float32")
+        outs.append(run(recipe))
+    reach = {read_manifest(out, "checkpoint")["facts"].get("ratio_reach") for out in outs}
+    base, first, last = (arrays(path) for path in (agreeing / "base", *outs))
+    changed = sum((abs(first[k] - last[k]) > 0.01 * abs(first[k] - base[k])).sum() for k in base)
+    moved = sum((first[k] != base[k]).sum() for k in base)
+    if "dare_linear" not in method and parameters.get("normalize", method in ("ties", "della")):
+        assert reach == {changed / sum(map(np.size, base.values()))}
+        assert 0.1 * moved < changed and (changed < 0.95 * moved) == bool(own)
+    else:
+        assert reach == {None} and changed == moved
 
 
 def test_merge_sees_inputs_that_changed_in_between(tmp_path: Path, write_recipe: Recipe) -> None:

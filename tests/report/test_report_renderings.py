@@ -37,7 +37,13 @@ NASTY = Table(
     name="table3-x",
     texts=("Table 3. 50 % & more_of {this}", '† : it\'s "so" – 100 %'),
     fields=(Field("a", "A_b", form="text"), Field("x", "x^2 | y", group="G & H")),
-    rows=(Row((Cell("q", "<i>\\#$~*"), Cell(-1.0, "−1.0", "−2.50", best=True)), block="M_1"),),
+    rows=(
+        Row(
+            (Cell("q", "<i>\\#$~*"), Cell(-1.0, "−1.0", "−2.50", best=True)),
+            block="M_1",
+            note="a_b",
+        ),
+    ),
     block_header="Model",
 )
 
@@ -55,13 +61,15 @@ def test_latex_escapes_and_bolds() -> None:
         assert text.count(rf"\begin{{{environment}}}") == text.count(rf"\end{{{environment}}}") == 1
     braces = re.sub(r"\\[{}]", "", text)
     assert braces.count("{") == braces.count("}")
-    assert text.split(r"\toprule")[1].split(r"\bottomrule")[0].count(r" \\") == 4
+    assert text.split(r"\toprule")[1].split(r"\bottomrule")[0].count(r" \\") == 5
+    assert r"\multicolumn{2}{@{}l}{\quad\footnotesize a\_b} \\" in text
 
 
 def test_markdown_escapes_and_bolds() -> None:
     lines = render(NASTY, "md").splitlines()
     assert lines[2] == "| Model | A\\_b | x^2 \\| y |"
     assert lines[4] == "| M\\_1 | \\<i\\>\\\\#$~\\* | **−1.0 (−2.50)** |"
+    assert lines[5] == "| | *a\\_b* | |"
 
 
 def test_markdown_names_the_group_where_heads_are_not_unique() -> None:
@@ -81,13 +89,14 @@ def test_html_is_balanced_escaped_and_has_headers() -> None:
     assert any(element.text == "<i>\\#$~*" for element in page.iter())
     assert '<th scope="colgroup" colspan="1">G &amp; H</th>' in text
     assert '<th scope="row">' in text and '<th scope="rowgroup" colspan="2">M_1</th>' in text
+    assert '<tr class="note"><td class="left" colspan="2">a_b</td></tr>' in text
     assert '<strong>−1.0 <span class="change">(−2.50)</span></strong>' in text
 
 
 def test_plain_text_is_aligned() -> None:
     lines = render(NASTY, "txt").splitlines()
     assert lines[2].split("  ", 1)[0] == "A_b"
-    assert len({len(line) for line in lines[3:]}) == 1
+    assert len({len(line) for line in lines[3:5]}) == 1 and lines[5:] == ["  a_b"]
 
 
 @pytest.mark.slow

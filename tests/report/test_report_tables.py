@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from fixtures.forks import run_script
-from fixtures.report_study import change_json, csv_rows, decide, layout, read, results, spend
+from fixtures.report_study import (
+    change_json,
+    csv_rows,
+    decide,
+    judged,
+    layout,
+    read,
+    results,
+    spend,
+)
 from mixmerge.report.layout import (
     TIMING_FILES,
     VERDICT_FILES,
@@ -24,6 +33,7 @@ from mixmerge.report.layout import (
 from mixmerge.report.render import Cell, Table, render
 from mixmerge.report.results import Items, Results
 from mixmerge.report.study_tables import mark_best, study_table
+from mixmerge.report.verdict import verdict_tables
 
 RATIOS = (0.25, 0.5, 0.75)
 
@@ -120,6 +130,33 @@ def test_zero_specialist_has_no_percentage_and_leaves_the_average() -> None:
     for kind in ("strategies", "ablation"):
         shown = table(results(layout(), special), kind)
         assert {row.cells[5].text for row in shown.rows} == {"–"}
+
+
+def test_a_sweep_says_how_far_its_ratio_reaches(tmp_path: Path) -> None:
+    """Under its last line, in every rendering, of the sweeps' tables; in CSV in each line."""
+    study = layout(ratios=RATIOS, compact_models=["tiny"])
+    decide(study, tmp_path)
+    spend(study, tmp_path, {})
+    for ratio, share in zip(RATIOS, (0.376, 0.0, 0.376), strict=True):
+        path = tmp_path / f"checkpoints/tiny/blend-{ratio}/manifest.json"
+        path.write_text(json.dumps({"facts": {"ratio_reach": share}}))
+    found, note = read(study, tmp_path), "ratio reaches 38 % of the elements"
+    shown = {kind: table(found, kind, tmp_path) for kind in ("strategies", "ablation", "compact")}
+    shown["verdict"] = verdict_tables(study, judged(study, tmp_path))[3]
+    for kind, each in shown.items():
+        last = 0 if kind == "strategies" else 1
+        assert [row.note for row in each.rows].count(note) == last
+        assert len([text for text in each.texts if "taken whole" in text]) == last
+        assert (not last) or each.rows[-1].note == note
+        for form in ("md", "html", "txt"):
+            assert render(each, form).count(note) == last
+        assert render(each, "tex").count(note.replace("%", r"\%")) == last
+        rows = csv_rows(render(each, "csv"))
+        assert {row.get("ratio_reach", "") for row in rows} - {""} == ({"0.376"} if last else set())
+    lines = render(shown["ablation"], "md").splitlines()
+    at = next(number for number, line in enumerate(lines) if note in line)
+    assert lines[at - 1].startswith("| Blend (0.75 / 0.25)")
+    assert lines[at].count("|") == lines[at - 1].count("|")
 
 
 def test_lower_is_better_turns_the_sign() -> None:

@@ -1,7 +1,9 @@
 """Running a recipe through MergeKit's Python API: inputs checked, seeded, atomic."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +30,7 @@ from mixmerge.checkpoint.tokenizer import check_same_tokenizer, load_chat
 from mixmerge.core.errors import UserError, one_line
 from mixmerge.core.io import read_json, write_json
 from mixmerge.core.section import explained
+from mixmerge.merge.settings import scalars
 
 _CONFIG = "config.json"
 #: Config keys that say nothing of what weights mean; the tokenizer is compared for itself.
@@ -89,7 +92,8 @@ def merge(
     ) as artifact:
         scratch = artifact.path
         try:
-            run_merge(config, str(scratch), options)
+            with _counted_overlap() as counts:
+                run_merge(config, str(scratch), options)
         except (RuntimeError, ValueError, TypeError) as error:
             raise UserError(f"{path}: MergeKit cannot run it: {one_line(error)}") from error
         finally:
@@ -110,6 +114,46 @@ def merge(
         check_finite(scratch)
         load_chat(scratch)
         artifact.facts |= finish_files(scratch)
+        if counts["elements"] and _normalises(recipe):
+            artifact.facts["ratio_reach"] = counts["overlap"] / counts["elements"]
+
+
+def _normalises(recipe: dict[str, Any]) -> bool:
+    """Whether a recipe's method divides a sum of updates by their weights."""
+    from mergekit.merge_methods import registry
+
+    default = getattr(registry.get(recipe["merge_method"]), "default_normalize", False)
+    return any(scalars((recipe.get("parameters") or {}).get("normalize", default)))
+
+
+@contextmanager
+def _counted_overlap() -> Iterator[Counter[str]]:
+    """Count ``elements`` of merges with a sign consensus, and the ``overlap`` of their updates.
+
+    Normalised, an element is the weighted mean of the sparsified updates that agree in it. Where
+    one alone is not 0 its weight cancels out: a ratio reaches the overlap of two or more only.
+    Counted as MergeKit merges, with its own masks, which takes no time of note.
+    """
+    from mergekit.merge_methods import generalized_task_arithmetic as arithmetic
+
+    counts: Counter[str] = Counter()
+    get_mask = arithmetic.get_mask
+
+    def counted(delta: Any, *arguments: Any, **named: Any) -> Any:
+        some = delta[0] != 0
+        several = some.new_zeros(some.shape)
+        for update in delta[1:]:
+            moved = update != 0
+            several |= some & moved
+            some |= moved
+        counts.update(elements=several.numel(), overlap=int(several.sum()))
+        return get_mask(delta, *arguments, **named)
+
+    arithmetic.get_mask = counted
+    try:
+        yield counts
+    finally:
+        arithmetic.get_mask = get_mask
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any], Any]:

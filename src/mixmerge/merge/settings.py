@@ -94,15 +94,15 @@ class MergeMethod(Section):
                     hint = nearest(str(key), {*method.shared, *method.per_model})
                     raise ValueError(f"{where}: {name!r} has no such parameter{hint}")
                 try:
-                    for scalar in _scalars(value):
+                    for scalar in scalars(value):
                         validated(TYPES.get(key, NUMBER), scalar, where)
                 except UserError as error:
                     raise ValueError(str(error)) from None
         for key in method.required:
             if key not in self.parameters and name != "slerp":
                 raise ValueError(f"parameters.{key}: {name!r} needs it and has no default")
-        densities = _scalars(self.model_parameters.get("density", 1.0))
-        epsilons = _scalars(self.model_parameters.get("epsilon", 0.15))  # MergeKit's default
+        densities = scalars(self.model_parameters.get("density", 1.0))
+        epsilons = scalars(self.model_parameters.get("epsilon", 0.15))  # MergeKit's default
         for density, epsilon in product(densities, epsilons):
             # MergeKit looks amid the merge; a density of 1 keeps everything and has no band.
             is_inside = density == 1 or (density - epsilon > 0 and density + epsilon < 1)
@@ -123,12 +123,12 @@ class MergeMethod(Section):
         return self.pivot
 
 
-def _scalars(setting: Any) -> list[Any]:
+def scalars(setting: Any) -> list[Any]:
     """The plain values of a setting: itself, a gradient's, or those of its filters."""
     if isinstance(setting, list):
-        return [scalar for element in setting for scalar in _scalars(element)]
+        return [scalar for element in setting for scalar in scalars(element)]
     if isinstance(setting, dict) and "value" in setting and set(setting) <= {"value", "filter"}:
-        return _scalars(setting["value"])
+        return scalars(setting["value"])
     return [setting]
 
 

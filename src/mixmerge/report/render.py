@@ -67,6 +67,7 @@ class Row(NamedTuple):
     cells: Sequence[Cell]  # one a column
     block: str = ""  # heading under which lines of the same block stand together
     ids: Mapping[str, str] = {}  # columns of the CSV file that say what the line is about
+    note: str = ""  # printed under the line
 
 
 class Table(NamedTuple):
@@ -114,14 +115,19 @@ def table(
     fields: Sequence[Field] | None = None,
     **words: Any,
 ) -> Table:
-    """A table of a line a record: cells or values by key, names for expressions, block and ids.
+    """A table of a line a record: cells or values by key, names for expressions, `Row`'s fields.
 
     The words are for ``part``, the ``TEMPLATE.MACRO`` of the texts.
     """
     template, macro = part.split(".")
     columns = fields_of(macro, **words) if fields is None else fields
     rows = [
-        Row([_cell(f, record) for f in columns], record.get("block", ""), record.get("ids", {}))
+        Row(
+            [_cell(field, record) for field in columns],
+            record.get("block", ""),
+            record.get("ids", {}),
+            record.get("note", ""),
+        )
         for record in records
     ]
     return Table(name, prose(template, macro, **words), columns, rows, block_header)

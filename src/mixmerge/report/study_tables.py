@@ -14,7 +14,7 @@ from mixmerge.artifacts.manifest import MANIFEST
 from mixmerge.report import layout as layouts
 from mixmerge.report import render
 from mixmerge.report.layout import Entry, Layout, Model, Run, Variant
-from mixmerge.report.render import Cell, Field, Table, bracket, number, table
+from mixmerge.report.render import Cell, Field, Table, bracket, number, prose, table
 from mixmerge.report.results import AVERAGES, SPECIALISTS, Against, Results, Score, finite
 from mixmerge.report.results import validated_input as validated
 
@@ -54,7 +54,8 @@ def study_table(results: Results, entry: Entry, root: Path) -> Table:
     records = []
     for model in models:
         level = results.evidence[model.key].level if model.key in results.evidence else 0.0
-        for record in _shares(results, model) if scale else _checkpoints(results, model, kind):
+        lines = _shares(results, model) if scale else _checkpoints(results, model, kind, root)
+        for record in lines:
             for key, name in record["sources"].items():
                 score = results.score(model, name, key)
                 record[key] = score_cell(score, key, digits.get(key), level, not scale)
@@ -69,10 +70,25 @@ def study_table(results: Results, entry: Entry, root: Path) -> Table:
     cut_off = (share, layout.model(key).title, variant, titles[suite]) if share > 0.01 else None
     words = {"kind": kind, "number": entry.number, "results": results, "models": models}
     words |= {"cut_off": cut_off, "layout": layout}
+    words["reached"] = any(record.get("note") for record in records)
     return table(entry.name, "tables.scores", records, "Model", fields, **words)
 
 
-def _checkpoints(results: Results, model: Model, kind: str) -> Iterator[Record]:
+def reach_of(root: Path, model: Model, sweep: Iterable[Variant]) -> tuple[str, dict[str, str]]:
+    """Note and CSV column of a sweep whose ratio reaches but some elements, as its merges found."""
+    shares = []
+    for path in (root / "checkpoints" / model.key / merge.name / MANIFEST for merge in sweep):
+        if path.exists():
+            with validated(path, "merge") as content:
+                if "ratio_reach" in content["facts"]:
+                    shares.append(finite(content["facts"], "ratio_reach", 0, 1))
+    if not shares:
+        return "", {}
+    share = max(shares)  # a weight of 0 leaves no other update
+    return prose("tables", "reach", share=share)[0], {"ratio_reach": repr(share)}
+
+
+def _checkpoints(results: Results, model: Model, kind: str, root: Path) -> Iterator[Record]:
     """Lines of Table 3, each strategy at its chosen ratio, and of 5-9, one model's every ratio."""
     layout = results.layout
     chosen, merges = results.chosen(model), layout.merges(model)
@@ -85,10 +101,14 @@ def _checkpoints(results: Results, model: Model, kind: str) -> Iterator[Record]:
     columns = [*(column.key for column in layout.columns_of("test")), *AVERAGES.values()]
     for variant in (*alone, *compared):
         text = layout.label(model, variant) if variant else "Specialists"
+        is_swept = variant is not None and variant.kind == "merge" and kind != "strategies"
+        sweep = layout.merges(model, variant.strategy) if variant and is_swept else []
+        note, reach = reach_of(root, model, sweep)
         yield {
             "label": text + (" †" if kind == "ablation" and variant in chosen else ""),
             "block": model.title if kind == "strategies" else "",
-            "ids": layout.checkpoint_ids(model, variant),
+            "ids": layout.checkpoint_ids(model, variant) | reach,
+            "note": note if variant in sweep[-1:] else "",
             "sources": dict.fromkeys(columns, variant.name if variant else SPECIALISTS),
             "compared": variant in compared,
         }

@@ -24,6 +24,7 @@ from mixmerge.report.results import (
     read_pairs,
     spread_of,
 )
+from mixmerge.report.study_tables import reach_of
 
 Side = Literal["mixing", "merging"]
 
@@ -42,7 +43,7 @@ class ModelVerdict:
     """What the study says about one model, of what lies below its root and on the shelf."""
 
     def __init__(self, results: Results, model: Model, root: Path, shelf: Path) -> None:
-        self.results, self.layout, self.model = results, results.layout, model
+        self.results, self.layout, self.model, self.root = results, results.layout, model, root
         layout, chosen = results.layout, results.chosen(model)
         mixture = model.variant(model.mixture)
         merge, picked = results.best(model, chosen), results.best(model, [mixture, *chosen])
@@ -113,6 +114,7 @@ class ModelVerdict:
             regret = known[best.name] - known[chosen.name] if chosen.name in known else None
             sweep = {"strategy": self.layout.method(chosen), "chosen": chosen, "best": best}
             sweep |= {"merges": len(merges), "averages": known, "spread": spread, "regret": regret}
+            sweep["note"], sweep["reach"] = reach_of(self.root, self.model, merges)
             sweeps.append(sweep)
         return sweeps
 
@@ -187,7 +189,10 @@ def verdict_tables(layout: Layout, verdicts: Sequence[ModelVerdict]) -> list[Tab
         ]
 
     models = [{"entry": entry, "ids": {"key": entry.model.key}} for entry in verdicts]
-    scales = lines("scales")
+    sweeps, scales = lines("sweeps"), lines("scales")
+    for sweep in sweeps:
+        sweep["note"] = sweep["line"]["note"]
+        sweep["ids"] |= sweep["line"]["reach"]
     shares = sorted({share for scale in scales for share in scale["line"]["changes"]})
     data = [Field("task", "Task", form="text", value="line.task")]
     data += [Field(f"change_{s}", f"{s} %", form="2", value=f"line.changes[{s}]") for s in shares]
@@ -200,7 +205,7 @@ def verdict_tables(layout: Layout, verdicts: Sequence[ModelVerdict]) -> list[Tab
     words: dict[str, Any] = {"choice": "choice" if layout.select == "test" else "validation"}
     words["level"] = f"{100 * verdicts[0].confidence:g} %" if verdicts else ""
     contenders = lines("contenders", "variant")
-    bills = lines("bills", "key")
+    bills, reached = lines("bills", "key"), any(sweep["note"] for sweep in sweeps)
     costs = {key: any(getattr(bill["line"].total, key) for bill in bills) for key in Cost._fields}
     gpu = costs["gpu_hours"]
     billed = [field for field in fields_of("costs") if gpu or field.group != "GPU-hours"]
@@ -208,7 +213,7 @@ def verdict_tables(layout: Layout, verdicts: Sequence[ModelVerdict]) -> list[Tab
         table("verdict", "verdict.verdict", models, layout=layout),
         table("verdict-approaches", "verdict.approaches", contenders, "Model", **words),
         table("verdict-costs", "verdict.costs", bills, "Model", billed, layout=layout, **costs),
-        table("verdict-ratios", "verdict.ratios", lines("sweeps"), "Model", layout=layout),
+        table("verdict-ratios", "verdict.ratios", sweeps, "Model", layout=layout, reached=reached),
         table("verdict-data", "verdict.data", scales, "Model", data),
         table("verdict-weights", "verdict.weights", models, "", weights),
     ]
