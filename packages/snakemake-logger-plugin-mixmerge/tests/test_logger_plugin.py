@@ -48,11 +48,12 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     limits: dict[str, int] = {}
     monkeypatch.setattr(progress, "_jobs", jobs)
     monkeypatch.setattr(progress, "_limits", limits)
+    monkeypatch.setattr(progress, "_measured", set())
     return limits
 
 
-def done(took: float) -> Job:
-    return Job("", "fit", "done", took, took=took)
+def done(took: float, rule: str = "fit") -> Job:
+    return Job("", rule, "done", took, took=took)
 
 
 def running(since: float) -> Job:
@@ -75,12 +76,28 @@ def test_time_left_is_the_longest_chain_or_the_work_over_a_bound(
     limits: dict[str, int], cores: int, started: dict[int, Job], now: float, seconds: float
 ) -> None:
     limits["_cores"] = cores
-    assert time_left(started, 3, 0, now) == pytest.approx(seconds)
+    assert time_left(started, 3, 0, now)[0] == pytest.approx(seconds)
+
+
+def test_a_first_guess_is_called_so_and_corrected_by_the_first_job_of_a_rule(
+    limits: dict[str, int],
+) -> None:
+    limits["_cores"] = 1
+    progress._jobs[2] = ("fit", 50, [], {"_cores": 1})
+    progress._jobs[4] = ("merge", 20, [], {"_cores": 1})
+    assert time_left({}, 4, 0, 0) == (180, True)
+    # A fifth of what was expected: so will be the smaller one, of 50 s. Merges stay guessed.
+    assert time_left({1: done(20)}, 4, 0, 20) == (pytest.approx(10 + 10 + 20), True)
+    left = {1: done(20), 4: done(2, "merge")}
+    assert time_left(left, 4, 0, 22) == (pytest.approx(10 + 1), False)
+    progress._measured.add("fit")  # by a former run
+    assert time_left({}, 4, 0, 0) == (180, False)
 
 
 def test_time_left_without_the_graph() -> None:
-    assert time_left({1: running(0)}, 3, 0, 50) is None
-    assert time_left({1: done(100), 2: running(100)}, 3, 0, 120) == pytest.approx(240)
+    assert time_left({1: running(0)}, 3, 0, 50) == (0, False)
+    left = time_left({1: done(100), 2: running(100)}, 3, 0, 120)
+    assert left == (pytest.approx(240), False)
 
 
 def test_lengths_of_time() -> None:
@@ -163,6 +180,23 @@ def test_a_line_of_progress(capsys: pytest.CaptureFixture[str]) -> None:
     handler.close()
     line = capsys.readouterr().err.splitlines()[-3]
     assert line.endswith("1 of 3 done, 1 queued, 1 to come, about 33 min left | sft 1/2")
+
+
+def test_a_guess_and_what_a_job_warned_of_are_shown(
+    limits: dict[str, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "a.log"
+    log.write_text("50%\r100%\r \rwarning: 3 items are short\nwarning: 3 items are short\nfine\n")
+    limits["_cores"] = 1
+    handler = begin()
+    handler._written = 0.0
+    handler._show(handler._begun)
+    send(handler, LogEvent.JOB_INFO, **STARTED | {"log": ["no.log", str(log)]})
+    send(handler, LogEvent.JOB_FINISHED, job_id=1)
+    handler.close()
+    text = capsys.readouterr().err
+    assert "0 of 3 done, 1 running, 2 to come, about 4 min left (a first guess) | sft 0/2" in text
+    assert text.count("sft (model=m): warning: 3 items are short\n") == 1 and "fine" not in text
 
 
 def test_a_job_that_is_tried_again_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,7 +73,7 @@ def test_a_file_gets_lines_and_the_log_of_snakemake_everything(folder: Path) -> 
     done = run(*command(folder))
     assert done.returncode == 0, done.stderr
     assert re.search(
-        r"^\[\S+\] 0 of 2 done, 1 running, 1 to come, about . s left \| first 0/1$",
+        r"^\[\S+\] 0 of 2 done, 1 running, 1 to come, about . s left \(a first guess\) \| first",
         done.stderr,
         re.MULTILINE,
     ), done.stderr

@@ -9,12 +9,13 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
-from snakemake_logger_plugin_mixmerge.messages import command, ended, failure_block, restated
+from snakemake_logger_plugin_mixmerge.messages import command, ended, failure_block, restated, tail
 from snakemake_logger_plugin_mixmerge.progress import Job, duration, is_target, time_left
 
 #: Seconds that a failure waits for a retry.
@@ -113,6 +114,10 @@ class LogHandler(LogHandlerBase):
                 self._jobs[fields["jobid"]] = Job(name, rule, state, now, record=fields)
             case LogEvent.JOB_FINISHED if job := self._jobs.get(fields["job_id"]):
                 job.state, job.took = "done", now - job.since
+                # What a job warned of, such as data left out, is in its log alone.
+                lines = dict.fromkeys(s for log in job.record["log"] for s in tail(Path(log), 1000))
+                for line in [s for s in lines if s.startswith("warning: ")][:5]:
+                    self._say(f"{job.name}: {line}", logging.WARNING)
             case LogEvent.JOB_ERROR:
                 line = str(fields["shellcmd"] or "")
                 why = next((ended(t) for t in self._errors if line and line in t), None)
@@ -174,12 +179,12 @@ class LogHandler(LogHandlerBase):
         if not self._terminal and now - self._written < pause:
             return
         self._written, self._last = now, parts
-        left = time_left(self._jobs, total, self._begun, now)
+        left, is_guess = time_left(self._jobs, total, self._begun, now)
         done = Counter(job.rule for job in self._jobs.values() if job.state == "done")
         at_work = dict.fromkeys(job.rule for job in self._jobs.values() if job.state != "done")
-        line = ", ".join([*parts, *([f"about {duration(left)} left"] if left else [])])
+        parts = parts + [f"about {duration(left)} left{' (a first guess)' * is_guess}"] * bool(left)
         rules = [f" | {rule} {done[rule]}/{self._totals.get(rule, 1)}" for rule in at_work]
-        line = f"[{time.strftime('%H:%M:%S')}] {line}{''.join(rules)}"
+        line = f"[{time.strftime('%H:%M:%S')}] {', '.join(parts)}{''.join(rules)}"
         if self._terminal:
             line = line[: shutil.get_terminal_size().columns - 1]
             print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)

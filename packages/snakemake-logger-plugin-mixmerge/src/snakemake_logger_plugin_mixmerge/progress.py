@@ -6,6 +6,7 @@ The bounds are cores, jobs at once, GPUs; greedy scheduling comes close to the l
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -27,20 +28,23 @@ class Job:
 #: may take, jobs that it reads from, resources; and the run's bounds.
 _jobs: dict[int, tuple[str, float, list[int], dict[str, int]]] = {}
 _limits: dict[str, int] = {}
+#: Rules of which a former run left benchmark files, by which jobs' resources can be told.
+_measured: set[str] = set()
 
 
 def expect(workflow: Any) -> None:
     """Take the jobs of a run that starts; Snakefiles call it with ``workflow`` under ``onstart:``.
 
-    Until jobs of its rule have run, one takes its ``expected_s`` seconds, else ``runtime`` minutes.
+    One takes ``expected_s`` seconds, else ``runtime`` minutes, by the measure of its rule's jobs.
     """
     dag = workflow.dag
-    _jobs.clear()
-    _limits.clear()
+    for known in (_jobs, _limits, _measured):
+        known.clear()
+    _measured.update(j.rule.name for j in dag.jobs if j.benchmark and Path(j.benchmark).exists())
     for job in (job for level in dag.toposorted() for job in level):
         if dag.needrun(job) and not is_target(job.rule.name):
             resources = {name: n for name, n in job.resources.items() if isinstance(n, int)}
-            seconds = float(resources.get("expected_s", 60 * resources.get("runtime", 0)))
+            seconds = float(resources.get("expected_s", 60 * resources.get("runtime", 0)) or 1)
             before = [other.jobid for other in dag.dependencies[job] if dag.needrun(other)]
             needs = {**resources, "_cores": job.threads, "_nodes": 1}
             _jobs[job.jobid] = (job.rule.name, seconds, before, needs)
@@ -56,31 +60,34 @@ def is_target(rule: str) -> bool:
     return rule == "all" or rule.startswith("all_")
 
 
-def time_left(started: dict[int, Job], total: int, begun: float, now: float) -> float | None:
-    """Seconds until a run of ``total`` jobs ends; None where nothing is known.
+def time_left(started: dict[int, Job], total: int, begun: float, now: float) -> tuple[float, bool]:
+    """Seconds until a run of ``total`` jobs ends (0: unknown), and whether they are a guess.
 
-    Started jobs go by Snakemake's number; ``begun`` and ``now`` are seconds of a steady clock.
+    A guess rests for the most part on jobs of rules of which none was ever measured. Started jobs
+    go by Snakemake's number; ``begun`` and ``now`` are seconds of a steady clock.
     """
-    took = defaultdict(list)
-    for job in started.values():
-        if job.took is not None:
-            took[job.rule].append(job.took)
+    done = {number: job.took for number, job in started.items() if job.took is not None}
     if not _jobs:  # no Snakefile called `expect`: as fast as it went
-        done = sum(map(len, took.values()))
-        return (now - begun) * (total - done) / done if done else None
-    means = {rule: sum(lengths) / len(lengths) for rule, lengths in took.items()}
+        return (now - begun) * (total - len(done)) / len(done) if done else 0.0, False
+    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])  # of a rule: took, expected
+    for number in done.keys() & _jobs.keys():
+        rule, seconds, *_ = _jobs[number]
+        sums[rule] = [sums[rule][0] + done[number], sums[rule][1] + seconds]
     finished: dict[int, float] = {}
     work: dict[str, float] = defaultdict(float)
+    surplus = 0.0  # of guessed seconds over measured ones
     for number, (rule, seconds, before, needs) in _jobs.items():
         job = started.get(number, Job("", rule, "queued", now))
         if job.state == "failed" or any(n in _jobs and n not in finished for n in before):
             continue  # it failed, or what it reads from did
-        length = means.get(rule, seconds)
+        length = seconds * (sums[rule][0] / sums[rule][1]) if rule in sums else seconds
         length = max(length - (now - job.since), 0.05 * length) if job.state != "done" else 0.0
         finished[number] = length + max((finished.get(n, 0.0) for n in before), default=0.0)
         for name in _limits.keys() & needs.keys():
             work[name] += min(needs[name], _limits[name]) * length
-    return max([*finished.values(), *(work[name] / _limits[name] for name in work)], default=0.0)
+        surplus += -length if rule in sums or rule in _measured else length
+    left = max([*finished.values(), *(work[name] / _limits[name] for name in work)], default=0.0)
+    return left, surplus > 0
 
 
 def duration(seconds: float) -> str:
