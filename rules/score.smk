@@ -8,7 +8,7 @@ rule score:
         ground_truth=[
             STUDY.manifest("groundtruth", suite) for suite in STUDY.code_suites()
         ],
-        nltk_data=f"{CONFIG.results}/nltk_data/manifest.json",
+        nltk_data=[f"{CONFIG.results}/nltk_data/manifest.json"] * bool(STUDY.meteor_suites()),
     output:
         RESULTS.files("scores", "{model}", "{variant}", made=True),
     log:
@@ -30,13 +30,17 @@ rule score:
                 STUDY.code_suites(), directories(input.ground_truth)
             )
         ],
-        nltk_data=lambda wildcards, input: directories([input.nltk_data]),
+        nltk_data=lambda wildcards, input: [
+            word
+            for folder in directories(input.nltk_data)
+            for word in ("--nltk-data", folder)
+        ],
         out=directory_of,
         settings=lambda wildcards: dumps(STUDY.score_settings()),
     message:
         "score {wildcards.model}: {wildcards.variant}"
     shell:
         "script score.py --completions {params.completions:q} --suites {params.suites:q}"
-        " --groundtruth {params.ground_truth:q} --nltk-data {params.nltk_data:q}"
+        " --groundtruth {params.ground_truth:q} {params.nltk_data:q}"
         " --settings {params.settings:q} --processes {threads}"
         " --out {params.out:q} 2> {log:q}"

@@ -130,6 +130,16 @@ def test_a_place_for_results_that_is_a_file_is_refused(
         study_of(demo | {"results": str(tmp_path / "results")}).check_files()
 
 
+def test_nothing_is_planned_that_no_suite_asks_for(demo: dict[str, Any]) -> None:
+    assert study_of(demo).meteor_suites() == ["summaries", "summaries-validation"]
+    assert study_of(demo).decontaminating_suites() == list(demo["suites"])
+    demo["suites"]["summaries"]["metrics"] = ["bleu4"]
+    demo["data"]["decontamination"] = {"enabled": False}
+    study = study_of(demo)
+    assert study.meteor_suites() == ["summaries-validation"]
+    assert study.decontaminating_suites() == []
+
+
 @pytest.mark.parametrize(
     ("template", "fields"),
     [

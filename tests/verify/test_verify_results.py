@@ -56,6 +56,7 @@ def test_all_is_sound(study: Study) -> None:
     verdict = sound(study)
     assert not verdict.notes
     assert verdict.sound == {"fetch": 1, "prepare": 1, "tables": 2}
+    assert verdict.absent["hold_out"] == 2 and "nltk_data" not in verdict.absent
 
 
 def test_the_folder_of_results_is_compared_as_it_is_written(study: Study) -> None:

@@ -95,6 +95,21 @@ def test_targets_stand_alone(workspace: Workspace, target: str) -> None:
 
 
 @pytest.mark.slow
+def test_wordnet_and_rows_to_compare_with_only_where_they_are_used(
+    workspace: Workspace, shrunken: dict[str, Any]
+) -> None:
+    target = "results/shrunken/scores/qwen2-small/base/manifest.json"
+    rules = ("nltk_data", "hold_out", "score")
+    assert [workspace.planned("--", target)[rule] for rule in rules] == [1, 4, 1]
+    for suite in shrunken["suites"].values():
+        if suite["kind"] == "summary":
+            suite["metrics"] = ["bleu4", "rouge_l"]
+    shrunken["data"]["decontamination"] = {"enabled": False}
+    workspace.write_config(shrunken)
+    assert [workspace.planned("--", target)[rule] for rule in rules] == [0, 2, 1]
+
+
+@pytest.mark.slow
 def test_wildcards_are_closed(workspace: Workspace) -> None:
     missing = "results/shrunken/checkpoints/qwen2-small/ties-w0.31/manifest.json"
     result = workspace.snakemake("--dry-run", missing)

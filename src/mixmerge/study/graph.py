@@ -136,11 +136,18 @@ class Graph:
         """Suites that are judged by running tests."""
         return [k for k, s in self.config.suites.items() if isinstance(s, CodeSuite)]
 
+    def meteor_suites(self) -> list[str]:
+        """Suites that are scored with METEOR, which needs WordNet."""
+        suites = self.config.suites.items()
+        return [k for k, s in suites if isinstance(s, SummarySuite) and "meteor" in s.metrics]
+
     def decontaminating_suites(self) -> list[str]:
         """Suites whose items must not occur in training data; held-out rows are disjoint from it.
 
         They are made from what decontamination and the split leave.
         """
+        if not self.config.data.decontamination.enabled:
+            return []
         return [suite for suite in self.config.suites if not self.is_held_out(suite)]
 
     def is_held_out(self, suite: str) -> bool:

@@ -240,6 +240,8 @@ def _results(study: Study, options: str, remote: bool) -> Iterator[Result]:
     own: dict[str, list[str]] = {
         "": [""],
         "corpus": ["corpus"] if config.embedded else [],
+        "held_out": sorted({*study.code_suites(), *study.decontaminating_suites()}),
+        "wordnet": ["nltk_data"] if study.meteor_suites() else [],
         "mixture": [name for name, (task, _) in sets if task is None],
         "subset": [name for name, (task, _) in sets if task is not None],
     }
