@@ -50,10 +50,11 @@ def test_duplicates_and_blanks_are_dropped_across_sources_and_counted(tmp_path):
     rows = run(tmp_path, sources, {"on_empty": "drop"})
     assert [row["source"] for row in rows] == ["a", "a", "b"]
     counts = {
-        "a": {"read": 4, "empty": 1, "duplicates": 1, "rows": 2},
-        "b": {"read": 2, "empty": 0, "duplicates": 1, "rows": 1},
+        "a": {"read": 4, "empty": 1, "duplicates": 1, "rows": 2, "unused_turns": 0},
+        "b": {"read": 2, "empty": 0, "duplicates": 1, "rows": 1, "unused_turns": 0},
     }
     total = {"task": "task", "read": 6, "empty": 1, "duplicates": 2, "rows": 3, "sources": counts}
+    total |= {"unused_turns": 0, "notes": []}
     assert read_json(tmp_path / "tasks/task/report.json") == total
     assert read_manifest(tmp_path / "tasks/task", "rows")["facts"] == {"rows": 3}
 
@@ -62,6 +63,25 @@ def test_without_deduplication_equal_rows_have_ids_of_their_own(tmp_path):
     rows = run(tmp_path, [row(1), row(1), row(1)], deduplicate=False)
     assert len({row["id"] for row in rows}) == 3
     assert rows[1]["id"] == rows[0]["id"] + ".2"
+
+
+CHAT = {"problem": "chat[user]", "solution": "chat[assistant]"}
+
+
+def chat(*roles):
+    return {"chat": [{"role": role, "content": f"{role} {n}"} for n, role in enumerate(roles)]}
+
+
+def test_turns_are_chosen_by_role_and_others_counted(tmp_path, capsys):
+    tool = chat("user", "assistant", "tool", "assistant")
+    rows = [chat("system", "user", "assistant"), tool, chat("user", "assistant")]
+    rows = run(tmp_path, rows, {"columns": CHAT}, {"prompt": "{problem}", "answer": "{solution}"})
+    texts = [[turn["content"] for turn in row["messages"]] for row in rows]
+    assert texts == [["user 1", "assistant 2"], ["user 0", "assistant 1"]]
+    report = read_json(tmp_path / "tasks/task/report.json")
+    assert report["unused_turns"] == report["sources"]["src"]["unused_turns"] == 3
+    note = "tasks.task: turns of sources.src that are in neither prompt nor answer: 3"
+    assert report["notes"] == [note] and f"warning: {note}\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -87,6 +107,22 @@ def test_without_deduplication_equal_rows_have_ids_of_their_own(tmp_path):
             r"rows\.jsonl:2: empty answer; .* answer: 3\. .*sources\.src\.on_empty: drop",
         ),
         ([row(1, solution="")], {"on_empty": "drop"}, r"no rows left of 1 read"),
+        (
+            [chat("user", "assistant"), chat("system", "user", "assistant")],
+            {"columns": {"problem": "chat[0][content]", "solution": "chat[1][content]"}},
+            r"rows\.jsonl:2: column 'chat' has the turns system, user, assistant: \[0\] is not the "
+            r"user's; .* chat\[user\], in `columns`, or mend the row \(sources\.src\)",
+        ),
+        (
+            [chat("user", "assistant", "user", "assistant")],
+            {"columns": {"problem": "chat[0][content]", "solution": "chat[-1][content]"}},
+            r":1: turn 3 of 'chat' does not answer turn 0; name turns by role",
+        ),
+        (
+            [chat("assistant", "user", "assistant")],
+            {"columns": {"problem": "chat[user]", "solution": "chat[0][content]"}},
+            r":1: turn 0 of 'chat' does not answer turn 1",
+        ),
     ],
 )
 def test_bad_rows_give_one_message_and_no_target(tmp_path, rows, columns, message):

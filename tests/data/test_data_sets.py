@@ -138,9 +138,11 @@ def test_statistics_gather_every_step(tmp_path):
     directories = splits(tmp_path, a=10, b=20)
     for task, rows in (("a", 10), ("b", 20)):
         counts = {"read": rows + 5, "empty": 1, "duplicates": 2, "rows": rows + 2}
+        counts["notes"] = [f"turns of {task}"]
         write_json(tmp_path / "tasks" / task / "report.json", counts | {"sources": {"s": counts}})
         sources = {"s": {"read": rows + 2, "dropped": 2}}
         report = {"dropped": 2, "sources": sources, "suites": {"humaneval": {"rows": 2}}}
+        report["notes"] = ["short ones"]
         write_json(tmp_path / "clean" / task / "report.json", report)
     source = tmp_path / "sources" / "s"
     source.mkdir(parents=True)
@@ -159,3 +161,4 @@ def test_statistics_gather_every_step(tmp_path):
         assert part["answer"]["characters"]["mean"] == len("a/s/0 é")
     assert task["train"] == 9 and task["validation"] == 1
     assert task["contaminated_by"] == {"humaneval": 2}
+    assert result["notes"] == ["turns of a", "turns of b", "short ones"]

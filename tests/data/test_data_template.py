@@ -1,11 +1,12 @@
 import pytest
 
 from mixmerge.core.errors import UserError
-from mixmerge.data.templates import FieldError, MissingField, Template
+from mixmerge.data.columns import FieldError, MissingField
+from mixmerge.data.templates import Template
 
 
-def render(text, row, columns=None):
-    return Template(text, "tasks.t.prompt").render(row, columns or {})
+def render(text, row, columns=None, role=None):
+    return Template(text, "tasks.t.prompt", role).render(row, columns or {})
 
 
 def test_only_the_template_is_formatted_and_spans_cut_the_values_out():
@@ -35,6 +36,81 @@ def test_paths_reach_into_lists_and_objects():
             render("{n}", row, {"n": missing})
     with pytest.raises(FieldError, match=r"'chat' holds a list.*chat\[0\] or chat\[key\]"):
         render("{chat}", row)
+
+
+SYSTEM, ASKED, ANSWER = ("system", "Be brief."), ("user", "Q1"), ("assistant", "A1")
+LONGER = [SYSTEM, ASKED, ANSWER, ("user", "Q2"), ("assistant", "A2")]
+
+
+def openai(turns):
+    return [{"role": role, "content": text} for role, text in turns]
+
+
+def sharegpt(turns):
+    words = {"user": "human", "assistant": "gpt"}
+    return [{"from": words.get(role, role), "value": text} for role, text in turns]
+
+
+def by_column(turns):
+    """As a table's reader may give a list of objects."""
+    return {"role": [role for role, _ in turns], "content": [text for _, text in turns]}
+
+
+@pytest.mark.parametrize(
+    ("chat", "path", "role", "text"),
+    [
+        (openai(LONGER), "c[user]", "user", "Q1"),
+        (openai(LONGER), "c[User][content]", "user", "Q1"),
+        (openai(LONGER), "c[assistant]", "assistant", "A1"),
+        (openai(LONGER), "c[-1][content]", "assistant", "A2"),
+        (openai(LONGER), "c[1]", "user", "Q1"),
+        (openai(LONGER), "c[system]", "user", "Be brief."),
+        (openai([ASKED, ANSWER]), "c[system]", "user", ""),
+        # A greeting answers nothing.
+        (openai([("assistant", "Hi"), ASKED, ANSWER]), "c[assistant]", "assistant", "A1"),
+        (openai([ANSWER]), "c[assistant]", "assistant", "A1"),
+        (sharegpt(LONGER), "c[human]", "user", "Q1"),
+        (sharegpt(LONGER), "c[assistant][value]", "assistant", "A1"),
+        (sharegpt(LONGER), "c[2][value]", "assistant", "A1"),
+        (by_column(LONGER), "c[content][1]", "user", "Q1"),
+        (by_column(LONGER), "c[assistant]", "assistant", "A1"),
+        # A call of a tool has no text.
+        ([{"role": "user", "content": "Q1"}, {"role": "assistant", "call": {}}], "c[1]", None, ""),
+        # No chats: nobody speaks, or nobody says anything.
+        (["Q1", "A1"], "c[1]", "user", "A1"),
+        ([{"from": "a", "to": "b"}], "c[0][to]", "user", "b"),
+        ([{"text": "Q1", "role": "user"}], "c[0][text]", "assistant", "Q1"),
+    ],
+)
+def test_turns_of_chats_by_role_and_by_position(chat, path, role, text):
+    assert render("{q}", {"c": chat}, {"q": path}, role).text == text
+
+
+@pytest.mark.parametrize(
+    ("chat", "path", "role", "words"),
+    [
+        (
+            openai(LONGER),
+            "c[0][content]",
+            "user",
+            "turns system, user, assistant, user, ...: [0] is",
+        ),
+        (openai(LONGER), "c[0][content]", "user", "not the user's; name turns by role, as c[user]"),
+        (openai(LONGER), "c[1][content]", "assistant", "as c[assistant], in `columns`, or mend"),
+        (openai(LONGER), "c[-2][content]", "assistant", "[-2] is not the assistant's"),
+        (openai([ASKED]), "c[1][content]", "assistant", "turns user: no [1]"),
+        (openai([ASKED]), "c[assistant]", "assistant", "no [assistant] after the user"),
+        (openai([ANSWER, ASKED]), "c[assistant]", "assistant", "no [assistant] after the user"),
+        (openai([ANSWER]), "c[usr]", "user", "no [usr]"),
+        (sharegpt(LONGER), "c[0][value]", "user", "[0] is not the user's"),
+        (by_column(LONGER), "c[content][0]", "user", "[0] is not the user's"),
+        (openai([ASKED]), "c", "user", "holds a list, not text; reach into it as c[user] or"),
+    ],
+)
+def test_a_turn_of_another_role_is_refused(chat, path, role, words):
+    with pytest.raises(FieldError) as error:
+        render("{q}", {"c": chat}, {"q": path}, role)
+    assert words in str(error.value) and not isinstance(error.value, MissingField)
 
 
 def test_filters_apply_from_left_to_right():

@@ -106,6 +106,45 @@ def test_rows_that_fail_later_are_told_with_their_lines(config: Config, errors: 
     assert not errors(config)
 
 
+def test_chats_are_read_as_the_jobs_read_them(
+    config: Config, inspect: Inspect, one_error: Callable[..., None]
+) -> None:
+    chats = [["user", "assistant"]] * 2 + [["user", "assistant", "user", "assistant"]]
+    rows = [
+        row | {"chat": [{"role": role, "content": f"{role} {row['id']}"} for role in chat]}
+        for row, chat in zip(ROWS, chats, strict=False)
+    ]
+    write_rows(Path("train.jsonl"), rows)
+    columns = {"problem": "chat[0][content]", "solution": "chat[1][content]"}
+    config["sources"]["train"]["columns"] = columns
+    data = inspect(config)["data"]
+    assert not data.errors
+    note = "tasks.codegen: turns of sources.train that are in neither prompt nor answer: 2"
+    assert data.unchecked[0] == note
+    rows[1]["chat"].insert(0, {"role": "system", "content": "Be brief."})
+    write_rows(Path("train.jsonl"), rows)
+    message = "train.jsonl:2: column 'chat' has the turns system, user, assistant: [0] is not"
+    one_error(config, message, "name turns by role, as chat[user]")
+
+
+def test_what_rows_cannot_be_compared_with_is_told(config: Config, inspect: Inspect) -> None:
+    rows = [dict(row) for row in ROWS[:3]]
+    rows[0]["docstring"] = " ".join("abcdefghij")
+    write_rows(Path("test.jsonl"), rows)
+    write_rows(Path("own.jsonl"), [PROBLEM, PROBLEM | {"task_id": "O", "prompt": "a " * 10}])
+    areas = inspect(config)
+    [line] = areas["data"].unchecked
+    assert line.startswith("items shorter than an n-gram (10 words), where rows go that eq")
+    assert line.endswith(": 2 of 3 of summaries")
+    [line] = areas["suites"].unchecked
+    assert line.endswith(": 1 of 2 of own")
+    assert areas["suites"].checked == ["own: all 2 problems"]
+    config["data"] = {"decontamination": {"enabled": False}}
+    areas = inspect(config)
+    [line] = areas["data"].unchecked
+    assert "switched off" in line and not areas["suites"].unchecked
+
+
 def test_files_that_are_no_files_of_rows(config: Config, errors: Errors) -> None:
     Path("test.jsonl").write_text("")
     data = gzip.compress(Path("train.jsonl").read_bytes())
@@ -139,7 +178,7 @@ def test_fetched_rows_are_checked_and_others_said_not_to_be(
     config["sources"]["train"] = {"kind": "hub", "id": "a/b", "revision": "0" * 40}
     data = inspect(config)["data"]
     assert not data.errors
-    assert data.unchecked == ["train: not fetched yet (columns, ids, empty rows)"]
+    assert data.unchecked[0] == "train: not fetched yet (columns, ids, empty rows)"
     folder = Path("results/checked/data/sources/train")
     folder.mkdir(parents=True)
     write_rows(folder / "rows.jsonl", [{"problem": "p", "answer": "a"}])

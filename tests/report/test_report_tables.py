@@ -264,6 +264,13 @@ def test_data_table_has_tasks_and_mixtures(tmp_path: Path) -> None:
     assert shown.rows[2].cells[6].value == 2000
 
 
+def test_the_data_table_says_what_was_left_out_or_not_compared(tmp_path: Path) -> None:
+    study = layout()
+    decide(study, tmp_path)
+    change_json(tmp_path / "data/statistics.json", lambda c: {**c, "notes": ["items: 3 of 9"]})
+    assert "Items: 3 of 9." in table(results(study), "data", tmp_path).texts
+
+
 @pytest.mark.slow
 def test_table_names_need_no_heavy_library() -> None:
     code = (

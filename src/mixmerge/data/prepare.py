@@ -1,15 +1,20 @@
 """A task's rows: mapped to chat messages, given ids, and free of duplicates."""
 
+import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
+
+from tqdm import tqdm
 
 from mixmerge.artifacts.manifest import MANIFEST, publish
 from mixmerge.core.errors import UserError, nearest, one_line
 from mixmerge.core.io import digest, write_json, write_jsonl
+from mixmerge.data.columns import FieldError, MissingField, find_column
 from mixmerge.data.rows import REPORT, ROWS, Row, read_directory
 from mixmerge.data.settings import Columns, PrepareSettings, Templates
-from mixmerge.data.templates import FieldError, MissingField, Template, Turn, find_column
+from mixmerge.data.templates import Template, Turn
 
 
 class MappedRow(NamedTuple):
@@ -31,10 +36,12 @@ class RowMapping:
         self.system, self.columns = templates.system, columns
         #: How many rows `map` left out for a blank turn, and what is said of the first.
         self.blanks, self._first_blank = 0, ""
+        #: Turns of mapped chats that are in neither prompt nor answer.
+        self.unused = 0
         #: Id -> its line, or how many rows have it where it is made from the content.
         self._lines: dict[str, int] = {}
-        self._prompt = Template(templates.prompt, f"{owner}.prompt")
-        self._answer = Template(templates.answer, f"{owner}.answer")
+        self._prompt = Template(templates.prompt, f"{owner}.prompt", "user")
+        self._answer = Template(templates.answer, f"{owner}.answer", "assistant")
         self._fields = dict.fromkeys([*self._prompt.fields, *self._answer.fields])
         for field in sorted(columns.columns.keys() - self._fields.keys()):
             # It may be another task's, unless it looks like a slip of one that this one uses.
@@ -50,6 +57,8 @@ class RowMapping:
             if (mapped := self.map(row, source / ROWS, number)) is not None:
                 yield mapped
         self.finish()
+        for line in self.notes():
+            tqdm.write(f"warning: {line}", file=sys.stderr)
 
     def map(self, row: Row, path: Path, number: int) -> MappedRow | None:
         """Map one row of a file after the other; None for one with a blank turn."""
@@ -60,6 +69,8 @@ class RowMapping:
             empty = "answer" if answer.blank else "prompt"
             self._first_blank = self._first_blank or f"{where}: empty {empty}"
             return None
+        taken = {*prompt.places, *answer.places}
+        self.unused += sum({place.chat: len(place.roles) for place in taken}.values()) - len(taken)
         own = self.identity(row, where)
         if own is None:
             own = digest(f"{prompt.text}\x1f{answer.text}", 10).hex()
@@ -81,6 +92,11 @@ class RowMapping:
             mend = f"Mend them, or have them left out and counted: {self.source}.on_empty: drop"
             raise UserError(f"{self._first_blank}; {rows}. {mend}")
 
+    def notes(self) -> list[str]:
+        """What of the rows was left out, for people."""
+        words = f"{self.owner}: turns of {self.source} that are in neither prompt nor answer"
+        return [f"{words}: {self.unused:,}"] if self.unused else []
+
     def missing(self, row: Row) -> list[str]:
         """A message for each column that the mapping reads and a row lacks."""
         messages = []
@@ -92,6 +108,8 @@ class RowMapping:
                 hint = f"{nearest(column, set(row))}; name the right one in {self.source}.columns"
                 problem = f"no column {column!r} for the field {{{field}}} of {self.owner}"
                 messages.append(f"{problem}{hint}: {{{field}: ...}}")
+            except FieldError:
+                pass  # of this row alone; `turns` tells
         own = self.columns.id_column
         if own is not None and own not in row:
             hint = nearest(own, set(row))
@@ -102,7 +120,14 @@ class RowMapping:
         """The user's and the assistant's turn; `UserError` where a column holds no text."""
         columns = self.columns.columns
         try:
-            return self._prompt.render(row, columns), self._answer.render(row, columns)
+            prompt, answer = self._prompt.render(row, columns), self._answer.render(row, columns)
+            for asked, replied in product(prompt.places, answer.places):
+                between = replied.roles[asked.number + 1 : replied.number]
+                is_late = replied.number < asked.number or asked.roles[asked.number] in between
+                if asked.chat == replied.chat and is_late:
+                    turns = f"turn {replied.number} of {asked.chat!r} does not answer turn "
+                    raise FieldError(f"{turns}{asked.number}; name turns by role, as [assistant]")
+            return prompt, answer
         except MissingField:
             raise UserError(f"{where}: {self.missing(row)[0]}") from None
         except FieldError as error:
@@ -134,6 +159,7 @@ def prepare(task: str, settings: PrepareSettings, sources: dict[str, Path], out:
     decontamination where the fields' values stand: field -> [message, start, end].
     """
     by_source: dict[str, dict[str, int]] = {}
+    notes: list[str] = []
     seen: set[bytes] = set()
 
     def rows() -> Iterator[Row]:
@@ -157,16 +183,18 @@ def prepare(task: str, settings: PrepareSettings, sources: dict[str, Path], out:
                 name = {"id": f"{task}/{source}/{row.id}", "task": task, "source": source}
                 yield {**name, "messages": messages, "spans": spans}
             counts = {"empty": mapping.blanks, "duplicates": duplicates, "rows": kept}
-            by_source[source] = {"read": sum(counts.values()), **counts}
+            unused = {"unused_turns": mapping.unused}
+            by_source[source] = {"read": sum(counts.values()), **counts, **unused}
+            notes.extend(mapping.notes())
 
     inputs = [directory / MANIFEST for directory in sources.values()]
     with publish(out, "rows", inputs=inputs, settings=settings) as artifact:
         write_jsonl(artifact.path / ROWS, rows())
-        names = ("read", "empty", "duplicates", "rows")
+        names = ("read", "empty", "duplicates", "rows", "unused_turns")
         report: Row = {name: sum(counts[name] for counts in by_source.values()) for name in names}
         if not report["rows"]:
             raise UserError(f"task {task!r}: no rows left of {report['read']} read")
-        report |= {"task": task, "sources": by_source}
+        report |= {"task": task, "sources": by_source, "notes": notes}
         write_json(artifact.path / REPORT, report)
         artifact.facts["rows"] = report["rows"]
     return report

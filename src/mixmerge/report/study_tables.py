@@ -264,7 +264,8 @@ def data_table(results: Results, entry: Entry, root: Path) -> Table:
         mixtures = {name: part for name, part in content["sets"].items() if "tasks" in part}
         for name in sorted(mixtures, key=lambda name: finite(mixtures[name], "train", 0)):
             add("Data mixture" + (f" ({name})" if len(mixtures) > 1 else ""), mixtures[name], name)
-        data = table(entry.name, "tables.data", records, number=entry.number, results=results)
+        words = {"number": entry.number, "results": results, "notes": content["notes"]}
+        data = table(entry.name, "tables.data", records, **words)
         for row in data.rows:
             for field, cell in zip(data.fields[1:], row.cells[1:], strict=True):
                 finite({field.key: 0 if cell.value is None else cell.value}, field.key, 0)
