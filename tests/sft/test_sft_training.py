@@ -105,7 +105,7 @@ def test_packed_samples_do_not_see_each_other(tmp_path: Path, family: str) -> No
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
     from trl.trainer.utils import add_fused_lm_head
 
-    from mixmerge.sft.trainer import SAMPLEWISE
+    from mixmerge.sft.attention import SAMPLEWISE
 
     base = material.write_base(tmp_path, family)
     model = AutoModelForCausalLM.from_pretrained(base, attn_implementation=SAMPLEWISE)

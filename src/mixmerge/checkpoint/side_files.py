@@ -6,6 +6,7 @@ commit or SHA-256; ``remote_code.json`` records that, and goes along wherever th
 """
 
 import hashlib
+import inspect
 import re
 import shutil
 from collections.abc import Collection, Iterator
@@ -34,6 +35,8 @@ _FOREIGN = {
     "_attn_implementation": "/",
     "experts_implementation": "/",
 }
+#: Fields of configs that bound the length of a sequence: BLOOM, Mamba and others have none.
+_LENGTHS = ("max_position_embeddings", "max_seq_len", "n_positions", "seq_length")
 
 
 def trusts_code(directory: Path) -> bool:
@@ -55,11 +58,14 @@ def trusts_code(directory: Path) -> bool:
     return True
 
 
-def load_config(directory: Path) -> Any:
-    """A published checkpoint's config as transformers reads it; `UserError` where it cannot."""
+def load_config(directory: Path, *, run_code: bool = True) -> Any:
+    """A checkpoint's config as transformers reads it; `UserError` where it cannot.
+
+    Without ``run_code`` no class of the checkpoint's own is used, even where it is trusted.
+    """
     from transformers import AutoConfig
 
-    trusted = trusts_code(directory)
+    trusted = run_code and trusts_code(directory)
     try:
         return AutoConfig.from_pretrained(
             directory, local_files_only=True, trust_remote_code=trusted
@@ -68,6 +74,47 @@ def load_config(directory: Path) -> Any:
         problem = f"transformers cannot read it: {one_line(error, 300)}"
         way = "mend it, or make or fetch the checkpoint again"
         raise UserError(f"{directory / _CONFIG}: {problem}; {way}") from None
+
+
+def context_length(directory: Path, *, run_code: bool = True) -> tuple[str, int | None]:
+    """Field of a checkpoint's config, and the longest sequence in tokens that it allows.
+
+    None where nothing bounds it: with recurrences, or ALiBi biases that are made as needed.
+    """
+    config = load_config(directory, run_code=run_code).get_text_config(decoder=True)
+    for name in _LENGTHS:
+        # Under one name, or under the class's own for it, as GPT-2's `n_positions`.
+        length = getattr(config, name, None)
+        if isinstance(length, int) and length > 0:
+            return (config.attribute_map or {}).get(name, name), length
+    return _LENGTHS[0], None
+
+
+def check_decoder(directory: Path) -> None:
+    """Check that a model predicts a text from left to right, by its config and transformers' class.
+
+    `UserError` where not. Of a model with code of its own only its first training can tell.
+    """
+    from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
+
+    kind = str(_content(directory / _CONFIG).get("model_type"))
+    if kind not in CONFIG_MAPPING or names_code(directory):
+        return
+    config, lack = load_config(directory, run_code=False), ""
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        lack = "of which transformers has no causal language model"
+    elif config.is_encoder_decoder:
+        lack = "an encoder with a decoder"
+    elif not getattr(config, "is_decoder", True):
+        module = inspect.getmodule(MODEL_FOR_CAUSAL_LM_MAPPING[type(config)])
+        # Some configs have the field, and no model that asks for it but in an example.
+        if module and re.search(
+            r"^(?!\s*>>>).*config\.is_decoder", inspect.getsource(module), re.M
+        ):
+            lack = "whose is_decoder is false: it looks ahead"
+    if lack:
+        way = "choose a model that predicts a text from left to right"
+        raise UserError(f"{directory / _CONFIG}: model_type: {kind!r}, {lack}; {way}")
 
 
 def names_code(directory: Path) -> bool:

@@ -12,7 +12,7 @@ from mixmerge.checkpoint.chat import BadTemplate, Chat
 from mixmerge.checkpoint.hub import download, matching, resolve
 from mixmerge.checkpoint.index import INDEX, SINGLE, no_weights, read_index
 from mixmerge.checkpoint.settings import HubCheckpoint, LocalCheckpoint
-from mixmerge.checkpoint.side_files import SIDE_FILES, finish_files, settle_code
+from mixmerge.checkpoint.side_files import SIDE_FILES, check_decoder, finish_files, settle_code
 from mixmerge.checkpoint.tensors import check_finite
 from mixmerge.checkpoint.tokenizer import load_chat, load_tokenizer, template_of
 from mixmerge.core.errors import UserError
@@ -58,6 +58,7 @@ def snapshot(model: str, settings: HubCheckpoint | LocalCheckpoint, out: Path) -
         try:
             _copy_checkpoint(source, made.path)
             settle_code(made.path, where, settings.trust_remote_code, origin.get("commit"))
+            check_decoder(made.path)
             if own is not None:
                 tokenizer = load_tokenizer(made.path, run_code=False)
                 original = template_of(tokenizer)

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, GenerationConfig
 from transformers.utils import logging
 
-from mixmerge.checkpoint.side_files import load_config, trusts_code
+from mixmerge.checkpoint.side_files import context_length, load_config, trusts_code
 from mixmerge.checkpoint.tokenizer import load_chat, stop_tokens
 from mixmerge.core.errors import UserError
 from mixmerge.evaluate.settings import Decoding, SuiteDecoding
@@ -45,7 +45,7 @@ class Engine(ABC):
         options = {"eos_token_id": self.stops, "pad_token_id": self.stops[0]}
         self.greedy: Any = GenerationConfig(do_sample=False, **options)
         config = load_config(checkpoint)
-        self.context: int = config.max_position_embeddings  # longest sequence that it takes
+        self.context = context_length(checkpoint)[1]  # longest sequence that it takes, if any
         # On a CPU, bf16 is slower and its noise depends on the batch.
         own = str(config.dtype or "float32").removeprefix("torch.")
         automatic = own if self.device == "cuda" else "float32"
@@ -65,7 +65,8 @@ class Engine(ABC):
 
     def limit(self, prompt: Prompt, own: SuiteDecoding) -> int:
         """Longest completion of a prompt in tokens; less near the context's end."""
-        return min(own.max_new_tokens, self.context - len(prompt.tokens))
+        room = own.max_new_tokens if self.context is None else self.context - len(prompt.tokens)
+        return min(own.max_new_tokens, room)
 
     def finish(self, prompt: Prompt, tokens: list[int], own: SuiteDecoding) -> Completion:
         """Cut what was written at a stop token, the limit or a stop string; say at which."""
@@ -171,7 +172,7 @@ class ContinuousEngine(Engine):
         sizes: dict[str, Any] = {}
         if self.device == "cpu":
             # By default it takes 60 % of the memory that is free.
-            blocks = ceil(max(self.context, _CPU_CACHE) / _PAGE) + 1
+            blocks = ceil(max(self.context or 0, _CPU_CACHE) / _PAGE) + 1
             sizes = {"page_size": _PAGE, "num_blocks": blocks, "max_batch_tokens": _CPU_STEP}
         # Shared prefixes would make the arithmetic of a batch depend on the batches before it, and
         # so a resumed job's completions on where it was interrupted.
@@ -224,7 +225,7 @@ class VllmEngine(Engine):
             model=str(checkpoint),
             load_format="safetensors",  # its "auto" would fall back to pickles
             dtype=self.dtype,  # its "auto" would take fp32 weights down to fp16
-            max_model_len=self.context,
+            max_model_len=self.context,  # None: as vLLM reads the config
             generation_config="vllm",  # not the checkpoint's sampling settings
             # A resumed job must not depend on what was cached before the interruption.
             enable_prefix_caching=False,

@@ -116,7 +116,7 @@ def _prompts(engine: Engine, suite: str, items: list[Item]) -> list[Prompt]:
     prompts = [Prompt(item.id, engine.chat.prompt(item.messages)) for item in items]
     prompts.sort(key=lambda prompt: (-len(prompt.tokens), prompt.id))
     size = len(prompts[0].tokens)
-    if size >= engine.context:
+    if engine.context is not None and size >= engine.context:
         raise UserError(
             f"suite {suite!r}: the prompt of {prompts[0].id!r} has {size} tokens, which leaves no "
             f"room in the model's context of {engine.context}; drop the item, shorten the prompt's "

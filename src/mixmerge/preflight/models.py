@@ -7,7 +7,7 @@ from typing import Any
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.checkpoint.chat import BadTemplate, Chat
 from mixmerge.checkpoint.index import read_index
-from mixmerge.checkpoint.side_files import names_code
+from mixmerge.checkpoint.side_files import check_decoder, names_code
 from mixmerge.checkpoint.tensors import HEAD, RAW, embeddings, is_tied, parameter_count
 from mixmerge.checkpoint.tokenizer import load_chat, load_tokenizer, stop_tokens, template_of
 from mixmerge.config.checks import unusable
@@ -36,6 +36,7 @@ def check_models(context: Context, area: Area) -> None:
         tokenizer: Any = None if directory else _NO_TOKENIZER
         if directory is not None:
             with area.refusals():
+                check_decoder(directory)
                 _check_base(context, key, directory, area)
                 area.checked.append(f"{key}: {directory}")
             with area.refusals():
@@ -88,10 +89,11 @@ def _check_base(context: Context, key: str, directory: Path, area: Area) -> None
             "true if the model shares them, or fetch the missing tensor"
         )
     model, where = context.config.models[key], f"{context.where}: models.{key}"
-    for training_set in (*context.config.tasks, MIX):
-        with area.refusals():
-            check_length(directory, context.config.sft_settings(key, training_set).max_length)
     kind = str(config.get("model_type") or "")
+    for training_set in (*context.config.tasks, MIX) if kind in CONFIG_MAPPING else ():
+        with area.refusals():
+            longest = context.config.sft_settings(key, training_set).max_length
+            check_length(directory, longest, run_code=False)
     if not kind:
         area.error(f"{file}: model_type: missing; transformers cannot tell what model this is")
     elif not getattr(model, "trust_remote_code", False) and kind not in CONFIG_MAPPING:

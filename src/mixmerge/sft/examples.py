@@ -7,6 +7,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mixmerge.checkpoint.index import read_index
+from mixmerge.checkpoint.side_files import context_length
 from mixmerge.checkpoint.tensors import check_finite, embeddings
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_json
@@ -71,13 +72,13 @@ def fill_up(dataset: Any, batch_size: int) -> Any:
     return concatenate_datasets([dataset, Dataset.from_dict(columns, features=dataset.features)])
 
 
-def check_length(base: Path, max_length: int) -> None:
+def check_length(base: Path, max_length: int, *, run_code: bool = True) -> None:
     """Check that rows of ``max_length`` tokens have positions in the base; `UserError` if not."""
-    positions = read_json(base / "config.json").get("max_position_embeddings")
-    if isinstance(positions, int) and max_length > positions:
+    field, positions = context_length(base, run_code=run_code)
+    if positions is not None and max_length > positions:
         raise UserError(
-            f"{base / 'config.json'}: max_position_embeddings is {positions}, but sft.max_length "
-            f"is {max_length}; set {positions} or less, in `sft` or in the model's own `sft`"
+            f"{base / 'config.json'}: {field} is {positions}, but sft.max_length is {max_length}; "
+            f"set {positions} or less, in `sft` or in the model's own `sft`"
         )
 
 

@@ -23,10 +23,11 @@ from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.side_files import trusts_code
 from mixmerge.checkpoint.tensors import parameter_count
 from mixmerge.core.io import read_json
+from mixmerge.sft.attention import EAGER
 from mixmerge.sft.examples import COUNTS, fill_up
 from mixmerge.sft.job import Job, StopRequest
 from mixmerge.sft.settings import Sft
-from mixmerge.sft.trainer import SAMPLEWISE, Stopped, Trainer
+from mixmerge.sft.trainer import Stopped, Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +58,6 @@ def train(job: Job, request: StopRequest) -> None:
         if job.last:
             logger.info("resuming after step %d", job.step)
     half = settings.precision == "bf16"
-    attention = "sdpa"
-    if settings.packing:
-        flash = half and cuda and is_flash_attn_2_available()
-        attention = "flash_attention_2" if flash else SAMPLEWISE
     # DeepSpeed keeps fp32 master weights beside a bf16 model; without it the weights themselves
     # stay in fp32 and the arithmetic runs in bf16 under autocast: at 1e-5 an update is smaller than
     # a bf16 weight's last digit.
@@ -78,10 +75,11 @@ def train(job: Job, request: StopRequest) -> None:
         settings,
         request,
         read_json(job.tokens / COUNTS)["train"]["tokens"],
+        flash=half and cuda and is_flash_attn_2_available(),
         model=AutoModelForCausalLM.from_pretrained(
             job.base,
             dtype=dtype,
-            attn_implementation=attention,
+            attn_implementation=EAGER,  # what the model is compared with; then the fastest alike
             local_files_only=True,
             trust_remote_code=trusted,
             use_safetensors=True,

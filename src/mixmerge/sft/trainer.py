@@ -1,23 +1,28 @@
-"""TRL's SFTTrainer with an exact validation loss, whole checkpoints, a NaN stop, and attention."""
+"""TRL's SFTTrainer with an exact validation loss, whole checkpoints, a NaN stop, a self-check."""
 
+import logging
 import math
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import cross_entropy
 from tqdm import tqdm
-from transformers import AttentionInterface, PrinterCallback, TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 from trl import SFTTrainer
 
-from mixmerge.core.errors import UserError
+from mixmerge.core.errors import UserError, one_line
+from mixmerge.sft.attention import Forward, Way, ways
 from mixmerge.sft.encoding import IGNORED
 from mixmerge.sft.job import StopRequest, keep_checkpoint
 from mixmerge.sft.settings import Sft
 
-#: Name under which transformers finds `samplewise_attention` (`attn_implementation`).
-SAMPLEWISE = "mixmerge_samplewise"
+logger = logging.getLogger(__name__)
+
+#: Mean difference of a token's loss, in nats, that is rounding, by precision; a hundredth of it
+#: where only tokens changed that the loss must not depend on.
+_ROUNDING = {"fp32": 1e-4, "bf16": 0.05}
 
 
 class Stopped(Exception):
@@ -31,9 +36,17 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
     resumed run, which makes it first thing; only the one after the last step is waited for.
     """
 
-    def __init__(self, settings: Sft, request: StopRequest, epoch_tokens: int, **rest: Any) -> None:
-        """``epoch_tokens`` are those of an epoch, for the speed that is shown."""
+    def __init__(
+        self, settings: Sft, request: StopRequest, epoch_tokens: int, flash: bool, **rest: Any
+    ) -> None:
+        """``epoch_tokens`` are those of an epoch, for the speed that is shown.
+
+        ``flash`` is whether FlashAttention runs here, in this precision.
+        """
         super().__init__(**rest)
+        self.base = self.model.get_base_model() if settings.lora else self.model
+        self.forward_pass = Forward(self.base, self.processing_class.pad_token_id)
+        self.flash = flash
         self.settings = settings
         self.request = request
         self.epoch_tokens = epoch_tokens
@@ -44,6 +57,73 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
         """Whether any of the run's processes was asked to stop; all must call this together."""
         asked = torch.tensor(float(bool(self.request.signal)), device=self.args.device)
         return bool(self.accelerator.reduce(asked, reduction="sum").item())
+
+    def choose_attention(self) -> None:
+        """Compute as fast as agrees with the model's own eager forward pass, sample by sample.
+
+        Compares the losses of all tokens of a row or two of the training set. Raises `UserError`
+        where no way agrees, or the model looks ahead.
+        """
+        rows = [{**row, "labels": row["input_ids"]} for row in probes(self.train_dataset)]
+        batch = self._prepare_inputs(self.data_collator(rows))
+        samples: list[torch.Tensor] = []
+        for row in rows:
+            tokens: Any = torch.tensor(row["input_ids"], device=self.args.device)
+            samples += tokens.split(row["seq_lengths"])
+        first, name = samples[0], type(self.base).__name__
+        half, past = len(first) // 2, len(first) - 1
+        # What must not matter: to the other samples the first one, to its start its end.
+        others = {**batch, "input_ids": batch["input_ids"].clone()}
+        others["input_ids"][0, : len(first)] = first.flip(0)
+        ending = torch.cat([first[:half], first[half:].flip(0)])
+        where, rejected = f"{self.base.config.name_or_path}: {name}", dict[str, Way]()
+        rounding = _ROUNDING[self.settings.precision]
+        self.model_wrapped.eval()
+        with torch.no_grad(), self.compute_loss_context_manager():
+            self.forward_pass.set(Way())
+            own = torch.cat([self._own_losses(sample) for sample in samples])
+            ahead = self._gap(self._own_losses(ending)[: half - 1], own[: half - 1])
+            if ahead > rounding / 100:
+                raise UserError(
+                    f"{where}: is no causal language model: where the end of a text changes, the "
+                    f"losses before it do by {ahead:.2g} nats a token; choose another model"
+                )
+            for way in ways(self.base, self.settings.packing, self.flash):
+                losses, again, reason = own + math.nan, own, ""
+                try:
+                    self.forward_pass.set(way)
+                    losses, again = (self._losses(inputs) for inputs in (batch, others))
+                except Exception as error:  # each model's code fails in its own way
+                    reason = one_line(f"{type(error).__name__}: {error}", 200)
+                gap, seen = self._gap(losses, own), self._gap(losses[past:], again[past:])
+                if gap <= rounding and seen <= rounding / 100:
+                    break
+                reason = reason or f"losses differ by {max(gap, seen):.2g} nats a token"
+                rejected.setdefault(reason, way)
+            else:
+                reasons = "; ".join(f"{way}: {reason}" for reason, way in rejected.items())
+                raise UserError(f"{where}: can't be trained as it computes by itself: {reasons}")
+        for reason, rejection in rejected.items():
+            logger.info("not by %s (%s)", rejection, reason)
+        loss, alone = losses.mean().item(), own.mean().item()
+        message = "%s by %s: loss %.6f of %d samples together, %.6f one by one in eager attention"
+        logger.info(message, name, way, loss, len(samples), alone)
+
+    def _losses(self, batch: dict[str, Any]) -> torch.Tensor:
+        """Losses of a batch's labels as training computes them, in nats."""
+        output = self.model_wrapped(**batch, use_cache=False, fused_lm_head=True)
+        losses: torch.Tensor = -output.log_probs[output.label_mask]
+        return losses
+
+    def _own_losses(self, ids: torch.Tensor) -> torch.Tensor:
+        """Loss of each token of a sample but the first, by the model's own forward, in nats."""
+        logits = self.model_wrapped(input_ids=ids[None], use_cache=False).logits[0, :-1]
+        return cross_entropy(logits.float(), ids[1:], reduction="none")
+
+    def _gap(self, some: torch.Tensor, others: torch.Tensor) -> float:
+        """Mean difference of losses, in all of the run's processes."""
+        mean = (some - others).abs().double().sum() / max(len(some), 1)
+        return float(self.accelerator.reduce(mean, reduction="mean").item())
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Mean negative log-likelihood of the validation set's answer tokens, in nats.
@@ -88,6 +168,7 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Spread the evaluations over the run; measure what the run before had to leave."""
         self.request.begun.touch()
+        self.choose_attention()
         step, steps = state.global_step, state.max_steps
         bar = {"initial": step, "desc": "train", "unit": " steps", "mininterval": 1}
         self.bar = tqdm(total=steps, disable=not state.is_world_process_zero, **bar)
@@ -142,28 +223,15 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
             tqdm.write(line, file=self.bar.fp)
 
 
-def samplewise_attention(
-    module: Any, query: Any, key: Any, value: Any, mask: Any, **options: Any
-) -> tuple[Any, None]:
-    """Causal attention within each sample of a packed row, never across a boundary.
+def probes(rows: Any) -> list[dict[str, Any]]:
+    """The row with the longest sample, and another: that of the most samples, or the shortest.
 
-    transformers' ``sdpa`` would build a block-diagonal mask and compute all L x L scores of the
-    row: at 8 rows of 512 tokens a training step takes 6 times as long on a CPU. FlashAttention's
-    variable-length kernels do the same as this, and are used where they are installed.
-
-    ``query`` is (1, heads, tokens, head size), ``key`` and ``value`` (1, key-value heads, tokens,
-    head size); the option ``cu_seq_lens_q`` (samples + 1) has the boundaries, from TRL's
-    padding-free collator. Returns (1, tokens, heads, head size), and no attention weights.
+    Packed ``rows`` have ``seq_lengths``; those returned have them in any case.
     """
-    bounds, window = options.get("cu_seq_lens_q"), options.get("sliding_window")
-    assert bounds is not None and query.shape[0] == 1, "rows must come packed"
-    lengths = bounds.diff().tolist()
-    assert not window or max(lengths) <= window, "sliding windows are not supported here"
-    samples = zip(*(states.split(lengths, 2) for states in (query, key, value)), strict=True)
-    kernel = {"dropout_p": options.get("dropout", 0.0), "scale": options.get("scaling")}
-    kernel |= {"is_causal": True, "enable_gqa": True}
-    outputs = [scaled_dot_product_attention(*sample, **kernel) for sample in samples]
-    return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None
-
-
-AttentionInterface.register(SAMPLEWISE, samplewise_attention)
+    packed = "seq_lengths" in rows.column_names
+    sizes = list(rows["seq_lengths"]) if packed else [[len(ids)] for ids in rows["input_ids"]]
+    numbers = sorted(range(len(sizes)), key=lambda i: -max(sizes[i]))
+    others = (i for i in numbers[1:] if sum(sizes[i]) > 2)  # none that only fills an epoch up
+    other = max(others, key=lambda i: (len(sizes[i]), -sum(sizes[i])), default=numbers[0])
+    chosen = dict.fromkeys((numbers[0], other))
+    return [{**rows[i], "seq_lengths": sizes[i]} for i in chosen]

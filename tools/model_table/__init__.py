@@ -1,0 +1,1 @@
+"""`docs/models.md`: what the stages do with tiny models of many architectures."""
