@@ -8,7 +8,8 @@ rule score:
         ground_truth=[
             STUDY.manifest("groundtruth", suite) for suite in STUDY.code_suites()
         ],
-        nltk_data=[f"{CONFIG.results}/nltk_data/manifest.json"] * bool(STUDY.meteor_suites()),
+        nltk_data=[f"{CONFIG.results}/nltk_data/manifest.json"]
+        * bool(STUDY.meteor_suites()),
     output:
         RESULTS.files("scores", "{model}", "{variant}", made=True),
     log:

@@ -117,6 +117,7 @@ THAI = "เขียนฟังก์ชันที่รับรายกา
         ("return a * b", "return a - b", False),
         ("1, 2, 3, 4, 5, 6", "1 2 3 4 5 6", True),  # an n-gram without letters
         ("1, 2, 3, 4, 5, 6", "1 2 3 4 5 6 7", False),
+        ("1, 2, 3, 4, 5", "a b 1 2 3 4 5 c", False),
         # Without spaces: whole, or ten characters of it.
         ("两数之和", "两数之和。", True),
         ("两数之和", "三数之和", False),

@@ -79,7 +79,11 @@ def by_column(turns):
         # No chats: nobody speaks, or nobody says anything.
         (["Q1", "A1"], "c[1]", "user", "A1"),
         ([{"from": "a", "to": "b"}], "c[0][to]", "user", "b"),
-        ([{"text": "Q1", "role": "user"}], "c[0][text]", "assistant", "Q1"),
+        ([{"author": "Ann", "text": "Q1"}], "c[0][text]", "assistant", "Q1"),
+        ([{"type": "text", "text": "Q1"}], "c[0][text]", "assistant", "Q1"),
+        # Other words, and a turn in parts.
+        ([{"speaker": " USER", "text": "Q1"}], "c[user]", "user", "Q1"),
+        (openai([("prompter", [{"type": "text", "text": t} for t in "QR"])]), "c[0]", "user", "QR"),
     ],
 )
 def test_turns_of_chats_by_role_and_by_position(chat, path, role, text):
@@ -102,6 +106,8 @@ def test_turns_of_chats_by_role_and_by_position(chat, path, role, text):
         (openai([ASKED]), "c[assistant]", "assistant", "no [assistant] after the user"),
         (openai([ANSWER, ASKED]), "c[assistant]", "assistant", "no [assistant] after the user"),
         (openai([ANSWER]), "c[usr]", "user", "no [usr]"),
+        (openai([SYSTEM]), "c[0][content]", "user", "turns system: [0] is not the user's"),
+        (openai([("user", [{"type": "image"}])]), "c[user]", "user", "holds a list, not text"),
         (sharegpt(LONGER), "c[0][value]", "user", "[0] is not the user's"),
         (by_column(LONGER), "c[content][0]", "user", "[0] is not the user's"),
         (openai([ASKED]), "c", "user", "holds a list, not text; reach into it as c[user] or"),

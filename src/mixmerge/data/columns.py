@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 from mixmerge.data.rows import Row
 
-#: What the turns of a chat call their speaker and their text; other words for a role.
-_SPEAKER, _SPOKEN = ("role", "from"), ("content", "value")
-_ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "developer": "system"}
+#: What the turns of a chat call their speaker and their text; words for the roles.
+_SPEAKER, _SPOKEN = ("role", "from", "speaker", "author"), ("content", "value", "text")
+_ROLES = dict.fromkeys(("user", "human", "prompter"), "user")
+_ROLES |= dict.fromkeys(("assistant", "gpt", "chatgpt", "model", "bot", "ai"), "assistant")
+_ROLES |= dict.fromkeys(("system", "developer"), "system")
 
 
 class Place(NamedTuple):
@@ -63,10 +65,11 @@ def _chat(value: Any) -> tuple[list[Row], tuple[str, ...]]:
     if isinstance(value, dict) and all(isinstance(part, list) for part in value.values()):
         value = [dict(zip(value, turn, strict=True)) for turn in zip(*value.values(), strict=False)]
     if isinstance(value, list) and all(isinstance(turn, dict) for turn in value):
-        texts = [turn.get(name) for turn in value for name in _SPOKEN]
         for name in _SPEAKER:
-            if any(isinstance(t, str) for t in texts) and any(name in turn for turn in value):
-                return value, tuple(_role(str(turn.get(name))) for turn in value)
+            roles = tuple(_role(str(turn.get(name))) for turn in value)
+            # Others have senders and authors, too: mails, comments.
+            if not {*_ROLES.values()}.isdisjoint(roles):
+                return value, roles
     return [], ()
 
 
@@ -93,6 +96,10 @@ def _number(key: str, roles: tuple[str, ...], chat: str, role: str | None) -> in
 def text_in(row: Row, column: str, role: str | None = None) -> tuple[str, Place | None]:
     """What a row has in a column as text, empty for null, and the turn where it is a chat's."""
     value, place = find_column(row, column, role)
+    if place and isinstance(value, list):  # a turn may come in parts
+        parts = [part.get("text") for part in value if isinstance(part, dict)]
+        texts = [text for text in parts if isinstance(text, str)]
+        value = "".join(texts) if len(texts) == len(value) else value
     if isinstance(value, list | dict):
         kind = "a list" if isinstance(value, list) else "an object"
         way_out = (
