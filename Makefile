@@ -17,7 +17,7 @@ PYTEST = $(BIN)/python -m pytest $(PYTEST_ARGS)
 # Set in many containers; each of hundreds of processes would then compile torch by itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-long test-all check plan preflight verify setup lint docs lock conda-env
+.PHONY: demo test test-long test-all check plan preflight verify setup lint docs models lock conda-env
 
 demo: $(STAMP)  ## the whole embedded study: train, merge, evaluate, tables, figures, report
 	$(BIN)/snakemake --configfile $(CONFIG) --cores $(CORES) all
@@ -54,6 +54,9 @@ lint: $(STAMP)  ## formatter, linters, types
 docs: $(STAMP)  ## regenerate what docs/ and config/ say of the config, and the paper's audit
 	$(BIN)/python tools/config_reference.py
 	PYTHONPATH=tools $(BIN)/python -m paper_audit
+
+models: $(STAMP)  ## docs/models.md: what each stage does with tiny models of many architectures
+	PYTHONPATH=tools $(BIN)/python -m model_table
 
 lock:  ## resolve pyproject.toml's dependencies afresh in a scratch environment and pin what comes out
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock

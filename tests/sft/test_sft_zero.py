@@ -12,9 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mixmerge.artifacts.manifest import write_manifest
 from mixmerge.core.io import read_json
 from mixmerge.sft.job import Job
 from mixmerge.sft.stage import fine_tune
+from model_table.tiny import write_model
 
 pytestmark = pytest.mark.long
 TWO: dict[str, Any] = {"processes": 2, "gradient_accumulation": 1}
@@ -77,6 +79,21 @@ def test_all_stages_learn_what_one_process_learns_without_deepspeed(
             assert losses(out, which) == pytest.approx(losses(reference.out, which), abs=1e-4)
         for name, tensor in load_file(out / "model.safetensors").items():
             torch.testing.assert_close(tensor, theirs[name], rtol=0, atol=2e-3)
+
+
+def test_samples_computed_apart_take_as_many_passes_in_all_processes(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    """GPT-OSS has no kernel for packed rows; under ZeRO-3 another number of passes would hang."""
+    write_model(tmp_path / "base", "gpt_oss")
+    write_manifest(tmp_path / "base", "checkpoint")
+    runs = [run("alone", max_steps=3), run("apart", **TWO, zero_stage=3, max_steps=3)]
+    for each in runs:
+        each.command[each.command.index("--base") + 1] = str(tmp_path / "base")
+        assert "samples of packed rows apart" in each.ends_with(0)
+    for which in ("train", "validation"):
+        alone, apart = (losses(each.out, which) for each in runs)
+        assert apart == pytest.approx(alone, abs=1e-4)
 
 
 def test_a_rank_s_mistake_is_told_once_without_a_traceback(run: Callable[..., Any]) -> None:

@@ -63,7 +63,7 @@ def trials(kinds: list[str]) -> Iterator[tuple[str, Cells]]:
                 (folder / "cells.json").write_text(json.dumps(try_architecture(kind, folder)))
                 code = 0
             except BaseException:
-                sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+                sys.excepthook(*sys.exc_info())
             finally:
                 os._exit(code)
         os.waitpid(child, 0)
@@ -112,10 +112,11 @@ _CONFIG: dict[str, Any] = {
     "sft": _SFT,
     "strategies": {},
     "suites": {
-        "own": {
-            "kind": "summary", "task": "codesum", "title": "Own", "source": "rows",
-            "metrics": ["bleu4"], "max_new_tokens": 8,
+        task: {
+            "kind": "summary", "task": task, "title": task, "source": "rows", "metrics": ["bleu4"],
+            "max_new_tokens": 8,
         }
+        for task in ("codegen", "codesum")
     },
     "hardware": {"device": "cpu"},
     "tables": {"select": "test"},
@@ -195,7 +196,7 @@ class Jobs:
         from mixmerge.weights.statistics import layer_distances, update_agreement
 
         variants = {name: Path(name) for name in ("packed", "unpacked")}
-        agreement = update_agreement(Path("base"), variants)["pairs"][0]["total"]["r"]
+        agreement = update_agreement(Path("base"), variants)["pairs"][0]["total"]["pearson"]
         moved = layer_distances(Path("base"), Path("packed"))["total"]["l2"]
         return "" if agreement and moved else f"moved by {moved}, agreement {agreement}"
 

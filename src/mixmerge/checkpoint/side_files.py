@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import re
 import shutil
+import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -100,21 +101,18 @@ def check_decoder(directory: Path) -> None:
     kind = str(_content(directory / _CONFIG).get("model_type"))
     if kind not in CONFIG_MAPPING or names_code(directory):
         return
-    config, lack = load_config(directory, run_code=False), ""
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        lack = "of which transformers has no causal language model"
-    elif config.is_encoder_decoder:
-        lack = "an encoder with a decoder"
-    elif not getattr(config, "is_decoder", True):
-        module = inspect.getmodule(MODEL_FOR_CAUSAL_LM_MAPPING[type(config)])
-        # Some configs have the field, and no model that asks for it but in an example.
-        if module and re.search(
-            r"^(?!\s*>>>).*config\.is_decoder", inspect.getsource(module), re.M
-        ):
-            lack = "whose is_decoder is false: it looks ahead"
+    config = load_config(directory, run_code=False)
+    model, lack = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None), ""
+    if model is None or config.is_encoder_decoder:
+        lack = "has an encoder, or is no language model"
+    # Some configs have the field, and no model that asks for it, but in an example.
+    elif not getattr(config, "is_decoder", True) and re.search(
+        r"^(?!\s*>>>).*config\.is_decoder", inspect.getsource(sys.modules[model.__module__]), re.M
+    ):
+        lack = "looks ahead (is_decoder is false)"
     if lack:
         way = "choose a model that predicts a text from left to right"
-        raise UserError(f"{directory / _CONFIG}: model_type: {kind!r}, {lack}; {way}")
+        raise UserError(f"{directory / _CONFIG}: model_type: {kind!r} {lack}; {way}")
 
 
 def names_code(directory: Path) -> bool:

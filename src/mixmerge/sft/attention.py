@@ -116,8 +116,10 @@ class Forward:
         options = {name: inputs.get(name) for name in ("use_cache", "output_router_logits")}
         scores: dict[int, Any] = {}
         auxiliary = torch.zeros((), device=labels.device)
-        # Where another process has more batches, all take part in each, but for nothing.
-        for number in range(_most(len(batches), labels.device)):
+        count = torch.tensor(len(batches), device=labels.device)
+        if torch.distributed.is_initialized():  # all must take part in each pass, if for nothing
+            torch.distributed.all_reduce(count, torch.distributed.ReduceOp.MAX)
+        for number in range(int(count)):
             batch, weight = batches[number % len(batches)], float(number < len(batches))
             output = self._scored(
                 input_ids=pad_sequence([ids[i] for i in batch], True, self.pad),
@@ -139,14 +141,6 @@ def _output(log_probs: Any, labels: Any, auxiliary: Any) -> Any:
     output = FusedCausalLMOutput(log_probs=log_probs, entropy=none, is_top1=none, label_mask=mask)
     output.aux_loss = none.sum() if auxiliary is None else auxiliary
     return output
-
-
-def _most(count: int, device: Any) -> int:
-    """The largest ``count`` of all processes."""
-    most = torch.tensor(count, device=device)
-    if torch.distributed.is_initialized():
-        torch.distributed.all_reduce(most, torch.distributed.ReduceOp.MAX)
-    return int(most)
 
 
 @dataclass(frozen=True)
