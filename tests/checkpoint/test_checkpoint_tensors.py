@@ -9,13 +9,9 @@ import pytest
 
 from fixtures.checkpoints import TEMPLATE, edit, values, write_checkpoint, write_tokenizer
 from mixmerge.checkpoint import tensors
+from mixmerge.checkpoint.architecture import check_same_tensors, parameter_count
 from mixmerge.checkpoint.index import read_index
-from mixmerge.checkpoint.tensors import (
-    check_dtypes,
-    check_finite,
-    check_same_tensors,
-    parameter_count,
-)
+from mixmerge.checkpoint.tensors import check_dtypes, check_finite
 from mixmerge.checkpoint.tokenizer import check_same_tokenizer, load_chat, load_tokenizer
 from mixmerge.core.errors import UserError
 

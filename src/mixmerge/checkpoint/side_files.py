@@ -14,9 +14,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from mixmerge.checkpoint.architecture import parameter_count, read_config
 from mixmerge.checkpoint.index import read_index
-from mixmerge.checkpoint.tensors import parameter_count
-from mixmerge.core.errors import UserError, one_line
+from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, sha256, write_json
 
 #: Everything of a checkpoint but its weights; each is optional but for the config.
@@ -64,17 +64,7 @@ def load_config(directory: Path, *, run_code: bool = True) -> Any:
 
     Without ``run_code`` no class of the checkpoint's own is used, even where it is trusted.
     """
-    from transformers import AutoConfig
-
-    trusted = run_code and trusts_code(directory)
-    try:
-        return AutoConfig.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=trusted
-        )
-    except Exception as error:  # a config may hold anything; each part of it refuses in its way
-        problem = f"transformers cannot read it: {one_line(error, 300)}"
-        way = "mend it, or make or fetch the checkpoint again"
-        raise UserError(f"{directory / _CONFIG}: {problem}; {way}") from None
+    return read_config(directory, trusted=run_code and trusts_code(directory))
 
 
 def context_length(directory: Path, *, run_code: bool = True) -> tuple[str, int | None]:

@@ -8,12 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.artifacts.manifest import publish
+from mixmerge.checkpoint.architecture import Architecture
 from mixmerge.checkpoint.chat import BadTemplate, Chat
 from mixmerge.checkpoint.hub import download, matching, resolve
 from mixmerge.checkpoint.index import INDEX, SINGLE, no_weights, read_index
 from mixmerge.checkpoint.settings import HubCheckpoint, LocalCheckpoint
-from mixmerge.checkpoint.side_files import SIDE_FILES, check_decoder, finish_files, settle_code
-from mixmerge.checkpoint.tensors import check_finite
+from mixmerge.checkpoint.side_files import (
+    SIDE_FILES,
+    check_decoder,
+    finish_files,
+    settle_code,
+    trusts_code,
+)
+from mixmerge.checkpoint.tensors import (
+    SHARD_BYTES,
+    check_finite,
+    load_tensors,
+    replace_weights,
+)
 from mixmerge.checkpoint.tokenizer import load_chat, load_tokenizer, template_of
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, write_json
@@ -71,6 +83,7 @@ def snapshot(model: str, settings: HubCheckpoint | LocalCheckpoint, out: Path) -
                         *(where, own, texts[1], texts[0]),
                     )
             load_chat(made.path, run_code=False)
+            settle_weights(made.path)
             check_finite(made.path)
         except UserError as error:
             message = str(error).replace(made.path.as_posix(), source.as_posix())
@@ -79,6 +92,25 @@ def snapshot(model: str, settings: HubCheckpoint | LocalCheckpoint, out: Path) -
     if isinstance(settings, HubCheckpoint):
         for fetched in out.parent.glob(f".{out.name}.{'?' * 12}.snapshot"):  # other commits' too
             shutil.rmtree(fetched)
+
+
+def settle_weights(directory: Path) -> None:
+    """Bring a checkpoint's tensors into the form in which transformers would save its model.
+
+    Buffers that older releases stored and copies of tied tensors are left out; names of old are
+    made new. Most need none of this, and their files stay as they are.
+    """
+    index = read_index(directory)
+    model = Architecture(directory, trusted=trusts_code(directory))
+    names = model.names(index)
+    if renamed := {old: new for old, new in names.items() if old != new}:
+        logger.info("%d tensors renamed, such as %s to %s", len(renamed), *min(renamed.items()))
+    if dropped := sorted(index.keys() - names.keys()):
+        logger.info("%d tensors left out that are no weights: %s", len(dropped), dropped[0])
+    if renamed or dropped:
+        tensors = load_tensors({old: index[old] for old in names})
+        fresh = {new: tensors[old] for old, new in names.items()}
+        replace_weights(directory, fresh, SHARD_BYTES)
 
 
 def first_difference(tokenizer: Any, first: str, second: str) -> tuple[str, str] | None:

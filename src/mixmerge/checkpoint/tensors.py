@@ -1,4 +1,4 @@
-"""Tensors of checkpoints: their values, tied embeddings, and what must hold.
+"""Tensors of checkpoints: their values, and what must hold of these.
 
 numpy has no bfloat16, but a bfloat16 is the upper half of a float32: shifting its bits is exact and
 spares the two seconds that importing torch takes.
@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from mixmerge.checkpoint.index import TensorInfo, read_index
+from mixmerge.checkpoint.index import INDEX, TensorInfo, read_index
 from mixmerge.core.errors import UserError
-from mixmerge.core.io import read_json
 
 #: Elements of a piece: small enough for the processor's cache, large enough to hide Python.
 CHUNK = 1 << 17
+#: Bytes of a file of weights, unless it is said otherwise.
+SHARD_BYTES = 2_000_000_000
 #: How the raw elements of each float dtype are read.
 RAW: dict[str, np.dtype[Any]] = {
     "BF16": np.dtype("<u2"),
@@ -28,9 +29,6 @@ RAW: dict[str, np.dtype[Any]] = {
 #: Bits of a float's exponent: all set mean NaN or infinity.
 _EXPONENT = {"BF16": 0x7F80, "F16": 0x7C00, "F32": 0x7F800000, "F64": 0x7FF0000000000000}
 Floats = npt.NDArray[np.float64]
-
-HEAD = "lm_head.weight"
-EMBEDDINGS = ("model.embed_tokens.weight", "transformer.wte.weight", "gpt_neox.embed_in.weight")
 
 
 def raw_values(info: TensorInfo) -> npt.NDArray[Any]:
@@ -74,59 +72,31 @@ def same_bytes(a: TensorInfo, b: TensorInfo) -> bool:
     return alike and np.array_equal(_mapped(a, byte), _mapped(b, byte))
 
 
-def is_tied(directory: Path, index: dict[str, TensorInfo]) -> bool:
-    """Whether a checkpoint's input and output embeddings are one tensor.
+def load_tensors(index: dict[str, TensorInfo]) -> dict[str, Any]:
+    """Tensors of an index as torch's, mapped from their files."""
+    from safetensors.torch import load_file
 
-    Where the config does not say, it shows in whether an output head is stored.
+    found: dict[str, Any] = {}
+    for file in sorted({info.file for info in index.values()}):
+        found |= load_file(file)
+    return {name: found[name] for name in index}
+
+
+def replace_weights(directory: Path, tensors: dict[str, Any], shard_bytes: int) -> None:
+    """Write a checkpoint's tensors anew, and delete the files in which they stood.
+
+    Never over those: they may be another checkpoint's, by hard links, or the tensors' own memory.
     """
-    tied = read_json(directory / "config.json").get("tie_word_embeddings")
-    return HEAD not in index if tied is None else bool(tied)
+    from huggingface_hub import save_torch_state_dict
 
-
-def embeddings(index: dict[str, TensorInfo]) -> TensorInfo | None:
-    """The input embeddings' entry, None where the architecture names them in another way."""
-    return next((index[name] for name in EMBEDDINGS if name in index), None)
-
-
-def without_tied_head(directory: Path, index: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
-    """Drop an output head that repeats the bytes of tied embeddings: some tools store it twice.
-
-    One that differs stays: transformers 5 loads such a checkpoint untied.
-    """
-    head, source = index.get(HEAD), embeddings(index)
-    if head and source and is_tied(directory, index) and same_bytes(head, source):
-        return {name: info for name, info in index.items() if name != HEAD}
-    return index
-
-
-def parameter_count(directory: Path, index: dict[str, TensorInfo]) -> int:
-    """Number of weights; tied ones count once."""
-    return sum(info.size for info in without_tied_head(directory, index).values())
-
-
-def check_same_tensors(directory: Path, like: Path) -> None:
-    """Check that a checkpoint holds the tensors of another one in the same shapes, any dtype.
-
-    Where both tie their embeddings, `lm_head.weight` may be stored in one and left out in the
-    other. `UserError` names the first missing, extra or reshaped tensor.
-    """
-    mine, theirs = read_index(directory), read_index(like)
-    different = mine.keys() ^ theirs.keys()
-    if HEAD in different and is_tied(directory, mine) and is_tied(like, theirs):
-        different.discard(HEAD)
-    if different:
-        name = min(different)
-        verb, more = "holds an extra" if name in mine else "lacks", len(different) - 1
-        raise UserError(
-            f"{directory}: {verb} tensor {name!r} compared with {like} ({more} more differ): not "
-            "the same architecture, or saved incompletely. Write it again from the same base model"
-        )
-    for name in sorted(mine.keys() & theirs.keys()):
-        if mine[name].shape != theirs[name].shape:
-            raise UserError(
-                f"{mine[name].file}: tensor {name!r} has shape {list(mine[name].shape)}, but "
-                f"{list(theirs[name].shape)} in {theirs[name].file}; take checkpoints of one base"
-            )
+    old = {info.file for info in read_index(directory).values()}
+    fresh = directory / "fresh"
+    save_torch_state_dict(tensors, fresh, max_shard_size=shard_bytes)
+    for file in {*old, directory / INDEX}:
+        file.unlink(missing_ok=True)
+    for file in fresh.iterdir():
+        file.rename(directory / file.name)
+    fresh.rmdir()
 
 
 def check_finite(directory: Path) -> None:

@@ -2,16 +2,22 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
+from unittest import mock
 
 import yaml
 from pydantic import ValidationError
 
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
-from mixmerge.checkpoint.index import INDEX, read_index
+from mixmerge.checkpoint.architecture import (
+    Architecture,
+    check_same_tensors,
+    without_tied_head,
+)
+from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.side_files import (
     SIDE_FILES,
     copy_side_files,
@@ -20,15 +26,13 @@ from mixmerge.checkpoint.side_files import (
     trusts_code,
 )
 from mixmerge.checkpoint.tensors import (
-    HEAD,
     check_dtypes,
     check_finite,
-    check_same_tensors,
-    is_tied,
+    load_tensors,
+    replace_weights,
 )
 from mixmerge.checkpoint.tokenizer import check_same_tokenizer, load_chat
 from mixmerge.core.errors import UserError, one_line
-from mixmerge.core.io import read_json, write_json
 from mixmerge.core.section import explained
 from mixmerge.merge.settings import scalars
 
@@ -73,6 +77,8 @@ def merge(
     from mergekit.options import MergeOptions
 
     torch.set_num_threads(threads)
+    architecture = Architecture(base, trusted=trusts_code(base))
+    stored = without_tied_head(base, read_index(base))
     options = MergeOptions(
         random_seed=seed,
         out_shard_size=shard_bytes,
@@ -92,7 +98,7 @@ def merge(
     ) as artifact:
         scratch = artifact.path
         try:
-            with _counted_overlap() as counts:
+            with _fitting_definition(architecture, stored), _counted_overlap() as counts:
                 run_merge(config, str(scratch), options)
         except (RuntimeError, ValueError, TypeError) as error:
             raise UserError(f"{path}: MergeKit cannot run it: {one_line(error)}") from error
@@ -109,7 +115,7 @@ def merge(
         copy_side_files(base, scratch, skip=own_files if recipe.get("chat_template") else {_CONFIG})
         # MergeKit keeps the recipe beside the weights, as the text it was given.
         (scratch / "mergekit_config.yml").write_text(text, encoding="utf-8")
-        _drop_tied_head(scratch)
+        _name_as_in_files(scratch, stored, architecture, shard_bytes)
         check_same_tensors(scratch, base)
         check_finite(scratch)
         load_chat(scratch)
@@ -202,25 +208,41 @@ def check_inputs(base: Path, models: Sequence[Path], named_dtype: bool = True) -
         check_finite(directory)
 
 
-def _drop_tied_head(directory: Path) -> None:
-    """Remove a merged checkpoint's output head where its config ties it to the embeddings.
+@contextmanager
+def _fitting_definition(architecture: Architecture, names: Collection[str]) -> Iterator[None]:
+    """For a merge, hide MergeKit's definition of an architecture that does not fit its tensors.
 
-    MergeKit merges an input's copy of them by itself, with other random masks.
+    Some ask for tensors that no checkpoint has, or leave out some that all have. Without one
+    MergeKit looks at the model and its files.
+    """
+    from mergekit.architecture import NAME_TO_ARCH, arch_info_for_config
+
+    config = architecture.model.config
+    definition = arch_info_for_config(config) if config.architectures else None
+    with mock.patch.dict(NAME_TO_ARCH):
+        if definition is not None:
+            weights = definition.all_weights(config)
+            called = [{w.name, *(w.aliases or ()), *(w.tied_names or ())} for w in weights]
+            stored = [{name, architecture.loaded_as(name)} for name in names]
+            there, known = set().union(*stored), set().union(*called)
+            needed = [c for w, c in zip(weights, called, strict=True) if not w.optional]
+            if not (all(each & there for each in needed) and all(each & known for each in stored)):
+                NAME_TO_ARCH.pop(config.architectures[0], None)
+        yield
+
+
+def _name_as_in_files(
+    directory: Path, wanted: Collection[str], architecture: Architecture, shard_bytes: int
+) -> None:
+    """Give a merge the tensors that its base's files have: MergeKit writes some as the model does.
+
+    So packed experts, and a tied output layer, which it merges by itself, with other random masks.
     """
     index = read_index(directory)
-    if HEAD not in index or not is_tied(directory, index):
+    if index.keys() <= {*wanted}:
         return
-    from safetensors.torch import load_file, save_file
-
-    shard = index[HEAD].file
-    tensors = {name: tensor for name, tensor in load_file(shard).items() if name != HEAD}
-    if tensors:
-        save_file(tensors, shard, metadata={"format": "pt"})
-    else:
-        shard.unlink()
-    listing = directory / INDEX
-    if listing.exists():
-        content = read_json(listing)
-        del content["weight_map"][HEAD]
-        content["metadata"]["total_size"] -= index[HEAD].nbytes
-        write_json(listing, content)
+    tensors = load_tensors(index)
+    if not {*wanted} <= index.keys():
+        tensors = architecture.saved(tensors)
+    kept = {name: tensor for name, tensor in tensors.items() if name in wanted}
+    replace_weights(directory, kept, shard_bytes)

@@ -1,14 +1,16 @@
 """Checks of models: checkpoints by their headers, chat templates by a chat rendered on trial."""
 
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
+from mixmerge.checkpoint.architecture import Architecture, parameter_count
 from mixmerge.checkpoint.chat import BadTemplate, Chat
-from mixmerge.checkpoint.index import read_index
+from mixmerge.checkpoint.index import TensorInfo, read_index
 from mixmerge.checkpoint.side_files import check_decoder, names_code
-from mixmerge.checkpoint.tensors import HEAD, RAW, embeddings, is_tied, parameter_count
+from mixmerge.checkpoint.tensors import RAW
 from mixmerge.checkpoint.tokenizer import load_chat, load_tokenizer, stop_tokens, template_of
 from mixmerge.config.checks import unusable
 from mixmerge.config.study import HubModel, LocalModel
@@ -16,6 +18,7 @@ from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json
 from mixmerge.data.settings import MIX
 from mixmerge.preflight.findings import Area, Context
+from mixmerge.sft.adapters import check_targets
 from mixmerge.sft.examples import check_length, check_vocabulary
 
 #: Texts of a chat that is rendered on trial; no template writes them of itself.
@@ -72,22 +75,6 @@ def _check_base(context: Context, key: str, directory: Path, area: Area) -> None
         read_manifest(directory, "checkpoint", content=False)
     index, file = read_index(directory), directory / "config.json"
     config = read_json(file)
-    if quantised := [info for info in index.values() if info.dtype not in RAW]:
-        area.error(
-            f"{quantised[0].file}: tensor {quantised[0].name!r} is {quantised[0].dtype}; quantised "
-            f"weights can be neither trained nor merged: take the model in one of {', '.join(RAW)}"
-        )
-    embedding, size = embeddings(index), config.get("vocab_size")
-    if embedding is not None and size not in (None, embedding.shape[0]):
-        area.error(
-            f"{file}: vocab_size is {size!r}, but {embedding.name} in {embedding.file.name} has "
-            f"{embedding.shape[0]} rows; take config and weights from the same revision"
-        )
-    if embedding is not None and not is_tied(directory, index) and HEAD not in index:
-        area.error(
-            f"{file}: tie_word_embeddings is false, but {HEAD} is not among the weights; set it to "
-            "true if the model shares them, or fetch the missing tensor"
-        )
     model, where = context.config.models[key], f"{context.where}: models.{key}"
     kind = str(config.get("model_type") or "")
     for training_set in (*context.config.tasks, MIX) if kind in CONFIG_MAPPING else ():
@@ -102,6 +89,14 @@ def _check_base(context: Context, key: str, directory: Path, area: Area) -> None
             f"{file}: model_type {kind!r} is unknown to the installed transformers{more}; upgrade "
             f"transformers, or set models.{key}.trust_remote_code after reading its code"
         )
+    elif kind in CONFIG_MAPPING:  # code of the checkpoint's own is not run here
+        with area.refusals():
+            index = _check_tensors(context, key, directory, index)
+    if quantised := [info for info in index.values() if info.dtype not in RAW]:
+        area.error(
+            f"{quantised[0].file}: tensor {quantised[0].name!r} is {quantised[0].dtype}; quantised "
+            f"weights can be neither trained nor merged: take the model in one of {', '.join(RAW)}"
+        )
     counted, named = parameter_count(directory, index), model.parameters
     differs = named is not None and abs(named - counted) > 0.02 * counted
     if differs or (named is None and isinstance(model, LocalModel)):
@@ -109,6 +104,18 @@ def _check_base(context: Context, key: str, directory: Path, area: Area) -> None
             f"{where}.parameters: {'missing' if named is None else f'{named:_}'}, but {directory} "
             f"has {counted:_}; write that number, disk, memory and time are estimated from it"
         )
+
+
+def _check_tensors(
+    context: Context, key: str, directory: Path, index: dict[str, TensorInfo]
+) -> dict[str, TensorInfo]:
+    """Check that a base's tensors are its model's, and LoRA's targets in it; the weights' index."""
+    architecture = Architecture(directory, trusted=False)
+    names = architecture.names(index)
+    sets = (context.config.sft_settings(key, each) for each in (*context.config.tasks, MIX))
+    for lora in {each.lora.model_dump_json(): each.lora for each in sets if each.lora}.values():
+        check_targets(deepcopy(architecture), lora)
+    return {name: index[name] for name in names}
 
 
 def _check_template(

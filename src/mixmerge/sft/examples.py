@@ -6,9 +6,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mixmerge.checkpoint.architecture import embeddings
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.side_files import context_length
-from mixmerge.checkpoint.tensors import check_finite, embeddings
+from mixmerge.checkpoint.tensors import check_finite
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_json, read_jsonl, write_json
 from mixmerge.sft.encoding import IGNORED, Encoder

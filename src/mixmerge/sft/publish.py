@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from mixmerge.artifacts.manifest import MANIFEST, publish
+from mixmerge.checkpoint.architecture import check_same_tensors
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.side_files import copy_side_files, finish_files
-from mixmerge.checkpoint.tensors import HEAD, check_finite, check_same_tensors
-from mixmerge.core.errors import UserError
+from mixmerge.checkpoint.tensors import check_finite, load_tensors
 from mixmerge.core.io import read_json, write_json
+from mixmerge.sft.adapters import fold
 from mixmerge.sft.examples import Counts
 from mixmerge.sft.job import PACKAGES, STATE, Job, best_step
 
@@ -73,36 +74,16 @@ def publish_run(job: Job, stops: list[int], counts: dict[str, Counts], resumed: 
 def write_weights(base: Path, checkpoint: Path, target: Path, dtype: Any) -> None:
     """Write the weights of the Trainer's ``checkpoint``, in the base's names, in shards.
 
-    Where they are adapters they are added to the base's: W + (alpha / r) B A, computed in fp32 (Hu
-    et al., LoRA, arXiv 2106.09685, equation 3).
+    Where they are adapters they are folded into the base's.
     """
     from huggingface_hub import save_torch_state_dict
-    from safetensors.torch import load_file
 
-    names = read_index(base)
-    adapters = checkpoint / "adapter_model.safetensors"
-    adapted = adapters.exists()
-    if not adapted:
+    if (checkpoint / "adapter_model.safetensors").exists():
+        weights = fold(base, checkpoint, dtype)
+    else:
         check_same_tensors(checkpoint, base)
-    source = names if adapted else read_index(checkpoint)
-    weights: dict[str, Any] = {}
-    for file in {info.file for info in source.values()}:
-        weights |= load_file(file)
-    if adapted:
-        config = read_json(checkpoint / "adapter_config.json")
-        factors = load_file(adapters)
-        scale = config["lora_alpha"] / config["r"]
-        for key in sorted(factors):
-            stem, is_a, _ = key.partition(".lora_A.weight")
-            name = stem.removeprefix("base_model.model.") + ".weight"
-            if is_a and name in weights:
-                a, b = factors.pop(key).float(), factors.pop(f"{stem}.lora_B.weight").float()
-                weights[name] = weights[name].float() + scale * (b @ a)
-        if factors:
-            problem = f"{min(factors)} cannot be folded into the base; check sft.lora.targets"
-            raise UserError(f"{adapters}: {problem}")
-    if HEAD not in source:
-        # A tied output head is stored or not as the library likes; it goes with the embedding.
-        names.pop(HEAD, None)
+        weights = load_tensors(read_index(checkpoint))
+    # A tied output layer is stored or not as the library likes; it goes with the embedding.
+    names = sorted(weights.keys() & read_index(base).keys())
     state = {name: weights.pop(name).to(dtype).contiguous() for name in names}
     save_torch_state_dict(state, target, max_shard_size=SHARD_BYTES)

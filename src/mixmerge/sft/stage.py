@@ -15,8 +15,11 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from mixmerge.checkpoint.architecture import Architecture
+from mixmerge.checkpoint.side_files import trusts_code
 from mixmerge.core.errors import UserError, one_line
 from mixmerge.core.redaction import guard_output
+from mixmerge.sft.adapters import check_targets
 from mixmerge.sft.encoding import load_encoder
 from mixmerge.sft.examples import prepare
 from mixmerge.sft.job import EXIT_CODE, SIGNALS, Job, Preempted, StopRequest
@@ -46,6 +49,9 @@ def fine_tune(job: Job) -> None:
             request.forget()
             _set_environment(job.settings)
             encoder = load_encoder(job.base)
+            if job.settings.lora is not None:
+                model = Architecture(job.base, trusted=trusts_code(job.base))
+                check_targets(model, job.settings.lora)
             counts = prepare(job, encoder)
             begun = job.step
             if job.is_finished:

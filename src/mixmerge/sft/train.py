@@ -14,15 +14,15 @@ from typing import Any
 import torch
 import transformers
 from datasets import Dataset
-from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import is_flash_attn_2_available
 from trl import SFTConfig
 
+from mixmerge.checkpoint.architecture import parameter_count
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.side_files import trusts_code
-from mixmerge.checkpoint.tensors import parameter_count
 from mixmerge.core.io import read_json
+from mixmerge.sft.adapters import lora_config
 from mixmerge.sft.attention import EAGER
 from mixmerge.sft.examples import COUNTS, fill_up
 from mixmerge.sft.job import Job, StopRequest
@@ -63,13 +63,6 @@ def train(job: Job, request: StopRequest) -> None:
     # a bf16 weight's last digit.
     dtype = torch.bfloat16 if half and settings.zero_stage is not None else torch.float32
     trusted = trusts_code(job.base)
-    lora = settings.lora and LoraConfig(
-        task_type="CAUSAL_LM",
-        r=settings.lora.rank,
-        lora_alpha=settings.lora.alpha,
-        lora_dropout=settings.lora.dropout,
-        target_modules=settings.lora.targets,
-    )
     rows = Dataset.from_file(str(job.tokens / "train.arrow"))
     trainer = Trainer(
         settings,
@@ -90,7 +83,7 @@ def train(job: Job, request: StopRequest) -> None:
         processing_class=AutoTokenizer.from_pretrained(
             job.base, local_files_only=True, trust_remote_code=trusted
         ),
-        peft_config=lora,
+        peft_config=settings.lora and lora_config(settings.lora),
     )
     try:
         trainer.train(resume_from_checkpoint=str(job.last) if job.last else None)

@@ -5,7 +5,6 @@ rest) as one vector. Tensors are streamed in pieces and sums kept in float64.
 """
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import reduce
@@ -17,22 +16,17 @@ import numpy as np
 from tqdm import tqdm
 
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
-from mixmerge.checkpoint.index import TensorInfo, read_index
-from mixmerge.checkpoint.tensors import (
-    EMBEDDINGS,
+from mixmerge.checkpoint.architecture import (
     HEAD,
-    Floats,
-    aligned,
+    LAYER,
     embeddings,
     is_tied,
+    output_layer,
     without_tied_head,
 )
+from mixmerge.checkpoint.index import TensorInfo, read_index
+from mixmerge.checkpoint.tensors import Floats, aligned
 from mixmerge.core.errors import UserError
-
-#: `model.layers.7.mlp...` (Llama, Qwen, ...), `transformer.h.7.attn...` (GPT-2, GPT-BigCode).
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
-_EMBEDDINGS = (*EMBEDDINGS, "transformer.wpe.weight")
-_FINAL_NORM = re.compile(r"^(?:model|transformer|gpt_neox)\.(?:norm|ln_f|final_layer_?norm)\.")
 
 Group = tuple[int, int, str]  # rank in the model's order (1: a layer), number of the layer, name
 
@@ -138,7 +132,11 @@ def _by_group(rows: dict[Group, dict[str, Any]], total: dict[str, Any]) -> dict[
 
 def _pieces(directories: list[Path], label: str) -> Iterator[tuple[Group, tuple[Floats, ...]]]:
     """Yield the same stretch of a tensor of every checkpoint, with the tensor's group."""
-    tensors = sorted((_group_of(name), name, each) for name, each in _matched(directories).items())
+    matched = _matched(directories)
+    head = output_layer({name: infos[0] for name, infos in matched.items()})
+    tensors = sorted(
+        (_group_of(name, infos[0], head), name, infos) for name, infos in matched.items()
+    )
     size = sum(infos[0].size for *_, infos in tensors)
     with tqdm(total=size, unit="weights", unit_scale=True, mininterval=1, desc=label) as bar:
         for group, _, infos in tensors:
@@ -147,14 +145,14 @@ def _pieces(directories: list[Path], label: str) -> Iterator[tuple[Group, tuple[
                 bar.update(values[0].size)
 
 
-def _group_of(name: str) -> Group:
-    if match := _LAYER.search(name):
+def _group_of(name: str, info: TensorInfo, head: str | None) -> Group:
+    if match := LAYER.search(name):
         return 1, int(match[1]), f"layer.{int(match[1])}"
-    if name in _EMBEDDINGS:
+    if head is not None and name.startswith(head.removesuffix("weight")):
+        return 3, 0, "lm_head"
+    if len(info.shape) == 2 and any(word in name for word in ("emb", "wte", "wpe")):
         return 0, 0, "embeddings"
-    if _FINAL_NORM.match(name):
-        return 2, 0, "final_norm"
-    return (3, 0, "lm_head") if name.startswith("lm_head.") else (4, 0, "other")
+    return (2, 0, "final_norm") if "norm" in name or "ln_f" in name else (4, 0, "other")
 
 
 def _matched(directories: list[Path]) -> dict[str, list[TensorInfo]]:
@@ -164,10 +162,11 @@ def _matched(directories: list[Path]) -> dict[str, list[TensorInfo]]:
             read_manifest(directory, "checkpoint")
     indexes = [without_tied_head(directory, read_index(directory)) for directory in directories]
     tied = [is_tied(*pair) for pair in zip(directories, indexes, strict=True)]
-    has_head = not all(tied) or any(HEAD in index for index in indexes)
+    heads = [head for head in map(output_layer, indexes) if head]
+    head = heads[0] if heads else HEAD
     for tied_here, index in zip(tied, indexes, strict=True):
-        if has_head and tied_here and (source := embeddings(index)):
-            index.setdefault(HEAD, source)
+        if (heads or not all(tied)) and tied_here and (source := embeddings(index)):
+            index.setdefault(head, source)
     base = indexes[0]
     for directory, index in zip(directories, indexes, strict=True):
         for name in sorted(base.keys() | index.keys()):
