@@ -28,6 +28,10 @@ _OLD_BUFFERS = re.compile(
 )
 
 
+def _end(name: str) -> str:
+    return ".".join(name.split(".")[-2:])
+
+
 def read_config(directory: Path, *, trusted: bool) -> Any:
     """A checkpoint's config as transformers reads it; `UserError` where it cannot.
 
@@ -119,18 +123,19 @@ class Architecture:
         Buffers, and copies of tied tensors, have none. `UserError`: not this model's tensors.
         """
         prefix, names = f"{self.model.base_model_prefix}.", {}
+        as_in_model = index.keys() <= self._state.keys()  # packed, by another tool
         ignored = self._pattern(self.model._keys_to_ignore_on_load_unexpected)
-        buffers = {name.rpartition(".")[2] for name, _ in self.model.named_buffers()}
+        buffers = {_end(name) for name, _ in self.model.named_buffers()}
         for name, info in index.items():
             spellings = (name, prefix + name, name.removeprefix(prefix))
             own = self.loaded_as(name)
-            if found := next((each for each in spellings if each in self.shapes), None):
+            if as_in_model:
+                names[name], shape = name, tuple(self._state[name].shape)
+            elif found := next((each for each in spellings if each in self.shapes), None):
                 names[name], shape = found, self.shapes[found]
             elif own is not None:  # a copy of a tied one, or packed as in the model
                 names[name], shape = self.in_files.get(own, own), tuple(self._state[own].shape)
-            elif (
-                ignored.search(name) or _OLD_BUFFERS.search(name) or name.split(".")[-1] in buffers
-            ):
+            elif ignored.search(name) or _OLD_BUFFERS.search(name) or _end(name) in buffers:
                 continue
             else:
                 raw_values(info)  # a quantised one is told first
@@ -141,7 +146,8 @@ class Architecture:
             if info.shape != shape:
                 raise UserError(self._reshaped(info, names[name], shape))
         stored = {target: name for name, target in names.items()}
-        for copy, source in ((self.in_files[a], self.in_files[b]) for a, b in self.tied.items()):
+        for pair in self.tied.items():
+            copy, source = pair if as_in_model else (self.in_files[name] for name in pair)
             if copy in stored and source not in stored:
                 names[stored[copy]] = source
             elif copy in stored and same_bytes(index[stored[copy]], index[stored[source]]):
@@ -150,11 +156,10 @@ class Architecture:
         return names
 
     def _reshaped(self, info: TensorInfo, target: str, shape: tuple[int, ...]) -> str:
-        rows, size = info.shape[:1], getattr(self.model.config, "vocab_size", None)
-        if target in (self.input_layer, self.output_layer) and rows != (size,):
-            problem = (
-                f"vocab_size is {size!r}, but {info.name} in {info.file.name} has {rows[0]} rows"
-            )
+        rows = info.shape[0] if info.shape else 0
+        size = self.model.config.get_text_config().vocab_size
+        if target in (self.input_layer, self.output_layer) and rows != size:
+            problem = f"vocab_size is {size}, but {info.name} in {info.file.name} has {rows} rows"
         else:
             problem = f"asks for shape {list(shape)} of {info.name!r}, but {info.file.name} has "
             problem += f"{list(info.shape)}"
@@ -192,8 +197,7 @@ def embeddings(index: dict[str, TensorInfo]) -> TensorInfo | None:
     """The input embeddings' entry; where their name is none of the common ones, the model says."""
     if found := next((index[name] for name in EMBEDDINGS if name in index), None):
         return found
-    model = _model_of(index)
-    return next((index[n] for n in index if model.loaded_as(n) == model.input_layer), None)
+    return _found(index, "input_layer")
 
 
 def output_layer(index: dict[str, TensorInfo]) -> str | None:
@@ -204,13 +208,15 @@ def output_layer(index: dict[str, TensorInfo]) -> str | None:
     tables = [i for i in index.values() if source and i.shape == source.shape and i is not source]
     if not any(LAYER.search(info.name) is None for info in tables):
         return None
-    model = _model_of(index)
-    return next((name for name in index if model.loaded_as(name) == model.output_layer), None)
+    found = _found(index, "output_layer")
+    return found and found.name
 
 
-def _model_of(index: dict[str, TensorInfo]) -> Architecture:
-    """The model of the directory in which tensors lie."""
-    return Architecture(next(iter(index.values())).file.parent, trusted=False)
+def _found(index: dict[str, TensorInfo], layer: str) -> TensorInfo | None:
+    """The entry of a layer by the word of the model, in whose directory the tensors lie."""
+    model = Architecture(next(iter(index.values())).file.parent, trusted=False)
+    wanted, names = getattr(model, layer), model.in_files
+    return next((index[n] for n in index if names.get(model.loaded_as(n) or "") == wanted), None)
 
 
 def is_tied(directory: Path, index: dict[str, TensorInfo]) -> bool:
@@ -249,8 +255,10 @@ def check_same_tensors(directory: Path, like: Path) -> None:
     """
     mine, theirs = read_index(directory), read_index(like)
     different = mine.keys() ^ theirs.keys()
-    if len(different) == 1 and is_tied(directory, mine) and is_tied(like, theirs):
-        different -= {output_layer(mine), output_layer(theirs)}
+    if different in ({output_layer(mine)}, {output_layer(theirs)}) and (
+        is_tied(directory, mine) and is_tied(like, theirs)
+    ):
+        different = set()
     if different:
         name = min(different)
         verb, more = "holds an extra" if name in mine else "lacks", len(different) - 1

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -100,17 +101,20 @@ def settle_weights(directory: Path) -> None:
     Buffers that older releases stored and copies of tied tensors are left out; names of old are
     made new. Most need none of this, and their files stay as they are.
     """
+    from huggingface_hub import save_torch_state_dict  # imports torch
+
     index = read_index(directory)
     model = Architecture(directory, trusted=trusts_code(directory))
     names = model.names(index)
     if renamed := {old: new for old, new in names.items() if old != new}:
         logger.info("%d tensors renamed, such as %s to %s", len(renamed), *min(renamed.items()))
     if dropped := sorted(index.keys() - names.keys()):
-        logger.info("%d tensors left out that are no weights: %s", len(dropped), dropped[0])
+        logger.info("%d tensors left out that the model does not use: %s", len(dropped), dropped[0])
     if renamed or dropped:
         tensors = load_tensors({old: index[old] for old in names})
-        fresh = {new: tensors[old] for old, new in names.items()}
-        replace_weights(directory, fresh, SHARD_BYTES)
+        state = {new: tensors[old] for old, new in names.items()}
+        save = partial(save_torch_state_dict, state, max_shard_size=SHARD_BYTES)
+        replace_weights(directory, save)
 
 
 def first_difference(tokenizer: Any, first: str, second: str) -> tuple[str, str] | None:

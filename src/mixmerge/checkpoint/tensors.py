@@ -4,7 +4,7 @@ numpy has no bfloat16, but a bfloat16 is the upper half of a float32: shifting i
 spares the two seconds that importing torch takes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +82,15 @@ def load_tensors(index: dict[str, TensorInfo]) -> dict[str, Any]:
     return {name: found[name] for name in index}
 
 
-def replace_weights(directory: Path, tensors: dict[str, Any], shard_bytes: int) -> None:
-    """Write a checkpoint's tensors anew, and delete the files in which they stood.
+def replace_weights(directory: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` write a checkpoint's tensors into a folder; their old files are deleted.
 
     Never over those: they may be another checkpoint's, by hard links, or the tensors' own memory.
     """
-    from huggingface_hub import save_torch_state_dict
-
     old = {info.file for info in read_index(directory).values()}
     fresh = directory / "fresh"
-    save_torch_state_dict(tensors, fresh, max_shard_size=shard_bytes)
+    fresh.mkdir()
+    write(fresh)
     for file in {*old, directory / INDEX}:
         file.unlink(missing_ok=True)
     for file in fresh.iterdir():

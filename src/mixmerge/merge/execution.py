@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 from unittest import mock
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.checkpoint.architecture import (
+    LAYER,
     Architecture,
     check_same_tensors,
     without_tied_head,
@@ -98,7 +100,11 @@ def merge(
     ) as artifact:
         scratch = artifact.path
         try:
-            with _fitting_definition(architecture, stored), _counted_overlap() as counts:
+            definition = _definition(config, options, architecture, stored)
+            with (
+                mock.patch("mergekit.merge.get_architecture_info", return_value=definition),
+                _counted_overlap() as counts,
+            ):
                 run_merge(config, str(scratch), options)
         except (RuntimeError, ValueError, TypeError) as error:
             raise UserError(f"{path}: MergeKit cannot run it: {one_line(error)}") from error
@@ -208,27 +214,39 @@ def check_inputs(base: Path, models: Sequence[Path], named_dtype: bool = True) -
         check_finite(directory)
 
 
-@contextmanager
-def _fitting_definition(architecture: Architecture, names: Collection[str]) -> Iterator[None]:
-    """For a merge, hide MergeKit's definition of an architecture that does not fit its tensors.
+def _definition(
+    config: Any, options: Any, architecture: Architecture, names: Collection[str]
+) -> Any:
+    """MergeKit's definition of a model that has tensors of these names in its files.
 
-    Some ask for tensors that no checkpoint has, or leave out some that all have. Without one
-    MergeKit looks at the model and its files.
+    Its own are for certain architectures; some ask for tensors that no checkpoint has, or leave out
+    some that all have. Then what it infers from transformers' model, or from the files alone.
     """
-    from mergekit.architecture import NAME_TO_ARCH, arch_info_for_config
+    from mergekit.architecture import arch_info_for_config, auto
 
-    config = architecture.model.config
-    definition = arch_info_for_config(config) if config.architectures else None
-    with mock.patch.dict(NAME_TO_ARCH):
-        if definition is not None:
-            weights = definition.all_weights(config)
-            called = [{w.name, *(w.aliases or ()), *(w.tied_names or ())} for w in weights]
-            stored = [{name, architecture.loaded_as(name)} for name in names]
-            there, known = set().union(*stored), set().union(*called)
-            needed = [c for w, c in zip(weights, called, strict=True) if not w.optional]
-            if not (all(each & there for each in needed) and all(each & known for each in stored)):
-                NAME_TO_ARCH.pop(config.architectures[0], None)
-        yield
+    own, models = architecture.model.config, tuple(config.referenced_models())
+    stored = [{name, architecture.loaded_as(name)} for name in names]
+
+    def fits(definition: Any) -> bool:
+        written: set[str] = set()
+        for weight in definition.all_weights(own):
+            called = {weight.name, *(weight.aliases or ())}
+            if not weight.optional and not any(
+                (called | {*(weight.tied_names or ())}) & each for each in stored
+            ):
+                return False
+            if not weight.optional or called & {*names}:
+                written |= called
+        return all(each & written for each in stored)
+
+    definition = arch_info_for_config(own) if own.architectures else None
+    if definition is not None and fits(definition):
+        return definition
+    infer = auto.infer_architecture_info.__wrapped__  # keeps no answers, which files may outlive
+    if fits(definition := infer(models, config.base_model, options)):
+        return definition
+    with mock.patch.object(auto, "get_transformers_info", return_value=(None,) * 4):
+        return infer(models, config.base_model, options)
 
 
 def _name_as_in_files(
@@ -238,11 +256,22 @@ def _name_as_in_files(
 
     So packed experts, and a tied output layer, which it merges by itself, with other random masks.
     """
+    from mergekit.io import TensorWriter
+
     index = read_index(directory)
     if index.keys() <= {*wanted}:
         return
-    tensors = load_tensors(index)
-    if not {*wanted} <= index.keys():
-        tensors = architecture.saved(tensors)
-    kept = {name: tensor for name, tensor in tensors.items() if name in wanted}
-    replace_weights(directory, kept, shard_bytes)
+
+    def layer(name: str) -> str:
+        match = LAYER.search(name)
+        return name[: match.end()] if match else ""
+
+    def write(fresh: Path) -> None:
+        tensors = load_tensors(index)
+        with TensorWriter(str(fresh), shard_bytes) as writer:
+            for _, names in groupby(sorted(index, key=layer), layer):  # no more in memory
+                found = architecture.saved({name: tensors[name] for name in names})
+                for name in sorted(found.keys() & {*wanted}):
+                    writer.save_tensor(name, found[name], clone=True)
+
+    replace_weights(directory, write)

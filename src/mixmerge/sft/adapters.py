@@ -29,22 +29,25 @@ def check_targets(architecture: Architecture, lora: Lora, field: str = "sft.lora
 
     They are put on the architecture's model, which is of no other use afterwards.
     """
+    import torch
     from peft import get_peft_model
 
     model, file = architecture.model, architecture.file
-    unfit = {"output layer": model.get_output_embeddings()}
-    unfit["input embedding"] = model.get_input_embeddings()
+    unfit = {
+        "output layer": (model.get_output_embeddings(), architecture.output_layer),
+        "input embedding": (model.get_input_embeddings(), architecture.input_layer),
+    }
     modules = {name: module for name, module in model.named_modules() if name}
     able = {
         name.rpartition(".")[2]
         for name, module in modules.items()
-        if type(module).__name__ in ("Linear", "Conv1D") and module not in unfit.values()
+        if type(module).__name__ in ("Linear", "Conv1D") and module is not unfit["output layer"][0]
     }
     targets = [] if isinstance(lora.targets, str) else lora.targets
     for target in targets:
         hit = [modules[name] for name in _hits(target, modules)]
-        for what, layer in unfit.items():
-            if layer in hit:
+        for what, (layer, stored) in unfit.items():
+            if layer in hit or _hits(f"{target}.weight", [stored]):
                 problem = f"{target!r} is the {what} of {architecture.name} ({file})"
                 raise UserError(f"{field}.targets: {problem}, which takes none here; leave it out")
     config, reason = lora_config(lora), ""
@@ -64,6 +67,13 @@ def check_targets(architecture: Architecture, lora: Lora, field: str = "sft.lora
             problem = f"is packed with others in {architecture.loaded_as(packed[0])!r} ({file})"
             problem += f", and peft puts no adapter there{reason and f': {reason}'}"
         raise UserError(f"{field}.targets: {target!r} {problem}{nearest(target, able)}")
+    for name in reached:
+        # Routers of some models are linear layers that return several things, which peft can't add.
+        layer = modules.get(name)
+        if isinstance(layer, torch.nn.Linear) and not isinstance(
+            layer(torch.empty(1, layer.in_features, device="meta")), torch.Tensor
+        ):
+            reason = f"{name!r} returns more than a tensor; name `targets` without it"
     if reason:
         raise UserError(f"{field}: peft puts no adapters on {architecture.name} ({file}): {reason}")
 
@@ -105,4 +115,5 @@ def fold(base: Path, checkpoint: Path, dtype: Any) -> dict[str, Any]:
     for copy in model.all_tied_weights_keys:
         del state[copy]
     weights: dict[str, Any] = revert_weight_conversion(model, state)
-    return weights
+    # Parts of packed ones share its memory, which safetensors refuses to write.
+    return {name: t if name in state else t.clone() for name, t in weights.items()}
