@@ -8,7 +8,7 @@ from typing import Any
 from mixmerge.artifacts.manifest import MANIFEST, read_manifest
 from mixmerge.checkpoint.architecture import Architecture, parameter_count
 from mixmerge.checkpoint.chat import BadTemplate, Chat
-from mixmerge.checkpoint.index import TensorInfo, read_index
+from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.side_files import check_decoder, names_code
 from mixmerge.checkpoint.tensors import RAW
 from mixmerge.checkpoint.tokenizer import load_chat, load_tokenizer, stop_tokens, template_of
@@ -91,7 +91,9 @@ def _check_base(context: Context, key: str, directory: Path, area: Area) -> None
         )
     elif kind in CONFIG_MAPPING:  # code of the checkpoint's own is not run here
         with area.refusals():
-            index = _check_tensors(context, key, directory, index)
+            architecture = Architecture(directory, trusted=False)
+            index = {name: index[name] for name in architecture.names(index)}
+            _check_adapters(context, key, architecture, area)
     if quantised := [info for info in index.values() if info.dtype not in RAW]:
         area.error(
             f"{quantised[0].file}: tensor {quantised[0].name!r} is {quantised[0].dtype}; quantised "
@@ -106,16 +108,12 @@ def _check_base(context: Context, key: str, directory: Path, area: Area) -> None
         )
 
 
-def _check_tensors(
-    context: Context, key: str, directory: Path, index: dict[str, TensorInfo]
-) -> dict[str, TensorInfo]:
-    """Check that a base's tensors are its model's, and LoRA's targets in it; the weights' index."""
-    architecture = Architecture(directory, trusted=False)
-    names = architecture.names(index)
+def _check_adapters(context: Context, key: str, architecture: Architecture, area: Area) -> None:
+    """Whether LoRA's targets can get adapters in a base, for each training set that has its own."""
     sets = (context.config.sft_settings(key, each) for each in (*context.config.tasks, MIX))
     for lora in {each.lora.model_dump_json(): each.lora for each in sets if each.lora}.values():
-        check_targets(deepcopy(architecture), lora)
-    return {name: index[name] for name in names}
+        with area.refusals():
+            check_targets(deepcopy(architecture), lora)
 
 
 def _check_template(
