@@ -209,7 +209,7 @@ def output_layer(index: dict[str, TensorInfo]) -> str | None:
     if not any(LAYER.search(info.name) is None for info in tables):
         return None
     found = _found(index, "output_layer")
-    return found and found.name
+    return found.name if found else None
 
 
 def _found(index: dict[str, TensorInfo], layer: str) -> TensorInfo | None:
