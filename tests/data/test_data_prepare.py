@@ -119,6 +119,11 @@ def test_turns_are_chosen_by_role_and_others_counted(tmp_path, capsys):
             r":1: turn 3 of 'chat' does not answer turn 0; name turns by role",
         ),
         (
+            [chat("user", "tool", "assistant")],
+            {"columns": {"problem": "chat[user]", "solution": "chat[1][content]"}},
+            r":1: column 'chat' has the turns .*: \[1\] is not the assistant's; name turns by role",
+        ),
+        (
             [chat("assistant", "user", "assistant")],
             {"columns": {"problem": "chat[user]", "solution": "chat[0][content]"}},
             r":1: turn 0 of 'chat' does not answer turn 1",

@@ -200,6 +200,11 @@ def test_items_and_texts_of_a_summary_suite(tmp_path: Path, out: Path) -> None:
     texts = {"code": "c2()", "docstring": "Does 2."}
     # `limit` is no matter here.
     assert read(tmp_path / "texts/texts.jsonl")[1] == {"id": "2", "texts": texts}
+    # A turn's fields are one text.
+    several = SUMMARIES | {"prompt": "{n}: {code}"}
+    hold_out_rows("s", settings("summary", several, COLUMNS), source, tmp_path / "several")
+    texts = {"n, code": "2\nc2()", "docstring": "Does 2."}
+    assert read(tmp_path / "several/texts.jsonl")[1] == {"id": "2", "texts": texts}
     given = settings("summary", SUMMARIES, COLUMNS, prompt="Explain {code}")
     make_suite("s", given, source, out)
     assert read(out / "items.jsonl")[0]["messages"][0]["content"] == "Explain c1()"

@@ -38,9 +38,6 @@ _ROWS_SECONDS, _PROBLEMS_SECONDS = 8.0, 3.0
 #: Kinds of faults that are told of one file at most.
 _MOST_FAULTS = 10
 
-#: Suite -> what `ngram_index` counts of its items.
-Counts = dict[str, Counter[str]]
-
 
 def check_config(context: Context, area: Area) -> None:
     """The files that the configuration names, and the recipes that it asks for."""
@@ -88,7 +85,7 @@ def check_data(context: Context, area: Area) -> None:
                 files[key] = folder / ROWS
             elif source.kind == "hub":
                 area.unchecked.append(f"{key}: not fetched yet (columns, ids, empty rows)")
-    compared: Counts = {suite: Counter() for suite in study.decontaminating_suites()}
+    compared = {suite: Counter[str]() for suite in study.decontaminating_suites()}
     for key, path in files.items():
         with area.refusals():
             _check_rows(study, key, path, _ROWS_SECONDS / len(files), area, compared)
@@ -96,11 +93,11 @@ def check_data(context: Context, area: Area) -> None:
 
 
 def _check_rows(
-    study: Study, key: str, path: Path, seconds: float, area: Area, compared: Counts
+    study: Study, key: str, path: Path, seconds: float, area: Area, compared: dict[str, Any]
 ) -> None:
     """Read rows for a while, as the stages will; note each kind of fault once, and count items."""
-    ngram = study.config.data.decontamination.ngram
     config, rows = study.config, Area(key)
+    ngram = config.data.decontamination.ngram
     source = config.sources[key]
     tasks = {f"tasks.{k}": task for k, task in config.tasks.items() if key in task.sources}
     columns: dict[str, str] = {}
