@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -96,7 +97,8 @@ def try_architecture(kind: str, folder: Path) -> Cells:
         except Exception as error:
             logging.exception(stage)
             fault = f"{type(error).__name__}: {error}"
-        cells[stage] = (FAILS, one_line(fault, 300)) if fault else (WORKS, "")
+        fault = re.sub(r"\.(\w+)\.\S+\.\d+\.tmp\b", r"\1", one_line(fault, 300))  # half-written
+        cells[stage] = (FAILS, fault) if fault else (WORKS, "")
     return cells
 
 
