@@ -81,6 +81,10 @@ OWN_OUTPUT = "by samplewise attention, the model's own output layer"
         ("gemma2", WHOLE),  # soft caps
         ("codegen", WHOLE),
         ("gpt_oss", EAGER_APART),  # sinks
+        ("falcon", EAGER_APART),
+        ("bloom", EAGER_APART),
+        ("mamba", EAGER_APART),
+        ("opt", APART),
         ("qwen3_next", APART),
     ],
 )
@@ -92,7 +96,7 @@ def test_packed_rows_have_the_model_s_own_loss(
     assert way in log
 
 
-@pytest.mark.parametrize("kind", ["gemma2", "mistral", "gpt_oss"])
+@pytest.mark.parametrize("kind", ["gemma2", "mistral", "gpt_oss", "falcon", "mamba"])
 def test_padded_rows_have_the_model_s_own_loss(still: Callable[..., Any], kind: str) -> None:
     loss, own, log = still(kind, packing=False)
     assert loss == pytest.approx(own, abs=2e-5)
@@ -101,6 +105,11 @@ def test_padded_rows_have_the_model_s_own_loss(still: Callable[..., Any], kind: 
 
 def test_bf16_is_checked_in_the_weights_own_precision(still: Callable[..., Any]) -> None:
     assert FAST in still("llama", precision="bf16")[2]
+
+
+def test_a_model_that_looks_ahead_is_refused(still: Callable[..., Any]) -> None:
+    with pytest.raises(UserError, match="BertLMHeadModel: is no causal language model"):
+        still("bert")
 
 
 def test_no_way_is_taken_that_differs(
