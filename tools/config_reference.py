@@ -1,9 +1,10 @@
-"""The config's JSON schema and reference page, generated from its sections.
+"""The config's JSON schema and reference page, and the limits that docs/security.md names.
 
-``make docs`` writes both, by default into the repository; a test fails where they lag behind.
+``make docs`` writes them, by default into the repository; a test fails where they lag behind.
 """
 
 import json
+import re
 import sys
 import types
 import typing
@@ -14,12 +15,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from judgebox import judging, runner, workers
+from judgebox.check import Limits
 from mixmerge.core.section import Section
 
 Section.model_config["use_attribute_docstrings"] = True  # for the sections that are defined next
 from mixmerge.config.study import StudyConfig  # noqa: E402
 
 SCHEMA, PAGE = "config/schema.json", "docs/reference-config.md"
+SECURITY = Path(__file__).resolve().parents[1] / "docs/security.md"
 
 
 def schema() -> str:
@@ -46,6 +50,32 @@ def page() -> str:
             kind = _type(info.annotation).replace("|", "\\|")
             lines.append(f"| `{name}` | {kind} | {_default(info)} | {meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def security() -> str:
+    """The page on security with the table of limits as the code has them."""
+
+    def size(count: int) -> str:
+        return f"{count // 2**30} GiB" if count >= 2**30 else f"{count // 2**20} MiB"
+
+    check, factor = Limits(0, 0, 0), judging._FACTOR
+    most = f"{size(judging._OUTPUT_MORE)}, at most {size(judging._OUTPUT_MOST)}"
+    rows = {
+        "bytes read of an output": f"{factor} times the expected one's and {size(judging._MORE)}",
+        "bytes of an output that is made into a value at once": size(judging._WHOLE_BYTES),
+        "bytes out of a check": f"{factor} times those expected and {most}",
+        "the judge's seconds for an output": f"{judging._SECONDS:g} and one a megabyte",
+        "the judge's address space": size(workers._OWN_BYTES),
+        "processes of a check at a time": check.processes,
+        "files of a check, each and together": size(check.file_bytes),
+        "descriptors of a process": runner._FILES,
+        "a test's time beside others, of that alone": f"{judging._GRACE:g} times",
+        "seconds for a set of tests, unless the reference is slow": f"{judging._CAP:g}",
+    }
+    table = "".join(f"| {name} | {value} |\n" for name, value in rows.items())
+    block = f"\\1\n| limit | |\n|---|---|\n{table}\n\\2"
+    text = SECURITY.read_text(encoding="utf-8")
+    return re.sub(r"(<!-- limits: .*?\n).*?(<!-- /limits -->)", block, text, flags=re.DOTALL)
 
 
 def _sections(part: Any, seen: list[type[BaseModel]]) -> list[type[BaseModel]]:
@@ -90,9 +120,10 @@ def _default(info: FieldInfo) -> str:
 
 
 def main() -> None:
-    """Write both files below the folder that is named."""
+    """Write the files below the folder that is named."""
     root = Path(*sys.argv[1:]) if sys.argv[1:] else Path(__file__).resolve().parents[1]
-    for name, text in ((SCHEMA, schema()), (PAGE, page())):
+    files = {SCHEMA: schema(), PAGE: page(), "docs/security.md": security()}
+    for name, text in files.items():
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
 

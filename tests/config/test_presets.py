@@ -6,6 +6,7 @@ from snakemake.utils import update_config
 from fixtures.studies import shipped, study_of
 from mixmerge.config.load import parse_config
 from mixmerge.config.study import StudyConfig
+from mixmerge.study.layout import layout_of
 from mixmerge.study.plan import Study
 
 
@@ -35,6 +36,15 @@ def test_merges_alone_are_decoded_without_a_penalty(released: StudyConfig) -> No
         expected = 1.0 if variant.kind == "merge" else 1.1
         assert suites["codexglue"]["repetition_penalty"] == expected
         assert suites["humaneval"]["repetition_penalty"] == 1.0
+
+
+def test_programs_are_found_as_published_scores_have_it(released: StudyConfig) -> None:
+    for config in (released, parse_config(shipped("config"), "config")):
+        found = {s.key: s.extraction for s in layout_of(Study(config)).suites if s.kind == "code"}
+        own = {"humaneval": "evalplus", "mbpp": "evalplus", "kodcode-validation": "whole"}
+        assert found == own  # EvalPlus has nothing for pytest
+    for name in ("demo", "smollm2"):
+        assert parse_config(shipped(name), name).code_scoring.extraction == "whole"
 
 
 def test_ratios_are_picked_on_the_test_figures(released: StudyConfig) -> None:

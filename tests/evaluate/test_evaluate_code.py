@@ -56,6 +56,12 @@ CASES = {
     ),
     "right on the base tests alone": (HEAD + "    return sum(numbers) + {0}", ("pass", "fail")),
     "wrong": (HEAD + "    return {0}", FAIL),
+    "right below what asks for input, with a helper that returns nothing": (
+        f"def add(out, n): out.append(n)\n\n{RIGHT.replace('sum(', 'total(')}\n"
+        "def total(numbers):\n    out = []\n    for n in numbers: add(out, n)\n"
+        "    return sum(out)\n\nprint(total_{0}([int(input())]))\n",
+        PASS,
+    ),
     "dies": (f"import ctypes\n{HEAD}    return ctypes.string_at(0)", FAIL),
     "loops": (HEAD + "    while True:\n        pass\n    return 1", FAIL),
     "catches every time-out": (CATCHES_ALL, ("timeout", "fail")),
@@ -114,7 +120,7 @@ def test_each_kind_of_completion_gets_its_verdict(
     arguments += ["--groundtruth", f"s={ground_truth.directory}", "--processes", "2"]
     done = run_script("score.py", *arguments, "--settings", settings().model_dump_json())
     assert done.returncode == 0, done.stderr
-    assert "in the completions of t/12; they count as failed" in done.stderr
+    assert "in the completions of t/13; they count as failed" in done.stderr
 
     rows = list(read_jsonl(tmp_path / "out/s.jsonl"))
     assert [row["id"] for row in rows] == list(texts)
@@ -122,20 +128,27 @@ def test_each_kind_of_completion_gets_its_verdict(
     assert verdicts == {name: verdict for name, (_, verdict) in CASES.items()}
     assert "positive" in rows[1]["solution"] and "Sure" not in rows[1]["solution"]
     assert "__main__" not in rows[1]["solution"]
-    assert rows[12]["solution"] == ""
+    assert rows[13]["solution"] == ""
     timed_out = [name for name, row in zip(CASES, rows, strict=True) if row["timed_out"]]
     assert timed_out == ["loops", "catches every time-out"]
     assert read_json(tmp_path / "out/scores.json")["s"] == {
         "n": N,
-        "metrics": {"base": 5 / N, "plus": 4 / N},
+        "metrics": {"base": 6 / N, "plus": 5 / N},
+        "extraction": "whole",
+        "by_evalplus": {
+            "programs": 1,
+            "turned": {metric: {"passed": [], "failed": ["t/6"]} for metric in ("base", "plus")},
+        },
         "stopped": (N - 1) / N,
         "completion_tokens": sum(map(len, texts.values())) / N,
-        "not_extracted": ["t/12"],
+        "not_extracted": ["t/13"],
         "timeouts": 2,
         "release": None,
     }
-    facts = {"suites": {"s": N}, "releases": {"s": None}}
+    facts = {"suites": {"s": N}, "releases": {"s": None}, "extractions": {"s": "whole"}}
     assert read_manifest(tmp_path / "out", "scores")["facts"] == facts
+    said = "judged by extraction 'whole'; 'evalplus' takes 1 other programs of 17 and would turn"
+    assert f"s: {said} 0 base verdicts to pass and 1 to fail, 0 plus" in done.stderr
 
 
 def test_suites_are_judged_together_the_slowest_first(

@@ -22,7 +22,7 @@ from mixmerge.evaluate.suite import Completion
 
 pytestmark = pytest.mark.long
 
-CODE = CodeScoring(workers=2)
+CODE = CodeScoring(workers=2, extraction="evalplus")
 #: Suite -> problems, judging, and tasks whose verdicts may differ: the published one of Mbpp/585 is
 #: of the completion as it stands, which ends within a needless test that extraction leaves out.
 SUITES: dict[str, tuple[str | None, dict[str, Any], set[str]]] = {
@@ -36,6 +36,8 @@ TIME_SENSITIVE = {
     "mbpp": [f"Mbpp/{n}" for n in (61, 67, 103, 123, 126, 260, 271, 295, 389, 406, 453, 566)]
     + [f"Mbpp/{n}" for n in (605, 739, 745, 752)],
 }
+#: Verdicts that `whole` turns, all to passed: Mbpp/435 asks for input below its function.
+TURNED = {"mbpp": ["Mbpp/435"]}
 
 
 def ends_with(published: str, program: str | None) -> bool:
@@ -66,7 +68,14 @@ def test_verdicts_of_completions_are_the_published_ones(
         Completion(row["task_id"], row["completion"], "stop", 1, 1)
         for row in read_jsonl(folder / f"{dataset}-generated.jsonl")
     ]
-    programs = programs_of(completions, made, CODE)
+    found = programs_of(completions, made, CODE)
+    old, new = dict(found["evalplus"]), dict(found["whole"])
+    other = [task for task in new if new[task] != old[task]]
+    before, after = (judged([(task, by[task]) for task in other], made, CODE) for by in (old, new))
+    turned = [b for a, b in zip(before, after, strict=True) if (a.base, a.plus) != (b.base, b.plus)]
+    assert [row.id for row in turned if row.base == "pass"] == TURNED.get(name, [])
+    assert len(turned) == len(TURNED.get(name, [])) and len(other) < len(new) / 10
+    programs = found["evalplus"]
     if name in TIME_SENSITIVE:  # judgebox's tests judge the published programs, here what differs
         programs = [
             (task, code)

@@ -141,7 +141,7 @@ def test_recorded_unit_tests_judge(tmp_path: Path) -> None:
 
     completions = [Completion("plain", text, "stop", 1, 1) for text, _ in COMPLETIONS.values()]
     code = CODE.model_copy(update={"memory_bytes": 2 * 1024**3})
-    verdicts = judged(programs_of(completions, made, code), made, code)
+    verdicts = judged(programs_of(completions, made, code)["whole"], made, code)
     ends = {name: (row.base, row.plus) for name, row in zip(COMPLETIONS, verdicts, strict=True)}
     assert ends == {name: (verdict, None) for name, (_, verdict) in COMPLETIONS.items()}
 
@@ -172,6 +172,6 @@ def test_human_eval_problems_through_its_own_tests(tmp_path: Path) -> None:
     assert list(made.tasks) == wanted
     # A model that completes writes the body alone.
     bodies = [Completion(task, rows[task]["canonical_solution"], "stop", 1, 1) for task in wanted]
-    programs = programs_of(bodies, made, CODE)
+    programs = [*programs_of(bodies, made, CODE)["whole"]]
     programs += [(task, f"def {rows[task]['entry_point']}(*a):\n    pass\n") for task in wanted]
     assert [row.base for row in judged(programs, made)] == ["pass"] * 3 + ["fail"] * 3

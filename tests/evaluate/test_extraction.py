@@ -13,7 +13,8 @@ import yaml
 
 from fixtures.code_suites import judged, problem, truth, write_problems
 from mixmerge.evaluate import extraction
-from mixmerge.evaluate.extraction import GivenUp, longest_code, module_of, solution
+from mixmerge.evaluate.extraction import GivenUp, longest_code, solution
+from mixmerge.evaluate.program import programs_in
 from mixmerge.evaluate.scoring import programs_of
 from mixmerge.evaluate.settings import CodeScoring
 from mixmerge.evaluate.suite import Completion
@@ -116,22 +117,22 @@ def test_a_search_that_leads_nowhere_is_given_up() -> None:
         longest_code("(\n#" + "x" * 11_000_000)
 
 
-@pytest.mark.parametrize(
-    ("completion", "module"),
-    [
-        ("x = 1", "x = 1"),
-        ("import os\nf()", ""),
-        ("x = 1\nif __name__ == '__main__':\n    f()", "x = 1"),
-        ("Text.\n```\nx = 1\n```\nMore:\n```py\ndef f():\n    pass\n```", "def f():\n    pass"),
-        ("```python\ndef f():\n    pass", "def f():\n    pass"),
-        ("Here it is\ndef f():\n    return 1\nthat was it", "def f():\n    return 1"),
-        ("@cache\ndef f(): return 1", "@cache\ndef f():\n    return 1"),
-        ("", ""),
-        ("no code here", ""),
-    ],
-)
-def test_modules_are_found_in_completions(completion: str, module: str) -> None:
-    assert module_of(completion) == module
+ANSWERS = {
+    f"{kind}: {name}": text
+    for kind, answers in yaml.safe_load(
+        Path(__file__).with_name("answers.yaml").read_text("utf-8")
+    ).items()
+    for name, text in answers.items()
+}
+HELPED = "from typing import List\n\ndef plus(a, b):\n    return a + b\n\n" + PROMPT
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_an_answers_program_as_it_stands(kind: str) -> None:
+    task = {"entry_point": "double", "prompt": HELPED}
+    [program] = programs_in(None, ANSWERS[kind], task, ["whole"])
+    assert program is not None
+    assert call(program, 4) == 8, program
 
 
 #: An honest completion, as models write them.
@@ -152,7 +153,9 @@ def test_completions_that_attack_the_search_fail(root: Path, tmp_path: Path) -> 
     suite = write_problems(tmp_path / "suite", [problem(0, canonical_solution=body, **changed)])
     code = CodeScoring(workers=2, min_time_limit=0.6, memory_bytes=512 * 2**20)
     made = truth(suite, tmp_path / "truth", code)
-    programs = programs_of([Completion("t/0", text, "stop", 1, 1) for text in texts], made, code)
-    honest, *hostile = (row.base for row in judged(programs, made, code))
-    assert honest == "pass"
-    assert {*hostile} <= {"fail", "timeout"}
+    found = programs_of([Completion("t/0", text, "stop", 1, 1) for text in texts], made, code)
+    assert [*found] == ["whole", "evalplus"]
+    for programs in found.values():
+        honest, *hostile = (row.base for row in judged(programs, made, code))
+        assert honest == "pass"
+        assert {*hostile} <= {"fail", "timeout"}

@@ -1,4 +1,4 @@
-"""The config schema and reference page: in step with its sections, true of what is shipped."""
+"""The config schema, reference page and limits: in step with the code, true of what is shipped."""
 
 import json
 from pathlib import Path
@@ -13,10 +13,10 @@ from mixmerge.config.load import load_config
 SCHEMA, PAGE = "config/schema.json", "docs/reference-config.md"
 
 
-def test_schema_and_reference_page_are_in_step(root: Path, tmp_path: Path) -> None:
+def test_schema_limits_and_reference_page_are_in_step(root: Path, tmp_path: Path) -> None:
     done = run_script(root / "tools/config_reference.py", tmp_path)
     assert done.returncode == 0, done.stderr
-    for name in (SCHEMA, PAGE):
+    for name in (SCHEMA, PAGE, "docs/security.md"):
         assert (root / name).read_text() == (tmp_path / name).read_text(), "run `make docs`"
 
 

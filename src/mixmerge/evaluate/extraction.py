@@ -1,7 +1,7 @@
-"""The program in a completion, for tests that call one function or import a module.
+"""The program in a completion as EvalPlus's sanitizer finds it: what `extraction: evalplus` takes.
 
-For the first by EvalPlus's sanitizer, which keeps of the longest run of lines that parses what the
-entry point needs. EvalPlus tries every pair of lines; here it is found from the longest down.
+Of the longest run of lines that parses it keeps what the entry point needs. EvalPlus tries every
+pair of lines; here the run is found from the longest down.
 """
 
 import ast
@@ -13,7 +13,7 @@ import textwrap
 import types
 import warnings
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from typing import Any, cast
 
@@ -24,7 +24,6 @@ _PARTIAL = ast.PyCF_ONLY_AST | codeop.PyCF_ALLOW_INCOMPLETE_INPUT  # type: ignor
 
 #: A fenced block; for a function's body its marks must begin their lines.
 _FENCED = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
-_ANY_FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
 class GivenUp(Exception):
@@ -48,13 +47,14 @@ def solution(completion: str, entry_point: str, prompt: str = "") -> str:
             is_head = _defines(f"{prompt}\n    pass", entry_point)
             if not is_head or _defines(program, entry_point):
                 return program
-            wholes = (sanitize(f"{prompt}\n{body}", entry_point) for body in _bodies(completion))
-            return next((whole for whole in wholes if _implements(whole, entry_point)), program)
+            wholes = (sanitize(f"{prompt}\n{body}", entry_point) for body in bodies(completion))
+            return next((whole for whole in wholes if implements(whole, entry_point)), program)
         except (RecursionError, ValueError):
             # Nesting deeper than the parser goes, or text that is not UTF-8: judged as it stands.
             return completion
 
 
+@lru_cache(8)
 def longest_code(text: str) -> str:
     """The longest run of lines that parses, as EvalPlus's `code_extract` finds it.
 
@@ -105,39 +105,7 @@ def longest_code(text: str) -> str:
     return "\n".join(lines[first : last + 1])
 
 
-def module_of(completion: str) -> str:
-    """The module `solution` in a completion; empty without a definition, `GivenUp` as above.
-
-    The whole text if it parses, else the longest fenced block that does, else the longest run of
-    lines that does. All definitions stay, also functions that return nothing, which EvalPlus's
-    sanitizer drops. Example calls at the top level and the ``__main__`` block go.
-    """
-    blocks = sorted(_ANY_FENCED.findall(completion), key=len, reverse=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd escapes in the model's strings
-        module = next(filter(None, map(_parse, [completion, *blocks])), None)
-        try:
-            module = module or _parse(longest_code(completion)) or ast.Module([], [])
-            module.body = [
-                node
-                for node in module.body
-                if not isinstance(node, ast.Expr)
-                and not (isinstance(node, ast.If) and "__name__" in ast.dump(node.test))
-            ]
-            imports = ast.Import | ast.ImportFrom
-            return "" if all(isinstance(n, imports) for n in module.body) else ast.unparse(module)
-        except (RecursionError, ValueError):
-            return ""
-
-
-def _parse(text: str) -> ast.Module | None:
-    try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def _bodies(completion: str) -> Iterator[str]:
+def bodies(completion: str) -> Iterator[str]:
     """What the function's body may be: the fenced code or all; as it is, or indented."""
     fenced = _FENCED.search(completion)
     for text in [fenced.group(1), completion] if fenced else [completion]:
@@ -150,7 +118,7 @@ def _bodies(completion: str) -> Iterator[str]:
         yield textwrap.indent(textwrap.dedent(stripped), "    ")
 
 
-def _implements(program: str, entry_point: str) -> bool:
+def implements(program: str, entry_point: str) -> bool:
     """Whether a program compiles, and its function returns something of its own."""
     try:
         compile(program, "<completion>", "exec")  # unlike parsing, it refuses a stray `return`
@@ -190,13 +158,3 @@ def _sanitizer() -> Callable[[str, str], str]:
             del sys.modules["datasets"]
     sanitize.code_extract = longest_code
     return cast("Callable[[str, str], str]", sanitize.sanitize)
-
-
-def program_in(box: object, completion: str, task: dict[str, str], pytest: bool) -> str | None:
-    """A judge's worker's part; None where the search was given up. It needs no box."""
-    try:
-        if pytest:
-            return module_of(completion)
-        return solution(completion, task["entry_point"], task["prompt"])
-    except GivenUp:
-        return None

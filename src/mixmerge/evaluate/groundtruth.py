@@ -24,7 +24,7 @@ from judgebox.workers import Workers
 from mixmerge.artifacts.manifest import publish, read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import read_jsonl, sha256, write_json, write_jsonl
-from mixmerge.evaluate.settings import CodeJudging, CodeScoring, GroundTruthSettings
+from mixmerge.evaluate.settings import CodeJudging, CodeRunning, GroundTruthSettings
 
 Row = dict[str, Any]  # a problem, or what is kept of it in the index
 _INDEX, _DROPPED = "tasks.jsonl", "dropped.jsonl"
@@ -36,7 +36,7 @@ bar = partial(tqdm, unit="program", mininterval=1)
 
 
 @contextmanager
-def judges(code: CodeScoring) -> Iterator[Workers]:
+def judges(code: CodeRunning) -> Iterator[Workers]:
     """Judgebox's workers; within, what judgebox refuses is the user's error."""
     try:
         with Workers(code.workers, code.packages) as workers:
@@ -126,6 +126,8 @@ def _prepared(
     }
     if tests == "check" and problem["entry_point"] == "find_zero":
         row["atol"] = _ZERO_ATOL
+    if problem.get("names"):
+        row["names"] = problem["names"]
     file = directory / row["tests"]
     if tests == "inputs":
         return row, expect_request(problem, settings.dataset, settings.plus, file, memory_bytes)
@@ -145,7 +147,7 @@ def _prepared(
 
 
 def _check_canonical(
-    problems: list[Row], truth: "GroundTruth", code: CodeScoring, source: Path, workers: Workers
+    problems: list[Row], truth: "GroundTruth", code: CodeRunning, source: Path, workers: Workers
 ) -> None:
     """Refuse a problem whose own solution fails; one that is merely slow is only told of."""
     clocks = Clocks(_NO_LIMIT, 1, code.memory_bytes)

@@ -1,5 +1,6 @@
 """All suites of one checkpoint scored: a row per item, and the summary in ``scores.json``."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,10 +10,10 @@ from judgebox.judging import FAIL, PASS, Clocks
 from mixmerge.artifacts.manifest import MANIFEST, publish, read_manifest
 from mixmerge.core.errors import UserError
 from mixmerge.core.io import write_json, write_jsonl
-from mixmerge.evaluate.extraction import program_in
 from mixmerge.evaluate.groundtruth import GroundTruth, bar, judges, read_ground_truth, warn
 from mixmerge.evaluate.metrics import score_summaries, use_nltk_data
-from mixmerge.evaluate.settings import CodeScoring, ScoreSettings
+from mixmerge.evaluate.program import programs_in
+from mixmerge.evaluate.settings import CodeJudging, CodeScoring, Extraction, ScoreSettings
 from mixmerge.evaluate.suite import Completion, listed, read_completions, read_items
 
 _CODE_PACKAGES = ["evalplus", "msgpack", "tree-sitter", "tree-sitter-python"]
@@ -55,9 +56,16 @@ def score(
             if nltk_data is None:
                 raise UserError(f"--nltk-data: missing, but suite {name!r} is scored with METEOR")
             use_nltk_data(nltk_data)
-    programs = {name: programs_of(answers[name], truths[name], settings.code) for name in truths}
+    programs: dict[str, Programs] = {}
+    truth_of = dict(truths)
+    for name, truth in truths.items():
+        own, *others = programs_of(answers[name], truth, settings.code).items()
+        programs[name], known = own[1], {*own[1]}
+        for other, found in others:  # where its programs differ, a suite of their own
+            programs[f"{name} by {other}"] = [pair for pair in found if pair not in known]
+            truth_of[f"{name} by {other}"] = truth
     # All suites together, so that no core waits for another.
-    verdicts = judge(programs, truths, settings.code)
+    verdicts = judge(programs, truth_of, settings.code)
     inputs = [completions, *suites.values(), *ground_truths.values(), nltk_data]
     with publish(
         out,
@@ -78,6 +86,7 @@ def score(
                 rows = [verdict._asdict() for verdict in verdicts[name]]
                 entry |= {
                     "metrics": pass_at_1(verdicts[name], judging.plus),
+                    **compared(name, verdicts, judging, settings.code),
                     "not_extracted": [id_ for id_, text in programs[name] if text is None],
                     "timeouts": sum(row["timed_out"] for row in rows),
                     "release": read_manifest(suites[name], "suite")["facts"].get("release"),
@@ -91,24 +100,33 @@ def score(
         write_json(artifact.path / "scores.json", summary)
         artifact.facts["suites"] = {name: entry["n"] for name, entry in summary.items()}
         artifact.facts["releases"] = {name: summary[name]["release"] for name in truths}
+        artifact.facts["extractions"] = {name: summary[name]["extraction"] for name in truths}
 
 
 def programs_of(
     completions: Sequence[Completion], truth: GroundTruth, code: CodeScoring
-) -> Programs:
-    """Find the program in each completion; problems that the ground truth dropped are left out."""
+) -> dict[Extraction, Programs]:
+    """Find each completion's programs, first by the extraction that the suite is judged by.
+
+    Problems that the ground truth dropped are left out.
+    """
+    extractions = truth.judging.extractions(code.extraction)
     rows = [row for row in completions if row.id not in truth.dropped]
     if unknown := [row.id for row in rows if row.id not in truth.tasks]:
         raise UserError(
             f"{truth.directory}: has no tests for items of the suite: {listed(unknown)}; run the "
             "rules suite and ground_truth again"
         )
-    find = partial(program_in, pytest=truth.judging.tests == "pytest")
+    find = partial(programs_in, extractions=extractions)
     requests = [partial(find, completion=row.completion, task=truth.tasks[row.id]) for row in rows]
     with judges(code) as workers:
         texts = dict(bar(workers.answers(requests), "extract", len(requests)))
-    programs = [(row.id, texts[number]) for number, row in enumerate(rows)]
-    if given_up := [id_ for id_, text in programs if text is None]:
+    nothing = [None] * len(extractions)
+    programs: dict[Extraction, Programs] = {
+        extraction: [(row.id, (texts[n] or nothing)[place]) for n, row in enumerate(rows)]
+        for place, extraction in enumerate(extractions)
+    }
+    if given_up := [id_ for id_, text in programs[extractions[0]] if text is None]:
         search = "no program could be found in reasonable time in the completions of"
         warn(f"{truth.directory}: {search} {listed(given_up)}; they count as failed")
     return programs
@@ -154,7 +172,36 @@ def judge(
 
 def pass_at_1(rows: Sequence[Verdict], plus: bool) -> dict[str, float]:
     """Share of problems solved: base, and base and plus together, as EvalPlus counts them."""
-    shares = {"base": sum(row.base == PASS for row in rows) / len(rows)}
+    return {name: len(ids) / len(rows) for name, ids in _solved(rows, plus).items()}
+
+
+def _solved(rows: Sequence[Verdict], plus: bool) -> dict[str, set[str]]:
+    solved = {"base": {row.id for row in rows if row.base == PASS}}
     if plus:
-        shares["plus"] = sum(row.base == row.plus == PASS for row in rows) / len(rows)
-    return shares
+        solved["plus"] = {row.id for row in rows if row.base == row.plus == PASS}
+    return solved
+
+
+def compared(
+    name: str, verdicts: Mapping[str, Sequence[Verdict]], judging: CodeJudging, code: CodeScoring
+) -> dict[str, Any]:
+    """By what extraction a suite was judged, and which of its verdicts the other would turn.
+
+    Told on the console, too. A suite with files for pytest has no other.
+    """
+    own, *others = judging.extractions(code.extraction)
+    entry: dict[str, Any] = {"extraction": own}
+    for other in others:
+        rows, ours = verdicts[f"{name} by {other}"], _solved(verdicts[name], judging.plus)
+        ids, turned, words = {row.id for row in rows}, {}, []
+        for metric, solved in _solved(rows, judging.plus).items():
+            passed, failed = sorted(solved - ours[metric]), sorted(ours[metric] & ids - solved)
+            turned[metric] = {"passed": passed, "failed": failed}
+            words.append(f"{len(passed)} {metric} verdicts to pass and {len(failed)} to fail")
+        entry[f"by_{other}"] = {"programs": len(rows), "turned": turned}
+        print(
+            f"{name}: judged by extraction {own!r}; {other!r} takes {len(rows)} other programs of "
+            f"{len(verdicts[name])} and would turn {', '.join(words)}",
+            file=sys.stderr,
+        )
+    return entry

@@ -16,6 +16,8 @@ NLTK_RESOURCES = {"wordnet": "corpora/wordnet", "punkt_tab": "tokenizers/punkt_t
 
 #: Whose special oracles judge a code suite: EvalPlus's own two, or none.
 Dataset = Literal["humaneval", "mbpp", "other"]
+#: How a completion's program is found.
+Extraction = Literal["whole", "evalplus"]
 #: Which stage made a checkpoint.
 Kind = Literal["base", "sft", "mix", "merge"]
 #: Code suites whose problems come with a program of unit tests, and what runs it.
@@ -54,8 +56,8 @@ class Decoding(Section):
     """CPU threads of a generation job."""
 
 
-class CodeScoring(Section):
-    """How completions are judged by running them."""
+class CodeRunning(Section):
+    """How programs are run under tests."""
 
     workers: Count = 1
     """Processes that run tests side by side."""
@@ -71,6 +73,17 @@ class CodeScoring(Section):
     """Installed distributions that generated programs may import besides Python's standard library,
     with what they require in turn. A program sees nothing else of the environment. Of the default's
     pandas, scipy, sympy and networkx those count that are installed; any other name must be."""
+
+
+class CodeScoring(CodeRunning):
+    """How completions are judged by running them."""
+
+    extraction: Extraction = "whole"
+    """What is taken of a completion: `whole` takes the program of the last block that defines what
+    is asked for, as it stands, after any thinking; `evalplus` what EvalPlus's sanitizer leaves, as
+    published scores have it: the longest run of lines that parses, without decorated functions,
+    those without `return`, and all statements but imports and assignments. Suites with files for
+    pytest (`held-out`) are judged by `whole` always."""
 
 
 class GenerateSettings(Section):
@@ -89,6 +102,11 @@ class CodeJudging(Section):
     plus: bool = True
     dataset: Dataset = "other"
 
+    def extractions(self, own: Extraction) -> list[Extraction]:
+        """By what its programs are found, then by what else; EvalPlus has nothing for pytest."""
+        names = [*get_args(Extraction)] if self.tests != "pytest" else ["whole"]
+        return sorted(names, key=lambda name: name != own)
+
     @property
     def oracle(self) -> str:
         """Whose special oracles judge outputs."""
@@ -106,7 +124,7 @@ class SummaryJudging(Section):
 class GroundTruthSettings(CodeJudging):
     """Settings of `ground_truth.py`: the suite's judging, and how tests are run."""
 
-    code: CodeScoring = CodeScoring()
+    code: CodeRunning = CodeRunning()
 
 
 class ScoreSettings(Section):
@@ -120,7 +138,9 @@ def with_workers(settings: Any, count: int | None) -> Any:
     """Settings with the number of workers that ``--processes`` gives, if it does."""
     if count is None:
         return settings
-    code = validated(CodeScoring, settings.code.model_dump() | {"workers": count}, "--processes")
+    code = validated(
+        type(settings.code), settings.code.model_dump() | {"workers": count}, "--processes"
+    )
     return settings.model_copy(update={"code": code})
 
 

@@ -54,6 +54,7 @@ class Suite(Section):
     role: Role
     kind: Literal["code", "summary"]  # of its items: problems with tests, or pairs of texts
     version: str  # what exactly was judged on, as notes print it: a release, a file, a revision
+    extraction: str = ""  # how a code suite's programs are found in completions
 
 
 class Column(Measure):

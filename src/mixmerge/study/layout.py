@@ -17,7 +17,7 @@ from mixmerge.uncertainty.settings import Uncertainty, UncertaintySettings
 _HEADERS = {"bleu4": "BLEU-4", "chrfpp": "chrF++", "rouge_l": "ROUGE-L", "meteor": "METEOR"}
 
 #: What does not decide a strategy's winner: what only matters in print, and the mixture.
-_PRINTED = {"title", "header", "recipe", "version", "size", "mixture"}
+_PRINTED = {"title", "header", "recipe", "version", "size", "mixture", "extraction"}
 
 
 def layout_of(study: Graph) -> report.Layout:
@@ -58,7 +58,14 @@ def layout_of(study: Graph) -> report.Layout:
         title=config.title,
         tasks=[report.Task(key=key, title=task.title) for key, task in config.tasks.items()],
         suites=[
-            report.Suite(key=k, version=_version(config, s), **s.model_dump(include=printed))
+            report.Suite(
+                key=k,
+                version=_version(config, s),
+                extraction=s.judging.extractions(config.code_scoring.extraction)[0]
+                if isinstance(s, CodeSuite)
+                else "",
+                **s.model_dump(include=printed),
+            )
             for k, s in config.suites.items()
         ],
         columns=list(_columns(config)),

@@ -124,6 +124,7 @@ class Study(Graph):
     def ground_truth_settings(self, suite: str) -> dict[str, Any]:
         """How a code suite's reference solutions are run."""
         settings = self.score_settings()
+        del settings["code"]["extraction"]  # no completion is read
         return {**settings["suites"][suite], "code": settings["code"]}
 
     def score_settings(self) -> dict[str, Any]:
