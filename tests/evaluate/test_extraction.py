@@ -16,7 +16,7 @@ from mixmerge.evaluate import extraction
 from mixmerge.evaluate.extraction import GivenUp, longest_code, solution
 from mixmerge.evaluate.program import programs_in
 from mixmerge.evaluate.scoring import programs_of
-from mixmerge.evaluate.settings import CodeScoring
+from mixmerge.evaluate.settings import CodeJudging, CodeScoring
 from mixmerge.evaluate.suite import Completion
 
 CASES = yaml.safe_load(Path(__file__).with_name("completions.yaml").read_text("utf-8"))
@@ -133,6 +133,31 @@ def test_an_answers_program_as_it_stands(kind: str) -> None:
     [program] = programs_in(None, ANSWERS[kind], task, ["whole"])
     assert program is not None
     assert call(program, 4) == 8, program
+
+
+def test_what_unit_tests_name_may_stand_in_several_blocks() -> None:
+    text = (
+        "```python\nclass Refused(Exception): pass\ndef double(n): return 0\n```\nThen:\n"
+        "```python\ndef double(n):\n    return n + n\n```\n"
+    )
+    task = {"entry_point": "double", "names": ["double", "Refused"], "prompt": ""}
+    [program] = programs_in(None, text, task, CodeJudging(tests="pytest").extractions("evalplus"))
+    assert program is not None and "class Refused" in program
+    assert call(program, 4) == 8
+
+
+def test_two_extractions_of_one_program_are_one_text() -> None:
+    plain = "```python\n# Twice.\ndef double(n):\n    return n + n  # so\n```"
+    task = {"entry_point": "double", "prompt": PROMPT}
+    own, other = programs_in(None, plain, task, ["evalplus", "whole"])
+    assert own == other == solution(plain, "double", PROMPT)
+    own, other = programs_in(None, plain + "\nTwice = 2\n\n\nx = 1", task, ["whole", "evalplus"])
+    assert own == other
+    changed = plain.replace("# Twice.", "import os\nassert os.name")
+    own, other = programs_in(
+        None, changed.replace("def", "@print\ndef"), task, ["whole", "evalplus"]
+    )
+    assert own is not None and "@print" in own and own != other
 
 
 #: An honest completion, as models write them.
