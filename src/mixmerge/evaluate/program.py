@@ -40,6 +40,7 @@ _TYPED = re.compile(r"^[ \t]*(?:>>>|\.\.\.:?|In \[\d+\]:)(?: |$)(.*)", re.MULTIL
 _ENDS = 8
 
 _Imports, _Functions = (ast.Import, ast.ImportFrom), (ast.FunctionDef, ast.AsyncFunctionDef)
+_Named = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def whole(completion: str, asked: Iterable[str], prompt: str = "") -> str | None:
@@ -102,7 +103,7 @@ class _Statement:
         self._at_once = {name for operation, name in _names(code) if operation == "LOAD_NAME"}
         self.uses = {name for _, name in _names(code, within=True)}
         self.changes = {*_changed(node)} & self.uses
-        self.is_definition = isinstance(node, (*_Functions, ast.ClassDef, *_Imports))
+        self.is_definition = isinstance(node, (*_Named, *_Imports))
         if isinstance(node, _Imports) and node.names[0].name == "*":
             self.binds = {"*"}
         if isinstance(node, _Functions) and all(map(_says_nothing, node.body)):
@@ -184,7 +185,7 @@ def _statements(text: str) -> list[_Statement]:
         source = "\n".join(lines[first - 1 : node.end_lineno])
         if first == ended or (after and after.lineno == node.end_lineno):
             source = ast.unparse(node)  # one of several on a line
-        ended = node.end_lineno
+        ended = node.end_lineno or 0
         with suppress(SyntaxError):  # `return` or `await` outside of a function
             if not _is_example(node):
                 statements.append(_Statement(node, source))
@@ -221,10 +222,11 @@ def _program(blocks: Iterable[str], asked: set[str]) -> str | None:
 
 def _needed(block: list[_Statement], names: set[str]) -> set[_Statement]:
     """The statements that bind or may change the names, or what those need in turn."""
-    made = {s.node.name: s for s in block if isinstance(s.node, (*_Functions, ast.ClassDef))}
+    made = {s.node.name: s for s in block if isinstance(s.node, _Named)}
     modules = {name for s in block if isinstance(s.node, _Imports) for name in s.binds}
     calls = {s: s.uses & made.keys() for s in block}
-    changes, grown = {}, {name: s.changes - modules for name, s in made.items()}
+    changes: dict[str, set[str]] = {}
+    grown = {name: s.changes - modules for name, s in made.items()}
     while changes != grown:  # what they call may change more
         changes = grown
         grown = {n: changes[n].union(*(changes[f] for f in calls[s])) for n, s in made.items()}

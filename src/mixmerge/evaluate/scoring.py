@@ -193,7 +193,7 @@ def compared(
     entry: dict[str, Any] = {"extraction": own}
     for other in others:
         rows, ours = verdicts[f"{name} by {other}"], _solved(verdicts[name], judging.plus)
-        ids, turned, words = {row.id for row in rows}, {}, []
+        ids, turned, words = {row.id for row in rows}, dict[str, Any](), list[str]()
         for metric, solved in _solved(rows, judging.plus).items():
             passed, failed = sorted(solved - ours[metric]), sorted(ours[metric] & ids - solved)
             turned[metric] = {"passed": passed, "failed": failed}
