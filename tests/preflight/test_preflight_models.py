@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from fixtures.sound_study import write_base
 from mixmerge.preflight.findings import Area
@@ -46,6 +47,25 @@ def test_a_tokenizer_with_more_tokens_than_rows(config: Config, one_error: OneEr
     content["added_tokens"] += more
     file.write_text(json.dumps(content))
     one_error(config, "given/tied: the tokenizer has 266 tokens", "only 264 rows")
+
+
+def test_lora_targets_that_a_model_lacks(config: Config, errors: Callable[..., list[str]]) -> None:
+    config["sft"]["lora"] = {"targets": ["q_proj", "w1"]}
+    found = errors(config)
+    assert len(found) == 2, "one for each model"
+    assert all("sft.lora.targets: 'w1' is no module of" in line for line in found)
+
+
+def test_stored_buffers_are_no_weights(config: Config, errors: Callable[..., list[str]]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    file = Path("given/untied/model.safetensors")
+    masks = {
+        f"model.layers.{n}.self_attn.bias": torch.ones(1, 1, 4, 4, dtype=torch.bool)
+        for n in range(3)
+    }
+    save_file(load_file(file) | masks, file)
+    assert not errors(config)
 
 
 def test_broken_checkpoints(
