@@ -94,7 +94,9 @@ def fold(base: Path, checkpoint: Path, dtype: Any) -> dict[str, Any]:
     from peft.tuners.lora import LoraLayer
     from transformers import AutoModelForCausalLM
     from transformers.core_model_loading import revert_weight_conversion
+    from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
+    unset_hf_deepspeed_config()  # a training in this process may leave ZeRO-3 on: parts of weights
     stored = {info.dtype for info in read_index(base).values()}
     own = {"BF16": torch.bfloat16, "F16": torch.float16}
     model = AutoModelForCausalLM.from_pretrained(
