@@ -61,6 +61,7 @@ class Architecture:
         from transformers.initialization import no_init_weights
 
         self.file = directory / "config.json"
+        read_json(self.file)  # says what is wrong with the file itself
         config = read_config(directory, trusted=trusted)
         try:
             with torch.device("meta"), no_init_weights():
