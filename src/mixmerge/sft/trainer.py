@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,8 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
                     losses, again = (self._losses(inputs) for inputs in (batch, others))
                 except Exception as error:
                     reason = one_line(f"{type(error).__name__}: {error}", 200)
+                    with suppress(Exception):  # ZeRO-3 mends an interrupted pass in the next one
+                        self._own_losses(first)
                 gap, seen = self._gap(losses, own), self._gap(losses[past:], again[past:])
                 if gap <= rounding and (seen <= beside or not way.whole):
                     break
