@@ -156,8 +156,6 @@ def _changed(node: ast.AST) -> Iterator[str]:
         match part:
             case ast.Global():
                 yield from part.names
-            case ast.Call(func=ast.Name("print")):
-                continue
             case ast.Call(function, arguments):
                 yield from (value.id for value in arguments if isinstance(value, ast.Name))
                 yield from _root(function) if isinstance(function, ast.Attribute) else ()
