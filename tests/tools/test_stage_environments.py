@@ -61,7 +61,7 @@ def test_a_stage_pins_the_locks_versions_of_all_that_its_scripts_import(
 ) -> None:
     pins = pinned(root, stage)
     assert set(pins.values()) < set(lock)
-    if stage in ("data", "evaluate", "report", "weights"):
+    if stage in ("data", "evaluate", "report"):
         assert "torch" not in pins
     for script in stage_environments.stages(root / "rules")[stage]:
         modules = third_party(root / "workflow/scripts" / script)

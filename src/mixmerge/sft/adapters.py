@@ -106,7 +106,7 @@ def fold(base: Path, checkpoint: Path, dtype: Any) -> dict[str, Any]:
         trust_remote_code=trusts_code(base),
         use_safetensors=True,
     )
-    adapted = PeftModel.from_pretrained(model, checkpoint)
+    adapted = PeftModel.from_pretrained(model, checkpoint, local_files_only=True)
     for layer in [each for each in adapted.modules() if isinstance(each, LoraLayer)]:
         weight = getattr(layer.get_base_layer(), getattr(layer, "parameter_name", "weight"))
         weight.data = weight.data.float()
