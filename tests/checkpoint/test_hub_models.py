@@ -35,7 +35,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     values = material.values("llama", 1)
     # Large enough to be cut in the middle.
     values["model.embed_tokens.weight"] = np.ones((400_000, material.HIDDEN), np.float32)
-    directory = material.write_checkpoint(root, "llama", values, shards=2, vocab_size=400_000)
+    del values["lm_head.weight"]
+    changed = {"vocab_size": 400_000, "tie_word_embeddings": True}
+    directory = material.write_checkpoint(root, "llama", values, shards=2, **changed)
     others = {"pytorch_model.bin": b"pickle", "modeling.py": b"raise SystemExit", "README.md": b"#"}
     return {**files_of(directory), **others}
 
@@ -80,7 +82,7 @@ def test_safetensors_tokenizer_and_config_of_the_pinned_commit(
     hub.repository("models", ID).commit({**files, "config.json": b"{}"})  # the branch goes on
     assert job.run(commit) == ""
     manifest = read_manifest(job.out, "checkpoint")
-    assert manifest["facts"] == {"architecture": "LlamaForCausalLM", "parameters": 12_831_584}
+    assert manifest["facts"] == {"architecture": "LlamaForCausalLM", "parameters": 12_823_264}
     for name in manifest["files"]:
         assert (job.out / name).read_bytes() == files[name]
     assert not {"pytorch_model.bin", "modeling.py", "README.md"} & set(manifest["files"])

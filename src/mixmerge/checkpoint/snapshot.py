@@ -18,8 +18,8 @@ from mixmerge.checkpoint.side_files import (
     SIDE_FILES,
     check_decoder,
     finish_files,
+    names_code,
     settle_code,
-    trusts_code,
 )
 from mixmerge.checkpoint.tensors import (
     SHARD_BYTES,
@@ -99,12 +99,15 @@ def settle_weights(directory: Path) -> None:
     """Bring a checkpoint's tensors into the form in which transformers would save its model.
 
     Buffers that older releases stored and copies of tied tensors are left out; names of old are
-    made new. Most need none of this, and their files stay as they are.
+    made new. Most need none of this, and their files stay as they are, as do those of a model with
+    code of its own, which is not run here.
     """
+    if names_code(directory):
+        return
     from huggingface_hub import save_torch_state_dict  # imports torch
 
     index = read_index(directory)
-    model = Architecture(directory, trusted=trusts_code(directory))
+    model = Architecture(directory, trusted=False)
     names = model.names(index)
     if renamed := {old: new for old, new in names.items() if old != new}:
         logger.info("%d tensors renamed, such as %s to %s", len(renamed), *min(renamed.items()))
