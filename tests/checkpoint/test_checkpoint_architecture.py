@@ -10,10 +10,16 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from fixtures.architectures import KINDS, loss, write_model
-from mixmerge.checkpoint.architecture import Architecture, embeddings, output_layer
+from mixmerge.checkpoint.architecture import (
+    Architecture,
+    embeddings,
+    output_layer,
+    parameter_count,
+)
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.snapshot import settle_weights
 from mixmerge.core.errors import UserError
+from mixmerge.core.io import read_json, write_json
 
 Tensors = dict[str, torch.Tensor]
 
@@ -140,3 +146,13 @@ def test_tensors_of_another_model_are_refused(
     with pytest.raises(UserError, match=words) as caught:
         settle_weights(tmp_path)
     assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_model_with_code_of_its_own_counts_under_any_names(tmp_path: Path) -> None:
+    write_model(tmp_path, "llama")
+    config = read_json(tmp_path / "config.json")
+    own = {"model_type": "never-heard-of", "auto_map": {"AutoModelForCausalLM": "own.Model"}}
+    write_json(tmp_path / "config.json", config | own)
+    before = edit(tmp_path, lambda tensors: {f"own.{name}": t for name, t in tensors.items()})
+    count = sum(tensor.numel() for tensor in before.values())
+    assert parameter_count(tmp_path, read_index(tmp_path)) == count

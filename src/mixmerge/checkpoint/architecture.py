@@ -5,9 +5,10 @@ transformers renames and packs what it reads (experts above all) and undoes that
 (`transformers.core_model_loading`); what it saves is the form in which checkpoints are kept here.
 """
 
+import json
 import re
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -214,10 +215,23 @@ def output_layer(index: dict[str, TensorInfo]) -> str | None:
 
 
 def _found(index: dict[str, TensorInfo], layer: str) -> TensorInfo | None:
-    """The entry of a layer by the word of the model, in whose directory the tensors lie."""
-    model = Architecture(next(iter(index.values())).file.parent, trusted=False)
+    """The entry of a layer by the word of the model, in whose directory the tensors lie.
+
+    None for a model with code of its own, which is not run here.
+    """
+    directory = next(iter(index.values())).file.parent
+    config = read_json(directory / "config.json")
+    if config.get("auto_map"):
+        return None
+    model = _architecture(directory, json.dumps(config))
     wanted, names = getattr(model, layer), model.in_files
     return next((index[n] for n in index if names.get(model.loaded_as(n) or "") == wanted), None)
+
+
+@lru_cache(4)
+def _architecture(directory: Path, config: str) -> Architecture:
+    """A checkpoint's model, built once for each content of its config."""
+    return Architecture(directory, trusted=False)
 
 
 def is_tied(directory: Path, index: dict[str, TensorInfo]) -> bool:
@@ -256,10 +270,8 @@ def check_same_tensors(directory: Path, like: Path) -> None:
     """
     mine, theirs = read_index(directory), read_index(like)
     different = mine.keys() ^ theirs.keys()
-    if different in ({output_layer(mine)}, {output_layer(theirs)}) and (
-        is_tied(directory, mine) and is_tied(like, theirs)
-    ):
-        different = set()
+    if len(different) == 1 and different <= {output_layer(mine), output_layer(theirs)}:
+        different = set() if is_tied(directory, mine) and is_tied(like, theirs) else different
     if different:
         name = min(different)
         verb, more = "holds an extra" if name in mine else "lacks", len(different) - 1
