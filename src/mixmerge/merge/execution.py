@@ -161,11 +161,8 @@ def _counted_overlap() -> Iterator[Counter[str]]:
         counts.update(elements=several.numel(), overlap=int(several.sum()))
         return get_mask(delta, *arguments, **named)
 
-    arithmetic.get_mask = counted
-    try:
+    with mock.patch.object(arithmetic, "get_mask", counted):
         yield counts
-    finally:
-        arithmetic.get_mask = get_mask
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any], Any]:
