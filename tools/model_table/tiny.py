@@ -15,7 +15,7 @@ TEMPLATE = (
     "{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{%- endif %}{%- endfor %}"
     "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
 )
-_SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 #: Sizes under all names that configs have for them; a config gets those that its class knows.
 SIZES: dict[str, Any] = {
@@ -85,8 +85,10 @@ def _let_attention_decide(model: Any) -> None:
                 weight.mul_(10 if is_attention or "embed" in name or "wte" in name else 2)
 
 
-def write_tokenizer(directory: Path, template: str = TEMPLATE) -> None:
-    """Write a byte-level BPE tokenizer of 300 tokens with a chat template."""
+def write_tokenizer(
+    directory: Path, template: str | None = TEMPLATE, learnt: list[dict[str, Any]] | None = None
+) -> Any:
+    """Write a byte-level BPE tokenizer of 300 tokens, made from chat rows, with a chat template."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -95,16 +97,18 @@ def write_tokenizer(directory: Path, template: str = TEMPLATE) -> None:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=300,
-        special_tokens=_SPECIALS,
+        special_tokens=SPECIALS,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator((json.dumps(row["messages"]) for row in rows(50)), trainer)
+    texts = [json.dumps(row["messages"]) for row in learnt or rows(50)]
+    tokenizer.train_from_iterator(texts, trainer)
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token=_SPECIALS[2], pad_token=_SPECIALS[0]
+        tokenizer_object=tokenizer, eos_token=SPECIALS[2], pad_token=SPECIALS[0]
     )
     fast.chat_template = template
     fast.save_pretrained(directory)
+    return fast
 
 
 def rows(count: int, first: int = 0) -> list[dict[str, Any]]:
