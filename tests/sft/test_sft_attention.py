@@ -128,14 +128,14 @@ def test_no_way_is_taken_that_differs(
 def test_where_nothing_agrees_training_stops(
     still: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    scored = attention.Forward._scored
+    scored = attention.ForwardPass._scored
 
     def wrong(self: Any, **inputs: Any) -> Any:
         output = scored(self, **inputs)
         output.log_probs = output.log_probs * 1.01
         return output
 
-    monkeypatch.setattr(attention.Forward, "_scored", wrong)
+    monkeypatch.setattr(attention.ForwardPass, "_scored", wrong)
     with pytest.raises(UserError, match="LlamaForCausalLM: can't be trained as it computes"):
         still("llama")
     assert not (tmp_path / "out").exists()

@@ -12,7 +12,7 @@ _ROLES |= dict.fromkeys(("assistant", "gpt", "chatgpt", "model", "bot", "ai"), "
 _ROLES |= dict.fromkeys(("system", "developer"), "system")
 
 
-class Place(NamedTuple):
+class ChatTurn(NamedTuple):
     """A turn that a field was taken from: its number, from 0, in a chat with turns of ``roles``."""
 
     chat: str
@@ -28,7 +28,7 @@ class MissingField(FieldError):
     """The row has no such column, or it has nothing at the path's place in it."""
 
 
-def find_column(row: Row, column: str, role: str | None = None) -> tuple[Any, Place | None]:
+def find_column(row: Row, column: str, role: str | None = None) -> tuple[Any, ChatTurn | None]:
     """What a row has in a column or at a path, and which turn it is where that is a chat's.
 
     ``chat[user]`` is the text of the first turn of that role, ``chat[assistant]`` of the one that
@@ -48,7 +48,7 @@ def find_column(row: Row, column: str, role: str | None = None) -> tuple[Any, Pl
             if turns and (isinstance(value, list) or key not in value):
                 if "system" == _role(key) not in roles:
                     return None, None
-                place = Place(path, _number(key, roles, path, role), roles)
+                place = ChatTurn(path, _number(key, roles, path, role), roles)
                 value = turns[place.number]
             else:
                 value = value[int(key)] if isinstance(value, list) else value[key]
@@ -93,7 +93,7 @@ def _number(key: str, roles: tuple[str, ...], chat: str, role: str | None) -> in
     return roles.index(wanted, after)
 
 
-def text_in(row: Row, column: str, role: str | None = None) -> tuple[str, Place | None]:
+def text_in(row: Row, column: str, role: str | None = None) -> tuple[str, ChatTurn | None]:
     """What a row has in a column as text, empty for null, and the turn where it is a chat's."""
     value, place = find_column(row, column, role)
     if place and isinstance(value, list):  # a turn may come in parts

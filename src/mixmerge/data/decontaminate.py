@@ -58,7 +58,7 @@ def decontaminate(
         texts = progress(read_jsonl(directory / TEXTS), f"index {suite}", items)
         indices[suite], counts = ngram_index(texts, settings.ngram)
         suites[suite] = {**counts, "rows": 0}
-    notes = gaps(suites, settings)
+    notes = comparison_gaps(suites, settings)
     for line in notes:
         tqdm.write(f"warning: {line}", file=sys.stderr)
     sources: dict[str, Counter[str]] = {}
@@ -181,7 +181,9 @@ def ngram_index(items: Iterable[Row], n: int) -> tuple[NgramIndex, dict[str, int
     return index, counts
 
 
-def gaps(suites: Mapping[str, Mapping[str, int]], settings: Decontamination) -> list[str]:
+def comparison_gaps(
+    suites: Mapping[str, Mapping[str, int]], settings: Decontamination
+) -> list[str]:
     """What rows cannot be compared with, for people; by suite, of what `ngram_index` counts."""
     if not settings.enabled:
         return ["data.decontamination is switched off: no row is compared with the suites"]

@@ -14,7 +14,7 @@ import tree_sitter_python
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
 from mixmerge.core.errors import UserError, nearest
-from mixmerge.data.columns import FieldError, Place, text_in
+from mixmerge.data.columns import ChatTurn, FieldError, text_in
 from mixmerge.data.rows import Row
 
 #: The authors' regular expression. A literal that has its lines to itself takes them along; one
@@ -147,7 +147,7 @@ class Turn:
     text: str
     spans: tuple[tuple[str, int, int], ...]
     """(field, start, end) in characters of `text`."""
-    places: tuple[Place, ...] = ()
+    places: tuple[ChatTurn, ...] = ()
     """Which turns of chats went into it."""
 
     @property

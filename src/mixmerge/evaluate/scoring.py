@@ -86,7 +86,7 @@ def score(
                 rows = [verdict._asdict() for verdict in verdicts[name]]
                 entry |= {
                     "metrics": pass_at_1(verdicts[name], judging.plus),
-                    **compared(name, verdicts, judging, settings.code),
+                    **compare_extractions(name, verdicts, judging, settings.code),
                     "not_extracted": [id_ for id_, text in programs[name] if text is None],
                     "timeouts": sum(row["timed_out"] for row in rows),
                     "release": read_manifest(suites[name], "suite")["facts"].get("release"),
@@ -182,7 +182,7 @@ def _solved(rows: Sequence[Verdict], plus: bool) -> dict[str, set[str]]:
     return solved
 
 
-def compared(
+def compare_extractions(
     name: str, verdicts: Mapping[str, Sequence[Verdict]], judging: CodeJudging, code: CodeScoring
 ) -> dict[str, Any]:
     """By what extraction a suite was judged, and which of its verdicts the other would turn.

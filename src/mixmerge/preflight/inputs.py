@@ -13,7 +13,7 @@ from mixmerge.config.checks import unusable, unusable_files
 from mixmerge.config.study import HubModel
 from mixmerge.core.errors import nearest
 from mixmerge.core.section import is_commit, validated
-from mixmerge.data.decontaminate import gaps, ngram_index
+from mixmerge.data.decontaminate import comparison_gaps, ngram_index
 from mixmerge.data.prepare import RowMapping
 from mixmerge.data.problems import (
     FILES,
@@ -89,7 +89,7 @@ def check_data(context: Context, area: Area) -> None:
     for key, path in files.items():
         with area.refusals():
             _check_rows(study, key, path, _ROWS_SECONDS / len(files), area, compared)
-    area.unchecked += gaps(compared, study.config.data.decontamination)
+    area.unchecked += comparison_gaps(compared, study.config.data.decontamination)
 
 
 def _check_rows(
@@ -188,7 +188,9 @@ def check_suites(context: Context, area: Area) -> None:
                         extent = "the first"
                         break
                 area.checked.append(f"{key}: {extent} {counts['items']} problems")
-                area.unchecked += gaps({key: counts}, settings) if settings.enabled else []
+                area.unchecked += (
+                    comparison_gaps({key: counts}, settings) if settings.enabled else []
+                )
 
 
 def check_nltk_data(context: Context, area: Area) -> None:

@@ -45,9 +45,9 @@ def check_targets(architecture: Architecture, lora: Lora, field: str = "sft.lora
     }
     targets = [] if isinstance(lora.targets, str) else lora.targets
     for target in targets:
-        hit = [modules[name] for name in _hits(target, modules)]
+        hit = [modules[name] for name in _matching(target, modules)]
         for what, (layer, stored) in unfit.items():
-            if layer in hit or _hits(f"{target}.weight", [stored]):
+            if layer in hit or _matching(f"{target}.weight", [stored]):
                 problem = f"{target!r} is the {what} of {architecture.name} ({file})"
                 raise UserError(f"{field}.targets: {problem}, which takes none here; leave it out")
     config, reason = lora_config(lora), ""
@@ -60,10 +60,10 @@ def check_targets(architecture: Architecture, lora: Lora, field: str = "sft.lora
         # The others are packed in the model, where peft found them.
         targets = [target for target in targets if target in config.target_modules]
     for target in targets:
-        if _hits(target, reached) or (reason and _hits(target, modules)):
+        if _matching(target, reached) or (reason and _matching(target, modules)):
             continue
         problem = f"is no module of {architecture.name} ({file})"
-        if packed := _hits(f"{target}.weight", architecture.shapes):
+        if packed := _matching(f"{target}.weight", architecture.shapes):
             problem = f"is packed with others in {architecture.loaded_as(packed[0])!r} ({file})"
             problem += f", and peft puts no adapter there{reason and f': {reason}'}"
         raise UserError(f"{field}.targets: {target!r} {problem}{nearest(target, able)}")
@@ -78,12 +78,12 @@ def check_targets(architecture: Architecture, lora: Lora, field: str = "sft.lora
         raise UserError(f"{field}: peft puts no adapters on {architecture.name} ({file}): {reason}")
 
 
-def _hits(target: str, names: Iterable[str]) -> list[str]:
+def _matching(target: str, names: Iterable[str]) -> list[str]:
     """The names that a target means, as peft does."""
     return [name for name in names if name == target or name.endswith(f".{target}")]
 
 
-def fold(base: Path, checkpoint: Path, dtype: Any) -> dict[str, Any]:
+def fold_adapters(base: Path, checkpoint: Path, dtype: Any) -> dict[str, Any]:
     """A base's weights with the adapters of a Trainer's ``checkpoint`` added, in files' names.
 
     W + (alpha / r) B A (Hu et al., LoRA, arXiv 2106.09685, equation 3), which peft adds up in fp32,

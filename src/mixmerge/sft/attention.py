@@ -1,7 +1,7 @@
 """How a model's attention is computed in training: packed rows by a fast kernel where it is exact.
 
-`ways` lists what a model's class offers, fastest first; `Forward` computes a batch in one of them.
-`mixmerge.sft.trainer` takes the first that agrees with the model's own eager forward pass.
+`forward_modes` lists what a model's class offers, fastest first; `ForwardPass` computes a batch in
+one of them. `mixmerge.sft.trainer` takes the first that agrees with the model's own eager one.
 """
 
 from collections.abc import Iterator
@@ -27,12 +27,12 @@ _HARMLESS = {"sliding_window", "use_cache", "cache_position", *TransformersKwarg
 _HARMLESS.discard("is_causal")
 
 
-class Unfit(Exception):
+class KernelMismatch(Exception):
     """A kernel does not compute what a model asks for; the message says what."""
 
 
 @dataclass(frozen=True)
-class Way:
+class ForwardMode:
     """A way to compute the log-probabilities of a batch."""
 
     kernel: str = EAGER  # `attn_implementation`
@@ -45,7 +45,7 @@ class Way:
         return f"{self.kernel.removeprefix('mixmerge_')} attention{apart}{output}"
 
 
-def ways(model: Any, packing: bool, flash: bool) -> Iterator[Way]:
+def forward_modes(model: Any, packing: bool, flash: bool) -> Iterator[ForwardMode]:
     """List what a model's class offers, fastest first; ``flash`` is whether it works here.
 
     A class that does not go through transformers' attention interface chose its attention when it
@@ -57,15 +57,15 @@ def ways(model: Any, packing: bool, flash: bool) -> Iterator[Way]:
         kernels = [FLASH] * (flash and model._supports_flash_attn) + [SAMPLEWISE]
     offered = product(kernels if packing else apart, [True])
     for kernel, whole in (*offered, (EAGER, True), *product([*apart, EAGER] * packing, [False])):
-        yield from (Way(kernel, whole, fused) for fused in (True, False))
+        yield from (ForwardMode(kernel, whole, fused) for fused in (True, False))
 
 
-class Forward:
-    """Forward pass of a model in one of its `ways`, as TRL's trainer calls it."""
+class ForwardPass:
+    """ForwardPass pass of a model in one of its `forward_modes`, as TRL's trainer calls it."""
 
     def __init__(self, model: Any, pad: int) -> None:
         """``model`` has TRL's fused output layer; ``pad`` is any token."""
-        self.way = Way()
+        self.way = ForwardMode()
         self.pad = pad
         self.model = model
         self.inner = model.forward
@@ -74,7 +74,7 @@ class Forward:
         self._takes_all = len(self._takes) < len(accepted)
         model.forward = MethodType(lambda _, *args, **inputs: self(*args, **inputs), model)
 
-    def set(self, way: Way) -> None:
+    def set(self, way: ForwardMode) -> None:
         """Compute in another way; raises what transformers raises where the class lacks it."""
         if way.kernel != self.model.config._attn_implementation:
             self.model.set_attn_implementation(way.kernel)
@@ -168,7 +168,7 @@ def samplewise_mask(
     of query and key: a sample begins where a token does not see the one before it.
     """
     if batch_size != 1 or q_length != kv_length or attention_mask is not None or use_vmap:
-        raise Unfit("its rows do not come packed, or it has a mask of its own")
+        raise KernelMismatch("its rows do not come packed, or it has a mask of its own")
     at = torch.arange(q_length, device=device)
     zero = at.new_zeros(())
 
@@ -205,14 +205,14 @@ def samplewise_attention(
 
     ``query`` is (1, heads, tokens, head size), ``key`` and ``value`` (1, key-value heads, tokens,
     head size), ``attention_mask`` what `samplewise_mask` made. Returns (1, tokens, heads, head
-    size), and no weights. Raises `Unfit` where a model asks for more: soft caps, sinks, biases.
+    size), and no weights. `KernelMismatch`: a model asks for more, as soft caps, sinks, biases.
     """
     if not isinstance(attention_mask, SampleMask):
-        raise Unfit("it has a mask of its own")
+        raise KernelMismatch("it has a mask of its own")
     if options.pop("is_causal", None) not in (None, True):
-        raise Unfit("is_causal=False")
+        raise KernelMismatch("is_causal=False")
     if more := sorted({name for name, v in options.items() if v is not None} - _HARMLESS):
-        raise Unfit(f"it passes {', '.join(more)}")
+        raise KernelMismatch(f"it passes {', '.join(more)}")
     samples = zip(
         *(states.split(attention_mask.lengths, 2) for states in (query, key, value)), strict=True
     )

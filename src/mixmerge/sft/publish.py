@@ -9,15 +9,13 @@ from mixmerge.artifacts.manifest import MANIFEST, publish
 from mixmerge.checkpoint.architecture import check_same_tensors
 from mixmerge.checkpoint.index import read_index
 from mixmerge.checkpoint.side_files import copy_side_files, finish_files
-from mixmerge.checkpoint.tensors import check_finite, load_tensors
+from mixmerge.checkpoint.tensors import SHARD_BYTES, check_finite, load_tensors
 from mixmerge.core.io import read_json, write_json
-from mixmerge.sft.adapters import fold
+from mixmerge.sft.adapters import fold_adapters
 from mixmerge.sft.examples import Counts
 from mixmerge.sft.job import PACKAGES, STATE, Job, best_step
 
 logger = logging.getLogger(__name__)
-
-SHARD_BYTES = 2_000_000_000  # of a file of weights
 
 
 def publish_run(job: Job, stops: list[int], counts: dict[str, Counts], resumed: bool) -> None:
@@ -79,7 +77,7 @@ def write_weights(base: Path, checkpoint: Path, target: Path, dtype: Any) -> Non
     from huggingface_hub import save_torch_state_dict
 
     if (checkpoint / "adapter_model.safetensors").exists():
-        weights = fold(base, checkpoint, dtype)
+        weights = fold_adapters(base, checkpoint, dtype)
     else:
         check_same_tensors(checkpoint, base)
         weights = load_tensors(read_index(checkpoint))

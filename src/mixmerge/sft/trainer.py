@@ -15,7 +15,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import SFTTrainer
 
 from mixmerge.core.errors import UserError, one_line
-from mixmerge.sft.attention import Forward, Way, ways
+from mixmerge.sft.attention import ForwardMode, ForwardPass, forward_modes
 from mixmerge.sft.encoding import IGNORED
 from mixmerge.sft.job import StopRequest, keep_checkpoint
 from mixmerge.sft.settings import Sft
@@ -47,7 +47,7 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
         """
         super().__init__(**rest)
         self.base = self.model.get_base_model() if settings.lora else self.model
-        self.forward_pass = Forward(self.base, self.processing_class.pad_token_id)
+        self.forward_pass = ForwardPass(self.base, self.processing_class.pad_token_id)
         self.flash = flash
         self.settings = settings
         self.request = request
@@ -66,7 +66,7 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
         Compares the losses of all tokens of a row or two of the training set. Raises `UserError`
         where no way agrees, or the model looks ahead.
         """
-        rows = [{**row, "labels": row["input_ids"]} for row in probes(self.train_dataset)]
+        rows = [{**row, "labels": row["input_ids"]} for row in probe_rows(self.train_dataset)]
         batch = self._prepare_inputs(self.data_collator(rows))
         samples: list[torch.Tensor] = []
         for row in rows:
@@ -78,12 +78,12 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
         others = {**batch, "input_ids": batch["input_ids"].clone()}
         others["input_ids"][0, : len(first)] = first.flip(0)
         ending = torch.cat([first[:half], first[half:].flip(0)])
-        where, rejected = f"{self.base.config.name_or_path}: {name}", dict[str, Way]()
+        where, rejected = f"{self.base.config.name_or_path}: {name}", dict[str, ForwardMode]()
         rounding, beside = _ROUNDING[self.settings.precision]
         self.model_wrapped.eval()
         with torch.no_grad(), self.compute_loss_context_manager():
             try:
-                self.forward_pass.set(Way())
+                self.forward_pass.set(ForwardMode())
                 own = torch.cat([self._own_losses(sample) for sample in samples])
                 ahead = self._gap(self._own_losses(ending)[: half - 1], own[: half - 1])
             except Exception as error:  # each model's code fails in its own way
@@ -94,7 +94,7 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
                     f"{where}: is no causal language model: where the end of a text changes, the "
                     f"losses before it do by {ahead:.2g} nats a token; choose another model"
                 )
-            for way in ways(self.base, self.settings.packing, self.flash):
+            for way in forward_modes(self.base, self.settings.packing, self.flash):
                 losses, again, reason = own + math.nan, own, ""
                 try:
                     self.forward_pass.set(way)
@@ -231,7 +231,7 @@ class Trainer(SFTTrainer, TrainerCallback):  # type: ignore[misc]
             tqdm.write(line, file=self.bar.fp)
 
 
-def probes(rows: Any) -> list[dict[str, Any]]:
+def probe_rows(rows: Any) -> list[dict[str, Any]]:
     """The row with the longest sample, and another: that of the most samples, or the shortest.
 
     Packed ``rows`` have ``seq_lengths``; those returned have them in any case.
